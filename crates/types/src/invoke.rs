@@ -1,0 +1,51 @@
+//! What goes in and out of one invoke.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::CodeDigest;
+
+/// One deployed generation of one version: what an environment runs for its whole life. A new one is made by each
+/// change of code or configuration; environments of an older generation are drained.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VersionSpec {
+    /// Unique in this server's life; grows with each deploy.
+    pub generation: u64,
+    /// The function's name.
+    pub function: Arc<str>,
+    /// The unqualified ARN.
+    pub function_arn: Arc<str>,
+    /// `$LATEST` or a number.
+    pub version: Arc<str>,
+    /// As given, for instance `python3.12` or `provided.al2023`.
+    pub runtime: String,
+    /// As given.
+    pub handler: String,
+    /// MB.
+    pub memory_mb: u32,
+    /// Seconds.
+    pub timeout_s: u32,
+    /// MB of /tmp.
+    pub ephemeral_mb: u32,
+    /// The customer's variables.
+    pub variables: Vec<(String, String)>,
+    /// The unpacked package.
+    pub code: CodeDigest,
+    /// Where the log goes.
+    pub log_group: Arc<str>,
+    /// AWS_REGION inside.
+    pub region: Arc<str>,
+}
+
+/// Why an environment's init or invoke gave no answer of its own. Types and texts: `Runtime.*`, `Sandbox.*`,
+/// `Function.*` of the runtime contract.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FunctionFailure {
+    /// `errorType`.
+    #[serde(rename = "errorType")]
+    pub error_type: String,
+    /// `errorMessage`.
+    #[serde(rename = "errorMessage")]
+    pub message: String,
+}

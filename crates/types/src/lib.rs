@@ -1,0 +1,13 @@
+//! The vocabulary that all layers share: names, records, limits. No I/O, no clock, no async.
+
+pub mod arn;
+pub mod digest;
+pub mod function;
+pub mod ids;
+pub mod invoke;
+pub mod limits;
+pub mod rootfs;
+
+pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};
+pub use digest::CodeDigest;
+pub use ids::{EnvironmentId, RequestId, RevisionId};

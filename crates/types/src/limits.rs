@@ -1,0 +1,82 @@
+//! Every bound of the system, with its unit. "Lambda" marks a figure of the real service.
+
+use std::time::Duration;
+
+/// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
+pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+/// Bytes of a buffered response (Lambda: 6 MiB + 100).
+pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
+/// Bytes of a package given inline (Lambda).
+pub const ZIP_BYTES: usize = 52_428_800;
+/// Bytes of an unpacked package with its layers (Lambda).
+pub const UNZIPPED_BYTES: u64 = 262_144_000;
+/// Entries of a package. Ours: Lambda states none; the largest real ones have tens of thousands.
+pub const ZIP_ENTRIES: usize = 200_000;
+/// Bytes of one entry's path. Ours: Linux's PATH_MAX less the mount point.
+pub const ZIP_PATH_BYTES: usize = 4000;
+/// Directories above one entry. Ours.
+pub const ZIP_PATH_DEPTH: usize = 128;
+/// Bytes of a control-plane request: a 50 MiB zip in base64 and its siblings (Lambda: about 70 MB).
+pub const CONTROL_BODY_BYTES: usize = 70_167_211;
+/// Bytes of the request line and all headers. Ours (Lambda: 1 MB).
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Count of request headers. Ours.
+pub const HEADERS: usize = 100;
+/// Time for a client to send a whole head.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for a client to send a whole body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Client connections open at a time.
+pub const CONNECTIONS: usize = 4096;
+/// Bytes of X-Amz-Client-Context, in base64 (Lambda).
+pub const CLIENT_CONTEXT_BYTES: usize = 3583;
+/// Bytes of all environment variables as compact JSON (Lambda).
+pub const ENVIRONMENT_BYTES: usize = 4096;
+/// Bytes at the end of an invoke's log that X-Amz-Log-Result carries (Lambda).
+pub const LOG_TAIL_BYTES: usize = 4096;
+/// Bytes of one log line; what is longer is split (Lambda).
+pub const LOG_LINE_BYTES: usize = 256 * 1024;
+/// Log lines waiting for the log store; beyond that they are dropped and counted.
+pub const LOG_QUEUE_LINES: usize = 16_384;
+/// Concurrent executions of an account (Lambda's default).
+pub const ACCOUNT_CONCURRENCY: u32 = 1000;
+/// Seconds: a function's time limit when none is given, and the largest (Lambda).
+pub const TIMEOUT_DEFAULT_S: u32 = 3;
+/// See [`TIMEOUT_DEFAULT_S`].
+pub const TIMEOUT_MAX_S: u32 = 900;
+/// MB of memory (Lambda).
+pub const MEMORY_MIN_MB: u32 = 128;
+/// See [`MEMORY_MIN_MB`].
+pub const MEMORY_MAX_MB: u32 = 10_240;
+/// MB of memory that buy one core (Lambda).
+pub const MEMORY_MB_PER_CORE: u32 = 1769;
+/// MB of /tmp (Lambda).
+pub const EPHEMERAL_MIN_MB: u32 = 512;
+/// See [`EPHEMERAL_MIN_MB`].
+pub const EPHEMERAL_MAX_MB: u32 = 10_240;
+/// Characters of a function's name (Lambda).
+pub const FUNCTION_NAME_CHARS: usize = 64;
+/// Tags of a function (Lambda).
+pub const TAGS: usize = 50;
+/// Time for the init phase (Lambda).
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Cores an environment may use during init (Lambda).
+pub const INIT_CORES: u32 = 2;
+/// Processes and threads of an environment (Lambda).
+pub const ENVIRONMENT_TASKS: u32 = 1024;
+/// Open files of a process in an environment (Lambda).
+pub const ENVIRONMENT_FILES: u64 = 1024;
+/// RLIMIT_NPROC that a function sees (Lambda, recorded).
+pub const ENVIRONMENT_RLIMIT_NPROC: u64 = 742;
+/// RLIMIT_MEMLOCK in bytes (Lambda, recorded).
+pub const ENVIRONMENT_RLIMIT_MEMLOCK: u64 = 65_536;
+/// RLIMIT_CORE in bytes (Lambda, recorded).
+pub const ENVIRONMENT_RLIMIT_CORE: u64 = 10_737_418_240;
+/// RLIMIT_STACK in bytes, soft (Lambda, recorded; the hard one is unlimited).
+pub const ENVIRONMENT_RLIMIT_STACK: u64 = 8_388_608;
+/// Functions on a page of a list (Lambda).
+pub const LIST_FUNCTIONS_PAGE: usize = 50;
+/// Connections a runtime may hold to its Runtime API.
+pub const RUNTIME_CONNECTIONS: usize = 64;
+/// How long a link in GetFunction's Code.Location is good (Lambda).
+pub const CODE_LINK_LIFE: Duration = Duration::from_secs(600);

@@ -1,0 +1,8 @@
+//! `cargo xtask e2e`.
+
+use anyhow::{Result, bail};
+
+/// Runs the task.
+pub(crate) fn run(_args: &[String]) -> Result<()> {
+    bail!("not written yet")
+}

@@ -1,0 +1,42 @@
+//! Everything this project does twice, as one command each: `cargo xtask TASK`.
+
+use std::process::ExitCode;
+
+mod bench;
+mod codegen;
+mod demo;
+mod e2e;
+mod guest;
+mod test;
+mod tidy;
+
+type Task = fn(&[String]) -> anyhow::Result<()>;
+
+/// Name, what it does, how it is run.
+const TASKS: &[(&str, &str, Task)] = &[
+    ("demo", "build, deploy three functions, invoke them cold and warm, report", demo::run),
+    ("test", "install what the tests need and run them all", test::run),
+    ("e2e", "only the end-to-end tests, with real clients", e2e::run),
+    ("bench", "run the benchmarks; a table and JSON", bench::run),
+    ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
+    ("tidy", "check the rules of the code base that a machine can check", tidy::run),
+    ("guest", "run the sandbox's tests in a cgroup v2 guest", guest::run),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((_, _, task)) = args.first().and_then(|name| TASKS.iter().find(|(n, _, _)| n == name)) else {
+        eprintln!("usage: cargo xtask TASK\n");
+        for (name, what, _) in TASKS {
+            eprintln!("  {name:<8} {what}");
+        }
+        return ExitCode::from(2);
+    };
+    match task(&args[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
