@@ -1,1 +1,9 @@
-//! placeholder
+//! HTTP/1.1 at the edge: accepting, bounds on what a client may send and how slowly, and the doors that stay closed to
+//! web pages. Knows no operation.
+
+pub mod body;
+pub mod doors;
+pub mod serve;
+
+pub use body::{BodyError, ResponseBody, read_body};
+pub use serve::{Handler, Server, ServerLimits};

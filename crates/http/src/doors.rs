@@ -1,0 +1,109 @@
+//! Who may talk to a server that accepts any credentials on loopback: programs, not web pages. A page in the user's
+//! browser can send requests to loopback too, directly (its Origin tells) or through a name that it has pointed at
+//! 127.0.0.1 (the Host tells).
+
+use http::HeaderMap;
+use http::header::{HOST, ORIGIN};
+
+/// Why a request stays outside.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The Host names another machine.
+    #[error("the Host {0:?} is not this server: use 127.0.0.1, [::1], localhost or a name below .localhost")]
+    ForeignHost(String),
+    /// A page of another origin sent it.
+    #[error("requests of web pages are refused: the Origin is {0:?}")]
+    ForeignOrigin(String),
+}
+
+/// Checks the head of a request to a server that listens on loopback.
+///
+/// # Errors
+/// When Host is not a loopback name, or an Origin is there that is not this server's own.
+pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
+    let host = match headers.get(HOST) {
+        Some(host) => {
+            let text = host.to_str().unwrap_or_default();
+            if headers.get_all(HOST).iter().count() > 1 || !is_loopback_name(host_without_port(text)) {
+                return Err(Refusal::ForeignHost(shortened(host.as_bytes())));
+            }
+            Some(text)
+        }
+        // HTTP/1.0 needs none, and no browser speaks that.
+        None => None,
+    };
+    match headers.get(ORIGIN) {
+        Some(origin) if !is_own_origin(origin.as_bytes(), host) => {
+            Err(Refusal::ForeignOrigin(shortened(origin.as_bytes())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_own_origin(origin: &[u8], host: Option<&str>) -> bool {
+    let Some(host) = host else { return false };
+    origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_bytes()))
+}
+
+fn host_without_port(host: &str) -> &str {
+    if host.starts_with('[') {
+        return host.find(']').map_or(host, |end| &host[..=end]);
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.eq_ignore_ascii_case("localhost") || name == "[::1]" {
+        return true;
+    }
+    if name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()) {
+        return true;
+    }
+    let lower = name.to_ascii_lowercase();
+    lower.strip_suffix(".localhost").is_some_and(|label| !label.is_empty())
+}
+
+/// At most 100 characters, for the message.
+fn shortened(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().take(100).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn lets_programs_in() {
+        for host in ["127.0.0.1:4566", "127.8.9.1", "localhost:1", "LOCALHOST", "[::1]:4566", "a.b.localhost:80"] {
+            assert_eq!(check(&heads(&[("host", host)])), Ok(()), "{host}");
+        }
+        assert_eq!(check(&heads(&[])), Ok(()));
+    }
+
+    #[test]
+    fn refuses_names_that_point_here() {
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", ".localhost", "10.0.0.1"] {
+            assert!(matches!(check(&heads(&[("host", host)])), Err(Refusal::ForeignHost(_))), "{host}");
+        }
+        assert!(check(&heads(&[("host", "localhost"), ("host", "evil.example")])).is_err());
+    }
+
+    #[test]
+    fn refuses_pages_of_other_origins() {
+        let own = heads(&[("host", "localhost:4566"), ("origin", "http://localhost:4566")]);
+        assert_eq!(check(&own), Ok(()));
+        for origin in ["http://evil.example", "null", "http://localhost:3000", "https://localhost:4566", ""] {
+            let foreign = heads(&[("host", "localhost:4566"), ("origin", origin)]);
+            assert!(matches!(check(&foreign), Err(Refusal::ForeignOrigin(_))), "{origin}");
+        }
+    }
+}
