@@ -74,10 +74,15 @@ pub struct Configuration {
     /// MB, 512 to 10,240.
     pub ephemeral_mb: u32,
     /// None where the client gave none: then the member is absent in answers.
-    pub variables: Option<BTreeMap<String, String>>,
+    pub variables: Option<Variables>,
     /// `x86_64` or `arm64`.
     pub architecture: String,
+    /// LoggingConfig.LogGroup; none stands for `/aws/lambda/NAME`.
+    pub log_group: Option<String>,
 }
+
+/// Environment variables in the order given: the order is part of an error's text.
+pub type Variables = Vec<(String, String)>;
 
 /// Whether a version can be invoked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
