@@ -80,3 +80,19 @@ pub const LIST_FUNCTIONS_PAGE: usize = 50;
 pub const RUNTIME_CONNECTIONS: usize = 64;
 /// How long a link in GetFunction's Code.Location is good (Lambda).
 pub const CODE_LINK_LIFE: Duration = Duration::from_secs(600);
+/// Bytes of a text that a pattern of the service model is run on; longer texts do not match. Ours.
+pub const PATTERN_TEXT_BYTES: usize = 64 * 1024;
+/// Ways that a pattern with lookaheads may try. Ours.
+pub const PATTERN_BACKTRACKS: usize = 100_000;
+/// Characters of a refused value that a validation message repeats. Ours.
+pub const MESSAGE_VALUE_CHARS: usize = 8192;
+/// Violations that a validation message spells out; it counts all. Ours.
+pub const MESSAGE_VIOLATIONS: usize = 100;
+/// Depth of nesting in a request's JSON. Ours: the model's deepest input has 6.
+pub const JSON_DEPTH: usize = 64;
+/// How long an environment stays idle before it goes, unless told otherwise. Ours (Lambda: minutes, not stated).
+pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
+/// How long an invoke waits for an environment that has answered and is about to be idle. Ours: less than a cold start.
+pub const SETTLE: Duration = Duration::from_millis(10);
+/// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
+pub const ENVIRONMENTS_MAX: u32 = 1000;

@@ -1,0 +1,128 @@
+//! What goes into the scheduler and what comes out.
+
+use std::time::Duration;
+
+use hearth_types::EnvironmentId;
+
+/// One deployed generation of one version. Only what has been deployed and not yet retired takes invokes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Generation(pub u64);
+
+/// A function, all its versions together: what reserved concurrency is counted for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct FunctionKey(pub u64);
+
+/// One invoke, from its admission until it is placed. Never used again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct InvokeId(pub u64);
+
+/// The bounds the scheduler keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Invokes in flight of all functions together; what functions reserve is taken from it.
+    pub account_concurrency: u32,
+    /// MB that all living environments may have as their memory limits together.
+    pub memory_budget_mb: u64,
+    /// Living environments; each costs descriptors and kernel memory.
+    pub environments_max: u32,
+    /// How long an environment may be idle before it goes.
+    pub keep_alive: Duration,
+    /// How long an invoke waits for an environment that has answered and is about to be idle, before a new one is made.
+    pub settle: Duration,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A generation can be invoked from now on.
+    Deploy {
+        /// Must be new.
+        generation: Generation,
+        /// Whose it is.
+        function: FunctionKey,
+        /// MB of each of its environments.
+        memory_mb: u32,
+    },
+    /// A generation takes no invoke any more: idle environments go now, busy ones after their invoke.
+    Retire(Generation),
+    /// The function's reserved concurrency; none lets it share what is unreserved.
+    Reserve {
+        /// Which function.
+        function: FunctionKey,
+        /// Invokes in flight of all its versions together.
+        concurrency: Option<u32>,
+    },
+    /// A client wants an invoke.
+    Invoke {
+        /// Must be new.
+        invoke: InvokeId,
+        /// What it runs.
+        generation: Generation,
+    },
+    /// The environment's invoke has its answer and counts no more; the environment may need a moment to be idle.
+    Answered(EnvironmentId),
+    /// The environment waits for work.
+    Idle(EnvironmentId),
+    /// The environment is no more; its invoke, if it had one, has been answered.
+    Gone(EnvironmentId),
+    /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Give the invoke to this idle environment.
+    Assign {
+        /// Which invoke.
+        invoke: InvokeId,
+        /// To whom.
+        environment: EnvironmentId,
+    },
+    /// Make an environment and give it the invoke.
+    Create {
+        /// Which invoke.
+        invoke: InvokeId,
+        /// The new environment's id.
+        environment: EnvironmentId,
+        /// What it runs for its whole life.
+        generation: Generation,
+    },
+    /// Refuse the invoke.
+    Throttle {
+        /// Which invoke.
+        invoke: InvokeId,
+        /// Why.
+        reason: Throttle,
+    },
+    /// The invoke's generation is retired or was never deployed: look the function up again.
+    Stale {
+        /// Which invoke.
+        invoke: InvokeId,
+    },
+    /// End the idle environment.
+    Stop {
+        /// Which.
+        environment: EnvironmentId,
+    },
+}
+
+/// Why an invoke is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Throttle {
+    /// The account's unreserved concurrency is used up.
+    AccountConcurrency,
+    /// The function's reserved concurrency is used up.
+    ReservedConcurrency,
+    /// The memory budget is used up by environments that are busy.
+    Memory,
+    /// As many environments live as may.
+    Environments,
+    /// One environment of this function needs more than the whole budget: waiting does not help.
+    NeverFits {
+        /// MB of one environment.
+        needed_mb: u32,
+        /// MB of the budget.
+        budget_mb: u64,
+    },
+}

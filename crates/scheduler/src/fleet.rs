@@ -1,0 +1,213 @@
+//! The living environments, by version, and what they use.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use hearth_types::EnvironmentId;
+
+use crate::event::{FunctionKey, Generation, InvokeId};
+
+/// What an environment is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Has an invoke that counts.
+    Busy,
+    /// Its invoke is answered, but it is not idle yet.
+    Settling,
+    /// Waits for work; is in its version's `idle`.
+    Idle,
+    /// Told to go; takes room no more.
+    Stopping,
+}
+
+/// One environment.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) generation: Generation,
+    pub(crate) phase: Phase,
+}
+
+/// An idle environment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resting {
+    pub(crate) id: EnvironmentId,
+    pub(crate) since: Duration,
+    /// Grows with each environment that becomes idle: tells apart those that did at the same time.
+    turn: u64,
+}
+
+/// One generation and its environments.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) function: FunctionKey,
+    pub(crate) memory_mb: u32,
+    pub(crate) retired: bool,
+    /// Longest idle first; assignment takes from the back, reaping from the front.
+    pub(crate) idle: VecDeque<Resting>,
+    /// Environments in [`Phase::Settling`].
+    pub(crate) settling: usize,
+    /// Admitted invokes that wait for a settling environment; never more than those.
+    pub(crate) parked: VecDeque<InvokeId>,
+    /// All environments, the stopping ones too.
+    pub(crate) alive: u32,
+}
+
+/// Environments and their versions.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    pub(crate) versions: HashMap<Generation, Version>,
+    environments: HashMap<EnvironmentId, Environment>,
+    /// MB of all environments that are not stopping.
+    memory_mb: u64,
+    /// Environments that are not stopping.
+    living: u32,
+    last_id: u64,
+    last_turn: u64,
+}
+
+impl Fleet {
+    pub(crate) fn memory_mb(&self) -> u64 {
+        self.memory_mb
+    }
+
+    pub(crate) fn living(&self) -> u32 {
+        self.living
+    }
+
+    /// Environments that have been told to go and are not gone.
+    pub(crate) fn stopping(&self) -> usize {
+        self.environments.len() - self.living as usize
+    }
+
+    pub(crate) fn phase(&self, id: EnvironmentId) -> Option<Phase> {
+        self.environments.get(&id).map(|environment| environment.phase)
+    }
+
+    pub(crate) fn generation(&self, id: EnvironmentId) -> Option<Generation> {
+        self.environments.get(&id).map(|environment| environment.generation)
+    }
+
+    /// Adds a busy environment of a known generation.
+    pub(crate) fn create(&mut self, generation: Generation) -> EnvironmentId {
+        self.last_id += 1;
+        let id = EnvironmentId(self.last_id);
+        self.environments.insert(id, Environment { generation, phase: Phase::Busy });
+        if let Some(version) = self.versions.get_mut(&generation) {
+            version.alive += 1;
+            self.memory_mb += u64::from(version.memory_mb);
+            self.living += 1;
+        }
+        id
+    }
+
+    /// The version's last used idle environment, busy from now on.
+    pub(crate) fn take_idle(&mut self, generation: Generation) -> Option<EnvironmentId> {
+        let id = self.versions.get_mut(&generation)?.idle.pop_back()?.id;
+        self.set(id, Phase::Busy);
+        Some(id)
+    }
+
+    /// Busy to settling.
+    pub(crate) fn settle(&mut self, id: EnvironmentId) {
+        self.set(id, Phase::Settling);
+    }
+
+    /// Settling to idle.
+    pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration) {
+        self.last_turn += 1;
+        let resting = Resting { id, since: now, turn: self.last_turn };
+        if let Some(version) = self.set(id, Phase::Idle) {
+            version.idle.push_back(resting);
+        }
+    }
+
+    /// Settling to busy.
+    pub(crate) fn reuse(&mut self, id: EnvironmentId) {
+        self.set(id, Phase::Busy);
+    }
+
+    /// Anything to stopping; the room it had is free from now on.
+    pub(crate) fn stop(&mut self, id: EnvironmentId) {
+        if let Some(version) = self.set(id, Phase::Stopping) {
+            let memory_mb = u64::from(version.memory_mb);
+            self.memory_mb -= memory_mb;
+            self.living -= 1;
+        }
+    }
+
+    /// Forgets an environment, and its version with the last one of a retired generation.
+    pub(crate) fn remove(&mut self, id: EnvironmentId) {
+        if self.phase(id) != Some(Phase::Stopping) {
+            self.stop(id);
+        }
+        let Some(environment) = self.environments.remove(&id) else { return };
+        if let Some(version) = self.versions.get_mut(&environment.generation) {
+            version.alive -= 1;
+        }
+        self.forget_if_done(environment.generation);
+    }
+
+    /// Forgets a retired generation that has no environment.
+    pub(crate) fn forget_if_done(&mut self, generation: Generation) {
+        if self.versions.get(&generation).is_some_and(|version| version.retired && version.alive == 0) {
+            self.versions.remove(&generation);
+        }
+    }
+
+    /// The environment that has been idle longest.
+    pub(crate) fn longest_idle(&self) -> Option<Resting> {
+        self.versions.values().filter_map(|version| version.idle.front()).min_by_key(|resting| resting.turn).copied()
+    }
+
+    /// MB and count of all idle environments.
+    pub(crate) fn idle_room(&self) -> (u64, u32) {
+        self.versions.values().fold((0, 0), |(mb, count), version| {
+            let idle = version.idle.len() as u32;
+            (mb + u64::from(version.memory_mb) * u64::from(idle), count + idle)
+        })
+    }
+
+    /// Moves an environment from one phase to another and keeps the version's lists in step.
+    fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
+        let environment = self.environments.get_mut(&id)?;
+        let before = std::mem::replace(&mut environment.phase, phase);
+        let version = self.versions.get_mut(&environment.generation)?;
+        match before {
+            Phase::Settling => version.settling -= 1,
+            // Assignment has taken it from the list already.
+            Phase::Idle if phase != Phase::Busy => version.idle.retain(|resting| resting.id != id),
+            _ => {}
+        }
+        if phase == Phase::Settling {
+            version.settling += 1;
+        }
+        Some(version)
+    }
+
+    /// What must hold between two steps.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        let mut memory_mb = 0;
+        let mut living = 0;
+        for (generation, version) in &self.versions {
+            let of =
+                |phase| self.environments.values().filter(|e| e.generation == *generation && e.phase == phase).count();
+            let alive = self.environments.values().filter(|e| e.generation == *generation).count();
+            let here = alive - of(Phase::Stopping);
+            assert_eq!(alive, version.alive as usize, "count of {generation:?}");
+            assert_eq!(of(Phase::Idle), version.idle.len(), "idle list of {generation:?}");
+            assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
+            assert!(
+                version.idle.iter().is_sorted_by_key(|resting| (resting.since, resting.turn)),
+                "longest idle first"
+            );
+            assert!(version.parked.len() <= version.settling, "each parked invoke has an environment to wait for");
+            assert!(version.parked.is_empty() || version.idle.is_empty(), "nobody waits beside an idle environment");
+            assert!(!version.retired || (version.idle.is_empty() && version.parked.is_empty()), "retired is drained");
+            memory_mb += u64::from(version.memory_mb) * here as u64;
+            living += here;
+        }
+        assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
+        assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
+    }
+}

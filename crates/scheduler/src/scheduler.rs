@@ -1,0 +1,363 @@
+//! The state machine.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use hearth_types::EnvironmentId;
+
+use crate::event::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
+use crate::fleet::{Fleet, Phase, Version};
+
+/// Counting, assignment, placement and keep-alive of one worker's environments.
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    fleet: Fleet,
+    functions: HashMap<FunctionKey, Function>,
+    /// Invokes in flight of functions without reserved concurrency.
+    unreserved_in_flight: u32,
+    /// Sum of what functions reserve.
+    reserved: u32,
+    /// When each parked invoke has waited enough; those placed meanwhile are skipped.
+    patience: VecDeque<(Duration, Generation, InvokeId)>,
+    /// No environment is due before this; may be earlier than the first one really is.
+    reap_at: Option<Duration>,
+}
+
+/// What is counted for a function.
+#[derive(Debug, Default)]
+struct Function {
+    in_flight: u32,
+    reserved: Option<u32>,
+    /// Generations that take invokes.
+    deployed: u32,
+}
+
+impl Scheduler {
+    /// A scheduler without any function.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            fleet: Fleet::default(),
+            functions: HashMap::new(),
+            unreserved_in_flight: 0,
+            reserved: 0,
+            patience: VecDeque::new(),
+            reap_at: None,
+        }
+    }
+
+    /// Takes one event and appends what is to be done, in order. `now` must not go back. Events about environments
+    /// that are not known (any more) change nothing.
+    pub fn step(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Deploy { generation, function, memory_mb } => self.deploy(generation, function, memory_mb),
+            Event::Retire(generation) => self.retire(generation, actions),
+            Event::Reserve { function, concurrency } => self.reserve(function, concurrency),
+            Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation, actions),
+            Event::Answered(environment) => self.answered(environment),
+            Event::Idle(environment) => self.idle(now, environment, actions),
+            Event::Gone(environment) => self.gone(environment, actions),
+            Event::Tick => self.tick(now, actions),
+        }
+        #[cfg(debug_assertions)]
+        self.check();
+    }
+
+    /// When [`Event::Tick`] is due next; may be too early, never too late.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Duration> {
+        let impatient = self.patience.front().map(|(at, _, _)| *at);
+        [impatient, self.reap_at].into_iter().flatten().min()
+    }
+
+    /// Invokes in flight, admitted and not yet answered.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.functions.values().map(|function| function.in_flight).sum()
+    }
+
+    /// Environments that are not stopping.
+    #[must_use]
+    pub fn living(&self) -> u32 {
+        self.fleet.living()
+    }
+
+    /// MB of all environments that are not stopping.
+    #[must_use]
+    pub fn memory_mb(&self) -> u64 {
+        self.fleet.memory_mb()
+    }
+
+    fn deploy(&mut self, generation: Generation, function: FunctionKey, memory_mb: u32) {
+        debug_assert!(!self.fleet.versions.contains_key(&generation), "{generation:?} deployed twice");
+        self.functions.entry(function).or_default().deployed += 1;
+        let version = Version {
+            function,
+            memory_mb,
+            retired: false,
+            idle: VecDeque::new(),
+            settling: 0,
+            parked: VecDeque::new(),
+            alive: 0,
+        };
+        self.fleet.versions.insert(generation, version);
+    }
+
+    fn retire(&mut self, generation: Generation, actions: &mut Vec<Action>) {
+        let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| !version.retired) else { return };
+        version.retired = true;
+        let function = version.function;
+        let parked = std::mem::take(&mut version.parked);
+        let idle: Vec<_> = version.idle.iter().map(|resting| resting.id).collect();
+        for environment in idle {
+            self.stop(environment, actions);
+        }
+        for invoke in parked {
+            self.uncount(function);
+            actions.push(Action::Stale { invoke });
+        }
+        if let Some(counted) = self.functions.get_mut(&function) {
+            counted.deployed -= 1;
+        }
+        self.forget_function_if_done(function);
+        self.fleet.forget_if_done(generation);
+    }
+
+    fn reserve(&mut self, key: FunctionKey, concurrency: Option<u32>) {
+        let function = self.functions.entry(key).or_default();
+        let before = std::mem::replace(&mut function.reserved, concurrency);
+        self.reserved = self.reserved - before.unwrap_or(0) + concurrency.unwrap_or(0);
+        match (before, concurrency) {
+            (None, Some(_)) => self.unreserved_in_flight -= function.in_flight,
+            (Some(_), None) => self.unreserved_in_flight += function.in_flight,
+            _ => {}
+        }
+        self.forget_function_if_done(key);
+    }
+
+    fn invoke(&mut self, now: Duration, invoke: InvokeId, generation: Generation, actions: &mut Vec<Action>) {
+        let Some(version) = self.fleet.versions.get(&generation).filter(|version| !version.retired) else {
+            actions.push(Action::Stale { invoke });
+            return;
+        };
+        let (function, may_park) = (version.function, version.parked.len() < version.settling);
+        if let Err(reason) = self.count(function) {
+            actions.push(Action::Throttle { invoke, reason });
+        } else if let Some(environment) = self.fleet.take_idle(generation) {
+            actions.push(Action::Assign { invoke, environment });
+        } else if may_park {
+            self.park(now, invoke, generation);
+        } else {
+            self.place(invoke, generation, actions);
+        }
+    }
+
+    /// Lets an admitted invoke wait for one of its version's settling environments.
+    fn park(&mut self, now: Duration, invoke: InvokeId, generation: Generation) {
+        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+            version.parked.push_back(invoke);
+        }
+        self.drop_patience_of_placed();
+        self.patience.push_back((now + self.limits.settle, generation, invoke));
+    }
+
+    /// Finds room for a new environment and makes it, or refuses the admitted invoke.
+    fn place(&mut self, invoke: InvokeId, generation: Generation, actions: &mut Vec<Action>) {
+        let Some(version) = self.fleet.versions.get(&generation) else { return };
+        let (function, memory_mb) = (version.function, version.memory_mb);
+        match self.make_room(memory_mb, actions) {
+            Ok(()) => {
+                let environment = self.fleet.create(generation);
+                actions.push(Action::Create { invoke, environment, generation });
+            }
+            Err(reason) => {
+                self.uncount(function);
+                actions.push(Action::Throttle { invoke, reason });
+            }
+        }
+    }
+
+    /// Stops idle environments, the longest idle first, until one more of `memory_mb` fits. Stops none where all of
+    /// them together would not be enough.
+    fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<(), Throttle> {
+        let Limits { memory_budget_mb: budget, environments_max, .. } = self.limits;
+        let needed = u64::from(memory_mb);
+        if needed > budget {
+            return Err(Throttle::NeverFits { needed_mb: memory_mb, budget_mb: budget });
+        }
+        // What is stopping uses the machine still; a bound on it keeps a storm of evictions from piling up.
+        if self.fleet.stopping() >= environments_max as usize {
+            return Err(Throttle::Environments);
+        }
+        // What is short once `idle_mb` of `idle` environments are gone.
+        let short = |fleet: &Fleet, (idle_mb, idle): (u64, u32)| {
+            if fleet.memory_mb() - idle_mb + needed > budget {
+                Err(Throttle::Memory)
+            } else if fleet.living() - idle >= environments_max {
+                Err(Throttle::Environments)
+            } else {
+                Ok(())
+            }
+        };
+        if short(&self.fleet, (0, 0)).is_err() {
+            short(&self.fleet, self.fleet.idle_room())?;
+        }
+        while short(&self.fleet, (0, 0)).is_err() {
+            let Some(oldest) = self.fleet.longest_idle() else { break };
+            self.stop(oldest.id, actions);
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, environment: EnvironmentId) {
+        if self.fleet.phase(environment) != Some(Phase::Busy) {
+            return;
+        }
+        if let Some(function) = self.function_of(environment) {
+            self.fleet.settle(environment);
+            self.uncount(function);
+        }
+    }
+
+    fn idle(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
+        self.answered(environment);
+        if self.fleet.phase(environment) != Some(Phase::Settling) {
+            return;
+        }
+        let Some(generation) = self.fleet.generation(environment) else { return };
+        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        if version.retired {
+            self.stop(environment, actions);
+        } else if let Some(invoke) = version.parked.pop_front() {
+            self.fleet.reuse(environment);
+            actions.push(Action::Assign { invoke, environment });
+        } else {
+            self.fleet.rest(environment, now);
+            let due = now + self.limits.keep_alive;
+            self.reap_at = Some(self.reap_at.map_or(due, |at| at.min(due)));
+        }
+    }
+
+    fn gone(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
+        self.answered(environment);
+        let Some(generation) = self.fleet.generation(environment) else { return };
+        self.fleet.remove(environment);
+        // Whoever waited for this one gets a new one.
+        let surplus = self.fleet.versions.get_mut(&generation).and_then(|version| {
+            if version.parked.len() > version.settling { version.parked.pop_front() } else { None }
+        });
+        if let Some(invoke) = surplus {
+            self.place(invoke, generation, actions);
+        }
+    }
+
+    fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        while let Some((at, generation, invoke)) = self.patience.front().copied() {
+            if at > now {
+                break;
+            }
+            self.patience.pop_front();
+            if self.unpark(generation, invoke) {
+                self.place(invoke, generation, actions);
+            }
+        }
+        self.reap(now, actions);
+    }
+
+    fn reap(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.reap_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.reap_at = None;
+        while let Some(oldest) = self.fleet.longest_idle() {
+            let due = oldest.since + self.limits.keep_alive;
+            if due > now {
+                self.reap_at = Some(due);
+                break;
+            }
+            self.stop(oldest.id, actions);
+        }
+    }
+
+    /// Takes the invoke from those that wait; false when it waits no more.
+    fn unpark(&mut self, generation: Generation, invoke: InvokeId) -> bool {
+        let Some(version) = self.fleet.versions.get_mut(&generation) else { return false };
+        // Patience is equal for all, so whose ends first is first in the queue.
+        let waits = version.parked.front() == Some(&invoke);
+        if waits {
+            version.parked.pop_front();
+        }
+        waits
+    }
+
+    /// Keeps `patience` as short as what really waits at its front.
+    fn drop_patience_of_placed(&mut self) {
+        while let Some((_, generation, invoke)) = self.patience.front() {
+            let waits = self.fleet.versions.get(generation).and_then(|version| version.parked.front());
+            if waits == Some(invoke) {
+                break;
+            }
+            self.patience.pop_front();
+        }
+    }
+
+    fn stop(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
+        self.fleet.stop(environment);
+        actions.push(Action::Stop { environment });
+    }
+
+    fn function_of(&self, environment: EnvironmentId) -> Option<FunctionKey> {
+        let generation = self.fleet.generation(environment)?;
+        self.fleet.versions.get(&generation).map(|version| version.function)
+    }
+
+    /// Admits one invoke.
+    fn count(&mut self, key: FunctionKey) -> Result<(), Throttle> {
+        let function = self.functions.entry(key).or_default();
+        match function.reserved {
+            Some(limit) if function.in_flight >= limit => return Err(Throttle::ReservedConcurrency),
+            Some(_) => {}
+            None if self.unreserved_in_flight >= self.limits.account_concurrency.saturating_sub(self.reserved) => {
+                return Err(Throttle::AccountConcurrency);
+            }
+            None => self.unreserved_in_flight += 1,
+        }
+        function.in_flight += 1;
+        Ok(())
+    }
+
+    /// One invoke of the function is answered, or was refused after all.
+    fn uncount(&mut self, key: FunctionKey) {
+        let Some(function) = self.functions.get_mut(&key) else { return };
+        function.in_flight -= 1;
+        if function.reserved.is_none() {
+            self.unreserved_in_flight -= 1;
+        }
+        self.forget_function_if_done(key);
+    }
+
+    fn forget_function_if_done(&mut self, key: FunctionKey) {
+        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.reserved.is_none();
+        if self.functions.get(&key).is_some_and(done) {
+            self.functions.remove(&key);
+        }
+    }
+
+    /// What must hold between two steps.
+    #[cfg(debug_assertions)]
+    fn check(&self) {
+        self.fleet.check();
+        let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
+        assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
+        let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
+        assert_eq!(reserved, self.reserved, "sum of reservations");
+        assert!(self.fleet.memory_mb() <= self.limits.memory_budget_mb, "memory budget");
+        assert!(self.fleet.living() <= self.limits.environments_max, "count of environments");
+        assert!(
+            self.fleet.versions.values().all(|v| v.idle.is_empty()) || self.reap_at.is_some(),
+            "idle ones are reaped"
+        );
+    }
+}

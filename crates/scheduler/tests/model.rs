@@ -1,0 +1,327 @@
+//! Random events against a model so naive that it is plainly right: flat lists, searched from the start each time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_types::EnvironmentId;
+use proptest::prelude::*;
+
+const LIMITS: Limits = Limits {
+    account_concurrency: 9,
+    memory_budget_mb: 3000,
+    environments_max: 7,
+    keep_alive: Duration::from_millis(300),
+    settle: Duration::from_millis(20),
+};
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Phase {
+    Busy,
+    Settling,
+    /// Since when, and how many became idle before.
+    Idle(Duration, u64),
+    Stopping,
+}
+
+struct Environment {
+    id: EnvironmentId,
+    generation: Generation,
+    phase: Phase,
+}
+
+struct Version {
+    generation: Generation,
+    function: FunctionKey,
+    memory_mb: u64,
+    retired: bool,
+}
+
+#[derive(Default)]
+struct Model {
+    versions: Vec<Version>,
+    environments: Vec<Environment>,
+    parked: Vec<(Duration, InvokeId, Generation)>,
+    reserved: Vec<(FunctionKey, u32)>,
+    created: u64,
+    rested: u64,
+    actions: Vec<Action>,
+}
+
+impl Model {
+    fn version(&self, generation: Generation) -> &Version {
+        self.versions.iter().find(|v| v.generation == generation).unwrap()
+    }
+
+    fn reservation(&self, function: FunctionKey) -> Option<u32> {
+        self.reserved.iter().find(|(f, _)| *f == function).map(|(_, limit)| *limit)
+    }
+
+    /// All functions that have an invoke in flight, one entry for each.
+    fn in_flight(&self) -> Vec<FunctionKey> {
+        let busy = self.environments.iter().filter(|e| e.phase == Phase::Busy).map(|e| e.generation);
+        let parked = self.parked.iter().map(|(_, _, generation)| *generation);
+        busy.chain(parked).map(|generation| self.version(generation).function).collect()
+    }
+
+    fn admits(&self, function: FunctionKey) -> Result<(), Throttle> {
+        let in_flight = self.in_flight();
+        if let Some(limit) = self.reservation(function) {
+            let own = in_flight.iter().filter(|f| **f == function).count();
+            return if own < limit as usize { Ok(()) } else { Err(Throttle::ReservedConcurrency) };
+        }
+        let shared = in_flight.iter().filter(|f| self.reservation(**f).is_none()).count();
+        let reserved: u32 = self.reserved.iter().map(|(_, limit)| limit).sum();
+        let limit = LIMITS.account_concurrency.saturating_sub(reserved);
+        if shared < limit as usize { Ok(()) } else { Err(Throttle::AccountConcurrency) }
+    }
+
+    fn settling(&self, generation: Generation) -> usize {
+        self.environments.iter().filter(|e| e.generation == generation && e.phase == Phase::Settling).count()
+    }
+
+    fn waiting(&self, generation: Generation) -> usize {
+        self.parked.iter().filter(|(_, _, g)| *g == generation).count()
+    }
+
+    /// Those not stopping: MB and count; the idle ones of them where asked.
+    fn room(&self, only_idle: bool) -> (u64, usize) {
+        let counted = |e: &&Environment| match e.phase {
+            Phase::Stopping => false,
+            Phase::Idle(..) => true,
+            _ => !only_idle,
+        };
+        let all: Vec<_> = self.environments.iter().filter(counted).collect();
+        (all.iter().map(|e| self.version(e.generation).memory_mb).sum(), all.len())
+    }
+
+    fn place(&mut self, invoke: InvokeId, generation: Generation) {
+        let memory_mb = self.version(generation).memory_mb;
+        let max = LIMITS.environments_max as usize;
+        let (used_mb, used) = self.room(false);
+        let (idle_mb, idle) = self.room(true);
+        let refused = if memory_mb > LIMITS.memory_budget_mb {
+            Some(Throttle::NeverFits { needed_mb: memory_mb as u32, budget_mb: LIMITS.memory_budget_mb })
+        } else if self.environments.len() - used >= max {
+            Some(Throttle::Environments)
+        } else if used_mb - idle_mb + memory_mb > LIMITS.memory_budget_mb {
+            Some(Throttle::Memory)
+        } else if used - idle >= max {
+            Some(Throttle::Environments)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            self.actions.push(Action::Throttle { invoke, reason });
+            return;
+        }
+        while self.room(false).0 + memory_mb > LIMITS.memory_budget_mb || self.room(false).1 >= max {
+            self.stop_longest_idle(Duration::MAX);
+        }
+        self.created += 1;
+        let environment = EnvironmentId(self.created);
+        self.environments.push(Environment { id: environment, generation, phase: Phase::Busy });
+        self.actions.push(Action::Create { invoke, environment, generation });
+    }
+
+    /// Stops the environment that is idle longest, at least since `until`.
+    fn stop_longest_idle(&mut self, until: Duration) -> bool {
+        let idle = self.environments.iter_mut().filter_map(|e| match e.phase {
+            Phase::Idle(since, turn) if since <= until => Some((turn, e.id, &mut e.phase)),
+            _ => None,
+        });
+        let Some((_, environment, phase)) = idle.min_by_key(|(turn, _, _)| *turn) else { return false };
+        *phase = Phase::Stopping;
+        self.actions.push(Action::Stop { environment });
+        true
+    }
+
+    fn step(&mut self, now: Duration, event: Event) {
+        match event {
+            Event::Deploy { generation, function, memory_mb } => {
+                self.versions.push(Version { generation, function, memory_mb: memory_mb.into(), retired: false });
+            }
+            Event::Retire(generation) => self.retire(generation),
+            Event::Reserve { function, concurrency } => {
+                self.reserved.retain(|(f, _)| *f != function);
+                self.reserved.extend(concurrency.map(|limit| (function, limit)));
+            }
+            Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation),
+            Event::Answered(id) => {
+                for e in self.environments.iter_mut().filter(|e| e.id == id && e.phase == Phase::Busy) {
+                    e.phase = Phase::Settling;
+                }
+            }
+            Event::Idle(id) => self.idle(now, id),
+            Event::Gone(id) => self.gone(id),
+            Event::Tick => self.tick(now),
+        }
+    }
+
+    fn retire(&mut self, generation: Generation) {
+        for version in self.versions.iter_mut().filter(|v| v.generation == generation) {
+            version.retired = true;
+        }
+        let mut idle: Vec<_> = self.environments.iter_mut().filter(|e| e.generation == generation).collect();
+        idle.sort_by_key(|e| if let Phase::Idle(_, turn) = e.phase { turn } else { u64::MAX });
+        for e in idle {
+            if let Phase::Idle(..) = e.phase {
+                e.phase = Phase::Stopping;
+                self.actions.push(Action::Stop { environment: e.id });
+            }
+        }
+        for (_, invoke, _) in self.parked.extract_if(.., |(_, _, g)| *g == generation) {
+            self.actions.push(Action::Stale { invoke });
+        }
+    }
+
+    fn invoke(&mut self, now: Duration, invoke: InvokeId, generation: Generation) {
+        let Some(version) = self.versions.iter().find(|v| v.generation == generation && !v.retired) else {
+            self.actions.push(Action::Stale { invoke });
+            return;
+        };
+        if let Err(reason) = self.admits(version.function) {
+            self.actions.push(Action::Throttle { invoke, reason });
+            return;
+        }
+        let last_used = self.last_used(generation);
+        if let Some(environment) = last_used {
+            self.environments.iter_mut().find(|e| e.id == environment).unwrap().phase = Phase::Busy;
+            self.actions.push(Action::Assign { invoke, environment });
+        } else if self.waiting(generation) < self.settling(generation) {
+            self.parked.push((now + LIMITS.settle, invoke, generation));
+        } else {
+            self.place(invoke, generation);
+        }
+    }
+
+    fn last_used(&self, generation: Generation) -> Option<EnvironmentId> {
+        let idle = self.environments.iter().filter(|e| e.generation == generation).filter_map(|e| match e.phase {
+            Phase::Idle(_, turn) => Some((turn, e.id)),
+            _ => None,
+        });
+        idle.max_by_key(|(turn, _)| *turn).map(|(_, id)| id)
+    }
+
+    fn idle(&mut self, now: Duration, id: EnvironmentId) {
+        let Some(e) = self.environments.iter_mut().find(|e| e.id == id) else { return };
+        if !matches!(e.phase, Phase::Busy | Phase::Settling) {
+            return;
+        }
+        self.rested += 1;
+        e.phase = Phase::Idle(now, self.rested);
+        let generation = e.generation;
+        if self.version(generation).retired {
+            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
+            self.actions.push(Action::Stop { environment: id });
+        } else if let Some(at) = self.parked.iter().position(|(_, _, g)| *g == generation) {
+            let (_, invoke, _) = self.parked.remove(at);
+            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
+            self.actions.push(Action::Assign { invoke, environment: id });
+        }
+    }
+
+    fn gone(&mut self, id: EnvironmentId) {
+        let Some(at) = self.environments.iter().position(|e| e.id == id) else { return };
+        let generation = self.environments.remove(at).generation;
+        if self.waiting(generation) > self.settling(generation) {
+            let at = self.parked.iter().position(|(_, _, g)| *g == generation).unwrap();
+            let (_, invoke, _) = self.parked.remove(at);
+            self.place(invoke, generation);
+        }
+    }
+
+    fn tick(&mut self, now: Duration) {
+        while self.parked.first().is_some_and(|(at, _, _)| *at <= now) {
+            let (_, invoke, generation) = self.parked.remove(0);
+            self.place(invoke, generation);
+        }
+        if let Some(until) = now.checked_sub(LIMITS.keep_alive) {
+            while self.stop_longest_idle(until) {}
+        }
+    }
+}
+
+/// What a test case does next; numbers choose among what is there at that time.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Deploy { function: u64, memory_mb: u32 },
+    Retire(usize),
+    Reserve { function: u64, concurrency: Option<u32> },
+    Invoke(usize),
+    Answered(usize),
+    Idle(usize),
+    Gone(usize),
+    Pass(u64),
+    Tick,
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let memory = prop_oneof![Just(128), Just(500), Just(1769), Just(3000), Just(4000)];
+    prop_oneof![
+        1 => (1..4u64, memory).prop_map(|(function, memory_mb)| Move::Deploy { function, memory_mb }),
+        1 => any::<usize>().prop_map(Move::Retire),
+        1 => (1..4u64, prop::option::of(0..4u32))
+            .prop_map(|(function, concurrency)| Move::Reserve { function, concurrency }),
+        12 => any::<usize>().prop_map(Move::Invoke),
+        5 => any::<usize>().prop_map(Move::Answered),
+        8 => any::<usize>().prop_map(Move::Idle),
+        3 => any::<usize>().prop_map(Move::Gone),
+        4 => (0..40u64).prop_map(Move::Pass),
+        3 => Just(Move::Tick),
+    ]
+}
+
+fn event(step: Move, deployed: u64, created: u64, invokes: &mut u64) -> Event {
+    let generation = |pick: usize| Generation(pick as u64 % deployed + 1);
+    let environment = |pick: usize| EnvironmentId(pick as u64 % (created + 1) + 1);
+    match step {
+        Move::Deploy { function, memory_mb } => {
+            Event::Deploy { generation: Generation(deployed + 1), function: FunctionKey(function), memory_mb }
+        }
+        Move::Retire(pick) => Event::Retire(generation(pick)),
+        Move::Reserve { function, concurrency } => Event::Reserve { function: FunctionKey(function), concurrency },
+        Move::Invoke(pick) => {
+            *invokes += 1;
+            Event::Invoke { invoke: InvokeId(*invokes), generation: generation(pick) }
+        }
+        Move::Answered(pick) => Event::Answered(environment(pick)),
+        Move::Idle(pick) => Event::Idle(environment(pick)),
+        Move::Gone(pick) => Event::Gone(environment(pick)),
+        Move::Pass(_) | Move::Tick => Event::Tick,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn does_what_the_naive_model_does(steps in prop::collection::vec(moves(), 1..200)) {
+        let (mut scheduler, mut model) = (Scheduler::new(LIMITS), Model::default());
+        let (mut now, mut invokes) = (Duration::ZERO, 0);
+        let first = Event::Deploy { generation: Generation(1), function: FunctionKey(1), memory_mb: 128 };
+        scheduler.step(now, first, &mut Vec::new());
+        model.step(now, first);
+        for step in steps {
+            if let Move::Pass(ms) = step {
+                now += Duration::from_millis(ms);
+                continue;
+            }
+            let event = event(step, model.versions.len() as u64, model.created, &mut invokes);
+            let mut actions = Vec::new();
+            scheduler.step(now, event, &mut actions);
+            model.step(now, event);
+            prop_assert_eq!(actions, std::mem::take(&mut model.actions), "after {:?}", event);
+            prop_assert_eq!(scheduler.in_flight() as usize, model.in_flight().len());
+            prop_assert_eq!((scheduler.memory_mb(), scheduler.living() as usize), model.room(false));
+            let due = scheduler.next_tick();
+            let idle = model.environments.iter().filter_map(|e| match e.phase {
+                Phase::Idle(since, _) => Some(since + LIMITS.keep_alive),
+                _ => None,
+            });
+            let needed = idle.chain(model.parked.iter().map(|(at, _, _)| *at)).min();
+            prop_assert!(needed.is_none() || due <= needed, "a tick is due at {needed:?}, not at {due:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One test for each rule of the scheduler.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_types::EnvironmentId;
+
+const LIMITS: Limits = Limits {
+    account_concurrency: 10,
+    memory_budget_mb: 2048,
+    environments_max: 8,
+    keep_alive: Duration::from_secs(60),
+    settle: Duration::from_millis(10),
+};
+
+/// A scheduler with a clock that the test moves.
+struct Bench {
+    scheduler: Scheduler,
+    now: Duration,
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        Self { scheduler: Scheduler::new(limits), now: Duration::ZERO }
+    }
+
+    /// With generation 1 of function 1, 128 MB.
+    fn deployed(limits: Limits) -> Self {
+        let mut bench = Self::new(limits);
+        bench.deploy(1, 1, 128);
+        bench
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.scheduler.step(self.now, event, &mut actions);
+        actions
+    }
+
+    fn deploy(&mut self, generation: u64, function: u64, memory_mb: u32) {
+        let event = Event::Deploy { generation: Generation(generation), function: FunctionKey(function), memory_mb };
+        assert_eq!(self.step(event), []);
+    }
+
+    fn invoke(&mut self, invoke: u64, generation: u64) -> Vec<Action> {
+        self.step(Event::Invoke { invoke: InvokeId(invoke), generation: Generation(generation) })
+    }
+
+    fn after(&mut self, ms: u64) -> &mut Self {
+        self.now += Duration::from_millis(ms);
+        self
+    }
+}
+
+fn env(id: u64) -> EnvironmentId {
+    EnvironmentId(id)
+}
+
+fn create(invoke: u64, environment: u64, generation: u64) -> Action {
+    Action::Create { invoke: InvokeId(invoke), environment: env(environment), generation: Generation(generation) }
+}
+
+fn assign(invoke: u64, environment: u64) -> Action {
+    Action::Assign { invoke: InvokeId(invoke), environment: env(environment) }
+}
+
+fn stop(environment: u64) -> Action {
+    Action::Stop { environment: env(environment) }
+}
+
+fn stale(invoke: u64) -> Action {
+    Action::Stale { invoke: InvokeId(invoke) }
+}
+
+fn throttle(invoke: u64, reason: Throttle) -> Action {
+    Action::Throttle { invoke: InvokeId(invoke), reason }
+}
+
+#[test]
+fn the_last_used_idle_environment_is_taken_first() {
+    let mut bench = Bench::deployed(LIMITS);
+    assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
+    assert_eq!(bench.invoke(2, 1), [create(2, 2, 1)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), []);
+    assert_eq!(bench.after(1).step(Event::Idle(env(1))), []);
+    assert_eq!(bench.invoke(3, 1), [assign(3, 1)]);
+    assert_eq!(bench.invoke(4, 1), [assign(4, 2)]);
+}
+
+#[test]
+fn the_accounts_limit_counts_invokes_in_flight() {
+    let mut bench = Bench::deployed(Limits { account_concurrency: 1, ..LIMITS });
+    assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
+    assert_eq!(bench.invoke(2, 1), [throttle(2, Throttle::AccountConcurrency)]);
+    assert_eq!(bench.step(Event::Answered(env(1))), []);
+    assert_eq!(bench.scheduler.in_flight(), 0, "an answered invoke counts no more, idle or not");
+    assert_eq!(bench.invoke(3, 1), [], "waits for environment 1");
+    assert_eq!(bench.invoke(4, 1), [throttle(4, Throttle::AccountConcurrency)], "who waits counts");
+    assert_eq!(bench.step(Event::Idle(env(1))), [assign(3, 1)]);
+}
+
+#[test]
+fn reserved_concurrency_is_the_functions_own_and_taken_from_the_account() {
+    let mut bench = Bench::deployed(Limits { account_concurrency: 3, ..LIMITS });
+    bench.deploy(2, 2, 128);
+    assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
+    assert_eq!(bench.step(Event::Reserve { function: FunctionKey(1), concurrency: Some(2) }), []);
+    assert_eq!(bench.invoke(2, 1), [create(2, 2, 1)]);
+    assert_eq!(bench.invoke(3, 1), [throttle(3, Throttle::ReservedConcurrency)]);
+    assert_eq!(bench.invoke(4, 2), [create(4, 3, 2)], "one of three is left to the others");
+    assert_eq!(bench.invoke(5, 2), [throttle(5, Throttle::AccountConcurrency)]);
+    assert_eq!(bench.step(Event::Reserve { function: FunctionKey(1), concurrency: Some(0) }), []);
+    assert_eq!(bench.step(Event::Idle(env(1))), []);
+    assert_eq!(bench.invoke(6, 1), [throttle(6, Throttle::ReservedConcurrency)], "0 disables the function");
+}
+
+#[test]
+fn idle_environments_of_other_functions_make_room_oldest_first() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.deploy(2, 2, 1024);
+    bench.deploy(3, 3, 1024);
+    bench.deploy(4, 4, 2048);
+    assert_eq!(bench.invoke(1, 2), [create(1, 1, 2)]);
+    assert_eq!(bench.invoke(2, 3), [create(2, 2, 3)]);
+    assert_eq!(bench.invoke(3, 1), [throttle(3, Throttle::Memory)], "nothing is idle");
+    assert_eq!(bench.step(Event::Idle(env(2))), []);
+    assert_eq!(bench.after(1).step(Event::Idle(env(1))), []);
+    assert_eq!(bench.invoke(4, 1), [stop(2), create(4, 3, 1)]);
+    assert_eq!(bench.invoke(5, 4), [throttle(5, Throttle::Memory)], "a stop that would not be enough is not made");
+    assert_eq!(bench.step(Event::Idle(env(3))), []);
+    assert_eq!(bench.invoke(6, 4), [stop(1), stop(3), create(6, 4, 4)]);
+}
+
+#[test]
+fn what_can_never_fit_says_so() {
+    let mut bench = Bench::new(LIMITS);
+    bench.deploy(1, 1, 4096);
+    assert_eq!(bench.invoke(1, 1), [throttle(1, Throttle::NeverFits { needed_mb: 4096, budget_mb: 2048 })]);
+    assert_eq!(bench.scheduler.in_flight(), 0);
+}
+
+#[test]
+fn the_count_of_environments_is_bounded() {
+    let mut bench = Bench::deployed(Limits { environments_max: 1, ..LIMITS });
+    bench.deploy(2, 2, 128);
+    assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
+    assert_eq!(bench.invoke(2, 1), [throttle(2, Throttle::Environments)]);
+    assert_eq!(bench.step(Event::Idle(env(1))), []);
+    assert_eq!(bench.invoke(3, 2), [stop(1), create(3, 2, 2)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), []);
+    assert_eq!(bench.invoke(4, 1), [throttle(4, Throttle::Environments)], "one is stopping still");
+    assert_eq!(bench.step(Event::Gone(env(1))), []);
+    assert_eq!(bench.invoke(5, 1), [stop(2), create(5, 3, 1)]);
+}
+
+#[test]
+fn idle_environments_go_after_the_keep_alive_time() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.invoke(2, 1);
+    assert_eq!(bench.scheduler.next_tick(), None);
+    bench.step(Event::Idle(env(1)));
+    bench.after(1000).step(Event::Idle(env(2)));
+    assert_eq!(bench.scheduler.next_tick(), Some(Duration::from_secs(60)));
+    assert_eq!(bench.after(58_999).step(Event::Tick), []);
+    assert_eq!(bench.after(1).step(Event::Tick), [stop(1)]);
+    assert_eq!(bench.scheduler.next_tick(), Some(Duration::from_secs(61)));
+    assert_eq!(bench.after(1000).step(Event::Tick), [stop(2)]);
+    assert_eq!(bench.scheduler.next_tick(), None);
+    assert_eq!(bench.scheduler.living(), 0);
+}
+
+#[test]
+fn an_environment_in_use_is_not_reaped() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.after(59_000).invoke(2, 1), [assign(2, 1)]);
+    assert_eq!(bench.after(2000).step(Event::Tick), []);
+    assert_eq!(bench.step(Event::Idle(env(1))), []);
+    assert_eq!(bench.after(59_999).step(Event::Tick), []);
+    assert_eq!(bench.after(1).step(Event::Tick), [stop(1)]);
+}
+
+#[test]
+fn an_invoke_waits_a_moment_for_an_environment_that_has_just_answered() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.invoke(2, 1), []);
+    assert_eq!(bench.invoke(3, 1), [create(3, 2, 1)], "one environment settles, so one may wait");
+    assert_eq!(bench.scheduler.next_tick(), Some(LIMITS.settle));
+    assert_eq!(bench.after(10).step(Event::Tick), [create(2, 3, 1)], "but not for ever");
+    assert_eq!(bench.step(Event::Idle(env(1))), []);
+    assert_eq!(bench.invoke(4, 1), [assign(4, 1)]);
+}
+
+#[test]
+fn who_waits_for_an_environment_that_goes_gets_a_new_one() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.invoke(2, 1), []);
+    assert_eq!(bench.step(Event::Gone(env(1))), [create(2, 2, 1)]);
+}
+
+#[test]
+fn a_retired_generation_takes_nothing_and_drains() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.invoke(2, 1);
+    bench.invoke(3, 1);
+    bench.step(Event::Idle(env(1)));
+    bench.step(Event::Answered(env(2)));
+    bench.invoke(4, 1); // takes 1
+    assert_eq!(bench.invoke(5, 1), [], "waits for 2");
+    bench.deploy(2, 1, 128);
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [stale(5)]);
+    assert_eq!(bench.invoke(6, 1), [stale(6)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2)]);
+    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1)]);
+    assert_eq!(bench.step(Event::Gone(env(3))), []);
+    assert_eq!(bench.invoke(7, 2), [create(7, 4, 2)], "never an environment of another generation");
+    assert_eq!(bench.scheduler.in_flight(), 1);
+}
+
+#[test]
+fn retiring_stops_what_is_idle_at_once() {
+    let mut bench = Bench::deployed(LIMITS);
+    bench.invoke(1, 1);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)]);
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [], "once is enough");
+}
+
+#[test]
+fn events_of_unknown_environments_change_nothing() {
+    let mut bench = Bench::deployed(LIMITS);
+    for event in [Event::Answered(env(9)), Event::Idle(env(9)), Event::Gone(env(9)), Event::Retire(Generation(9))] {
+        assert_eq!(bench.step(event), []);
+    }
+    bench.invoke(1, 1);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.step(Event::Idle(env(1))), [], "idle twice is idle once");
+    assert_eq!(bench.invoke(2, 1), [assign(2, 1)]);
+    assert_eq!(bench.invoke(3, 1), [create(3, 2, 1)]);
+}
