@@ -18,6 +18,19 @@ impl CodeDigest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// From 64 hexadecimal digits; none for anything else.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        let mut digest = [0; 32];
+        for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
     /// As the member CodeSha256 shows it.
     #[must_use]
     pub fn base64(&self) -> String {
@@ -29,5 +42,18 @@ impl CodeDigest {
 impl fmt::Display for CodeDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_goes_both_ways() {
+        let digest = CodeDigest::of(b"abc");
+        assert_eq!(CodeDigest::from_hex(&digest.to_string()), Some(digest));
+        assert_eq!(CodeDigest::from_hex(&"A".repeat(64)), None);
+        assert_eq!(CodeDigest::from_hex(&"0".repeat(63)), None);
     }
 }
