@@ -1,8 +1,69 @@
-//! `cargo xtask e2e`.
+//! `cargo xtask e2e`: the end-to-end tests, with the clients that users have: AWS CLI, boto3, the JavaScript SDK.
+
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
-/// Runs the task.
-pub(crate) fn run(_args: &[String]) -> Result<()> {
-    bail!("not written yet")
+use crate::test::tally::Tally;
+use crate::tools::server::{self, Server};
+use crate::tools::{aws, cargo, follow, install, root, run as run_command};
+
+/// Runs the task; arguments go to pytest (`-k logs`, `-x`).
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut tally = Tally::default();
+    build()?;
+    python(&mut tally, args)?;
+    if args.is_empty() {
+        node(&mut tally)?;
+    }
+    println!("{tally}");
+    if tally.failed > 0 { bail!("{} failed", tally.failed) } else { Ok(()) }
+}
+
+/// The end-to-end tests as a step of `cargo xtask test`.
+pub(crate) fn step(tally: &mut Tally) -> Result<()> {
+    build()?;
+    python(tally, &[])?;
+    node(tally)
+}
+
+/// What users run is what is tested.
+fn build() -> Result<()> {
+    run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))
+}
+
+/// The tests in e2e/tests, two at a time, each worker with a server of its own.
+fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
+    let bin = install::clients()?;
+    let mut pytest = Command::new(bin.join("python"));
+    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
+    pytest.current_dir(root().join("e2e")).env("HEARTH", server::binary("release")?).env("AWS", bin.join("aws"));
+    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
+    let before = *tally;
+    let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
+    settle(passed, before, tally, "pytest")
+}
+
+/// The tests of the JavaScript SDK, against a server of their own.
+fn node(tally: &mut Tally) -> Result<()> {
+    let modules = install::node_modules()?;
+    let server = Server::start(&server::binary("release")?, &[])?;
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=tap", "js/sdk.test.mjs"]).current_dir(root().join("e2e"));
+    node.env("HEARTH_NODE_MODULES", modules).envs(aws::environment(server.url()));
+    let before = *tally;
+    let passed = follow(&mut node, |line| tally.read_node(line))?;
+    settle(passed, before, tally, "node --test")?;
+    server.stop()
+}
+
+/// A runner that failed without a failed test could not run.
+fn settle(passed: bool, before: Tally, tally: &Tally, runner: &str) -> Result<()> {
+    if !passed && tally.failed == before.failed {
+        bail!("{runner} could not be run");
+    }
+    if tally.passed + tally.failed == before.passed + before.failed {
+        bail!("{runner} ran no test");
+    }
+    Ok(())
 }

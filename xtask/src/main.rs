@@ -9,6 +9,7 @@ mod e2e;
 mod guest;
 mod test;
 mod tidy;
+mod tools;
 
 type Task = fn(&[String]) -> anyhow::Result<()>;
 

@@ -1,8 +1,91 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: installs what the tests need and runs them all, from the cheapest to the dearest.
+
+pub(crate) mod tally;
+
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use crate::tools::{cargo, follow, have};
+use crate::{e2e, guest, tidy};
+use tally::Tally;
+
+/// What one step is called, and what it does: it adds its tests to the tally.
+type Step = (&'static str, fn(&mut Tally) -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("format", |tally| command(tally, &["fmt", "--all", "--check"])),
+    ("generated code", |tally| tally.check(crate::codegen::run(&["--check".to_owned()]))),
+    ("tidy", |tally| tally.check(tidy::run(&[]))),
+    ("licences and bans", deny),
+    ("clippy", |tally| command(tally, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"])),
+    ("documentation", documentation),
+    ("unit and integration tests", rust_tests),
+    ("end-to-end tests", e2e::step),
+    ("cgroup v2 guest", |tally| tally.check(guest::run(&[]))),
+];
+
 /// Runs the task.
-pub(crate) fn run(_args: &[String]) -> Result<()> {
-    bail!("not written yet")
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    if let [word] = args
+        && word == "--list"
+    {
+        STEPS.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    }
+    let chosen: Vec<&Step> =
+        STEPS.iter().filter(|(name, _)| args.is_empty() || args.iter().any(|a| a == name)).collect();
+    if chosen.is_empty() {
+        bail!("no such step; `cargo xtask test --list` names them");
+    }
+    let mut tally = Tally::default();
+    let mut lines = Vec::new();
+    for (name, step) in chosen {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let before = tally;
+        // A step that could not run at all is one failure; what follows still tells something.
+        if let Err(error) = step(&mut tally) {
+            eprintln!("xtask: {error:#}");
+            tally.failed += 1;
+        }
+        lines.push(tally.line_since(before, name, start.elapsed()));
+    }
+    println!("\n{}\n{tally}", lines.join("\n"));
+    if tally.failed > 0 { bail!("{} failed", tally.failed) } else { Ok(()) }
+}
+
+/// One cargo command that either passes or fails.
+fn command(tally: &mut Tally, args: &[&str]) -> Result<()> {
+    let passed = follow(&mut cargo(args), |_| ())?;
+    tally.count(passed);
+    Ok(())
+}
+
+fn deny(tally: &mut Tally) -> Result<()> {
+    if have("cargo-deny") {
+        return command(tally, &["deny", "--log-level", "warn", "check", "bans", "licenses", "sources"]);
+    }
+    println!("cargo-deny is not installed (`cargo install --locked cargo-deny`): left out");
+    Ok(())
+}
+
+fn documentation(tally: &mut Tally) -> Result<()> {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items", "--quiet"]);
+    let passed = follow(doc.env("RUSTDOCFLAGS", "-Dwarnings"), |_| ())?;
+    tally.count(passed);
+    Ok(())
+}
+
+/// All tests of the workspace; those of the sandbox want root and say so where they do not have it.
+fn rust_tests(tally: &mut Tally) -> Result<()> {
+    let runner: &[&str] =
+        if have("cargo-nextest") { &["nextest", "run", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
+    let before = *tally;
+    let passed = follow(cargo(runner).args(["--workspace", "--locked"]), |line| tally.read_rust(line))?;
+    // Without one failed test in its output, the runner itself or a build failed.
+    if !passed && tally.failed == before.failed {
+        bail!("the tests could not be run");
+    }
+    Ok(())
 }
