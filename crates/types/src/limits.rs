@@ -18,6 +18,8 @@ pub const ZIP_PATH_BYTES: usize = 4000;
 pub const ZIP_PATH_DEPTH: usize = 128;
 /// Bytes of a control-plane request: a 50 MiB zip in base64 and its siblings (Lambda: about 70 MB).
 pub const CONTROL_BODY_BYTES: usize = 70_167_211;
+/// Bytes of every other control-plane request. Ours: the largest real ones are policies and filters.
+pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
 /// Bytes of the request line and all headers. Ours (Lambda: 1 MB).
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Count of request headers. Ours.
@@ -96,3 +98,15 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
 pub const ENVIRONMENTS_MAX: u32 = 1000;
+/// Bytes of a key of the metadata store. Ours.
+pub const STORE_KEY_BYTES: usize = 1024;
+/// Bytes of a value of the metadata store. Ours: a function's record is some kilobytes.
+pub const STORE_VALUE_BYTES: usize = 4 * 1024 * 1024;
+/// Writes of one commit. Ours.
+pub const STORE_COMMIT_WRITES: usize = 1000;
+/// Commits that wait for the metadata store's writer; further callers wait for room.
+pub const STORE_QUEUE_COMMITS: usize = 1024;
+/// Commits that share one transaction, and so one flush to the disk.
+pub const STORE_GROUP_COMMITS: usize = 256;
+/// Commits that a watcher may be behind before it starts over from a snapshot.
+pub const STORE_WATCH_COMMITS: usize = 1024;

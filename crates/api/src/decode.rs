@@ -1,0 +1,105 @@
+//! From a matched request to an operation's typed input.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::error::ApiError;
+use crate::json;
+use crate::operation::OperationType;
+use crate::route::Matched;
+use crate::schema::{Kind, Member, Place, Shape};
+use crate::uri::query_pairs;
+use crate::validate::validate;
+use crate::value::{FromValue, Members, Timestamp, Value};
+
+/// What an operation takes.
+pub trait Input: FromValue {
+    /// Its shape: members, places and constraints.
+    fn shape() -> &'static Shape;
+}
+
+/// Binds label, query, header and body members, checks the model's constraints, and gives the typed input. A payload
+/// (Invoke) is handed on as it came.
+///
+/// # Errors
+/// `SerializationException` for a body that is no JSON or has wrong types; `ValidationException`, naming all broken
+/// constraints; `ServiceException` where `matched` is of another operation.
+pub fn decode<Op: OperationType>(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Op::Input, ApiError> {
+    let confused = || ApiError::service(format!("{} was decoded as another operation.", matched.operation.name()));
+    let shape = Op::Input::shape();
+    let Kind::Structure { members, .. } = shape.kind else { return Err(confused()) };
+    if matched.operation != Op::OPERATION {
+        return Err(confused());
+    }
+    let mut values = read_body(shape, members, body)?;
+    for (member, value) in members.iter().zip(&mut values.0) {
+        match member.place {
+            Place::Label => *value = matched.label(member.wire).map(|text| from_text(member.shape, text)),
+            Place::Query => *value = from_query(member, &matched.query),
+            Place::Header => *value = from_header(member, headers),
+            Place::Body | Place::Payload => {}
+        }
+    }
+    validate(members, &values)?;
+    Op::Input::from_value(Value::Structure(values)).ok_or_else(confused)
+}
+
+/// The members that the body carries; places for the others.
+fn read_body(shape: &'static Shape, members: &'static [Member], body: Bytes) -> Result<Members, ApiError> {
+    let mut values = Members(vec![None; members.len()]);
+    if let Some(index) = members.iter().position(|member| member.place == Place::Payload) {
+        let payload = members[index].shape;
+        values.0[index] = match payload.kind {
+            _ if body.is_empty() => None,
+            Kind::Blob { .. } => Some(Value::Blob(body)),
+            _ => json::read(payload, &body)?,
+        };
+        return Ok(values);
+    }
+    if !members.iter().any(|member| member.place == Place::Body) {
+        return Ok(values);
+    }
+    if body.is_empty() {
+        let needed = members.iter().any(|member| member.place == Place::Body && member.required);
+        return if needed { Err(ApiError::serialization("The request has no body")) } else { Ok(values) };
+    }
+    Ok(json::read(shape, &body)?.and_then(Value::structure).unwrap_or(values))
+}
+
+/// A value from a place that has only text.
+fn from_text(shape: &Shape, text: &str) -> Value {
+    let read = match shape.kind {
+        Kind::Text { .. } => Some(Value::Text(text.to_owned())),
+        Kind::Integer { .. } => text.parse::<i32>().ok().map(|number| Value::Integer(number.into())),
+        Kind::Long { .. } => text.parse().ok().map(Value::Integer),
+        Kind::Double { .. } => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Double),
+        Kind::Boolean => match text {
+            "true" => Some(Value::Boolean(true)),
+            "false" => Some(Value::Boolean(false)),
+            _ => None,
+        },
+        Kind::Timestamp => Timestamp::from_text(text).map(Value::Timestamp),
+        Kind::Blob { .. } | Kind::List { .. } | Kind::Map { .. } | Kind::Structure { .. } => None,
+    };
+    read.unwrap_or_else(|| Value::Unreadable(text.to_owned()))
+}
+
+/// A list takes each parameter of its name, anything else the last one. A broken percent code stays as it is.
+fn from_query(member: &Member, query: &str) -> Option<Value> {
+    let given = query_pairs(query).flatten().filter(|(name, _)| name == member.wire).map(|(_, value)| value);
+    match member.shape.kind {
+        Kind::List { member, .. } => {
+            let items: Vec<_> = given.map(|text| Some(from_text(member, &text))).collect();
+            (!items.is_empty()).then_some(Value::List(items))
+        }
+        _ => given.last().map(|text| from_text(member.shape, &text)),
+    }
+}
+
+fn from_header(member: &Member, headers: &HeaderMap) -> Option<Value> {
+    let value = headers.get(member.wire)?;
+    let text: Cow<'_, str> = String::from_utf8_lossy(value.as_bytes());
+    Some(from_text(member.shape, &text))
+}

@@ -1,0 +1,70 @@
+//! What the table of operations is made of.
+
+use http::StatusCode;
+
+use crate::decode::Input;
+use crate::encode::Output;
+use crate::generated::operations::{Operation, ROWS};
+
+/// Facts of one operation.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) iam: &'static str,
+    pub(crate) status: u16,
+    pub(crate) streams: bool,
+}
+
+/// One way to an operation. The part before these, a date, selects the table.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) parts: &'static [Part],
+    /// A query parameter that must be there: it tells two operations on one path apart.
+    pub(crate) query: Option<(&'static str, &'static str)>,
+    pub(crate) operation: Operation,
+}
+
+/// What stands between two slashes.
+pub(crate) enum Part {
+    Text(&'static str),
+    Label(&'static str),
+}
+
+/// Ties an operation to its input and output.
+pub trait OperationType {
+    /// The operation.
+    const OPERATION: Operation;
+    /// What it takes.
+    type Input: Input;
+    /// What it answers; `()` where the answer has no members.
+    type Output: Output;
+}
+
+impl Operation {
+    fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+
+    /// As the model names it: `CreateFunction`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The permission it needs: `lambda:InvokeFunction`.
+    #[must_use]
+    pub fn iam_action(self) -> &'static str {
+        self.row().iam
+    }
+
+    /// The status of its success.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().status).unwrap_or_default()
+    }
+
+    /// Whether its answer is a stream of event frames: then [`crate::encode_head`] writes only the head.
+    #[must_use]
+    pub fn streams(self) -> bool {
+        self.row().streams
+    }
+}

@@ -1,0 +1,290 @@
+//! The service model as the generator needs it: `models/lambda.json` with `models/overrides.json` laid over it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+
+use super::json::Json;
+
+/// All facts, checked.
+pub(crate) struct Model {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) shapes: BTreeMap<String, Shape>,
+    pub(crate) errors: Vec<ErrorShape>,
+}
+
+pub(crate) struct Operation {
+    pub(crate) name: String,
+    pub(crate) method: String,
+    /// Parts between slashes; `{Name}` is a label.
+    pub(crate) path: Vec<String>,
+    /// The query parameter that tells this operation from another one on the same path.
+    pub(crate) query: Option<(String, String)>,
+    pub(crate) status: u64,
+    pub(crate) iam: String,
+    pub(crate) input: Option<String>,
+    pub(crate) output: Option<String>,
+}
+
+pub(crate) struct ErrorShape {
+    pub(crate) name: String,
+    pub(crate) status: u64,
+    pub(crate) service_fault: bool,
+    /// `message` or `Message`.
+    pub(crate) text_member: String,
+}
+
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    pub(crate) sensitive: bool,
+}
+
+/// Bounds of a size or a value, as the model writes them.
+#[derive(Clone, Default)]
+pub(crate) struct Bounds {
+    pub(crate) min: Option<String>,
+    pub(crate) max: Option<String>,
+}
+
+pub(crate) enum Kind {
+    Text {
+        bounds: Bounds,
+        pattern: Option<String>,
+        values: Vec<String>,
+    },
+    Integer {
+        bounds: Bounds,
+    },
+    Long {
+        bounds: Bounds,
+    },
+    Double {
+        bounds: Bounds,
+    },
+    Boolean,
+    Blob {
+        bounds: Bounds,
+    },
+    Timestamp,
+    List {
+        bounds: Bounds,
+        member: String,
+    },
+    Map {
+        bounds: Bounds,
+        key: String,
+        value: String,
+    },
+    Structure {
+        members: Vec<Member>,
+    },
+    /// Frames of an answer that is streamed: written by hand.
+    EventStream,
+}
+
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) shape: String,
+    pub(crate) place: Place,
+    pub(crate) wire: String,
+    pub(crate) required: bool,
+}
+
+/// Where in the message a member stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Body,
+    Label,
+    Query,
+    Header,
+    Status,
+    Payload,
+}
+
+impl Model {
+    /// Reads the facts, lays the overrides over them, and checks that every name leads somewhere.
+    pub(crate) fn new(mut facts: Json, overrides: &Json) -> Result<Self> {
+        lay_over(&mut facts, overrides)?;
+        let part = |name: &str| facts.get(name).with_context(|| format!("models/lambda.json has no {name}"));
+        let mut shapes = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (name, json) in part("shapes")?.members() {
+            match json.get("error") {
+                Some(error) => errors.push(error_shape(name, json, error)?),
+                None => drop(shapes.insert(name.clone(), shape(json).with_context(|| name.clone())?)),
+            }
+        }
+        let iam = overrides.get("iam").context("overrides: iam")?;
+        let operations = part("operations")?
+            .members()
+            .iter()
+            .map(|(name, json)| operation(name, json, iam).with_context(|| name.clone()))
+            .collect::<Result<_>>()?;
+        Ok(Self { operations, shapes, errors })
+    }
+
+    pub(crate) fn shape(&self, name: &str) -> Result<&Shape> {
+        self.shapes.get(name).with_context(|| format!("no shape {name}"))
+    }
+
+    /// The members of a structure.
+    pub(crate) fn members(&self, name: &str) -> Result<&[Member]> {
+        match &self.shape(name)?.kind {
+            Kind::Structure { members } => Ok(members),
+            _ => bail!("{name} is no structure"),
+        }
+    }
+
+    /// All shapes that the roots lead to, with themselves.
+    pub(crate) fn reachable<'a>(&'a self, roots: impl Iterator<Item = &'a str>) -> Result<BTreeSet<&'a str>> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&str> = roots.collect();
+        while let Some(name) = open.pop() {
+            if !found.insert(name) {
+                continue;
+            }
+            match &self.shape(name)?.kind {
+                Kind::List { member, .. } => open.push(member),
+                Kind::Map { key, value, .. } => open.extend([key.as_str(), value]),
+                Kind::Structure { members } => open.extend(members.iter().map(|m| m.shape.as_str())),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Names of all input shapes.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().filter_map(|o| o.input.as_deref())
+    }
+
+    /// Names of all output shapes; a shape that several operations share comes several times.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().filter_map(|o| o.output.as_deref())
+    }
+}
+
+/// Merges shapes, members and operations; then spells patterns as the service prints them.
+fn lay_over(facts: &mut Json, overrides: &Json) -> Result<()> {
+    let Json::Object(parts) = facts else { bail!("models/lambda.json is no object") };
+    for (part_name, part) in parts.iter_mut() {
+        for (name, change) in overrides.get(part_name).map(Json::members).unwrap_or_default() {
+            let mut entry = part.get(name).cloned().unwrap_or(Json::Object(Vec::new()));
+            merge(&mut entry, change);
+            part.set(name, entry);
+        }
+    }
+    let prefix = overrides.get("region_prefix").and_then(Json::text).context("overrides: region_prefix")?;
+    let Some((_, shapes)) = parts.iter_mut().find(|(name, _)| name == "shapes") else { bail!("no shapes") };
+    let Json::Object(shapes) = shapes else { bail!("shapes is no object") };
+    for (_, shape) in shapes {
+        if let Some(pattern) = shape.get("pattern").and_then(Json::text) {
+            let spelt = pattern.replace("[a-z]{2}(", &format!("{prefix}[a-z]{{2}}("));
+            shape.set("pattern", Json::Text(spelt));
+        }
+    }
+    Ok(())
+}
+
+fn merge(entry: &mut Json, change: &Json) {
+    for (name, value) in change.members() {
+        match (name.as_str(), entry.get(name)) {
+            ("why", _) => {}
+            (_, Some(old @ Json::Object(_))) => {
+                let mut merged = old.clone();
+                merge(&mut merged, value);
+                entry.set(name, merged);
+            }
+            _ => entry.set(name, value.clone()),
+        }
+    }
+}
+
+fn operation(name: &str, json: &Json, iam: &Json) -> Result<Operation> {
+    let http = json.get("http").context("http")?;
+    let uri = http.get("requestUri").and_then(Json::text).context("requestUri")?;
+    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, query.split_once('=')));
+    let owned = |text: Option<&Json>| text.and_then(Json::text).map(str::to_owned);
+    Ok(Operation {
+        name: name.to_owned(),
+        method: owned(http.get("method")).context("method")?,
+        path: path.trim_matches('/').split('/').map(str::to_owned).collect(),
+        query: query.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        status: number(http.get("responseCode")).context("responseCode")?,
+        iam: iam.get(name).and_then(Json::text).unwrap_or(name).to_owned(),
+        input: owned(json.get("input")),
+        output: owned(json.get("output")),
+    })
+}
+
+fn error_shape(name: &str, json: &Json, error: &Json) -> Result<ErrorShape> {
+    let members = json.get("members").map(Json::members).unwrap_or_default();
+    let text = members.iter().find(|(n, _)| n.eq_ignore_ascii_case("message"));
+    let status = number(error.get("httpStatusCode")).context("httpStatusCode")?;
+    Ok(ErrorShape {
+        name: name.to_owned(),
+        status,
+        service_fault: json.get("fault") == Some(&Json::Bool(true)),
+        text_member: text.map_or("Message", |(n, _)| n).to_owned(),
+    })
+}
+
+fn number(json: Option<&Json>) -> Option<u64> {
+    match json {
+        Some(Json::Number(number)) => number.as_u64(),
+        _ => None,
+    }
+}
+
+fn shape(json: &Json) -> Result<Shape> {
+    let text = |name: &str| json.get(name).and_then(Json::text).map(str::to_owned);
+    let bound = |name: &str| match json.get(name) {
+        Some(Json::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let bounds = Bounds { min: bound("min"), max: bound("max") };
+    let kind = match text("type").context("type")?.as_str() {
+        "string" => Kind::Text {
+            bounds,
+            pattern: text("pattern"),
+            values: json.get("enum").map(Json::texts).unwrap_or_default().into_iter().map(str::to_owned).collect(),
+        },
+        "integer" => Kind::Integer { bounds },
+        "long" => Kind::Long { bounds },
+        "double" => Kind::Double { bounds },
+        "boolean" => Kind::Boolean,
+        "blob" => Kind::Blob { bounds },
+        "timestamp" => Kind::Timestamp,
+        "list" => Kind::List { bounds, member: text("member").context("member")? },
+        "map" => Kind::Map { bounds, key: text("key").context("key")?, value: text("value").context("value")? },
+        "structure" if json.get("eventstream").is_some() => Kind::EventStream,
+        "structure" => Kind::Structure { members: members(json)? },
+        other => bail!("unknown type {other}"),
+    };
+    Ok(Shape { kind, sensitive: json.get("sensitive").is_some() })
+}
+
+fn members(json: &Json) -> Result<Vec<Member>> {
+    let required = json.get("required").map(Json::texts).unwrap_or_default();
+    let payload = json.get("payload").and_then(Json::text);
+    let members = json.get("members").map(Json::members).unwrap_or_default();
+    let member = |(name, json): &(String, Json)| {
+        let place = match json.get("location").and_then(Json::text) {
+            _ if payload == Some(name) => Place::Payload,
+            None => Place::Body,
+            Some("uri") => Place::Label,
+            Some("querystring") => Place::Query,
+            Some("header") => Place::Header,
+            Some("statusCode") => Place::Status,
+            Some(other) => bail!("{name}: unknown location {other}"),
+        };
+        Ok(Member {
+            name: name.clone(),
+            shape: json.get("shape").and_then(Json::text).with_context(|| format!("{name}: shape"))?.to_owned(),
+            place,
+            wire: json.get("locationName").and_then(Json::text).unwrap_or(name).to_owned(),
+            required: required.contains(&name.as_str()),
+        })
+    };
+    members.iter().map(member).collect()
+}
