@@ -12,8 +12,13 @@ pub struct RootPlan {
     pub name: String,
     /// Empty directories, absolute, parents implied.
     pub directories: Vec<PathBuf>,
-    /// Files or directory trees of the host, mounted read-only at `target`.
+    /// Files or directory trees of the host, mounted read-only at `target`, in this order: a later one may lie in or on
+    /// top of an earlier one. What is a regular file may be carried out as a copy shared by all environments.
     pub binds: Vec<Bind>,
+    /// Directories, absolute, that lie inside binds and are covered with an empty read-only directory once all binds are
+    /// in place: the host's `site-packages` for instance.
+    #[serde(default)]
+    pub masks: Vec<PathBuf>,
     /// Symbolic links: path, then what it points to.
     pub links: Vec<(PathBuf, PathBuf)>,
     /// Files that we write: path, content. Mode 0644 or, where `true`, 0755.

@@ -1,0 +1,118 @@
+//! What goes in and out of the worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_types::{EnvironmentId, RequestId};
+use tokio::sync::oneshot;
+
+/// One invoke on its way into an environment.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The id that logs and headers show.
+    pub request_id: RequestId,
+    /// The event, passed on as it is.
+    pub payload: Bytes,
+    /// The caller's content type; none is `application/json`.
+    pub content_type: Option<Arc<str>>,
+    /// The function's ARN as it was invoked, with the qualifier where one was given.
+    pub invoked_arn: Arc<str>,
+    /// The client context, decoded: one line of JSON text.
+    pub client_context: Option<Arc<str>>,
+    /// `{"cognitoIdentityId":...,"cognitoIdentityPoolId":...}`, where the caller has one.
+    pub cognito_identity: Option<Arc<str>>,
+    /// `Root=...;Parent=...;Sampled=...`.
+    pub trace_id: Arc<str>,
+    /// Whether the outcome carries the end of the log. The answer then waits until the invoke has ended altogether.
+    pub tail: bool,
+    /// Where the outcome goes, exactly once. A receiver that is gone does not stop the invoke.
+    pub reply: oneshot::Sender<Result<Outcome, WorkerError>>,
+}
+
+/// What became of an invoke that reached the function.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The function's answer or the error object.
+    pub payload: Bytes,
+    /// Whether the payload is an error (`X-Amz-Function-Error: Unhandled`).
+    pub function_error: bool,
+    /// The last 4,096 bytes of this invoke's log, where they were asked for.
+    pub log_tail: Option<Bytes>,
+    /// What the cold start was made of; none on a warm one.
+    pub phases: Option<InitPhases>,
+    /// From the delivery to the runtime until the answer; with a repeated init, that too.
+    pub duration: Duration,
+}
+
+/// The parts of a cold start, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct InitPhases {
+    /// The sandbox made, the runtime's root composed, limits and code assigned.
+    pub sandbox: Duration,
+    /// From the start of the runtime's process until it first connected to the Runtime API. Clients that connect only
+    /// when the function is loaded show their function init here.
+    pub runtime: Duration,
+    /// From there until the runtime asked for its first invoke.
+    pub function: Duration,
+}
+
+/// Why there is no outcome: the platform failed, not the function.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The machine could not make the sandbox.
+    #[error("no sandbox could be made for the environment: {0}")]
+    Sandbox(String),
+    /// The environment ended (stop, drain) before the invoke was over.
+    #[error("environment {0} has ended")]
+    Ended(EnvironmentId),
+}
+
+/// What the dispatcher hears.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EnvironmentEvent {
+    /// The invoke's outcome is about to be sent; the environment is not free yet, but will be in a moment.
+    Answered(EnvironmentId),
+    /// Free: it may be given an invoke. Comes after each invoke, also after one that timed out or crashed: the processes
+    /// are then made anew inside the next invoke, over the same `/tmp`.
+    Idle(EnvironmentId),
+    /// It is no more. An invoke it had has been replied to.
+    Gone(EnvironmentId, GoneReason),
+}
+
+/// Why an environment is no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GoneReason {
+    /// [`crate::Worker::stop`] or [`crate::Worker::drain`].
+    Stopped,
+    /// No sandbox could be made.
+    Failed,
+}
+
+/// Who hears of environments. Called on the path of an invoke, never while the worker holds a lock; must not block.
+pub trait EnvironmentSink: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: EnvironmentEvent);
+}
+
+impl<F: Fn(EnvironmentEvent) + Send + Sync> EnvironmentSink for F {
+    fn event(&self, event: EnvironmentEvent) {
+        self(event);
+    }
+}
+
+/// Where log lines go. Called on the path of an invoke: must not block; what has no room is dropped and counted by the
+/// receiver.
+pub trait LogSink: Send + Sync {
+    /// One event of a log stream: `line` ends with its newline, unless the function's output ended without one.
+    /// `timestamp_ms` is milliseconds since 1970.
+    fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes);
+}
+
+/// What a worker is made of.
+pub struct WorkerConfig {
+    /// Where log lines go.
+    pub logs: Arc<dyn LogSink>,
+    /// How long an environment is idle before it is frozen.
+    pub freeze_after: Duration,
+}
