@@ -1,1 +1,80 @@
-//! placeholder
+//! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
+
+pub mod functions;
+pub mod links;
+pub mod names;
+mod records;
+mod rules;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_api::ApiError;
+use hearth_image::Unpacker;
+use hearth_store::{BlobStore, MetadataStore};
+use tokio::sync::{Semaphore, watch};
+
+use crate::links::CodeLinks;
+use crate::names::Place;
+
+/// Packages unpacked at a time: it is work for a core each.
+const UNPACKING: usize = 2;
+
+/// What the control plane works on.
+pub struct Parts {
+    /// Where this server says it is.
+    pub place: Place,
+    /// `x86_64` or `arm64`: what this machine runs.
+    pub architecture: &'static str,
+    /// Records.
+    pub store: Arc<dyn MetadataStore>,
+    /// Packages as they came.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Packages unpacked.
+    pub unpacker: Arc<Unpacker>,
+    /// The store's version up to which the front end follows it. What a client is told must already be so there.
+    pub applied: watch::Receiver<u64>,
+    /// Signs links to packages.
+    pub links: CodeLinks,
+    /// Time since 1970.
+    pub now: fn() -> Duration,
+}
+
+/// The control plane's operations.
+pub struct Control {
+    parts: Parts,
+    unpacking: Semaphore,
+}
+
+impl Control {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, unpacking: Semaphore::new(UNPACKING) }
+    }
+
+    /// Signs and checks links to packages.
+    #[must_use]
+    pub fn links(&self) -> &CodeLinks {
+        &self.parts.links
+    }
+
+    /// Packages as they came.
+    #[must_use]
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.parts.blobs
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::invalid_parameter(message)
+}
+
+/// For a member, or a value of one, that has no effect here yet: refused, never ignored.
+fn refused(member: &str, why: &str) -> ApiError {
+    ApiError::new(
+        &hearth_api::error::NOT_IMPLEMENTED,
+        format!("{member} is not supported by this version of Hearth: {why}."),
+    )
+}

@@ -1,2 +1,32 @@
-//! placeholder
-fn main() {}
+//! The binary `hearth`: wiring, roles and the command line.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod admin;
+mod cli;
+mod doctor;
+mod follow;
+mod gateway;
+mod logs;
+mod prepare;
+mod serve;
+
+fn main() -> ExitCode {
+    // The spawner is this same binary: it must not get further than this.
+    hearth_sandbox::run_if_spawner();
+    let outcome = match cli::Cli::parse().command {
+        cli::Command::Serve(args) => serve::run(args),
+        cli::Command::Logs(args) => logs::run(&args),
+        cli::Command::Doctor(args) => doctor::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hearth: {error:#}");
+            // 2: what was asked for cannot be; 1: it went wrong on the way.
+            ExitCode::from(if error.is::<prepare::Refused>() { 2 } else { 1 })
+        }
+    }
+}

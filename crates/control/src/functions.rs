@@ -1,0 +1,9 @@
+//! Operations on functions.
+
+mod code;
+mod create;
+mod delete;
+mod members;
+mod read;
+mod settle;
+mod update;

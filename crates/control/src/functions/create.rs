@@ -1,0 +1,126 @@
+//! CreateFunction.
+
+use std::sync::Arc;
+
+use hearth_api::ApiError;
+use hearth_api::types as api;
+use hearth_store::Precondition;
+use hearth_types::function::{Configuration, FunctionRecord, State, VersionRecord};
+use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
+use hearth_types::{FunctionName, RevisionId};
+use uuid::Uuid;
+
+use crate::functions::members;
+use crate::records::NotWritten;
+use crate::view::{self, Shown};
+use crate::{Control, invalid, refused, rules};
+
+impl Control {
+    /// CreateFunction: the answer shows it Pending; it is Active when the front end has it.
+    ///
+    /// # Errors
+    /// As the real service, and for members that have no effect here.
+    pub async fn create_function(
+        self: &Arc<Self>,
+        input: api::CreateFunctionRequest,
+    ) -> Result<api::FunctionConfiguration, ApiError> {
+        let name = self.new_name(&input.function_name)?;
+        refuse_unsupported(&input)?;
+        let config = self.new_configuration(&input)?;
+        let tags = input.tags.unwrap_or_default();
+        rules::tags(tags.len())?;
+        let package = members::source(&input.code).package()?;
+        if self.load(name.as_str()).await?.is_some() {
+            return Err(exists(&name));
+        }
+        let code = self.take_package(package).await?;
+        let record = FunctionRecord {
+            name,
+            latest: VersionRecord {
+                config,
+                code,
+                serving: None,
+                state: State::Pending,
+                last_update: None,
+                revision: RevisionId(Uuid::new_v4()),
+                last_modified_ms: self.now_ms(),
+            },
+            tags: tags.into_iter().collect(),
+        };
+        match self.write(&record, Precondition::Absent).await {
+            Ok(()) => {}
+            Err(NotWritten::Conflict) => return Err(exists(&record.name)),
+            Err(NotWritten::Failed(cause)) => return Err(cause),
+        }
+        self.settle_later(record.name.to_string());
+        Ok(self.shown(&record))
+    }
+
+    fn new_name(&self, given: &str) -> Result<FunctionName, ApiError> {
+        let target = self.parts.place.resolve(given, None)?;
+        if let Some(qualifier) = target.qualifier {
+            return Err(invalid(format!("A new function is named without a qualifier: ':{qualifier}' is one too many.")));
+        }
+        rules::name_length(&target.name)?;
+        FunctionName::try_from(target.name).map_err(|cause| invalid(cause.to_string()))
+    }
+
+    fn new_configuration(&self, input: &api::CreateFunctionRequest) -> Result<Configuration, ApiError> {
+        let runtime = input.runtime.clone().ok_or_else(|| invalid("Runtime is mandatory if the deployment package is a .zip file archive."))?;
+        let handler = input.handler.clone().ok_or_else(|| invalid("Handler is mandatory if the deployment package is a .zip file archive."))?;
+        rules::runtime(&runtime)?;
+        rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
+        Ok(Configuration {
+            runtime,
+            handler,
+            role: input.role.clone(),
+            description: input.description.clone().unwrap_or_default(),
+            timeout_s: input.timeout.map_or(Ok(TIMEOUT_DEFAULT_S), |s| rules::timeout(s.into()))?,
+            memory_mb: input.memory_size.map_or(Ok(MEMORY_MIN_MB), |mb| rules::memory(mb.into()))?,
+            ephemeral_mb: members::ephemeral(input.ephemeral_storage.as_ref())?.unwrap_or(EPHEMERAL_MIN_MB),
+            variables: members::variables(input.environment.as_ref())?,
+            architecture: self.parts.architecture.to_owned(),
+            log_group: members::log_group(input.logging_config.as_ref())?,
+        })
+    }
+
+    /// $LATEST as a mutating operation shows it: whole, with the unqualified ARN.
+    pub(super) fn shown(&self, record: &FunctionRecord) -> api::FunctionConfiguration {
+        let (place, name) = (&self.parts.place, record.name.as_str());
+        view::configuration(place, name, place.arn(name).to_string(), &record.latest, Shown::Whole)
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+fn exists(name: &FunctionName) -> ApiError {
+    ApiError::conflict(format!("Function already exist: {name}"))
+}
+
+fn refuse_unsupported(input: &api::CreateFunctionRequest) -> Result<(), ApiError> {
+    if input.publish == Some(true) {
+        return Err(refused("Publish", "versions are not published yet"));
+    }
+    members::package_type(input.package_type)?;
+    members::refuse(&[
+        ("ImageConfig", input.image_config.is_some()),
+        ("CodeSigningConfigArn", input.code_signing_config_arn.is_some()),
+        ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
+        ("PublishTo", input.publish_to.is_some()),
+        ("DurableConfig", input.durable_config.is_some()),
+        ("TenancyConfig", input.tenancy_config.is_some()),
+        ("Code.SourceKMSKeyArn", input.code.source_kms_key_arn.is_some()),
+    ])?;
+    members::Shared {
+        vpc: input.vpc_config.as_ref(),
+        dead_letter: input.dead_letter_config.as_ref(),
+        kms_key: input.kms_key_arn.as_deref(),
+        tracing: input.tracing_config.as_ref(),
+        layers: input.layers.as_deref(),
+        file_systems: input.file_system_configs.as_deref(),
+        snap_start: input.snap_start.as_ref(),
+    }
+    .refuse_unsupported()
+}

@@ -1,0 +1,41 @@
+//! DeleteFunction.
+
+use hearth_api::ApiError;
+use hearth_api::types as api;
+use hearth_types::Qualifier;
+
+use crate::records::NotWritten;
+use crate::{Control, invalid};
+
+impl Control {
+    /// DeleteFunction.
+    ///
+    /// # Errors
+    /// As the real service: `$LATEST` is refused before the question whether there is such a function (observed).
+    pub async fn delete_function(&self, input: api::DeleteFunctionRequest) -> Result<(), ApiError> {
+        let mut target = self.parts.place.resolve(&input.function_name, input.qualifier.as_deref())?;
+        let qualifier = target.qualifier.take();
+        if qualifier.as_deref().map(Qualifier::from) == Some(Qualifier::Latest) {
+            return Err(invalid("$LATEST version cannot be deleted without deleting the function."));
+        }
+        loop {
+            let Some(loaded) = self.load(&target.name).await? else {
+                return Err(self.parts.place.function_not_found(&target));
+            };
+            match qualifier.as_deref().map(Qualifier::from) {
+                None | Some(Qualifier::Latest) => {}
+                // Deleting a version that is not there succeeds, and none is ever there yet.
+                Some(Qualifier::Version(_)) => return Ok(()),
+                Some(Qualifier::Alias(alias)) => {
+                    return Err(invalid(format!("Deletion of aliases is not currently supported: '{alias}' is one.")));
+                }
+            }
+            match self.remove(&target.name, loaded.version).await {
+                Ok(()) => return Ok(()),
+                Err(NotWritten::Failed(cause)) => return Err(cause),
+                // The record settled meanwhile, or another client deletes too: look again.
+                Err(NotWritten::Conflict) => {}
+            }
+        }
+    }
+}

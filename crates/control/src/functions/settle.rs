@@ -1,0 +1,122 @@
+//! Making effective what a committed record asks for: Pending becomes Active, InProgress becomes Successful.
+
+use std::sync::Arc;
+
+use hearth_api::ApiError;
+use hearth_store::Precondition;
+use hearth_types::RevisionId;
+use hearth_types::function::{FunctionRecord, State, UpdateStatus};
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use crate::Control;
+use crate::records::NotWritten;
+
+/// Tries against other writers of one record. Each failed one means that another writer got ahead.
+const TRIES: usize = 16;
+
+impl Control {
+    /// Settles a function in the background: the client's answer still shows what is under way.
+    pub(crate) fn settle_later(self: &Arc<Self>, name: String) {
+        let control = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(cause) = control.settle(&name).await {
+                error!("{name} stays in transition until the next start: {cause}");
+            }
+        });
+    }
+
+    /// Settles a function.
+    ///
+    /// # Errors
+    /// When the store fails, or others keep writing the record.
+    pub async fn settle(&self, name: &str) -> Result<(), ApiError> {
+        for _ in 0..TRIES {
+            let Some(mut loaded) = self.load(name).await? else { return Ok(()) };
+            if !settled(&mut loaded.record) {
+                return Ok(());
+            }
+            match self.write(&loaded.record, Precondition::Version(loaded.version)).await {
+                Ok(()) => return Ok(()),
+                Err(NotWritten::Conflict) => {}
+                Err(NotWritten::Failed(cause)) => return Err(cause),
+            }
+        }
+        Err(ApiError::service("The record is being written by others."))
+    }
+
+    /// After a start: restores packages whose unpacked form is gone, settles what was under way, and removes packages
+    /// that no function has.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recover(self: &Arc<Self>) -> Result<(), ApiError> {
+        let mut wanted = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.list(after.as_deref(), 100).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.to_string());
+            for record in page {
+                wanted.push(record.latest.code.digest);
+                wanted.extend(record.latest.serving.as_ref().map(|serving| serving.code.digest));
+                self.restore(&record).await;
+                self.settle(record.name.as_str()).await?;
+            }
+        }
+        self.collect(wanted).await;
+        Ok(())
+    }
+
+    /// A function whose package cannot be restored stays listed; its invokes say what is wrong.
+    async fn restore(&self, record: &FunctionRecord) {
+        let digest = record.latest.code.digest;
+        let unpacker = Arc::clone(&self.parts.unpacker);
+        if matches!(tokio::task::spawn_blocking(move || unpacker.is_whole(&digest)).await, Ok(true)) {
+            return;
+        }
+        match self.parts.blobs.get(&digest).await {
+            Ok(Some(zip)) => {
+                if let Err(cause) = self.take_package(zip).await {
+                    error!("{}: the package {digest} cannot be unpacked again: {cause}", record.name);
+                }
+            }
+            Ok(None) => error!("{}: the package {digest} is missing: deploy the function again", record.name),
+            Err(cause) => error!("{}: the package {digest} cannot be read: {cause}", record.name),
+        }
+    }
+
+    /// Only at a start, when no environment runs: an environment's code must not go from under it.
+    async fn collect(&self, wanted: Vec<hearth_types::CodeDigest>) {
+        let wanted: std::collections::HashSet<_> = wanted.into_iter().collect();
+        match self.parts.blobs.list().await {
+            Ok(all) => {
+                for digest in all.into_iter().filter(|digest| !wanted.contains(digest)) {
+                    if let Err(cause) = self.parts.blobs.delete(&digest).await {
+                        warn!("the unused package {digest} stays: {cause}");
+                    }
+                }
+            }
+            Err(cause) => warn!("unused packages stay: {cause}"),
+        }
+        let unpacker = Arc::clone(&self.parts.unpacker);
+        let kept = tokio::task::spawn_blocking(move || unpacker.retain(&wanted)).await;
+        if let Ok(Err(cause)) = kept {
+            warn!("unused unpacked packages stay: {cause}");
+        }
+    }
+}
+
+/// The step, and whether there was one.
+fn settled(record: &mut FunctionRecord) -> bool {
+    let version = &mut record.latest;
+    let in_transition =
+        version.state == State::Pending || matches!(version.last_update, Some(UpdateStatus::InProgress));
+    if in_transition {
+        version.state = State::Active;
+        version.last_update = Some(UpdateStatus::Successful);
+        version.serving = None;
+        version.revision = RevisionId(Uuid::new_v4());
+    }
+    in_transition
+}

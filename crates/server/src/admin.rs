@@ -1,0 +1,150 @@
+//! What the server says of itself, below `/_hearth/`: health, packages by signed link, logs, environments.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hearth_control::Control;
+use hearth_frontend::Dispatcher;
+use hearth_http::ResponseBody;
+use hearth_logs::{LogLine, LogStore, escape_for_terminal};
+use hearth_types::CodeDigest;
+use http::{Method, Response, StatusCode, header};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// Lines of a log that are shown before what comes.
+const LOG_LINES: usize = 10_000;
+/// Pieces of a followed log that wait for a slow reader.
+const FOLLOW_PIECES: usize = 256;
+
+pub(crate) struct Admin {
+    pub(crate) control: Arc<Control>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) logs: Arc<LogStore>,
+    /// The isolation that is in force, as the spawner reported it.
+    pub(crate) isolation: serde_json::Value,
+}
+
+impl Admin {
+    /// Answers `GET /_hearth/{path}?{query}`.
+    pub(crate) async fn answer(&self, method: &Method, path: &str, query: &str) -> Response<ResponseBody> {
+        if method != Method::GET {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
+        }
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["health"] => self.health(),
+            ["code", digest] => self.code(digest, query).await,
+            ["logs", name] => self.log(name, query).await,
+            ["functions", name, "environments"] => self.environments(name),
+            _ => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
+        }
+    }
+
+    fn health(&self) -> Response<ResponseBody> {
+        let body = json!({
+            "status": "ok",
+            "version": env!("CARGO_PKG_VERSION"),
+            "isolation": self.isolation,
+        });
+        json_body(StatusCode::OK, &body)
+    }
+
+    async fn code(&self, digest: &str, query: &str) -> Response<ResponseBody> {
+        let parameter = |name: &str| parameter(query, name).unwrap_or_default();
+        let good = self.control.links().is_good(digest, parameter("expires"), parameter("signature"), now());
+        let (true, Some(digest)) = (good, CodeDigest::from_hex(digest)) else {
+            return text(StatusCode::FORBIDDEN, "the link has expired or is not one of this server's\n");
+        };
+        match self.control.blobs().get(&digest).await {
+            Ok(Some(zip)) => with_type(StatusCode::OK, "application/zip", zip),
+            Ok(None) => text(StatusCode::NOT_FOUND, "the package is gone\n"),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the package cannot be read\n"),
+        }
+    }
+
+    async fn log(&self, name: &str, query: &str) -> Response<ResponseBody> {
+        let Some(group) = self.dispatcher.functions().log_group(name) else {
+            return text(StatusCode::NOT_FOUND, format!("there is no function {name}\n"));
+        };
+        let as_json = parameter(query, "json") == Some("true");
+        // Followed first, read then: no line falls between the two; one that is in both is shown once.
+        let follower = (parameter(query, "follow") == Some("true")).then(|| self.logs.follow(&group));
+        let past = {
+            let (logs, group) = (Arc::clone(&self.logs), Arc::clone(&group));
+            tokio::task::spawn_blocking(move || logs.read(&group, 0, LOG_LINES)).await
+        };
+        let Ok(Ok(past)) = past else {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the log cannot be read\n");
+        };
+        let shown: String = past.iter().map(|line| shown(line, as_json)).collect();
+        let Some(mut follower) = follower else {
+            return with_type(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from(shown));
+        };
+        let last = past.last().map_or(0, |line| line.sequence);
+        let (pieces, body) = mpsc::channel(FOLLOW_PIECES);
+        tokio::spawn(async move {
+            if pieces.send(Bytes::from(shown)).await.is_err() {
+                return;
+            }
+            while let Some(line) = follower.next().await {
+                let piece = match line {
+                    Ok(line) if line.sequence <= last => continue,
+                    Ok(line) => self::shown(&line, as_json),
+                    Err(missed) => format!("({} lines came too fast and are not shown)\n", missed.0),
+                };
+                if pieces.send(Bytes::from(piece)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut response = Response::new(ResponseBody::Pieces(body));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+        response
+    }
+
+    fn environments(&self, name: &str) -> Response<ResponseBody> {
+        match self.dispatcher.environments_of(name) {
+            None => text(StatusCode::NOT_FOUND, format!("there is no function {name}\n")),
+            Some(environments) => json_body(StatusCode::OK, &json!({ "Environments": environments })),
+        }
+    }
+}
+
+fn shown(line: &LogLine, as_json: bool) -> String {
+    let message = String::from_utf8_lossy(&line.message);
+    let message = message.trim_end_matches('\n');
+    if as_json {
+        return format!(
+            "{}\n",
+            json!({ "timestamp": line.timestamp_ms, "logStreamName": &*line.stream, "message": message })
+        );
+    }
+    format!("{}\n", escape_for_terminal(message))
+}
+
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+fn json_body(status: StatusCode, body: &serde_json::Value) -> Response<ResponseBody> {
+    with_type(status, "application/json", Bytes::from(body.to_string()))
+}
+
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<ResponseBody> {
+    with_type(status, "text/plain; charset=utf-8", Bytes::from(text.into()))
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}

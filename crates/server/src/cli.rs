@@ -1,0 +1,119 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// AWS Lambda on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "hearth", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the Lambda API and run functions.
+    Serve(ServeArgs),
+    /// Show a function's log.
+    Logs(LogsArgs),
+    /// List what this machine has: runtimes, isolation, limits; and how to get what is missing.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on. Only loopback, as long as requests are not authenticated. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4566")]
+    pub(crate) listen: SocketAddr,
+    /// Where functions, code and logs are kept.
+    #[arg(long, default_value = "./.hearth")]
+    pub(crate) data_dir: PathBuf,
+    /// The account in ARNs: 12 digits.
+    #[arg(long, default_value = "000000000000", value_parser = account)]
+    pub(crate) account: String,
+    /// The region in ARNs and in the functions' AWS_REGION.
+    #[arg(long, default_value = "us-east-1", value_parser = region)]
+    pub(crate) region: String,
+    /// What functions reach: nothing, or the outside through NAT.
+    #[arg(long, value_enum, default_value_t = NetworkArg::None)]
+    pub(crate) network: NetworkArg,
+    /// Seconds an idle environment is kept.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) keep_alive: u64,
+    /// Milliseconds after an invoke until an idle environment is frozen.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub(crate) freeze_after: u64,
+    /// MB of memory that all environments together may be promised. Default: three quarters of the machine's.
+    #[arg(long)]
+    pub(crate) memory_budget: Option<u64>,
+    /// Concurrent executions of the account.
+    #[arg(long, default_value_t = hearth_types::limits::ACCOUNT_CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) concurrency: u32,
+    /// Sandboxes made ahead of need.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
+    pub(crate) pool: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum NetworkArg {
+    /// Loopback only.
+    None,
+    /// Outbound through NAT.
+    Nat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The function's name.
+    pub(crate) name: String,
+    /// Go on with what comes.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// One JSON object per line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("an account is 12 digits".to_owned())
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let shape: Vec<&str> = text.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    match shape.as_slice() {
+        [words @ .., digit] if words.len() >= 2 && words.iter().all(letters) && digit.len() == 1 => {
+            digit.bytes().all(|b| b.is_ascii_digit()).then(|| text.to_owned())
+        }
+        _ => None,
+    }
+    .ok_or_else(|| "a region looks like us-east-1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_only_regions_and_accounts() {
+        assert!(region("eu-west-1").is_ok() && region("us-gov-west-1").is_ok());
+        assert!(region("moon").is_err() && region("us-east-").is_err() && region("us-east-1x").is_err());
+        assert!(account("123456789012").is_ok() && account("12345678901").is_err() && account("12345678901x").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! From an HTTP request to an answer: the doors, then the server's own pages, then the Lambda API.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearth_api::{ApiError, Matched, Operation, OperationType, decode, encode, ops, route};
+use hearth_control::Control;
+use hearth_frontend::{Dispatcher, InvokeRequest};
+use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
+use hearth_types::RequestId;
+use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES, ZIP_BYTES};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::admin::Admin;
+
+/// Answers every request.
+pub(crate) struct Gateway {
+    pub(crate) admin: Admin,
+    pub(crate) control: Arc<Control>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+        let id = RequestId(Uuid::new_v4());
+        let mut response = self.answer(id, request).await.unwrap_or_else(|error| {
+            debug!("{peer} {id}: {error}");
+            error.response().map(ResponseBody::from)
+        });
+        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+            response.headers_mut().insert("x-amzn-requestid", value);
+        }
+        response
+    }
+}
+
+impl Gateway {
+    async fn answer(&self, id: RequestId, request: Request<Incoming>) -> Result<Response<ResponseBody>, ApiError> {
+        doors::check(request.headers()).map_err(|refusal| ApiError::access_denied(Some(refusal.to_string())))?;
+        let uri = request.uri();
+        if let Some(path) = uri.path().strip_prefix("/_hearth/") {
+            return Ok(self.admin.answer(request.method(), path, uri.query().unwrap_or_default()).await);
+        }
+        let matched = route(request.method().as_str(), uri.path(), uri.query())?;
+        let (head, body) = request.into_parts();
+        if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
+            return Err(unsupported_encoding(encoding));
+        }
+        let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
+            .await
+            .map_err(|error| body_error(matched.operation, &error))?;
+        if matched.operation == Operation::Invoke {
+            return self.invoke(id, &matched, &head.headers, body).await;
+        }
+        self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
+    }
+
+    async fn invoke(
+        &self,
+        id: RequestId,
+        matched: &Matched,
+        headers: &HeaderMap,
+        payload: Bytes,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let response = self.dispatcher.invoke(InvokeRequest { id, matched, headers, payload }).await?;
+        Ok(response.map(ResponseBody::from))
+    }
+
+    /// The operations that have a handler; the others say that they have none.
+    async fn operate(&self, matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Response<Bytes>, ApiError> {
+        let control = &self.control;
+        macro_rules! answer {
+            ($operation:ident, $input:ident => $output:expr) => {{
+                let $input = decode::<ops::$operation>(matched, headers, body)?;
+                encode::<ops::$operation>(&$output.await?)
+            }};
+        }
+        Ok(match matched.operation {
+            Operation::CreateFunction => answer!(CreateFunction, input => control.create_function(input)),
+            Operation::GetFunction => {
+                let endpoint = endpoint(headers);
+                answer!(GetFunction, input => control.get_function(input, &endpoint))
+            }
+            Operation::GetFunctionConfiguration => {
+                answer!(GetFunctionConfiguration, input => control.get_function_configuration(input))
+            }
+            Operation::ListFunctions => answer!(ListFunctions, input => control.list_functions(input)),
+            Operation::UpdateFunctionCode => answer!(UpdateFunctionCode, input => control.update_function_code(input)),
+            Operation::UpdateFunctionConfiguration => {
+                answer!(UpdateFunctionConfiguration, input => control.update_function_configuration(input))
+            }
+            Operation::DeleteFunction => answer!(DeleteFunction, input => control.delete_function(input)),
+            other => return Err(ApiError::not_implemented(other)),
+        })
+    }
+}
+
+/// The address that the client used.
+fn endpoint(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    format!("http://{host}")
+}
+
+fn body_limit(operation: Operation) -> usize {
+    match operation {
+        Operation::CreateFunction | Operation::UpdateFunctionCode => CONTROL_BODY_BYTES,
+        Operation::Invoke => SYNC_PAYLOAD_BYTES,
+        _ => SMALL_BODY_BYTES,
+    }
+}
+
+fn body_error(operation: Operation, error: &BodyError) -> ApiError {
+    match (error, operation) {
+        (BodyError::TooLarge { limit }, Operation::Invoke) => ApiError::request_too_large(format!(
+            "Request must be smaller than {limit} bytes for the InvokeFunction operation"
+        )),
+        (BodyError::TooLarge { .. }, Operation::CreateFunction | Operation::UpdateFunctionCode) => {
+            ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes"))
+        }
+        (BodyError::TooLarge { limit }, other) => ApiError::request_entity_too_large(format!(
+            "Request must be smaller than {limit} bytes for the {} operation",
+            other.name()
+        )),
+        (BodyError::TooSlow(_) | BodyError::Broken(_), _) => {
+            ApiError::new(&REQUEST_TIMEOUT, format!("The request did not arrive whole: {error}"))
+        }
+    }
+}
+
+/// A client that does not send its body in time, or not all of it.
+static REQUEST_TIMEOUT: hearth_api::error::Kind = hearth_api::error::Kind {
+    code: "RequestTimeoutException",
+    status: 408,
+    spelling: hearth_api::error::Spelling::Lower,
+    fault: Some(hearth_api::error::Fault::User),
+};
+
+fn unsupported_encoding(encoding: &HeaderValue) -> ApiError {
+    let shown = String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect::<String>();
+    ApiError::new(
+        &hearth_api::error::modelled::UNSUPPORTED_MEDIA_TYPE,
+        format!("Bodies with Content-Encoding {shown:?} are not taken: send them as they are"),
+    )
+}

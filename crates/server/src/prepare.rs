@@ -1,0 +1,71 @@
+//! The start of `hearth serve`, while it is still one thread and root: look at the machine, take the socket and the
+//! data folder, start the spawner, and give root up.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use hearth_runtimes::Catalogue;
+use hearth_sandbox::{SpawnerConfig, SpawnerConnection};
+
+use crate::cli::{NetworkArg, ServeArgs};
+
+/// What was asked for cannot be: the message says what to ask for instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Refused(String);
+
+/// A machine that is ready to serve; no privilege is left in this process.
+pub(crate) struct Prepared {
+    pub(crate) listener: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) spawner: SpawnerConnection,
+    pub(crate) catalogue: Catalogue,
+    /// Where this process reaches its data folder.
+    pub(crate) data: PathBuf,
+}
+
+/// Everything that must happen before the first thread.
+pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
+    refuse_what_is_not_safe_or_not_there(args)?;
+    let data_dir = make_data_dir(&args.data_dir)?;
+    let listener = TcpListener::bind(args.listen)
+        .map_err(|cause| Refused(format!("cannot listen on {}: {cause}; choose another --listen", args.listen)))?;
+    listener.set_nonblocking(true).context("the listening socket")?;
+    let address = listener.local_addr().context("the listening socket")?;
+    let catalogue = hearth_runtimes::discover(&data_dir);
+    let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
+        pool: usize::try_from(args.pool).unwrap_or(0),
+        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots())
+    })
+    .context("starting the spawner")?;
+    let data = hearth_sandbox::drop_root(&data_dir).context("giving up root")?;
+    Ok(Prepared { listener, address, spawner, catalogue, data })
+}
+
+fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
+    if !args.listen.ip().is_loopback() {
+        return Err(Refused(format!(
+            "--listen {} is not a loopback address: requests are not authenticated yet, so anybody who reaches that \
+             address could run code here; use 127.0.0.1:{}",
+            args.listen,
+            args.listen.port()
+        ))
+        .into());
+    }
+    if args.network == NetworkArg::Nat {
+        return Err(Refused("--network nat is not there yet; use --network none".to_owned()).into());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(Refused(
+            "hearth serve starts as root, to make its environments; it gives root up before it serves".to_owned(),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn make_data_dir(path: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
+    path.canonicalize().with_context(|| format!("the data folder {}", path.display()))
+}
