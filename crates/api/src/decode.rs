@@ -14,12 +14,6 @@ use crate::uri::query_pairs;
 use crate::validate::validate;
 use crate::value::{FromValue, Members, Timestamp, Value};
 
-/// What an operation takes.
-pub trait Input: FromValue {
-    /// Its shape: members, places and constraints.
-    fn shape() -> &'static Shape;
-}
-
 /// Binds label, query, header and body members, checks the model's constraints, and gives the typed input. A payload
 /// (Invoke) is handed on as it came.
 ///
@@ -28,11 +22,26 @@ pub trait Input: FromValue {
 /// constraints; `ServiceException` where `matched` is of another operation.
 pub fn decode<Op: OperationType>(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Op::Input, ApiError> {
     let confused = || ApiError::service(format!("{} was decoded as another operation.", matched.operation.name()));
-    let shape = Op::Input::shape();
-    let Kind::Structure { members, .. } = shape.kind else { return Err(confused()) };
     if matched.operation != Op::OPERATION {
         return Err(confused());
     }
+    Op::Input::from_value(bind(matched, headers, body)?).ok_or_else(confused)
+}
+
+/// Checks a request as [`decode`] does, for an operation that has no handler.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn check(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<(), ApiError> {
+    bind(matched, headers, body).map(drop)
+}
+
+/// All members of the input, valid.
+fn bind(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
+    let shape = matched.operation.row().input;
+    let Kind::Structure { members, .. } = shape.kind else {
+        return Err(ApiError::service(format!("The input of {} is no structure.", matched.operation.name())));
+    };
     let mut values = read_body(shape, members, body)?;
     for (member, value) in members.iter().zip(&mut values.0) {
         match member.place {
@@ -43,7 +52,7 @@ pub fn decode<Op: OperationType>(matched: &Matched, headers: &HeaderMap, body: B
         }
     }
     validate(members, &values)?;
-    Op::Input::from_value(Value::Structure(values)).ok_or_else(confused)
+    Ok(Value::Structure(values))
 }
 
 /// The members that the body carries; places for the others.

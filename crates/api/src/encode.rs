@@ -66,9 +66,8 @@ pub fn encode<Op: OperationType>(output: &Op::Output) -> Response<Bytes> {
         }
     };
     let mut response = head.map(|()| body);
-    let headers = response.headers_mut();
-    if !headers.contains_key("content-type") {
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
+    if !response.body().is_empty() && !response.headers().contains_key("content-type") {
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
     }
     response
 }

@@ -19,7 +19,7 @@ mod uri;
 mod validate;
 mod value;
 
-pub use decode::{Input, decode};
+pub use decode::{check, decode};
 pub use encode::{Head, JsonWriter, Output, ToJson, encode, encode_head};
 pub use error::ApiError;
 pub use generated::operations::{Operation, ops};

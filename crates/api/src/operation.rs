@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 
-use crate::decode::Input;
 use crate::encode::Output;
 use crate::generated::operations::{Operation, ROWS};
+use crate::schema::Shape;
+use crate::value::FromValue;
 
 /// Facts of one operation.
 pub(crate) struct Row {
@@ -12,6 +13,7 @@ pub(crate) struct Row {
     pub(crate) iam: &'static str,
     pub(crate) status: u16,
     pub(crate) streams: bool,
+    pub(crate) input: &'static Shape,
 }
 
 /// One way to an operation. The part before these, a date, selects the table.
@@ -34,13 +36,13 @@ pub trait OperationType {
     /// The operation.
     const OPERATION: Operation;
     /// What it takes.
-    type Input: Input;
+    type Input: FromValue;
     /// What it answers; `()` where the answer has no members.
     type Output: Output;
 }
 
 impl Operation {
-    fn row(self) -> &'static Row {
+    pub(crate) fn row(self) -> &'static Row {
         &ROWS[self as usize]
     }
 
@@ -68,3 +70,19 @@ impl Operation {
         self.row().streams
     }
 }
+
+macro_rules! operation_types {
+    ($($name:ident($input:ty) -> $output:ty,)+) => {$(
+        #[doc = concat!("[`Operation::", stringify!($name), "`](crate::Operation::", stringify!($name), ").")]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl $crate::OperationType for $name {
+            const OPERATION: $crate::Operation = $crate::Operation::$name;
+            type Input = $input;
+            type Output = $output;
+        }
+    )+};
+}
+
+pub(crate) use operation_types;

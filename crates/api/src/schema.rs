@@ -7,7 +7,7 @@ use hearth_types::limits::{PATTERN_BACKTRACKS, PATTERN_TEXT_BYTES};
 
 /// A shape of the service model.
 #[derive(Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub(crate) kind: Kind,
     /// Whether values must not show in messages.
     pub(crate) sensitive: bool,

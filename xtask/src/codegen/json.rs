@@ -78,6 +78,11 @@ impl Json {
         if count == 0 || (indent > 2 && indent + used + line.len() <= WIDTH) {
             return out.push_str(&line);
         }
+        if let Self::Array(items) = self
+            && items.iter().all(|item| matches!(item, Self::Text(_) | Self::Number(_)))
+        {
+            return write_filled(items, indent, out);
+        }
         out.push(open);
         for index in 0..count {
             out.push_str(if index == 0 { "\n" } else { ",\n" });
@@ -113,6 +118,24 @@ impl Json {
             }
         }
     }
+}
+
+/// As many scalars on a line as fit.
+fn write_filled(items: &[Json], indent: usize, out: &mut String) {
+    out.push('[');
+    let mut used = WIDTH;
+    for (index, item) in items.iter().enumerate() {
+        let item = item.line();
+        let comma = if index == 0 { "" } else { "," };
+        if used + item.len() + 2 > WIDTH {
+            out.push_str(&format!("{comma}\n{}{item}", " ".repeat(indent + 1)));
+            used = indent + 1 + item.len();
+        } else {
+            out.push_str(&format!("{comma} {item}"));
+            used += item.len() + 2;
+        }
+    }
+    out.push_str(&format!("\n{}]", " ".repeat(indent)));
 }
 
 fn quoted(text: &str) -> String {

@@ -22,7 +22,7 @@ pub(crate) struct Operation {
     pub(crate) query: Option<(String, String)>,
     pub(crate) status: u64,
     pub(crate) iam: String,
-    pub(crate) input: Option<String>,
+    pub(crate) input: String,
     pub(crate) output: Option<String>,
 }
 
@@ -155,7 +155,7 @@ impl Model {
 
     /// Names of all input shapes.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.operations.iter().filter_map(|o| o.input.as_deref())
+        self.operations.iter().map(|o| o.input.as_str())
     }
 
     /// Names of all output shapes; a shape that several operations share comes several times.
@@ -212,7 +212,7 @@ fn operation(name: &str, json: &Json, iam: &Json) -> Result<Operation> {
         query: query.map(|(name, value)| (name.to_owned(), value.to_owned())),
         status: number(http.get("responseCode")).context("responseCode")?,
         iam: iam.get(name).and_then(Json::text).unwrap_or(name).to_owned(),
-        input: owned(json.get("input")),
+        input: owned(json.get("input")).context("input")?,
         output: owned(json.get("output")),
     })
 }

@@ -9,8 +9,7 @@ use super::names::screaming;
 /// The enum, the table, the routes, and a type per operation that ties its input to its output.
 pub(crate) fn operations(model: &Model) -> Result<String> {
     let mut out = header("The operations: names, routes, statuses, permissions, input and output.");
-    out.push_str("use super::{inputs, outputs};\n");
-    out.push_str("use crate::operation::{OperationType, Part, Route, Row};\n\n");
+    out.push_str("use super::schema;\nuse crate::operation::{Part, Route, Row};\n\n");
     out.push_str("/// An operation of the API.\n#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]\n");
     out.push_str("pub enum Operation {\n");
     for operation in &model.operations {
@@ -30,11 +29,14 @@ pub(crate) fn operations(model: &Model) -> Result<String> {
     }
     out.push_str("];\n\n");
     out.push_str(&routes(model)?);
-    out.push_str("/// Types that stand for operations.\npub mod ops {\n    use super::{Operation, OperationType, inputs, outputs};\n");
+    out.push_str("/// Types that stand for operations.\npub mod ops {\n");
+    out.push_str("    use super::super::{inputs, outputs};\n    use crate::operation::operation_types;\n\n");
+    out.push_str("    operation_types! {\n");
     for operation in &model.operations {
-        out.push_str(&operation_type(operation));
+        let output = operation.output.as_ref().map_or("()".to_owned(), |shape| format!("outputs::{shape}"));
+        out.push_str(&format!("        {}(inputs::{}) -> {output},\n", operation.name, operation.input));
     }
-    out.push_str("}\n");
+    out.push_str("    }\n}\n");
     Ok(out)
 }
 
@@ -44,10 +46,11 @@ fn row(model: &Model, operation: &Operation) -> Result<String> {
         None => false,
     };
     Ok(format!(
-        "    Row {{ name: {}, iam: \"lambda:{}\", status: {}, streams: {streams} }},\n",
+        "    Row {{ name: {}, iam: \"lambda:{}\", status: {}, streams: {streams}, input: &schema::{} }},\n",
         literal(&operation.name),
         operation.iam,
-        operation.status
+        operation.status,
+        screaming(&operation.input)
     ))
 }
 
@@ -76,9 +79,8 @@ fn routes(model: &Model) -> Result<String> {
 }
 
 fn route(model: &Model, operation: &Operation) -> Result<String> {
-    let input = operation.input.as_deref().unwrap_or_default();
     let labels: Vec<&str> =
-        model.members(input)?.iter().filter(|m| m.place == Place::Label).map(|m| m.wire.as_str()).collect();
+        model.members(&operation.input)?.iter().filter(|m| m.place == Place::Label).map(|m| m.wire.as_str()).collect();
     let mut parts = Vec::new();
     for part in &operation.path[1..] {
         match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
@@ -95,19 +97,6 @@ fn route(model: &Model, operation: &Operation) -> Result<String> {
         super::emit::option(query.as_deref()),
         operation.name
     ))
-}
-
-fn operation_type(operation: &Operation) -> String {
-    let name = &operation.name;
-    let target = |module: &str, shape: &Option<String>| {
-        shape.as_ref().map_or("()".to_owned(), |shape| format!("{module}::{shape}"))
-    };
-    let (input, output) = (target("inputs", &operation.input), target("outputs", &operation.output));
-    format!(
-        "\n    /// [`Operation::{name}`].\n    #[derive(Clone, Copy, Debug)]\n    pub struct {name};\n\n    \
-         impl OperationType for {name} {{\n        const OPERATION: Operation = Operation::{name};\n        \
-         type Input = {input};\n        type Output = {output};\n    }}\n"
-    )
 }
 
 /// A constant per modelled error.

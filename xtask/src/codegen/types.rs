@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::emit::{header, literal};
 use super::model::{Kind, Member, Model, Place};
-use super::names::{field, screaming, variant};
+use super::names::{field, variant};
 
 /// Which conversions a structure needs.
 #[derive(Clone, Copy)]
@@ -39,14 +39,9 @@ pub(crate) fn enums(model: &Model) -> Result<String> {
 pub(crate) fn inputs(model: &Model) -> Result<String> {
     let mut out = header("What operations take.");
     out.push_str(IMPORTS);
-    out.push_str("use super::schema;\nuse crate::decode::Input;\nuse crate::schema::Shape;\n");
     out.push_str("use crate::value::{FromValue, Map, Timestamp, Value};\n");
     for name in model.inputs().collect::<BTreeSet<_>>() {
         out.push_str(&structure(model, name, Needs { decode: true, encode: false })?);
-        out.push_str(&format!(
-            "\nimpl Input for {name} {{\n    fn shape() -> &'static Shape {{\n        &schema::{}\n    }}\n}}\n",
-            screaming(name)
-        ));
     }
     Ok(out)
 }

@@ -6,9 +6,6 @@ use bytes::Bytes;
 
 use super::enums::*;
 use super::structures::*;
-use super::schema;
-use crate::decode::Input;
-use crate::schema::Shape;
 use crate::value::{FromValue, Map, Timestamp, Value};
 
 /// `AddLayerVersionPermissionRequest`.
@@ -42,12 +39,6 @@ impl FromValue for AddLayerVersionPermissionRequest {
             organization_id: members.maybe(5)?,
             revision_id: members.maybe(6)?,
         })
-    }
-}
-
-impl Input for AddLayerVersionPermissionRequest {
-    fn shape() -> &'static Shape {
-        &schema::ADD_LAYER_VERSION_PERMISSION_REQUEST
     }
 }
 
@@ -100,12 +91,6 @@ impl FromValue for AddPermissionRequest {
     }
 }
 
-impl Input for AddPermissionRequest {
-    fn shape() -> &'static Shape {
-        &schema::ADD_PERMISSION_REQUEST
-    }
-}
-
 /// `CheckpointDurableExecutionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CheckpointDurableExecutionRequest {
@@ -128,12 +113,6 @@ impl FromValue for CheckpointDurableExecutionRequest {
             updates: members.maybe(2)?,
             client_token: members.maybe(3)?,
         })
-    }
-}
-
-impl Input for CheckpointDurableExecutionRequest {
-    fn shape() -> &'static Shape {
-        &schema::CHECKPOINT_DURABLE_EXECUTION_REQUEST
     }
 }
 
@@ -162,12 +141,6 @@ impl FromValue for CreateAliasRequest {
             description: members.maybe(3)?,
             routing_config: members.maybe(4)?,
         })
-    }
-}
-
-impl Input for CreateAliasRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_ALIAS_REQUEST
     }
 }
 
@@ -205,12 +178,6 @@ impl FromValue for CreateCapacityProviderRequest {
     }
 }
 
-impl Input for CreateCapacityProviderRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_CAPACITY_PROVIDER_REQUEST
-    }
-}
-
 /// `CreateCodeSigningConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateCodeSigningConfigRequest {
@@ -233,12 +200,6 @@ impl FromValue for CreateCodeSigningConfigRequest {
             code_signing_policies: members.maybe(2)?,
             tags: members.maybe(3)?,
         })
-    }
-}
-
-impl Input for CreateCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_CODE_SIGNING_CONFIG_REQUEST
     }
 }
 
@@ -339,12 +300,6 @@ impl FromValue for CreateEventSourceMappingRequest {
     }
 }
 
-impl Input for CreateEventSourceMappingRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_EVENT_SOURCE_MAPPING_REQUEST
-    }
-}
-
 /// `CreateFunctionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateFunctionRequest {
@@ -442,12 +397,6 @@ impl FromValue for CreateFunctionRequest {
     }
 }
 
-impl Input for CreateFunctionRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_FUNCTION_REQUEST
-    }
-}
-
 /// `CreateFunctionUrlConfigRequest`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CreateFunctionUrlConfigRequest {
@@ -476,12 +425,6 @@ impl FromValue for CreateFunctionUrlConfigRequest {
     }
 }
 
-impl Input for CreateFunctionUrlConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::CREATE_FUNCTION_URL_CONFIG_REQUEST
-    }
-}
-
 /// `DeleteAliasRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteAliasRequest {
@@ -501,12 +444,6 @@ impl FromValue for DeleteAliasRequest {
     }
 }
 
-impl Input for DeleteAliasRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_ALIAS_REQUEST
-    }
-}
-
 /// `DeleteCapacityProviderRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteCapacityProviderRequest {
@@ -520,12 +457,6 @@ impl FromValue for DeleteCapacityProviderRequest {
         Some(Self {
             capacity_provider_name: members.need(0)?,
         })
-    }
-}
-
-impl Input for DeleteCapacityProviderRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_CAPACITY_PROVIDER_REQUEST
     }
 }
 
@@ -545,12 +476,6 @@ impl FromValue for DeleteCodeSigningConfigRequest {
     }
 }
 
-impl Input for DeleteCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_CODE_SIGNING_CONFIG_REQUEST
-    }
-}
-
 /// `DeleteEventSourceMappingRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteEventSourceMappingRequest {
@@ -564,12 +489,6 @@ impl FromValue for DeleteEventSourceMappingRequest {
         Some(Self {
             uuid: members.need(0)?,
         })
-    }
-}
-
-impl Input for DeleteEventSourceMappingRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_EVENT_SOURCE_MAPPING_REQUEST
     }
 }
 
@@ -589,12 +508,6 @@ impl FromValue for DeleteFunctionCodeSigningConfigRequest {
     }
 }
 
-impl Input for DeleteFunctionCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_FUNCTION_CODE_SIGNING_CONFIG_REQUEST
-    }
-}
-
 /// `DeleteFunctionConcurrencyRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteFunctionConcurrencyRequest {
@@ -608,12 +521,6 @@ impl FromValue for DeleteFunctionConcurrencyRequest {
         Some(Self {
             function_name: members.need(0)?,
         })
-    }
-}
-
-impl Input for DeleteFunctionConcurrencyRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_FUNCTION_CONCURRENCY_REQUEST
     }
 }
 
@@ -636,12 +543,6 @@ impl FromValue for DeleteFunctionEventInvokeConfigRequest {
     }
 }
 
-impl Input for DeleteFunctionEventInvokeConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST
-    }
-}
-
 /// `DeleteFunctionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteFunctionRequest {
@@ -658,12 +559,6 @@ impl FromValue for DeleteFunctionRequest {
             function_name: members.need(0)?,
             qualifier: members.maybe(1)?,
         })
-    }
-}
-
-impl Input for DeleteFunctionRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_FUNCTION_REQUEST
     }
 }
 
@@ -686,12 +581,6 @@ impl FromValue for DeleteFunctionUrlConfigRequest {
     }
 }
 
-impl Input for DeleteFunctionUrlConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_FUNCTION_URL_CONFIG_REQUEST
-    }
-}
-
 /// `DeleteLayerVersionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteLayerVersionRequest {
@@ -708,12 +597,6 @@ impl FromValue for DeleteLayerVersionRequest {
             layer_name: members.need(0)?,
             version_number: members.need(1)?,
         })
-    }
-}
-
-impl Input for DeleteLayerVersionRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_LAYER_VERSION_REQUEST
     }
 }
 
@@ -736,12 +619,6 @@ impl FromValue for DeleteProvisionedConcurrencyConfigRequest {
     }
 }
 
-impl Input for DeleteProvisionedConcurrencyConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::DELETE_PROVISIONED_CONCURRENCY_CONFIG_REQUEST
-    }
-}
-
 /// `GetAccountSettingsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetAccountSettingsRequest {
@@ -750,12 +627,6 @@ pub struct GetAccountSettingsRequest {
 impl FromValue for GetAccountSettingsRequest {
     fn from_value(value: Value) -> Option<Self> {
         value.structure().map(|_| Self {})
-    }
-}
-
-impl Input for GetAccountSettingsRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_ACCOUNT_SETTINGS_REQUEST
     }
 }
 
@@ -778,12 +649,6 @@ impl FromValue for GetAliasRequest {
     }
 }
 
-impl Input for GetAliasRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_ALIAS_REQUEST
-    }
-}
-
 /// `GetCapacityProviderRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetCapacityProviderRequest {
@@ -800,12 +665,6 @@ impl FromValue for GetCapacityProviderRequest {
     }
 }
 
-impl Input for GetCapacityProviderRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_CAPACITY_PROVIDER_REQUEST
-    }
-}
-
 /// `GetCodeSigningConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetCodeSigningConfigRequest {
@@ -819,12 +678,6 @@ impl FromValue for GetCodeSigningConfigRequest {
         Some(Self {
             code_signing_config_arn: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_CODE_SIGNING_CONFIG_REQUEST
     }
 }
 
@@ -856,12 +709,6 @@ impl FromValue for GetDurableExecutionHistoryRequest {
     }
 }
 
-impl Input for GetDurableExecutionHistoryRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_DURABLE_EXECUTION_HISTORY_REQUEST
-    }
-}
-
 /// `GetDurableExecutionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetDurableExecutionRequest {
@@ -875,12 +722,6 @@ impl FromValue for GetDurableExecutionRequest {
         Some(Self {
             durable_execution_arn: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetDurableExecutionRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_DURABLE_EXECUTION_REQUEST
     }
 }
 
@@ -909,12 +750,6 @@ impl FromValue for GetDurableExecutionStateRequest {
     }
 }
 
-impl Input for GetDurableExecutionStateRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_DURABLE_EXECUTION_STATE_REQUEST
-    }
-}
-
 /// `GetEventSourceMappingRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetEventSourceMappingRequest {
@@ -928,12 +763,6 @@ impl FromValue for GetEventSourceMappingRequest {
         Some(Self {
             uuid: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetEventSourceMappingRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_EVENT_SOURCE_MAPPING_REQUEST
     }
 }
 
@@ -953,12 +782,6 @@ impl FromValue for GetFunctionCodeSigningConfigRequest {
     }
 }
 
-impl Input for GetFunctionCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_CODE_SIGNING_CONFIG_REQUEST
-    }
-}
-
 /// `GetFunctionConcurrencyRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetFunctionConcurrencyRequest {
@@ -972,12 +795,6 @@ impl FromValue for GetFunctionConcurrencyRequest {
         Some(Self {
             function_name: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetFunctionConcurrencyRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_CONCURRENCY_REQUEST
     }
 }
 
@@ -1000,12 +817,6 @@ impl FromValue for GetFunctionConfigurationRequest {
     }
 }
 
-impl Input for GetFunctionConfigurationRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_CONFIGURATION_REQUEST
-    }
-}
-
 /// `GetFunctionEventInvokeConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetFunctionEventInvokeConfigRequest {
@@ -1025,12 +836,6 @@ impl FromValue for GetFunctionEventInvokeConfigRequest {
     }
 }
 
-impl Input for GetFunctionEventInvokeConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST
-    }
-}
-
 /// `GetFunctionRecursionConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetFunctionRecursionConfigRequest {
@@ -1044,12 +849,6 @@ impl FromValue for GetFunctionRecursionConfigRequest {
         Some(Self {
             function_name: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetFunctionRecursionConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_RECURSION_CONFIG_REQUEST
     }
 }
 
@@ -1072,12 +871,6 @@ impl FromValue for GetFunctionRequest {
     }
 }
 
-impl Input for GetFunctionRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_REQUEST
-    }
-}
-
 /// `GetFunctionScalingConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetFunctionScalingConfigRequest {
@@ -1094,12 +887,6 @@ impl FromValue for GetFunctionScalingConfigRequest {
             function_name: members.need(0)?,
             qualifier: members.need(1)?,
         })
-    }
-}
-
-impl Input for GetFunctionScalingConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_SCALING_CONFIG_REQUEST
     }
 }
 
@@ -1122,12 +909,6 @@ impl FromValue for GetFunctionUrlConfigRequest {
     }
 }
 
-impl Input for GetFunctionUrlConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_FUNCTION_URL_CONFIG_REQUEST
-    }
-}
-
 /// `GetLayerVersionByArnRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetLayerVersionByArnRequest {
@@ -1141,12 +922,6 @@ impl FromValue for GetLayerVersionByArnRequest {
         Some(Self {
             arn: members.need(0)?,
         })
-    }
-}
-
-impl Input for GetLayerVersionByArnRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_LAYER_VERSION_BY_ARN_REQUEST
     }
 }
 
@@ -1169,12 +944,6 @@ impl FromValue for GetLayerVersionPolicyRequest {
     }
 }
 
-impl Input for GetLayerVersionPolicyRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_LAYER_VERSION_POLICY_REQUEST
-    }
-}
-
 /// `GetLayerVersionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetLayerVersionRequest {
@@ -1191,12 +960,6 @@ impl FromValue for GetLayerVersionRequest {
             layer_name: members.need(0)?,
             version_number: members.need(1)?,
         })
-    }
-}
-
-impl Input for GetLayerVersionRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_LAYER_VERSION_REQUEST
     }
 }
 
@@ -1219,12 +982,6 @@ impl FromValue for GetPolicyRequest {
     }
 }
 
-impl Input for GetPolicyRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_POLICY_REQUEST
-    }
-}
-
 /// `GetProvisionedConcurrencyConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetProvisionedConcurrencyConfigRequest {
@@ -1244,12 +1001,6 @@ impl FromValue for GetProvisionedConcurrencyConfigRequest {
     }
 }
 
-impl Input for GetProvisionedConcurrencyConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_PROVISIONED_CONCURRENCY_CONFIG_REQUEST
-    }
-}
-
 /// `GetRuntimeManagementConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetRuntimeManagementConfigRequest {
@@ -1266,12 +1017,6 @@ impl FromValue for GetRuntimeManagementConfigRequest {
             function_name: members.need(0)?,
             qualifier: members.maybe(1)?,
         })
-    }
-}
-
-impl Input for GetRuntimeManagementConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::GET_RUNTIME_MANAGEMENT_CONFIG_REQUEST
     }
 }
 
@@ -1312,12 +1057,6 @@ impl FromValue for InvocationRequest {
     }
 }
 
-impl Input for InvocationRequest {
-    fn shape() -> &'static Shape {
-        &schema::INVOCATION_REQUEST
-    }
-}
-
 /// `InvokeAsyncRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct InvokeAsyncRequest {
@@ -1334,12 +1073,6 @@ impl FromValue for InvokeAsyncRequest {
             function_name: members.need(0)?,
             invoke_args: members.need(1)?,
         })
-    }
-}
-
-impl Input for InvokeAsyncRequest {
-    fn shape() -> &'static Shape {
-        &schema::INVOKE_ASYNC_REQUEST
     }
 }
 
@@ -1377,12 +1110,6 @@ impl FromValue for InvokeWithResponseStreamRequest {
     }
 }
 
-impl Input for InvokeWithResponseStreamRequest {
-    fn shape() -> &'static Shape {
-        &schema::INVOKE_WITH_RESPONSE_STREAM_REQUEST
-    }
-}
-
 /// `ListAliasesRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListAliasesRequest {
@@ -1408,12 +1135,6 @@ impl FromValue for ListAliasesRequest {
     }
 }
 
-impl Input for ListAliasesRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_ALIASES_REQUEST
-    }
-}
-
 /// `ListCapacityProvidersRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListCapacityProvidersRequest {
@@ -1436,12 +1157,6 @@ impl FromValue for ListCapacityProvidersRequest {
     }
 }
 
-impl Input for ListCapacityProvidersRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_CAPACITY_PROVIDERS_REQUEST
-    }
-}
-
 /// `ListCodeSigningConfigsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListCodeSigningConfigsRequest {
@@ -1458,12 +1173,6 @@ impl FromValue for ListCodeSigningConfigsRequest {
             marker: members.maybe(0)?,
             max_items: members.maybe(1)?,
         })
-    }
-}
-
-impl Input for ListCodeSigningConfigsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_CODE_SIGNING_CONFIGS_REQUEST
     }
 }
 
@@ -1507,12 +1216,6 @@ impl FromValue for ListDurableExecutionsByFunctionRequest {
     }
 }
 
-impl Input for ListDurableExecutionsByFunctionRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_DURABLE_EXECUTIONS_BY_FUNCTION_REQUEST
-    }
-}
-
 /// `ListEventSourceMappingsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListEventSourceMappingsRequest {
@@ -1538,12 +1241,6 @@ impl FromValue for ListEventSourceMappingsRequest {
     }
 }
 
-impl Input for ListEventSourceMappingsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_EVENT_SOURCE_MAPPINGS_REQUEST
-    }
-}
-
 /// `ListFunctionEventInvokeConfigsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListFunctionEventInvokeConfigsRequest {
@@ -1563,12 +1260,6 @@ impl FromValue for ListFunctionEventInvokeConfigsRequest {
             marker: members.maybe(1)?,
             max_items: members.maybe(2)?,
         })
-    }
-}
-
-impl Input for ListFunctionEventInvokeConfigsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_FUNCTION_EVENT_INVOKE_CONFIGS_REQUEST
     }
 }
 
@@ -1594,12 +1285,6 @@ impl FromValue for ListFunctionUrlConfigsRequest {
     }
 }
 
-impl Input for ListFunctionUrlConfigsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_FUNCTION_URL_CONFIGS_REQUEST
-    }
-}
-
 /// `ListFunctionVersionsByCapacityProviderRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListFunctionVersionsByCapacityProviderRequest {
@@ -1619,12 +1304,6 @@ impl FromValue for ListFunctionVersionsByCapacityProviderRequest {
             marker: members.maybe(1)?,
             max_items: members.maybe(2)?,
         })
-    }
-}
-
-impl Input for ListFunctionVersionsByCapacityProviderRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_FUNCTION_VERSIONS_BY_CAPACITY_PROVIDER_REQUEST
     }
 }
 
@@ -1650,12 +1329,6 @@ impl FromValue for ListFunctionsByCodeSigningConfigRequest {
     }
 }
 
-impl Input for ListFunctionsByCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_FUNCTIONS_BY_CODE_SIGNING_CONFIG_REQUEST
-    }
-}
-
 /// `ListFunctionsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListFunctionsRequest {
@@ -1678,12 +1351,6 @@ impl FromValue for ListFunctionsRequest {
             marker: members.maybe(2)?,
             max_items: members.maybe(3)?,
         })
-    }
-}
-
-impl Input for ListFunctionsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_FUNCTIONS_REQUEST
     }
 }
 
@@ -1715,12 +1382,6 @@ impl FromValue for ListLayerVersionsRequest {
     }
 }
 
-impl Input for ListLayerVersionsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_LAYER_VERSIONS_REQUEST
-    }
-}
-
 /// `ListLayersRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListLayersRequest {
@@ -1746,12 +1407,6 @@ impl FromValue for ListLayersRequest {
     }
 }
 
-impl Input for ListLayersRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_LAYERS_REQUEST
-    }
-}
-
 /// `ListProvisionedConcurrencyConfigsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListProvisionedConcurrencyConfigsRequest {
@@ -1774,12 +1429,6 @@ impl FromValue for ListProvisionedConcurrencyConfigsRequest {
     }
 }
 
-impl Input for ListProvisionedConcurrencyConfigsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_PROVISIONED_CONCURRENCY_CONFIGS_REQUEST
-    }
-}
-
 /// `ListTagsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListTagsRequest {
@@ -1793,12 +1442,6 @@ impl FromValue for ListTagsRequest {
         Some(Self {
             resource: members.need(0)?,
         })
-    }
-}
-
-impl Input for ListTagsRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_TAGS_REQUEST
     }
 }
 
@@ -1821,12 +1464,6 @@ impl FromValue for ListVersionsByFunctionRequest {
             marker: members.maybe(1)?,
             max_items: members.maybe(2)?,
         })
-    }
-}
-
-impl Input for ListVersionsByFunctionRequest {
-    fn shape() -> &'static Shape {
-        &schema::LIST_VERSIONS_BY_FUNCTION_REQUEST
     }
 }
 
@@ -1861,12 +1498,6 @@ impl FromValue for PublishLayerVersionRequest {
     }
 }
 
-impl Input for PublishLayerVersionRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUBLISH_LAYER_VERSION_REQUEST
-    }
-}
-
 /// `PublishVersionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PublishVersionRequest {
@@ -1895,12 +1526,6 @@ impl FromValue for PublishVersionRequest {
     }
 }
 
-impl Input for PublishVersionRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUBLISH_VERSION_REQUEST
-    }
-}
-
 /// `PutFunctionCodeSigningConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutFunctionCodeSigningConfigRequest {
@@ -1920,12 +1545,6 @@ impl FromValue for PutFunctionCodeSigningConfigRequest {
     }
 }
 
-impl Input for PutFunctionCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_FUNCTION_CODE_SIGNING_CONFIG_REQUEST
-    }
-}
-
 /// `PutFunctionConcurrencyRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutFunctionConcurrencyRequest {
@@ -1942,12 +1561,6 @@ impl FromValue for PutFunctionConcurrencyRequest {
             function_name: members.need(0)?,
             reserved_concurrent_executions: members.need(1)?,
         })
-    }
-}
-
-impl Input for PutFunctionConcurrencyRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_FUNCTION_CONCURRENCY_REQUEST
     }
 }
 
@@ -1979,12 +1592,6 @@ impl FromValue for PutFunctionEventInvokeConfigRequest {
     }
 }
 
-impl Input for PutFunctionEventInvokeConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST
-    }
-}
-
 /// `PutFunctionRecursionConfigRequest`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PutFunctionRecursionConfigRequest {
@@ -2001,12 +1608,6 @@ impl FromValue for PutFunctionRecursionConfigRequest {
             function_name: members.need(0)?,
             recursive_loop: members.need(1)?,
         })
-    }
-}
-
-impl Input for PutFunctionRecursionConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_FUNCTION_RECURSION_CONFIG_REQUEST
     }
 }
 
@@ -2032,12 +1633,6 @@ impl FromValue for PutFunctionScalingConfigRequest {
     }
 }
 
-impl Input for PutFunctionScalingConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_FUNCTION_SCALING_CONFIG_REQUEST
-    }
-}
-
 /// `PutProvisionedConcurrencyConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PutProvisionedConcurrencyConfigRequest {
@@ -2057,12 +1652,6 @@ impl FromValue for PutProvisionedConcurrencyConfigRequest {
             qualifier: members.need(1)?,
             provisioned_concurrent_executions: members.need(2)?,
         })
-    }
-}
-
-impl Input for PutProvisionedConcurrencyConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_PROVISIONED_CONCURRENCY_CONFIG_REQUEST
     }
 }
 
@@ -2091,12 +1680,6 @@ impl FromValue for PutRuntimeManagementConfigRequest {
     }
 }
 
-impl Input for PutRuntimeManagementConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::PUT_RUNTIME_MANAGEMENT_CONFIG_REQUEST
-    }
-}
-
 /// `RemoveLayerVersionPermissionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RemoveLayerVersionPermissionRequest {
@@ -2119,12 +1702,6 @@ impl FromValue for RemoveLayerVersionPermissionRequest {
             statement_id: members.need(2)?,
             revision_id: members.maybe(3)?,
         })
-    }
-}
-
-impl Input for RemoveLayerVersionPermissionRequest {
-    fn shape() -> &'static Shape {
-        &schema::REMOVE_LAYER_VERSION_PERMISSION_REQUEST
     }
 }
 
@@ -2153,12 +1730,6 @@ impl FromValue for RemovePermissionRequest {
     }
 }
 
-impl Input for RemovePermissionRequest {
-    fn shape() -> &'static Shape {
-        &schema::REMOVE_PERMISSION_REQUEST
-    }
-}
-
 /// `SendDurableExecutionCallbackFailureRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SendDurableExecutionCallbackFailureRequest {
@@ -2178,12 +1749,6 @@ impl FromValue for SendDurableExecutionCallbackFailureRequest {
     }
 }
 
-impl Input for SendDurableExecutionCallbackFailureRequest {
-    fn shape() -> &'static Shape {
-        &schema::SEND_DURABLE_EXECUTION_CALLBACK_FAILURE_REQUEST
-    }
-}
-
 /// `SendDurableExecutionCallbackHeartbeatRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SendDurableExecutionCallbackHeartbeatRequest {
@@ -2197,12 +1762,6 @@ impl FromValue for SendDurableExecutionCallbackHeartbeatRequest {
         Some(Self {
             callback_id: members.need(0)?,
         })
-    }
-}
-
-impl Input for SendDurableExecutionCallbackHeartbeatRequest {
-    fn shape() -> &'static Shape {
-        &schema::SEND_DURABLE_EXECUTION_CALLBACK_HEARTBEAT_REQUEST
     }
 }
 
@@ -2225,12 +1784,6 @@ impl FromValue for SendDurableExecutionCallbackSuccessRequest {
     }
 }
 
-impl Input for SendDurableExecutionCallbackSuccessRequest {
-    fn shape() -> &'static Shape {
-        &schema::SEND_DURABLE_EXECUTION_CALLBACK_SUCCESS_REQUEST
-    }
-}
-
 /// `StopDurableExecutionRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct StopDurableExecutionRequest {
@@ -2247,12 +1800,6 @@ impl FromValue for StopDurableExecutionRequest {
             durable_execution_arn: members.need(0)?,
             error: members.maybe(1)?,
         })
-    }
-}
-
-impl Input for StopDurableExecutionRequest {
-    fn shape() -> &'static Shape {
-        &schema::STOP_DURABLE_EXECUTION_REQUEST
     }
 }
 
@@ -2275,12 +1822,6 @@ impl FromValue for TagResourceRequest {
     }
 }
 
-impl Input for TagResourceRequest {
-    fn shape() -> &'static Shape {
-        &schema::TAG_RESOURCE_REQUEST
-    }
-}
-
 /// `UntagResourceRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UntagResourceRequest {
@@ -2297,12 +1838,6 @@ impl FromValue for UntagResourceRequest {
             resource: members.need(0)?,
             tag_keys: members.need(1)?,
         })
-    }
-}
-
-impl Input for UntagResourceRequest {
-    fn shape() -> &'static Shape {
-        &schema::UNTAG_RESOURCE_REQUEST
     }
 }
 
@@ -2337,12 +1872,6 @@ impl FromValue for UpdateAliasRequest {
     }
 }
 
-impl Input for UpdateAliasRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_ALIAS_REQUEST
-    }
-}
-
 /// `UpdateCapacityProviderRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UpdateCapacityProviderRequest {
@@ -2359,12 +1888,6 @@ impl FromValue for UpdateCapacityProviderRequest {
             capacity_provider_name: members.need(0)?,
             capacity_provider_scaling_config: members.maybe(1)?,
         })
-    }
-}
-
-impl Input for UpdateCapacityProviderRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_CAPACITY_PROVIDER_REQUEST
     }
 }
 
@@ -2390,12 +1913,6 @@ impl FromValue for UpdateCodeSigningConfigRequest {
             allowed_publishers: members.maybe(2)?,
             code_signing_policies: members.maybe(3)?,
         })
-    }
-}
-
-impl Input for UpdateCodeSigningConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_CODE_SIGNING_CONFIG_REQUEST
     }
 }
 
@@ -2478,12 +1995,6 @@ impl FromValue for UpdateEventSourceMappingRequest {
     }
 }
 
-impl Input for UpdateEventSourceMappingRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_EVENT_SOURCE_MAPPING_REQUEST
-    }
-}
-
 /// `UpdateFunctionCodeRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UpdateFunctionCodeRequest {
@@ -2530,12 +2041,6 @@ impl FromValue for UpdateFunctionCodeRequest {
             source_kms_key_arn: members.maybe(10)?,
             publish_to: members.maybe(11)?,
         })
-    }
-}
-
-impl Input for UpdateFunctionCodeRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_FUNCTION_CODE_REQUEST
     }
 }
 
@@ -2615,12 +2120,6 @@ impl FromValue for UpdateFunctionConfigurationRequest {
     }
 }
 
-impl Input for UpdateFunctionConfigurationRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_FUNCTION_CONFIGURATION_REQUEST
-    }
-}
-
 /// `UpdateFunctionEventInvokeConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UpdateFunctionEventInvokeConfigRequest {
@@ -2649,12 +2148,6 @@ impl FromValue for UpdateFunctionEventInvokeConfigRequest {
     }
 }
 
-impl Input for UpdateFunctionEventInvokeConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_FUNCTION_EVENT_INVOKE_CONFIG_REQUEST
-    }
-}
-
 /// `UpdateFunctionUrlConfigRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UpdateFunctionUrlConfigRequest {
@@ -2680,11 +2173,5 @@ impl FromValue for UpdateFunctionUrlConfigRequest {
             cors: members.maybe(3)?,
             invoke_mode: members.maybe(4)?,
         })
-    }
-}
-
-impl Input for UpdateFunctionUrlConfigRequest {
-    fn shape() -> &'static Shape {
-        &schema::UPDATE_FUNCTION_URL_CONFIG_REQUEST
     }
 }
