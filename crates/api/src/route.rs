@@ -20,6 +20,12 @@ impl Matched {
     pub fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
     }
+
+    /// The decoded value of a query parameter; none where it is absent or its percent codes are broken.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        query_pairs(&self.query).flatten().find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    }
 }
 
 /// Finds the operation of a request. The path is matched as it came and each label decoded afterwards, so that an
