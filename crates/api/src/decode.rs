@@ -42,11 +42,12 @@ fn bind(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Value, Ap
     let Kind::Structure { members, .. } = shape.kind else {
         return Err(ApiError::service(format!("The input of {} is no structure.", matched.operation.name())));
     };
+    let query = read_query(&matched.query)?;
     let mut values = read_body(shape, members, body)?;
     for (member, value) in members.iter().zip(&mut values.0) {
         match member.place {
             Place::Label => *value = matched.label(member.wire).map(|text| from_text(member.shape, text)),
-            Place::Query => *value = from_query(member, &matched.query),
+            Place::Query => *value = from_query(member, &query),
             Place::Header => *value = from_header(member, headers),
             Place::Body | Place::Payload => {}
         }
@@ -95,15 +96,24 @@ fn from_text(shape: &Shape, text: &str) -> Value {
     read.unwrap_or_else(|| Value::Unreadable(text.to_owned()))
 }
 
-/// A list takes each parameter of its name, anything else the last one. A broken percent code stays as it is.
-fn from_query(member: &Member, query: &str) -> Option<Value> {
-    let given = query_pairs(query).flatten().filter(|(name, _)| name == member.wire).map(|(_, value)| value);
+/// A parameter's name and value.
+type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// A parameter that cannot be read must not count as absent: it may be the one that names a version.
+fn read_query(query: &str) -> Result<Vec<Parameter<'_>>, ApiError> {
+    let pairs: Option<Vec<_>> = query_pairs(query).collect();
+    pairs.ok_or_else(|| ApiError::serialization("The query has a percent code that makes no text"))
+}
+
+/// A list takes each parameter of its name, anything else the last one.
+fn from_query(member: &Member, query: &[Parameter<'_>]) -> Option<Value> {
+    let mut given = query.iter().filter(|(name, _)| name == member.wire).map(|(_, value)| value.as_ref());
     match member.shape.kind {
         Kind::List { member, .. } => {
-            let items: Vec<_> = given.map(|text| Some(from_text(member, &text))).collect();
+            let items: Vec<_> = given.map(|text| Some(from_text(member, text))).collect();
             (!items.is_empty()).then_some(Value::List(items))
         }
-        _ => given.last().map(|text| from_text(member.shape, &text)),
+        _ => given.next_back().map(|text| from_text(member.shape, text)),
     }
 }
 

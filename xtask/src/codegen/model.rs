@@ -115,6 +115,11 @@ impl Model {
             }
         }
         let iam = overrides.get("iam").context("overrides: iam")?;
+        if let Some((name, _)) =
+            iam.members().iter().find(|(name, _)| facts.get("operations").and_then(|o| o.get(name)).is_none())
+        {
+            bail!("overrides: iam: the model has no operation {name}");
+        }
         let operations = part("operations")?
             .members()
             .iter()
@@ -169,7 +174,12 @@ fn lay_over(facts: &mut Json, overrides: &Json) -> Result<()> {
     let Json::Object(parts) = facts else { bail!("models/lambda.json is no object") };
     for (part_name, part) in parts.iter_mut() {
         for (name, change) in overrides.get(part_name).map(Json::members).unwrap_or_default() {
-            let mut entry = part.get(name).cloned().unwrap_or(Json::Object(Vec::new()));
+            let new = change.get("type").is_some();
+            let mut entry = match part.get(name) {
+                Some(entry) => entry.clone(),
+                None if new => Json::Object(Vec::new()),
+                None => bail!("overrides: the model has no {name} in {part_name}"),
+            };
             merge(&mut entry, change);
             part.set(name, entry);
         }

@@ -69,6 +69,14 @@ fn the_query_is_read() {
 }
 
 #[test]
+fn a_broken_query_is_refused_and_not_taken_for_none() {
+    for query in ["Qualifier=%zz", "Qualifier=%ff", "Qualifier=1%00", "%zz=1"] {
+        let error = decoded::<ops::DeleteFunction>(&format!("DELETE /2015-03-31/functions/f?{query}"), "").unwrap_err();
+        assert_eq!(error.kind.code, "SerializationException", "{query}");
+    }
+}
+
+#[test]
 fn times_are_seconds() {
     let body = r#"{"FunctionName":"f","StartingPosition":"AT_TIMESTAMP","StartingPositionTimestamp":1709640000.25}"#;
     let input = decoded::<ops::CreateEventSourceMapping>("POST /2015-03-31/event-source-mappings", body).unwrap();

@@ -27,7 +27,7 @@ fn create(members: &str) -> String {
     format!(r#"{{"FunctionName":"f","Role":"arn:aws:iam::123456789012:role/r","Code":{{"ZipFile":"UEs="}},{members}}}"#)
 }
 
-/// The texts of `observed.json` are what the real service answered.
+/// The texts of `observed.json` are what the real service answered to such requests, with our names filled in.
 #[test]
 fn texts_are_those_of_the_service() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("observed.json")).unwrap();
