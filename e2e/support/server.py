@@ -1,0 +1,175 @@
+"""A `hearth serve` of the tests' own, and the proof that nothing of it is left."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HEARTH = os.environ.get("HEARTH", "hearth")
+READY_S = 60
+STOP_S = 60
+
+
+class Server:
+    """Starts on a free port with a data folder of its own. `start` again after `kill` keeps the data folder."""
+
+    def __init__(self, *args):
+        self.args = args
+        self.folder = Path(tempfile.mkdtemp(prefix="hearth-e2e-"))
+        self.data = self.folder / "data"
+        self.log = self.folder / "server.log"
+        self.process = None
+        self.url = None
+
+    def start(self):
+        command = [HEARTH, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data), *self.args]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        guard = threading.Timer(READY_S, self.process.kill)
+        guard.start()
+        line = self.process.stdout.readline().decode()
+        guard.cancel()
+        words = line.split()
+        assert words and words[-1].startswith("http://"), f"not ready: {line!r}\n{self.log_text()}"
+        self.url = words[-1].rstrip("/")
+        return self
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def port(self):
+        return int(self.url.rsplit(":", 1)[1])
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def stop(self):
+        """Stops as a supervisor does; nothing may be left."""
+        traces = Traces(self)
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(STOP_S)
+        assert status == 0, f"ended with {status}\n{self.log_text()}"
+        traces.check(cgroups=True)
+
+    def kill(self, *others):
+        """As a crash: the server, and the given processes, get no chance to clean up."""
+        for pid in (self.pid, *others):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def close(self):
+        """Ends whatever still runs and removes the data folder."""
+        if self.running():
+            self.process.kill()
+            self.process.wait()
+        if self.process is not None:
+            self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def spawner(self):
+        """The child that holds the privileges."""
+        children = [pid for pid, (parent, _) in processes().items() if parent == self.pid]
+        assert len(children) == 1, children
+        return children[0]
+
+
+class Traces:
+    """What exists because of one server: taken while it runs, checked when it is gone."""
+
+    def __init__(self, server):
+        table = processes()
+        self.data = str(server.folder)
+        self.processes = {(pid, table[pid][1]) for pid in descendants(server.pid, table)}
+        own = cgroups_of("self")
+        self.cgroups = {path for pid, _ in self.processes for path in cgroups_of(pid)} - own
+        self.namespaces = {ns for pid, _ in self.processes for ns in namespaces_of(pid)} - namespaces_of("self")
+
+    def check(self, cgroups):
+        """Fails unless all is gone within a few seconds; `cgroups`: empty ones count too."""
+        wait_until(lambda: not self.left(cgroups), 8, lambda: f"left behind: {self.left(cgroups)}")
+
+    def left(self, cgroups):
+        table = processes()
+        left = [f"process {pid}" for pid, start in self.processes if pid in table and table[pid][1] == start]
+        for path in self.cgroups:
+            if path.is_dir() and (cgroups or (path / "cgroup.procs").read_text().strip()):
+                left.append(f"cgroup {path}")
+        left += [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if self.data in line]
+        for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+            if self.data in read(file):
+                left.append(f"loop device {file}")
+        held = {ns for pid in table for ns in namespaces_of(pid)}
+        left += [f"namespace {ns}" for ns in self.namespaces & held]
+        return left
+
+
+def wait_until(condition, seconds, message):
+    """Waits for what happens in processes that cannot tell us; bounded."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, message() if callable(message) else message
+        time.sleep(0.05)
+
+
+def read(path):
+    """A file of /proc or /sys; empty if it went away."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def processes():
+    """{pid: (parent, start time)} of the machine; the dead that wait for their parent do not count."""
+    table = {}
+    for path in Path("/proc").iterdir():
+        if not path.name.isdigit():
+            continue
+        _, _, rest = read(path / "stat").rpartition(")")
+        fields = rest.split()
+        if fields and fields[0] not in "ZX":
+            table[int(path.name)] = (int(fields[1]), int(fields[19]))
+    return table
+
+
+def descendants(root, table=None):
+    """The pids of all that descend from `root`."""
+    table = table or processes()
+    found, todo = set(), [root]
+    while todo:
+        parent = todo.pop()
+        new = {pid for pid, (p, _) in table.items() if p == parent} - found
+        found |= new
+        todo += new
+    return found
+
+
+def cgroups_of(pid):
+    """The folders of a process's cgroups, in whichever hierarchies are mounted."""
+    base, found = Path("/sys/fs/cgroup"), set()
+    for line in read(f"/proc/{pid}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        name = controllers.removeprefix("name=") or "unified"
+        hierarchy = base / name if (base / name).is_dir() else base
+        found.add(hierarchy / path.lstrip("/"))
+    return found
+
+
+def namespaces_of(pid):
+    """The identities of a process's namespaces."""
+    found = set()
+    for kind in ("mnt", "net", "pid", "ipc", "uts", "user", "cgroup"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+        except OSError:
+            pass
+    return found

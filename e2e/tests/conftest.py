@@ -1,0 +1,185 @@
+"""A server per worker; functions that go with their test."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from support.packages import zip_of
+from support.server import Server
+
+ROLE = "arn:aws:iam::000000000000:role/test"
+PYTHON = f"python3.{sys.version_info.minor}"
+_count = itertools.count()
+
+
+def client_of(server):
+    """boto3's Lambda client, without retries: they would hide errors."""
+    return boto3.client(
+        "lambda",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=100, parameter_validation=False),
+    )
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Shared by the tests of one worker; at the end it must stop cleanly and leave nothing."""
+    server = Server()
+    try:
+        server.start()
+        yield server
+        assert server.running(), f"the server did not survive the tests\n{server.log_text()}"
+        server.stop()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def alone():
+    """Makes servers for one test: alone("--concurrency", "2")."""
+    servers = []
+
+    def start(*args):
+        server = Server(*args)
+        servers.append(server)
+        return server.start()
+
+    try:
+        yield start
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    return client_of(server)
+
+
+class Function:
+    """A deployed function."""
+
+    def __init__(self, client, name):
+        self.client, self.name = client, name
+
+    def invoke(self, event=None, **args):
+        """The answer: StatusCode, Payload as bytes in `payload`, parsed in `json`; FunctionError, ..."""
+        payload = json.dumps({} if event is None else event)
+        args = {"FunctionName": self.name, "Payload": payload, **args}
+        answer = self.client.invoke(**args)
+        answer["payload"] = answer["Payload"].read()
+        return answer
+
+    def call(self, event=None, **args):
+        """What the handler returned; fails on a function error."""
+        answer = self.invoke(event, **args)
+        assert "FunctionError" not in answer, answer["payload"]
+        return json.loads(answer["payload"])
+
+    def error(self, event=None, **args):
+        """The payload of a function error; fails if there is none."""
+        answer = self.invoke(event, **args)
+        assert answer.get("FunctionError") == "Unhandled", answer
+        return json.loads(answer["payload"])
+
+    def ready(self):
+        """Waits for the last change to take effect."""
+        active = self.client.get_waiter("function_active_v2")
+        active.config.delay = 0.05
+        active.wait(FunctionName=self.name)
+        updated = self.client.get_waiter("function_updated_v2")
+        updated.config.delay = 0.05
+        updated.wait(FunctionName=self.name)
+        return self
+
+    def update(self, code=None, **config):
+        """Changes code or configuration and waits."""
+        if code is not None:
+            self.client.update_function_code(FunctionName=self.name, ZipFile=zip_of(code))
+            self.ready()
+        if config:
+            self.client.update_function_configuration(FunctionName=self.name, **config)
+            self.ready()
+
+    def delete(self):
+        self.client.delete_function(FunctionName=self.name)
+
+
+def deployer(client):
+    """deploy("def handler(event, context): ...", MemorySize=128) and what removes all that it made."""
+    made = []
+
+    def deploy(code, **args):
+        files = {"app.py": code} if isinstance(code, str) else code
+        package = files if isinstance(files, bytes) else zip_of(files)
+        name = args.pop("FunctionName", None) or unique()
+        defaults = {"Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "MemorySize": 1769, "Timeout": 20}
+        client.create_function(FunctionName=name, Code={"ZipFile": package}, **{**defaults, **args})
+        function = Function(client, name)
+        made.append(function)
+        return function.ready()
+
+    def clean():
+        for function in made:
+            try:
+                function.delete()
+            except client.exceptions.ResourceNotFoundException:
+                pass
+
+    return deploy, clean
+
+
+@pytest.fixture
+def deploy(client):
+    deploy, clean = deployer(client)
+    yield deploy
+    clean()
+
+
+@pytest.fixture(scope="module")
+def deploy_once(client):
+    """For functions that all tests of a file use."""
+    deploy, clean = deployer(client)
+    yield deploy
+    clean()
+
+
+def unique(prefix="f"):
+    """A function name that no other test uses."""
+    return f"{prefix}-{os.getpid()}-{next(_count)}-{time.time_ns() % 1000000}"
+
+
+@pytest.fixture
+def aws(server, tmp_path):
+    """aws("lambda", "list-functions") -> parsed output; fails if the command does, unless `fails`."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_PAGER": "",
+    }
+
+    def run(*words, fails=False):
+        done = subprocess.run([os.environ["AWS"], *map(str, words)], env=environment, capture_output=True, text=True, cwd=tmp_path)
+        if fails:
+            assert done.returncode != 0, done.stdout
+            return done.stderr
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    return run

@@ -1,0 +1,200 @@
+"""Many invokes at a time."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from conftest import client_of, deployer
+from support.packages import zip_of
+from support.server import wait_until
+
+WHO = """
+import time, uuid
+ME = str(uuid.uuid4())
+busy = False
+def handler(event, context):
+    global busy
+    assert not busy
+    busy = True
+    time.sleep(event or 0)
+    busy = False
+    return ME
+"""
+
+
+def test_concurrent_invokes_get_an_environment_each(deploy):
+    function = deploy(WHO, MemorySize=256)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(function.call, [1.5] * 6))
+    assert len(set(answers)) == 6
+    # Idle ones are used again before a new one is made.
+    assert function.call() in answers
+
+
+def test_the_last_used_environment_is_used_first(deploy):
+    function = deploy(WHO, MemorySize=256)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(function.call, [0.5] * 3))
+    last = function.call()
+    assert [function.call() for _ in range(4)] == [last] * 4
+
+
+def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
+    client = client_of(alone("--concurrency", "2"))
+    deploy, _ = deployer(client)
+    function = deploy(WHO)
+    # Warm both first, so that the third meets two that are running.
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(function.call, [0.5] * 2))
+        running = [pool.submit(function.call, 3) for _ in range(2)]
+        error = wait_for_throttle(function)
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert error["Error"]["Code"] == "TooManyRequestsException"
+        assert error["Error"]["Message"] == "Rate Exceeded."
+        assert error["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert all(future.result() for future in running)
+    assert function.call()
+
+
+def wait_for_throttle(function):
+    caught = []
+
+    def throttled():
+        try:
+            function.invoke(0)
+        except ClientError as error:
+            caught.append(error.response)
+        return caught
+
+    wait_until(throttled, 10, "no invoke was throttled")
+    return caught[0]
+
+
+def test_idle_environments_are_reaped(alone):
+    server = alone("--keep-alive", "1")
+    deploy, _ = deployer(client_of(server))
+    function = deploy(WHO)
+    first = function.call()
+    listing = f"{server.url}/_hearth/functions/{function.name}/environments"
+    import urllib.request
+
+    def none_left():
+        with urllib.request.urlopen(listing) as answer:
+            return json.load(answer)["Environments"] == []
+
+    wait_until(none_left, 15, "the idle environment stayed")
+    assert function.call() != first
+
+
+def test_memory_is_budgeted(alone):
+    client = client_of(alone("--memory-budget", "1024"))
+    deploy, _ = deployer(client)
+    function = deploy(WHO, MemorySize=512)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(function.call, [0.5] * 2))
+        running = [pool.submit(function.call, 3) for _ in range(2)]
+        error = wait_for_throttle(function)
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error
+        [future.result() for future in running]
+
+
+def test_idle_environments_make_room_for_others(alone):
+    client = client_of(alone("--memory-budget", "1024"))
+    deploy, _ = deployer(client)
+    functions = [deploy(WHO, MemorySize=1024) for _ in range(3)]
+    for function in functions * 2:
+        assert function.call()
+
+
+@pytest.mark.parametrize("kind", ["code", "configuration"])
+def test_updates_under_load_fail_no_invoke(deploy, client, kind):
+    code = "import os\nN = {n}\ndef handler(event, context):\n    return int(os.environ.get('NUMBER', N))\n"
+    function = deploy(code.format(n=0), MemorySize=512)
+    stop, failures, newest = threading.Event(), [], [0]
+    answers = []
+
+    def load():
+        while not stop.is_set():
+            floor = newest[0]
+            try:
+                seen = function.call()
+            except Exception as error:
+                failures.append(repr(error))
+                return
+            answers.append(seen)
+            if seen < floor:
+                failures.append(f"{seen} after {floor} was in effect")
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    [thread.start() for thread in threads]
+    try:
+        for n in range(1, 6):
+            if kind == "code":
+                client.update_function_code(FunctionName=function.name, ZipFile=zip_of({"app.py": code.format(n=n)}))
+            else:
+                client.update_function_configuration(FunctionName=function.name, Environment={"Variables": {"NUMBER": str(n)}})
+            function.ready()
+            newest[0] = n
+    finally:
+        stop.set()
+        [thread.join() for thread in threads]
+    assert not failures, failures[:3]
+    assert answers and function.call() == 5
+
+
+def test_the_second_update_waits_for_the_first(deploy, client):
+    function = deploy(WHO)
+    big = {"app.py": WHO, **{f"d/{n}.txt": "x" * 1000 for n in range(2000)}}
+    client.update_function_code(FunctionName=function.name, ZipFile=zip_of(big))
+    try:
+        client.update_function_configuration(FunctionName=function.name, Timeout=5)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ResourceConflictException"
+        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function.name}"
+        assert error.response["Error"]["Message"] == f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"
+    function.ready()
+    function.update(Timeout=6)
+
+
+def test_one_of_many_creates_wins(client):
+    from conftest import PYTHON, ROLE, unique
+
+    name, package = unique("race"), zip_of({"app.py": WHO})
+
+    def create(_):
+        try:
+            client.create_function(FunctionName=name, Runtime=PYTHON, Handler="app.handler", Role=ROLE, Code={"ZipFile": package})
+            return "made"
+        except client.exceptions.ResourceConflictException:
+            return "conflict"
+
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            assert sorted(pool.map(create, range(24))) == ["conflict"] * 23 + ["made"]
+    finally:
+        client.delete_function(FunctionName=name)
+
+
+def test_a_deleted_function_runs_no_more_and_a_new_one_is_new(deploy, client):
+    function = deploy("def handler(event, context):\n    return 'old'\n")
+    assert function.call() == "old"
+    function.delete()
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        function.invoke()
+    again = deploy("def handler(event, context):\n    return 'new'\n", FunctionName=function.name)
+    assert [again.call() for _ in range(3)] == ["new"] * 3
+
+
+def test_a_delete_lets_running_invokes_finish(deploy):
+    function = deploy(WHO)
+    function.call()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(function.invoke, 2)
+        time.sleep(0.5)
+        function.delete()
+        answer = running.result()
+    assert answer["StatusCode"] == 200 and "FunctionError" not in answer

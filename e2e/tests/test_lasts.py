@@ -1,0 +1,174 @@
+"""Crashes, restarts and the end."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from conftest import Function, client_of, deployer
+from support import raw
+from support.packages import zip_of
+from support.server import HEARTH, Traces, wait_until
+
+CODE = "import time\ndef handler(event, context):\n    time.sleep(event.get('sleep', 0))\n    return 'here'\n"
+
+
+def test_functions_survive_a_crash(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(CODE, Description="kept", Environment={"Variables": {"KEY": "v"}})
+    assert function.call() == "here"
+    before = function.client.get_function_configuration(FunctionName=function.name)
+    traces = Traces(server)
+    server.kill()
+    traces.check(cgroups=False)
+    server.start()
+    client = client_of(server)
+    after = client.get_function_configuration(FunctionName=function.name)
+    for answer in (before, after):
+        answer.pop("ResponseMetadata")
+    assert after == before
+    assert Function(client, function.name).call() == "here"
+    with urllib.request.urlopen(client.get_function(FunctionName=function.name)["Code"]["Location"]) as answer:
+        assert len(answer.read()) == before["CodeSize"]
+    server.stop()
+    traces.check(cgroups=True)
+
+
+def test_acknowledged_means_stored(alone):
+    """Killed right after the answer: what was answered with 201 is there, whole."""
+    server = alone()
+    client = client_of(server)
+    from conftest import PYTHON, ROLE
+
+    made = []
+    for round in range(4):
+        for n in range(5):
+            name = f"kept-{round}-{n}"
+            client.create_function(FunctionName=name, Runtime=PYTHON, Handler="app.handler", Role=ROLE, Code={"ZipFile": zip_of({"app.py": CODE, "n": name})})
+            made.append(name)
+        server.kill()
+        server.start()
+        client = client_of(server)
+        assert sorted(f["FunctionName"] for f in client.list_functions()["Functions"]) == sorted(made)
+    for name in (made[0], made[-1]):
+        assert Function(client, name).ready().call({}) == "here"
+    server.stop()
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["server", "server and spawner"])
+def test_a_crash_leaves_nothing_behind(alone, both):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(CODE + "import subprocess\nsubprocess.Popen(['python3', '-c', 'import time; time.sleep(1000)']) if False else None\n")
+    function.call()
+    spawner = server.spawner()
+    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 15}))
+    invoke.start()
+    time.sleep(1)
+    traces = Traces(server)
+    assert len(traces.processes) >= 3, "no environment was running"
+    server.kill(*([spawner] if both else []))
+    traces.check(cgroups=False)
+    invoke.join()
+    server.start()
+    server.stop()
+    assert not traces.left(cgroups=True)
+
+
+def test_a_dead_spawner_ends_environments_and_is_told(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(CODE)
+    function.call()
+    traces = Traces(server)
+    os.kill(server.spawner(), signal.SIGKILL)
+    traces.check(cgroups=False)
+    # The server either makes a new spawner or ends with an error; it does not hang on.
+    def settled():
+        if not server.running():
+            return True
+        try:
+            return function.invoke({})["StatusCode"] == 200
+        except Exception:
+            return False
+
+    wait_until(settled, 20, "the server neither recovered nor ended")
+
+
+def ignore_errors(function, event):
+    try:
+        function.invoke(event)
+    except Exception:
+        pass
+
+
+def test_sigterm_drains_running_invokes_and_exits_zero(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(CODE)
+    function.call()
+    answers = []
+    invoke = threading.Thread(target=lambda: answers.append(function.invoke({"sleep": 3})))
+    invoke.start()
+    time.sleep(1)
+    server.stop()
+    invoke.join()
+    assert answers and answers[0]["payload"] == b'"here"'
+
+
+def test_a_stopping_server_takes_no_new_connections(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(CODE)
+    function.call()
+    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 4}))
+    invoke.start()
+    time.sleep(1)
+    server.process.send_signal(signal.SIGTERM)
+
+    def closed():
+        try:
+            answer = raw.request(server, "GET", "/_hearth/health")
+        except OSError:
+            return True
+        return answer is None or answer.status == 503
+
+    wait_until(closed, 3, "new connections were still served")
+    invoke.join()
+    assert server.process.wait(60) == 0
+
+
+def test_an_idle_server_stops_at_once_on_sigint_too(alone):
+    server = alone()
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(10) == 0
+
+
+def test_one_data_folder_serves_one_server(alone):
+    server = alone()
+    second = subprocess.run([HEARTH, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(server.data)], capture_output=True, text=True, timeout=60)
+    assert second.returncode != 0 and str(server.data) in second.stderr
+
+
+def test_health(server):
+    answer = raw.request(server, "GET", "/_hearth/health")
+    assert answer.status == 200
+
+
+def test_the_server_is_ready_soon_and_small(alone):
+    server = alone()
+    rss = int(open(f"/proc/{server.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    assert rss < 15 << 20, rss
+
+
+def test_doctor():
+    done = subprocess.run([HEARTH, "doctor"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "python3." in done.stdout
+    import json
+
+    assert json.loads(subprocess.run([HEARTH, "doctor", "--json"], capture_output=True, text=True, timeout=60).stdout)
