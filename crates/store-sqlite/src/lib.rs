@@ -1,1 +1,14 @@
-//! placeholder
+//! The embedded engines, the default of a server on one machine: metadata in one SQLite file, packages in files.
+//!
+//! Metadata is written by one thread that gathers the commits that wait into one transaction and one flush
+//! (WAL, `synchronous=FULL`); reads are answered from the copy in memory and never touch the disk.
+
+mod blobs;
+mod checksum;
+mod open;
+mod store;
+mod writer;
+
+pub use blobs::FileBlobStore;
+pub use open::OpenError;
+pub use store::SqliteStore;

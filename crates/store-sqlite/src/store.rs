@@ -1,0 +1,60 @@
+//! The metadata engine as callers see it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hearth_store::{BoxFuture, CommitError, MetadataStore, StoreError, Table, Versioned, Watch, Write};
+
+use crate::open::{OpenError, open};
+use crate::writer::Writer;
+
+/// Metadata in one SQLite file that this process alone uses.
+///
+/// Dropping it waits until the commits that are on their way are done, then closes the file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    table: Arc<Table>,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// When the file is in use by another process, of a newer version, damaged, or not Hearth's: nothing is changed
+    /// then. When the disk fails.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let opened = open(path)?;
+        let table = Arc::new(opened.table);
+        let writer = Writer::start(opened.connection, opened.checksum, Arc::clone(&table))
+            .map_err(|cause| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() })?;
+        Ok(Self { table, writer })
+    }
+}
+
+impl MetadataStore for SqliteStore {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Versioned>, StoreError>> {
+        Box::pin(async move { Ok(self.table.get(key)) })
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(String, Versioned)>, StoreError>> {
+        Box::pin(async move { Ok(self.table.list(prefix, after, limit)) })
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<u64, CommitError>> {
+        Box::pin(self.writer.commit(writes))
+    }
+
+    fn version(&self) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.table.version()) })
+    }
+
+    fn watch(&self, prefix: &str) -> Watch {
+        self.table.watch(prefix)
+    }
+}

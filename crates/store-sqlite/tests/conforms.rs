@@ -1,0 +1,24 @@
+//! The suite that every engine passes, on the embedded ones.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use hearth_store::conformance;
+use hearth_store_sqlite::{FileBlobStore, SqliteStore};
+
+#[tokio::test]
+async fn metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Cell::new(0);
+    conformance::metadata_store(|| {
+        made.set(made.get() + 1);
+        Arc::new(SqliteStore::open(&folder.path().join(format!("{}.db", made.get()))).unwrap())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn blobs() {
+    let folder = tempfile::tempdir().unwrap();
+    conformance::blob_store(|| Arc::new(FileBlobStore::open(folder.path()).unwrap())).await;
+}

@@ -1,0 +1,93 @@
+//! A process that commits is killed at a random moment, many times over one file: every commit that it was told is
+//! done is there afterwards, whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_store::{MetadataStore, Precondition, Write};
+use hearth_store_sqlite::SqliteStore;
+
+/// Where the child finds the file.
+const FILE: &str = "HEARTH_TEST_METADATA_FILE";
+const KILLS: u32 = 40;
+/// Commits on their way at a time, so that they share transactions.
+const WRITERS: u32 = 8;
+
+#[tokio::test]
+async fn acknowledged_commits_survive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.db");
+    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    for kill in 0..KILLS {
+        let before = acknowledged.len();
+        acknowledged.extend(commit_until_killed(&path, kill));
+        assert!(acknowledged.len() > before, "the child got to commit something");
+
+        let store = SqliteStore::open(&path).expect("the file of a killed process opens");
+        for (key, version) in &acknowledged {
+            let one = store.get(&format!("one/{key}")).await.unwrap().unwrap_or_else(|| panic!("one/{key} is lost"));
+            let two = store.get(&format!("two/{key}")).await.unwrap().unwrap_or_else(|| panic!("two/{key} is lost"));
+            assert_eq!((one.version, two.version), (*version, *version));
+        }
+        let halves = async |prefix| store.list(prefix, None, usize::MAX).await.unwrap().len();
+        assert_eq!(halves("one/").await, halves("two/").await, "no commit is there in part");
+    }
+}
+
+/// The keys and versions that a child printed before it was killed.
+fn commit_until_killed(path: &Path, kill: u32) -> Vec<(String, u64)> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .env(FILE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let mut acknowledged = Vec::new();
+    // The moment differs: after so many lines, at once or a little later.
+    let enough = usize::try_from(1 + kill * 7 % 60).unwrap();
+    let mut lines = output.lines();
+    while acknowledged.len() < enough {
+        let line = lines.next().expect("the child commits until it is killed").unwrap();
+        acknowledged.extend(parse(&line));
+    }
+    std::thread::sleep(Duration::from_micros(u64::from(kill % 9) * 170));
+    child.kill().unwrap();
+    // What it printed before the end was acknowledged too; a last line may be cut.
+    acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
+    child.wait().unwrap();
+    acknowledged
+}
+
+/// `done KEY VERSION.`; the dot shows that the line is whole.
+fn parse(line: &str) -> Option<(String, u64)> {
+    let (key, version) = line.strip_prefix("done ")?.strip_suffix('.')?.split_once(' ')?;
+    Some((key.to_owned(), version.parse().ok()?))
+}
+
+#[tokio::test]
+#[ignore = "the child of the other test"]
+async fn child() {
+    let Ok(path) = std::env::var(FILE) else { return };
+    let store = Arc::new(SqliteStore::open(Path::new(&path)).unwrap());
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..WRITERS {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for n in 0_u64.. {
+                let key = format!("{}-{writer}-{n}", std::process::id());
+                let value = vec![b'x'; usize::try_from(n % 5 * 900).unwrap()];
+                let writes =
+                    ["one", "two"].map(|half| Write::put(format!("{half}/{key}"), value.clone(), Precondition::Absent));
+                let version = store.commit(writes.into()).await.unwrap();
+                // One write for the line: pieces of two lines never mix.
+                std::io::stdout().write_all(format!("done {key} {version}.\n").as_bytes()).unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+}
