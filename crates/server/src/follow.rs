@@ -1,11 +1,9 @@
 //! Following the metadata store: what the control plane commits, the front end serves.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use hearth_frontend::Dispatcher;
-use hearth_store::{Versioned, Watch, WatchEvent};
-use hearth_types::FunctionName;
+use hearth_frontend::{Dispatcher, FunctionChange};
+use hearth_store::{Watch, WatchEvent};
 use hearth_types::function::FunctionRecord;
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -18,15 +16,13 @@ pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, appl
     while let Some(event) = changes.next().await {
         let version = match event {
             WatchEvent::Snapshot { version, entries } => {
-                replace_all(&dispatcher, &entries);
+                let records: Vec<_> = entries.iter().filter_map(|(key, found)| parse(key, &found.value)).collect();
+                dispatcher.replace(&records);
                 version
             }
             WatchEvent::Commit { version, changes } => {
                 for change in changes {
-                    match change.value {
-                        Some(value) => apply(&dispatcher, &change.key, &value),
-                        None => remove(&dispatcher, &change.key),
-                    }
+                    apply(&dispatcher, &change.key, change.value.as_deref());
                 }
                 version
             }
@@ -36,29 +32,18 @@ pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, appl
     info!("the metadata store is closed");
 }
 
-fn replace_all(dispatcher: &Dispatcher, entries: &[(String, Versioned)]) {
-    let there: HashSet<&str> = entries.iter().filter_map(|(key, _)| key.strip_prefix(PREFIX)).collect();
-    for name in dispatcher.functions().names() {
-        if !there.contains(name.as_str()) {
-            dispatcher.remove_function(&name);
+fn apply(dispatcher: &Dispatcher, key: &str, value: Option<&[u8]>) {
+    match value {
+        None => dispatcher.apply(&[FunctionChange::Delete(key.strip_prefix(PREFIX).unwrap_or(key))]),
+        Some(value) => {
+            // What does not parse leaves what is served as it was.
+            if let Some(record) = parse(key, value) {
+                dispatcher.apply(&[FunctionChange::Put(&record)]);
+            }
         }
     }
-    for (key, found) in entries {
-        apply(dispatcher, key, &found.value);
-    }
 }
 
-fn apply(dispatcher: &Dispatcher, key: &str, value: &[u8]) {
-    match serde_json::from_slice::<FunctionRecord>(value) {
-        Ok(record) => dispatcher.apply_function(&record),
-        // What is served stays as it was.
-        Err(cause) => error!("the record {key} does not parse: {cause}"),
-    }
-}
-
-fn remove(dispatcher: &Dispatcher, key: &str) {
-    let name = key.strip_prefix(PREFIX).unwrap_or(key);
-    if let Ok(name) = FunctionName::try_from(name.to_owned()) {
-        dispatcher.remove_function(&name);
-    }
+fn parse(key: &str, value: &[u8]) -> Option<FunctionRecord> {
+    serde_json::from_slice(value).map_err(|cause| error!("the record {key} does not parse: {cause}")).ok()
 }

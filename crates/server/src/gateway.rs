@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_api::{ApiError, Matched, Operation, OperationType, decode, encode, ops, route};
+use hearth_api::{ApiError, Matched, Operation, check, decode, encode, ops, route};
 use hearth_control::Control;
 use hearth_frontend::{Dispatcher, InvokeRequest};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
@@ -66,8 +66,15 @@ impl Gateway {
         headers: &HeaderMap,
         payload: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        let response = self.dispatcher.invoke(InvokeRequest { id, matched, headers, payload }).await?;
-        Ok(response.map(ResponseBody::from))
+        let qualifier = matched.parameter("Qualifier");
+        let request = InvokeRequest {
+            function_name: matched.label("FunctionName").unwrap_or_default(),
+            qualifier: qualifier.as_deref(),
+            headers,
+            payload,
+            request_id: id,
+        };
+        Ok(self.dispatcher.invoke(request).await?.into_http().map(ResponseBody::from))
     }
 
     /// The operations that have a handler; the others say that they have none.
@@ -94,7 +101,10 @@ impl Gateway {
                 answer!(UpdateFunctionConfiguration, input => control.update_function_configuration(input))
             }
             Operation::DeleteFunction => answer!(DeleteFunction, input => control.delete_function(input)),
-            other => return Err(ApiError::not_implemented(other)),
+            other => {
+                check(matched, headers, body)?;
+                return Err(ApiError::not_implemented(other));
+            }
         })
     }
 }

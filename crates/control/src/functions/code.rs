@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_image::PackageError;
 use hearth_types::CodeDigest;
 use hearth_types::function::CodeRef;
 use hearth_types::limits::ZIP_BYTES;
@@ -51,7 +52,7 @@ impl Control {
         let unpacker = Arc::clone(&self.parts.unpacker);
         self.on_a_core(move || {
             let code = reference(&zip);
-            unpacker.check(&zip).map(|_| code).map_err(|refusal| invalid(refusal.message()))
+            unpacker.check(&zip).map(|_| code).map_err(package_error)
         })
         .await
     }
@@ -65,7 +66,7 @@ impl Control {
         let code = self
             .on_a_core(move || {
                 let code = reference(&bytes);
-                unpacker.unpack(&code.digest, &bytes).map(|_| code).map_err(|refusal| invalid(refusal.message()))
+                unpacker.unpack(&code.digest, &bytes).map(|_| code).map_err(package_error)
             })
             .await?;
         self.parts.blobs.put(&code.digest, zip).await.map_err(|cause| {
@@ -85,6 +86,14 @@ impl Control {
             ApiError::service("The package could not be unpacked.")
         })?
     }
+}
+
+fn package_error(cause: PackageError) -> ApiError {
+    if cause.is_callers() {
+        return invalid(cause.message());
+    }
+    error!("a package was not unpacked: {cause}");
+    ApiError::service("The package could not be unpacked.")
 }
 
 fn reference(zip: &[u8]) -> CodeRef {
