@@ -64,7 +64,7 @@ fn command(tally: &mut Tally, args: &[&str]) -> Result<()> {
 
 fn deny(tally: &mut Tally) -> Result<()> {
     if have("cargo-deny") {
-        return command(tally, &["deny", "--log-level", "warn", "check", "bans", "licenses", "sources"]);
+        return command(tally, &["deny", "--hide-inclusion-graph", "--log-level", "error", "check", "bans", "licenses", "sources"]);
     }
     println!("cargo-deny is not installed (`cargo install --locked cargo-deny`): left out");
     Ok(())
@@ -79,10 +79,9 @@ fn documentation(tally: &mut Tally) -> Result<()> {
 
 /// All tests of the workspace; those of the sandbox want root and say so where they do not have it.
 fn rust_tests(tally: &mut Tally) -> Result<()> {
-    let runner: &[&str] =
-        if have("cargo-nextest") { &["nextest", "run", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
     let before = *tally;
-    let passed = follow(cargo(runner).args(["--workspace", "--locked"]), |line| tally.read_rust(line))?;
+    let passed =
+        follow(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]), |line| tally.read_rust(line))?;
     // Without one failed test in its output, the runner itself or a build failed.
     if !passed && tally.failed == before.failed {
         bail!("the tests could not be run");

@@ -25,12 +25,10 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds a summary of `cargo test` or `cargo nextest`, if the line is one.
+    /// Adds a summary of `cargo test`, if the line is one.
     pub(crate) fn read_rust(&mut self, line: &str) {
         let line = plain(line);
-        if line.starts_with("test result:")
-            || (line.trim_start().starts_with("Summary [") && line.contains(" tests run:"))
-        {
+        if line.starts_with("test result:") {
             self.add_words(&line);
         }
     }
@@ -63,7 +61,6 @@ impl Tally {
             match pair[1] {
                 "passed" => self.passed += number,
                 "failed" | "error" | "errors" => self.failed += number,
-                "timed" => self.failed += number,
                 _ => {}
             }
         }
@@ -122,11 +119,6 @@ mod tests {
             "test tests::counts_7 passed ... ok",
         ];
         assert_eq!(read(&cargo, Tally::read_rust), (15, 2));
-        let nextest = [
-            "     \u{1b}[32;1mSummary\u{1b}[0m [   1.2s] 9 tests run: 7 passed (1 slow), 1 failed, 1 timed out, 2 skipped",
-            "  PASS [ 0.1s] a tests::passed 1",
-        ];
-        assert_eq!(read(&nextest, Tally::read_rust), (7, 2));
     }
 
     #[test]
