@@ -1,1 +1,39 @@
-//! placeholder
+//! Runtimes: which interpreters the machine has, the root file system each needs, our own bootstraps, and how a
+//! runtime's process is started.
+
+mod catalogue;
+mod closure;
+mod compiled;
+mod discover;
+mod elf;
+mod launch;
+mod node_version;
+mod root;
+
+pub use catalogue::{Catalogue, Kind, Missing, Runtime, discover};
+pub use launch::{Launch, NulByte, RUNTIME_API, Session, launch};
+
+#[cfg(test)]
+mod test_support {
+    use hearth_types::CodeDigest;
+    use hearth_types::invoke::VersionSpec;
+
+    /// A version with this runtime and usual settings.
+    pub(crate) fn spec(runtime: &str) -> VersionSpec {
+        VersionSpec {
+            generation: 1,
+            function: "f".into(),
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
+            version: "$LATEST".into(),
+            runtime: runtime.into(),
+            handler: "app.handler".into(),
+            memory_mb: 128,
+            timeout_s: 3,
+            ephemeral_mb: 512,
+            variables: vec![("TEST_KEY".into(), "TEST_VAL".into())],
+            code: CodeDigest([0; 32]),
+            log_group: "/aws/lambda/f".into(),
+            region: "us-east-1".into(),
+        }
+    }
+}

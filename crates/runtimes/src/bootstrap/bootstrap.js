@@ -1,0 +1,414 @@
+'use strict';
+// Runs a Node.js function: asks the Runtime API for one event after the other and gives each to the handler.
+// Built-in modules only, and few of them: what a require costs here, each cold start pays.
+
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+
+const MAJOR = Number(process.versions.node.split('.')[0]);
+const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its promise only.
+const NEXT = Buffer.from('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n');
+const realExit = process.exit.bind(process);
+let currentRequestId;
+
+// ---- Runtime API: one kept-alive connection, one write per message, answers with a Content-Length. ----
+
+class RuntimeApi {
+  #socket; #data = Buffer.alloc(0); #waiting = null; #failure = null;
+
+  static connect(address) {
+    const split = address.lastIndexOf(':');
+    const api = new RuntimeApi();
+    return new Promise((resolve, reject) => {
+      api.#socket = net.connect({ host: address.slice(0, split), port: Number(address.slice(split + 1)), noDelay: true });
+      api.#socket.once('connect', () => resolve(api));
+      api.#socket.on('error', (error) => { reject(error); api.#fail(error); });
+      api.#socket.on('close', () => api.#fail(new Error('the Runtime API closed the connection')));
+      api.#socket.on('data', (chunk) => {
+        api.#data = api.#data.length === 0 ? chunk : Buffer.concat([api.#data, chunk]);
+        api.#deliver();
+      });
+    });
+  }
+
+  // While a handler runs, only its own work keeps the event loop alive.
+  hold() { this.#socket.ref(); }
+  release() { this.#socket.unref(); }
+
+  send(message, whenWritten) { this.#socket.write(message, whenWritten); }
+
+  receive() {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (this.#failure) reject(this.#failure); else this.#deliver();
+    });
+  }
+
+  #fail(error) {
+    this.#failure ??= error;
+    this.#waiting?.reject(error);
+  }
+
+  #wanted = 0; #head = null;
+
+  #deliver() {
+    if (!this.#waiting || this.#data.length === 0 || this.#data.length < this.#wanted) return;
+    if (!this.#head) {
+      const end = this.#data.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      const lines = this.#data.toString('utf8', 0, end).split('\r\n');
+      const headers = new Map();
+      for (const line of lines.slice(1)) {
+        const colon = line.indexOf(':');
+        headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+      }
+      this.#head = { status: Number(lines[0].split(' ', 2)[1]), headers, start: end + 4 };
+      this.#wanted = end + 4 + Number(headers.get('content-length') ?? 0);
+      if (this.#data.length < this.#wanted) return;
+    }
+    const { status, headers, start } = this.#head;
+    const body = this.#data.subarray(start, this.#wanted);
+    this.#data = this.#data.subarray(this.#wanted);
+    this.#head = null;
+    this.#wanted = 0;
+    const { resolve } = this.#waiting;
+    this.#waiting = null;
+    resolve({ status, headers, body });
+  }
+}
+
+function post(where, body, contentType = 'application/json', extra = '') {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body, 'utf8');
+  const head = `POST /2018-06-01/runtime/${where} HTTP/1.1\r\nHost: runtime\r\nContent-Type: ${contentType}\r\n${extra}` +
+    `Content-Length: ${bytes.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
+}
+
+// ---- Errors ----
+
+class RuntimeFault extends Error {
+  constructor(kind, message, cause) {
+    super(message);
+    this.name = `Runtime.${kind}`;
+    if (cause?.stack) this.stack = `${this.name}: ${message}\n${stackLines(cause).slice(1).join('\n')}`;
+    else this.stack = `${this.name}: ${message}\n${stackLines(this).slice(1).join('\n')}`;
+  }
+}
+
+function stackLines(error) {
+  const stack = typeof error.stack === 'string' ? error.stack : `${error.name}: ${error.message}`;
+  return stack.split('\n');
+}
+
+const isError = (value) => value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+
+function errorObject(error) {
+  try {
+    if (isError(error)) {
+      const object = { errorType: String(error.name), errorMessage: String(error.message) };
+      if (error.name === 'Runtime.UnhandledPromiseRejection') {
+        object.reason = isError(error.reason) ? errorObject(error.reason) : error.reason;
+        object.promise = {};
+      }
+      object.trace = stackLines(error);
+      return object;
+    }
+    return { errorType: typeof error, errorMessage: String(error), trace: [] };
+  } catch {
+    return { errorType: 'handled', errorMessage: 'The error thrown could not be turned into text', trace: [] };
+  }
+}
+
+/** The error as one JSON text in the log: `stack` for what the answer calls `trace`, then its own further members. */
+function forLog(error) {
+  try {
+    const { trace, ...object } = errorObject(error);
+    const extra = isError(error) ? { ...error } : {};
+    for (const name of ['name', 'reason', 'promise', 'stack', 'message']) delete extra[name];
+    return `\t${JSON.stringify({ ...object, ...extra, stack: trace })}`;
+  } catch (circular) {
+    return `\t${JSON.stringify({ errorType: 'Error', errorMessage: String(error), note: circular.message })}`;
+  }
+}
+
+const faultHeader = (error, otherwise) => {
+  const name = isError(error) && /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/.test(error.name) ? error.name : otherwise;
+  return `Lambda-Runtime-Function-Error-Type: ${name}\r\n`;
+};
+
+const errorPost = (id, error) => post(`invocation/${id}/error`, JSON.stringify(errorObject(error)), 'application/json',
+  faultHeader(error, 'Function.Unknown'));
+
+// ---- Log ----
+
+function writeLog(text) {
+  const bytes = Buffer.from(text, 'utf8');
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += fs.writeSync(1, bytes, done);
+    } catch (error) {
+      if (error.code !== 'EAGAIN') return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); // The pipe is full: let its reader work.
+    }
+  }
+}
+
+function patchConsole() {
+  const { format } = require('node:util');
+  const write = (level, args) => {
+    const text = format(...args).replace(/\n/g, '\r');
+    writeLog(`${new Date().toISOString()}\t${currentRequestId}\t${level}\t${text}\n`);
+  };
+  for (const [method, level] of [['log', 'INFO'], ['info', 'INFO'], ['debug', 'DEBUG'], ['warn', 'WARN'],
+    ['error', 'ERROR'], ['trace', 'TRACE'], ['fatal', 'FATAL']]) {
+    console[method] = (...args) => write(level, args);
+  }
+}
+
+// ---- Finding the handler ----
+
+const readable = (file) => fs.existsSync(file) && fs.statSync(file).isFile();
+
+/** Whether `.js` files here are ES modules: the nearest package.json says so. */
+function isModulePackage(directory) {
+  for (let at = directory; path.basename(at) !== 'node_modules'; at = path.dirname(at)) {
+    const file = path.join(at, 'package.json');
+    if (readable(file)) {
+      try { return JSON.parse(fs.readFileSync(file, 'utf8')).type === 'module'; } catch { return false; }
+    }
+    if (path.dirname(at) === at) return false;
+  }
+  return false;
+}
+
+async function load(taskRoot, directory, name) {
+  const { createRequire } = require('node:module');
+  const { pathToFileURL } = require('node:url');
+  const file = path.resolve(taskRoot, directory, name);
+  const require_ = createRequire(path.join(taskRoot, 'index.js'));
+  const esm = (at) => import(pathToFileURL(at).href);
+  if (readable(file)) return require_(file);
+  if (readable(`${file}.js`)) return isModulePackage(path.dirname(file)) ? esm(`${file}.js`) : require_(`${file}.js`);
+  if (readable(`${file}.mjs`)) return esm(`${file}.mjs`);
+  if (readable(`${file}.cjs`)) return require_(`${file}.cjs`);
+  const found = require_.resolve(directory ? `./${path.join(directory, name)}` : name, { paths: [taskRoot, path.join(taskRoot, directory)] });
+  return require_(found);
+}
+
+async function findHandler(taskRoot, text) {
+  if (text.includes('..')) {
+    throw new RuntimeFault('MalformedHandlerName',
+      `'${text}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+  }
+  const base = path.basename(text);
+  const directory = text.slice(0, text.length - base.length).replace(/\/$/, '');
+  const dot = base.indexOf('.');
+  if (dot <= 0 || dot === base.length - 1) throw new RuntimeFault('MalformedHandlerName', 'Bad handler');
+  const [name, property] = [base.slice(0, dot), base.slice(dot + 1)];
+  let module;
+  try {
+    module = await load(taskRoot, directory, name);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new RuntimeFault('UserCodeSyntaxError', String(error), error);
+    if (error?.code === 'MODULE_NOT_FOUND' || error?.code === 'ERR_MODULE_NOT_FOUND') {
+      throw new RuntimeFault('ImportModuleError', String(error), error);
+    }
+    throw error;
+  }
+  const handler = property.split('.').reduce((value, part) => value?.[part], module);
+  if (handler === undefined || handler === null) {
+    throw new RuntimeFault('HandlerNotFound', `${text} is undefined or not exported`);
+  }
+  if (typeof handler !== 'function') throw new RuntimeFault('HandlerNotFound', `${text} is not a function`);
+  if (MAJOR >= CALLBACKS_GONE && handler.length >= 3 && !handler[STREAMING]) {
+    throw new RuntimeFault('CallbackHandlerDeprecated', `${text} takes a callback, which handlers can not from Node.js ` +
+      '24 on: make it an async function, or use nodejs22.x');
+  }
+  return handler;
+}
+
+// ---- Streaming handlers: the answer is collected and sent as a whole. ----
+
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const PRELUDE_END = Buffer.alloc(8);
+
+function responseStream() {
+  const { Writable } = require('node:stream');
+  const chunks = [];
+  const stream = new Writable({ write(chunk, encoding, done) { chunks.push(Buffer.from(chunk, encoding)); done(); } });
+  stream.setContentType = (type) => { stream.contentType = type; };
+  stream.collected = () => Buffer.concat(chunks);
+  return stream;
+}
+
+function provideGlobal() {
+  if (process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA === '1') return;
+  globalThis.awslambda = {
+    streamifyResponse(handler, options) {
+      handler[STREAMING] = options ?? true;
+      return handler;
+    },
+    HttpResponseStream: {
+      from(stream, metadata) {
+        stream.setContentType('application/vnd.awslambda.http-integration-response');
+        stream.write(JSON.stringify(metadata));
+        stream.write(PRELUDE_END);
+        return stream;
+      },
+    },
+  };
+}
+
+async function runStreaming(handler, event, context, id) {
+  const stream = responseStream();
+  const finished = new Promise((resolve, reject) => { stream.once('finish', resolve); stream.once('error', reject); });
+  finished.catch(() => {});
+  await handler(event, stream, context);
+  await finished;
+  const type = stream.contentType ?? 'application/octet-stream';
+  const mode = 'Lambda-Runtime-Function-Response-Mode: streaming\r\n';
+  return post(`invocation/${id}/response`, stream.collected(), type, mode);
+}
+
+// ---- One invoke ----
+
+function contextFrom(id, headers) {
+  const deadline = Number(headers.get('lambda-runtime-deadline-ms'));
+  const { env } = process;
+  const json = (name) => (headers.get(name) ? JSON.parse(headers.get(name)) : undefined);
+  const context = {
+    callbackWaitsForEmptyEventLoop: true,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: json('lambda-runtime-client-context'),
+    identity: json('lambda-runtime-cognito-identity'),
+    invokedFunctionArn: headers.get('lambda-runtime-invoked-function-arn'),
+    awsRequestId: id,
+    tenantId: headers.get('lambda-runtime-aws-tenant-id'),
+    getRemainingTimeInMillis: () => deadline - Date.now(),
+  };
+  return context;
+}
+
+const jsonOf = (value) => {
+  try {
+    return JSON.stringify(value === undefined ? null : value) ?? 'null';
+  } catch (error) {
+    throw new Error(`Unable to stringify response body as JSON: ${error.message}`);
+  }
+};
+
+let onEmptyLoop = null; // What happens when nothing is left to run: set while a handler works.
+process.on('beforeExit', () => { const action = onEmptyLoop; onEmptyLoop = null; action?.(); });
+// What an error that nobody catches is answered with: during init, during an invoke, and (nothing) between invokes.
+let onCrash = (error) => post('init/error', JSON.stringify(errorObject(error)), 'application/json',
+  faultHeader(error, 'Runtime.Unknown'));
+const nobodyAsked = () => null;
+
+/** Runs the handler to its end: the message that answers the invoke. */
+function runOne(handler, id, headers, body) {
+  return new Promise((resolve) => {
+    let open = true;
+    const settle = (make) => {
+      if (!open) return;
+      open = false;
+      onEmptyLoop = null;
+      try { resolve(make()); } catch (error) { fail(error, resolve); }
+    };
+    const fail = (error, then) => {
+      console.error('Invoke Error', forLog(error));
+      then(errorPost(id, error));
+    };
+    const succeed = (value) => settle(() => post(`invocation/${id}/response`, jsonOf(value)));
+    const failed = (error) => settle(() => { let message; fail(error, (m) => { message = m; }); return message; });
+    onCrash = (error) => { open = false; return errorPost(id, error); };
+    try {
+      const context = contextFrom(id, headers);
+      const event = JSON.parse(body.toString('utf8'));
+      if (handler[STREAMING]) {
+        runStreaming(handler, event, context, id).then((message) => settle(() => message), failed);
+        return;
+      }
+      if (MAJOR >= CALLBACKS_GONE) {
+        onEmptyLoop = () => failed(new RuntimeFault('NodeJsExit', 'The event loop is empty and the promise of the ' +
+          'handler was never settled'));
+        Promise.resolve(handler(event, context)).then(succeed, failed);
+        return;
+      }
+      const done = (error, value) => {
+        const finish = () => (error !== undefined && error !== null ? failed(error) : succeed(value));
+        if (context.callbackWaitsForEmptyEventLoop === false) setImmediate(finish);
+        else onEmptyLoop = () => { setImmediate(finish); };
+      };
+      onEmptyLoop = () => succeed(null); // Neither a promise nor a call of the callback: the answer is null.
+      context.done = (error, value) => done(error, value);
+      context.fail = (error) => done(error ?? new Error('handled'));
+      context.succeed = (value) => done(null, value);
+      const result = handler(event, context, done);
+      if (typeof result?.then === 'function') result.then(succeed, failed);
+    } catch (error) {
+      failed(error);
+    }
+  });
+}
+
+function crash(api, label, error, code) {
+  console.error(label, forLog(error));
+  const message = onCrash(error);
+  onCrash = nobodyAsked;
+  if (!message) realExit(code);
+  api.hold();
+  api.send(message, () => realExit(code));
+}
+
+async function main() {
+  patchConsole();
+  provideGlobal();
+  const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
+  process.on('uncaughtException', (error) => crash(api, 'Uncaught Exception', error, 129));
+  process.on('unhandledRejection', (reason) => {
+    const error = new RuntimeFault('UnhandledPromiseRejection', String(isError(reason) ? reason : reason?.toString?.() ?? reason),
+      isError(reason) ? reason : undefined);
+    error.reason = reason;
+    crash(api, 'Unhandled Promise Rejection', error, 128);
+  });
+  api.release();
+  let handler;
+  try {
+    onEmptyLoop = () => crash(api, 'Init Error', new RuntimeFault('NodeJsExit',
+      'The event loop is empty and the module of the handler never finished loading'), 13);
+    handler = await findHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER);
+    onEmptyLoop = null;
+  } catch (error) {
+    onEmptyLoop = null;
+    crash(api, isError(error) && error.name.startsWith('Runtime.') ? 'Init Error' : 'Uncaught Exception', error, 1);
+    return;
+  }
+  onCrash = nobodyAsked;
+  api.hold();
+  api.send(NEXT);
+  for (;;) {
+    const { status, headers, body } = await api.receive();
+    if (status !== 200) throw new Error(`the Runtime API answered next with ${status}: ${body}`);
+    currentRequestId = headers.get('lambda-runtime-aws-request-id');
+    const trace = headers.get('lambda-runtime-trace-id');
+    if (trace) process.env._X_AMZN_TRACE_ID = trace; else delete process.env._X_AMZN_TRACE_ID;
+    api.release();
+    const message = await runOne(handler, currentRequestId, headers, body);
+    onCrash = nobodyAsked;
+    api.hold();
+    // The answer and the wish for more go out in one piece: nothing happens between them.
+    api.send(Buffer.concat([message, NEXT]));
+    await api.receive();
+  }
+}
+
+main().catch((error) => {
+  console.error('Runtime Error', forLog(error));
+  realExit(1);
+});

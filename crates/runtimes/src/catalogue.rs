@@ -1,0 +1,193 @@
+//! Which runtimes this machine can run.
+
+use std::path::{Path, PathBuf};
+
+use hearth_types::invoke::FunctionFailure;
+use hearth_types::rootfs::RootPlan;
+
+use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
+use crate::node_version::NodeVersions;
+use crate::root;
+
+/// The family of a runtime.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The function brings its own.
+    Provided,
+    /// `python3.minor`.
+    Python {
+        /// Minor version.
+        minor: u32,
+    },
+    /// `nodejsMAJOR.x`.
+    Node {
+        /// Major version.
+        major: u32,
+    },
+}
+
+/// One runtime that can run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Runtime {
+    /// As functions name it.
+    pub name: String,
+    /// Its family.
+    pub kind: Kind,
+    /// Index into [`Catalogue::roots`].
+    pub root: usize,
+    /// Whether the root holds the bootstrap as bytecode.
+    pub compiled: bool,
+    /// Of the interpreter; empty for `provided.*`.
+    pub version: String,
+    /// The interpreter on the host.
+    pub location: Option<PathBuf>,
+}
+
+/// A runtime that cannot run here.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}. {how}")]
+pub struct Missing {
+    /// What is missing.
+    pub what: String,
+    /// How to get it.
+    pub how: String,
+}
+
+impl Missing {
+    /// What an invoke answers. `Runtime.InvalidRuntime` is a type of ours: on Lambda no runtime is ever missing.
+    #[must_use]
+    pub fn failure(&self) -> FunctionFailure {
+        FunctionFailure { error_type: "Runtime.InvalidRuntime".to_owned(), message: self.to_string() }
+    }
+}
+
+/// The runtimes of this machine and those it could have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Catalogue {
+    runtimes: Vec<Runtime>,
+    roots: Vec<RootPlan>,
+}
+
+/// Reads the machine. `cache` is a directory of ours where the answers of interpreters that had to be run (the version
+/// of a `node` without headers, the bytecode of the Python bootstrap) are kept; with it filled, none is run.
+#[must_use]
+pub fn discover(cache: &Path) -> Catalogue {
+    let places = Places::of_this_machine();
+    let mut versions = NodeVersions::load(cache);
+    let mut catalogue = Catalogue { runtimes: Vec::new(), roots: vec![root::provided()] };
+    for name in ["provided.al2", "provided.al2023"] {
+        catalogue.runtimes.push(Runtime {
+            name: name.to_owned(),
+            kind: Kind::Provided,
+            root: 0,
+            compiled: false,
+            version: String::new(),
+            location: None,
+        });
+    }
+    for minor in PYTHON_MINORS {
+        if let Some(found) = places.python(minor) {
+            let name = format!("python3.{minor}");
+            let plan = root::python(&name, minor, &found, cache);
+            catalogue.add(name, Kind::Python { minor }, found, plan);
+        }
+    }
+    for major in NODE_MAJORS {
+        if let Some(found) = places.node(major, &mut versions) {
+            let name = format!("nodejs{major}.x");
+            let plan = root::node(&name, &found);
+            catalogue.add(name, Kind::Node { major }, found, plan);
+        }
+    }
+    versions.save();
+    catalogue
+}
+
+impl Catalogue {
+    fn add(&mut self, name: String, kind: Kind, found: Interpreter, plan: RootPlan) {
+        let compiled = plan.files.iter().any(|(path, _, _)| path.ends_with("bootstrap.pyc"));
+        let (root, location) = (self.roots.len(), Some(found.executable));
+        self.roots.push(plan);
+        self.runtimes.push(Runtime { name, kind, root, compiled, version: found.version, location });
+    }
+
+    /// The root file systems, for the sandbox.
+    #[must_use]
+    pub fn roots(&self) -> &[RootPlan] {
+        &self.roots
+    }
+
+    /// The runtimes that can run.
+    #[must_use]
+    pub fn runtimes(&self) -> &[Runtime] {
+        &self.runtimes
+    }
+
+    /// The runtime of that name.
+    ///
+    /// # Errors
+    /// It cannot run here: what is missing and how to get it.
+    pub fn find(&self, name: &str) -> Result<&Runtime, Missing> {
+        self.runtimes.iter().find(|runtime| runtime.name == name).ok_or_else(|| missing(name))
+    }
+
+    /// The runtimes that could run if their interpreter was installed.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(String, Missing)> {
+        let python = PYTHON_MINORS.map(|minor| format!("python3.{minor}"));
+        let node = NODE_MAJORS.iter().map(|major| format!("nodejs{major}.x"));
+        let all = python.chain(node).filter(|name| !self.runtimes.iter().any(|r| r.name == *name));
+        all.map(|name| (name.clone(), missing(&name))).collect()
+    }
+}
+
+fn missing(name: &str) -> Missing {
+    let python = name.strip_prefix("python3.").and_then(|minor| minor.parse::<u32>().ok());
+    let node = name.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x")?.parse::<u32>().ok());
+    match (python, node) {
+        (Some(minor), _) if PYTHON_MINORS.contains(&minor) => Missing {
+            what: format!("The runtime {name} needs Python 3.{minor}, which this machine does not have"),
+            how: format!(
+                "Install it, for instance with 'apt-get install python3.{minor}' or 'pyenv install 3.{minor}', so that \
+                 python3.{minor} is on the PATH of the server, and restart the server"
+            ),
+        },
+        (_, Some(major)) if NODE_MAJORS.contains(&major) => Missing {
+            what: format!("The runtime {name} needs Node.js {major}, which this machine does not have"),
+            how: format!(
+                "Install it, for instance with 'nvm install {major}', so that its 'node' is on the PATH of the server or \
+                 below NVM_DIR, and restart the server"
+            ),
+        },
+        _ => Missing {
+            what: format!("Hearth does not run the runtime {name} yet"),
+            how: "Use python3.10 to python3.14, nodejs18.x to nodejs24.x, provided.al2 or provided.al2023".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provided_is_always_there_and_roots_fit() {
+        let cache = tempfile::tempdir().unwrap();
+        let catalogue = discover(cache.path());
+        for runtime in catalogue.runtimes() {
+            assert!(runtime.root < catalogue.roots().len(), "{runtime:?}");
+        }
+        assert_eq!(catalogue.find("provided.al2023").unwrap().kind, Kind::Provided);
+        assert_eq!(catalogue, discover(cache.path()), "what a warm cache says differs");
+    }
+
+    #[test]
+    fn what_is_missing_says_what_to_do() {
+        let none = Catalogue { runtimes: Vec::new(), roots: Vec::new() };
+        let failure = none.find("python3.13").unwrap_err().failure();
+        assert_eq!(failure.error_type, "Runtime.InvalidRuntime");
+        assert!(failure.message.contains("Python 3.13") && failure.message.contains("pyenv install 3.13"));
+        assert!(none.find("java21").unwrap_err().what.contains("java21"));
+        assert_eq!(none.missing().len(), 9);
+    }
+}

@@ -1,0 +1,198 @@
+//! Finds the interpreters that the machine has, without running them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::node_version::NodeVersions;
+
+/// Minor versions of Python 3 that are runtimes.
+pub(crate) const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 10..=14;
+/// Major versions of Node.js that are runtimes.
+pub(crate) const NODE_MAJORS: [u32; 4] = [18, 20, 22, 24];
+
+/// One interpreter of the machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Interpreter {
+    /// The program, symbolic links resolved, no shim.
+    pub(crate) executable: PathBuf,
+    /// Where its library tree starts: the directory above `bin`.
+    pub(crate) prefix: PathBuf,
+    /// `3.12`, `20.20.2`: as exact as can be told without running it.
+    pub(crate) version: String,
+}
+
+/// The places to look in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Places {
+    path: Vec<PathBuf>,
+    pyenv: Vec<PathBuf>,
+    node_managers: Vec<PathBuf>,
+}
+
+impl Places {
+    /// As the environment of this process says; then where Debian and the usual version managers put things.
+    pub(crate) fn of_this_machine() -> Self {
+        let mut path: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+        path.extend(["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from));
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let under_home = |name: &str| home.as_ref().map(|home| home.join(name));
+        let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).into_iter().chain(under_home(".pyenv"));
+        let nvm = env::var_os("NVM_DIR").map(PathBuf::from).or_else(|| under_home(".nvm"));
+        let node_managers = nvm.into_iter().map(|d| d.join("versions/node")).collect();
+        Self { path, pyenv: pyenv.collect(), node_managers }
+    }
+
+    /// Python 3.`minor`: the first on the PATH, else the newest of pyenv.
+    pub(crate) fn python(&self, minor: u32) -> Option<Interpreter> {
+        let name = format!("python3.{minor}");
+        let on_path = self.path.iter().filter(|d| !self.is_shims(d)).map(|d| d.join(&name));
+        // A shim decides by files in the working directory which version it runs: go to the versions themselves.
+        let shims_first = self.path.iter().position(|d| self.is_shims(d)).is_some_and(|at| {
+            self.path.iter().position(|d| d.join(&name).is_file() && !self.is_shims(d)).is_none_or(|real| at < real)
+        });
+        let from_pyenv =
+            self.pyenv.iter().flat_map(|root| pyenv_versions(root, minor)).map(|v| v.join("bin").join(&name));
+        let candidates: Vec<PathBuf> =
+            if shims_first { from_pyenv.chain(on_path).collect() } else { on_path.chain(from_pyenv).collect() };
+        candidates.iter().find_map(|candidate| python_at(candidate, minor))
+    }
+
+    /// Node.js of this major version: the first on the PATH, else the newest of nvm.
+    pub(crate) fn node(&self, major: u32, versions: &mut NodeVersions) -> Option<Interpreter> {
+        let on_path = self.path.iter().flat_map(|d| [d.join("node"), d.join("nodejs")]);
+        let managed =
+            self.node_managers.iter().flat_map(|d| newest_first(d, &format!("v{major}."))).map(|d| d.join("bin/node"));
+        on_path.chain(managed).find_map(|candidate| node_at(&candidate, major, versions))
+    }
+
+    fn is_shims(&self, directory: &Path) -> bool {
+        self.pyenv.iter().any(|root| directory == root.join("shims"))
+    }
+}
+
+fn python_at(candidate: &Path, minor: u32) -> Option<Interpreter> {
+    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
+    let prefix = executable.parent()?.parent()?.to_owned();
+    let library = prefix.join(format!("lib/python3.{minor}"));
+    library.join("os.py").is_file().then(|| {
+        let version = prefix.file_name().and_then(OsStr::to_str).filter(|n| n.starts_with(&format!("3.{minor}.")));
+        let version = version.map_or_else(|| format!("3.{minor}"), str::to_owned);
+        Interpreter { executable, prefix, version }
+    })
+}
+
+fn node_at(candidate: &Path, major: u32, versions: &mut NodeVersions) -> Option<Interpreter> {
+    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
+    let version = versions.of(&executable)?;
+    let prefix = executable.parent()?.parent()?.to_owned();
+    (version.split('.').next() == Some(major.to_string().as_str())).then_some(Interpreter {
+        executable,
+        prefix,
+        version,
+    })
+}
+
+fn is_elf(file: &Path) -> bool {
+    use std::io::Read as _;
+    let mut magic = [0; 4];
+    fs::File::open(file).and_then(|mut f| f.read_exact(&mut magic)).is_ok() && &magic == b"\x7fELF"
+}
+
+fn pyenv_versions(root: &Path, minor: u32) -> Vec<PathBuf> {
+    newest_first(&root.join("versions"), &format!("3.{minor}."))
+}
+
+/// The directories below `parent` whose name starts so, the highest version first.
+fn newest_first(parent: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let mut found: Vec<(Vec<u32>, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let numbers = name.starts_with(prefix).then(|| name.trim_start_matches('v').split('.'))?;
+            Some((numbers.map(str::parse).collect::<Result<_, _>>().ok()?, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine with what a real one has: ELF files, shims, version directories.
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn put(&self, path: &str, content: &[u8]) -> PathBuf {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            path
+        }
+
+        fn python(&self, prefix: &str, minor: u32) -> PathBuf {
+            self.put(&format!("{prefix}/lib/python3.{minor}/os.py"), b"");
+            self.put(&format!("{prefix}/bin/python3.{minor}"), b"\x7fELF")
+        }
+
+        fn places(&self, path: &[&str]) -> Places {
+            let root = self.0.path();
+            Places {
+                path: path.iter().map(|p| root.join(p)).collect(),
+                pyenv: vec![root.join("pyenv")],
+                node_managers: vec![root.join("nvm/versions/node")],
+            }
+        }
+    }
+
+    #[test]
+    fn a_shim_leads_to_the_newest_version_itself() {
+        let machine = Machine::new();
+        machine.put("pyenv/shims/python3.12", b"#!/usr/bin/env bash\n");
+        machine.python("pyenv/versions/3.12.9", 12);
+        let newest = machine.python("pyenv/versions/3.12.10", 12);
+        machine.python("usr", 12);
+        let found = machine.places(&["pyenv/shims", "usr/bin"]).python(12).unwrap();
+        assert_eq!(found.executable, fs::canonicalize(newest).unwrap());
+        assert_eq!(found.version, "3.12.10");
+    }
+
+    #[test]
+    fn what_comes_first_on_the_path_wins() {
+        let machine = Machine::new();
+        machine.python("pyenv/versions/3.11.7", 11);
+        let system = machine.python("usr", 11);
+        machine.put("pyenv/shims/python3.11", b"#!/usr/bin/env bash\n");
+        let found = machine.places(&["usr/bin", "pyenv/shims"]).python(11).unwrap();
+        assert_eq!(found.executable, fs::canonicalize(system).unwrap());
+        assert_eq!(found.version, "3.11");
+    }
+
+    #[test]
+    fn an_interpreter_without_its_library_is_none() {
+        let machine = Machine::new();
+        machine.put("usr/bin/python3.13", b"\x7fELF");
+        assert_eq!(machine.places(&["usr/bin"]).python(13), None);
+    }
+
+    #[test]
+    fn a_node_of_another_major_is_none() {
+        let machine = Machine::new();
+        machine.put("usr/bin/node", b"\x7fELF");
+        machine.put(
+            "usr/include/node/node_version.h",
+            b"#define NODE_MAJOR_VERSION 20\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 2\n",
+        );
+        let places = machine.places(&["usr/bin"]);
+        let mut versions = NodeVersions::load(&machine.0.path().join("cache"));
+        assert_eq!(places.node(20, &mut versions).unwrap().version, "20.1.2");
+        assert_eq!(places.node(22, &mut versions), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! How a runtime's process is started: program, arguments, environment variables, directory.
+
+use std::ffi::CString;
+
+use hearth_types::invoke::VersionSpec;
+
+use crate::Runtime;
+use crate::catalogue::Kind;
+
+/// Where a runtime finds its Runtime API.
+pub const RUNTIME_API: &str = "127.0.0.1:9001";
+
+/// All that starting a runtime's process takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launch {
+    /// Index into [`crate::Catalogue::roots`].
+    pub root: usize,
+    /// The program's absolute path inside, then its arguments.
+    pub argv: Vec<CString>,
+    /// `NAME=value`.
+    pub env: Vec<CString>,
+    /// The working directory inside.
+    pub cwd: CString,
+}
+
+/// A variable or the handler holds a NUL byte, which no process can be given.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} has a NUL byte, which neither a variable nor an argument of a process can hold")]
+pub struct NulByte(pub String);
+
+/// What the process is told about itself, beside its version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Session<'a> {
+    /// `2024/03/05/[$LATEST]32hex`.
+    pub log_stream: &'a str,
+    /// `host:port` of the Runtime API: [`RUNTIME_API`] in a sandbox.
+    pub runtime_api: &'a str,
+}
+
+/// Draws up the start of `spec` in `runtime`.
+///
+/// The variables are those of the runtime contract, section 6, as recorded on Lambda. The keys of role credentials
+/// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`) are left out: there are no role credentials yet,
+/// and functions cannot set these names themselves.
+///
+/// # Errors
+/// A variable or the handler holds a NUL byte.
+pub fn launch(runtime: &Runtime, spec: &VersionSpec, session: Session<'_>) -> Result<Launch, NulByte> {
+    let env = environment(runtime.kind, spec, session);
+    let mut argv = command(runtime, spec);
+    let wrapper = spec.variables.iter().find(|(name, _)| name == "AWS_LAMBDA_EXEC_WRAPPER");
+    if let (Some((_, wrapper)), true) = (wrapper, runtime.kind != Kind::Provided) {
+        argv.insert(0, wrapper.clone());
+    }
+    let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>()?;
+    let env = env.into_iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect::<Result<_, _>>()?;
+    Ok(Launch { root: runtime.root, argv, env, cwd: c"/var/task".to_owned() })
+}
+
+fn c_string(text: String) -> Result<CString, NulByte> {
+    CString::new(text).map_err(|e| NulByte(String::from_utf8_lossy(&e.into_vec()).into_owned()))
+}
+
+fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
+    match runtime.kind {
+        Kind::Provided => vec!["/var/task/bootstrap".to_owned()],
+        Kind::Python { minor } => {
+            // Without the site module. Isolated, unless the function sets what an interpreter reads at its start.
+            let reads = spec.variables.iter().any(|(name, _)| name.starts_with("PYTHON"));
+            let bootstrap = if runtime.compiled { "/var/runtime/bootstrap.pyc" } else { "/var/runtime/bootstrap.py" };
+            let isolation = if reads { "-s" } else { "-I" };
+            [&format!("/var/lang/bin/python3.{minor}"), isolation, "-S", bootstrap].map(str::to_owned).into()
+        }
+        Kind::Node { .. } => {
+            let heap_mb = u64::from(spec.memory_mb) * 9 / 10;
+            let heap = format!("--max-old-space-size={heap_mb}");
+            let flags = ["--expose-gc", "--max-http-header-size=81920"];
+            ["/var/lang/bin/node", flags[0], flags[1], &heap, "/var/runtime/bootstrap.js"].map(str::to_owned).into()
+        }
+    }
+}
+
+/// Platform variables first; what the function sets comes on top where it may, in its own order.
+fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(String, String)> {
+    let lang = if kind == Kind::Provided { "" } else { "/var/lang/bin:" };
+    let lang_lib = if kind == Kind::Provided { "" } else { "/var/lang/lib:" };
+    let mut all: Vec<(String, String)> = Vec::with_capacity(32 + spec.variables.len());
+    let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
+    set("PATH", &format!("{lang}/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
+    set(
+        "LD_LIBRARY_PATH",
+        &format!("{lang_lib}/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"),
+    );
+    set("LANG", "en_US.UTF-8");
+    set("TZ", ":UTC");
+    set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    match kind {
+        Kind::Provided => {}
+        Kind::Python { minor } => {
+            set("PYTHONPATH", "/var/runtime");
+            if minor >= 12 {
+                set("LC_CTYPE", "C.UTF-8");
+            }
+        }
+        Kind::Node { major } => {
+            let modules = "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task";
+            set("NODE_PATH", &format!("/opt/nodejs/node{major}/node_modules:{modules}"));
+            if major == 18 {
+                set("NODE_EXTRA_CA_CERTS", "/var/runtime/ca-cert.pem");
+            }
+        }
+    }
+    if kind != Kind::Provided {
+        set("PWD", "/var/task");
+        set("SHLVL", "0");
+    }
+    for (name, value) in spec.variables.iter().filter(|(name, _)| !is_reserved(name)) {
+        all.retain(|(other, _)| other != name);
+        all.push((name.clone(), value.clone()));
+    }
+    let memory = spec.memory_mb.to_string();
+    let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
+    set("_HANDLER", &spec.handler);
+    set("AWS_REGION", &spec.region);
+    if !spec.variables.iter().any(|(name, _)| name == "AWS_DEFAULT_REGION") {
+        set("AWS_DEFAULT_REGION", &spec.region);
+    }
+    if kind != Kind::Provided {
+        set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", spec.runtime));
+    }
+    set("AWS_LAMBDA_FUNCTION_NAME", &spec.function);
+    set("AWS_LAMBDA_FUNCTION_VERSION", &spec.version);
+    set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory);
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &spec.log_group);
+    set("AWS_LAMBDA_LOG_STREAM_NAME", session.log_stream);
+    set("AWS_LAMBDA_RUNTIME_API", session.runtime_api);
+    set("LAMBDA_TASK_ROOT", "/var/task");
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    all
+}
+
+/// Names that a function's own variables never replace (contract, section 6).
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 16] = [
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_ACCESS_KEY",
+        "AWS_SECRET_KEY",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    ];
+    name.starts_with('_') || RESERVED.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::spec;
+
+    const SESSION: Session<'static> = Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API };
+
+    fn runtime(kind: Kind) -> Runtime {
+        Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None }
+    }
+
+    fn text(list: &[CString]) -> Vec<&str> {
+        list.iter().map(|c| c.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn variables_are_those_recorded_for_python() {
+        let mut spec = spec("python3.12");
+        spec.variables.clear();
+        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        let mut names: Vec<&str> = text(&launch.env).iter().map(|v| v.split_once('=').unwrap().0).collect();
+        names.sort_unstable();
+        // Recorded, less the X-Ray daemon, the role's credentials and the trace id, which the bootstrap sets.
+        let recorded = [
+            "AWS_DEFAULT_REGION",
+            "AWS_EXECUTION_ENV",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+            "AWS_LAMBDA_INITIALIZATION_TYPE",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "AWS_LAMBDA_RUNTIME_API",
+            "AWS_REGION",
+            "AWS_XRAY_CONTEXT_MISSING",
+            "LAMBDA_RUNTIME_DIR",
+            "LAMBDA_TASK_ROOT",
+            "LANG",
+            "LC_CTYPE",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "PWD",
+            "PYTHONPATH",
+            "SHLVL",
+            "TZ",
+            "_HANDLER",
+        ];
+        assert_eq!(names, recorded);
+        assert_eq!(text(&launch.argv), ["/var/lang/bin/python3.12", "-I", "-S", "/var/runtime/bootstrap.pyc"]);
+    }
+
+    #[test]
+    fn a_function_sets_what_it_may_and_no_more() {
+        let mut spec = spec("nodejs20.x");
+        spec.variables = [("TZ", "Asia/Tokyo"), ("LAMBDA_TASK_ROOT", "/x"), ("_X", "1"), ("MINE", "a=b")]
+            .map(|(n, v)| (n.into(), v.into()))
+            .into();
+        let launch = launch(&runtime(Kind::Node { major: 20 }), &spec, SESSION).unwrap();
+        let env = text(&launch.env);
+        assert!(env.contains(&"TZ=Asia/Tokyo") && !env.contains(&"TZ=:UTC") && env.contains(&"MINE=a=b"));
+        assert!(env.contains(&"LAMBDA_TASK_ROOT=/var/task") && !env.iter().any(|v| v.starts_with("_X=")), "{env:?}");
+    }
+
+    #[test]
+    fn a_wrapper_gets_the_command_line_and_provided_has_none() {
+        let mut spec = spec("python3.12");
+        spec.variables = vec![("AWS_LAMBDA_EXEC_WRAPPER".into(), "/var/task/wrap".into())];
+        let python = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        assert_eq!(text(&python.argv)[..2], ["/var/task/wrap", "/var/lang/bin/python3.12"]);
+        let provided = launch(&runtime(Kind::Provided), &spec, SESSION).unwrap();
+        assert_eq!(text(&provided.argv), ["/var/task/bootstrap"]);
+    }
+
+    #[test]
+    fn a_function_that_sets_python_variables_gets_their_effect() {
+        let mut spec = spec("python3.12");
+        spec.variables = vec![("PYTHONPATH".into(), "/var/task/lib".into())];
+        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        assert!(!text(&launch.argv).contains(&"-I"));
+    }
+
+    #[test]
+    fn a_nul_byte_is_an_error() {
+        let mut spec = spec("python3.12");
+        spec.handler = "a\0b".into();
+        assert!(launch(&runtime(Kind::Provided), &spec, SESSION).is_err());
+    }
+}

@@ -1,0 +1,277 @@
+//! Draws the root file systems: few files of the host, named one by one, under a tree of our own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hearth_types::rootfs::{Bind, RootPlan};
+
+use crate::closure::{Closure, usr_merged};
+use crate::compiled::bytecode;
+use crate::discover::Interpreter;
+
+/// Programs that shell bootstraps and functions call: what there is of them.
+const COMMANDS: [&str; 52] = [
+    "sh",
+    "bash",
+    "awk",
+    "base64",
+    "basename",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "diff",
+    "dirname",
+    "du",
+    "echo",
+    "env",
+    "expr",
+    "false",
+    "find",
+    "grep",
+    "gzip",
+    "head",
+    "hostname",
+    "id",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "nproc",
+    "od",
+    "printf",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "sed",
+    "seq",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "tail",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "uname",
+    "wc",
+];
+/// Further ones of `provided.*`, whose bootstrap may be a shell script that speaks HTTP.
+const PROVIDED_COMMANDS: [&str; 6] = ["curl", "tar", "timeout", "uniq", "xargs", "kill"];
+/// What binaries built elsewhere expect of the system, interpreters' extension modules among them.
+const LIBRARIES: [&str; 14] = [
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libutil.so.1",
+    "libresolv.so.2",
+    "libnss_dns.so.2",
+    "libnss_files.so.2",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+    "libz.so.1",
+    "libcrypto.so.3",
+    "libssl.so.3",
+];
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.py");
+const PYTHON_RARE: &str = include_str!("bootstrap/_hearth_rare.py");
+const NODE_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.js");
+
+/// A plan on its way, with the libraries that its programs need.
+struct Draft {
+    plan: RootPlan,
+    libraries: Closure,
+}
+
+impl Draft {
+    fn new(name: &str) -> Self {
+        let plan = RootPlan { name: name.to_owned(), ..RootPlan::default() };
+        let mut draft = Self { plan, libraries: Closure::new() };
+        draft.skeleton();
+        draft.configuration();
+        draft.commands(&COMMANDS);
+        LIBRARIES.iter().for_each(|name| draft.libraries.add_library(name));
+        draft
+    }
+
+    fn skeleton(&mut self) {
+        let directories = [
+            "/dev",
+            "/etc",
+            "/mnt",
+            "/opt",
+            "/proc",
+            "/run",
+            "/tmp",
+            "/usr/bin",
+            "/usr/lib",
+            "/usr/lib64",
+            "/usr/sbin",
+            "/usr/share",
+            "/var/lang/bin",
+            "/var/runtime",
+            "/var/task",
+        ];
+        self.plan.directories.extend(directories.map(PathBuf::from));
+        for name in ["bin", "lib", "lib64", "sbin"] {
+            self.link(&format!("/{name}"), &format!("usr/{name}"));
+        }
+    }
+
+    fn configuration(&mut self) {
+        self.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/bin/sh\n");
+        self.file("/etc/group", "root:x:0:\nsbx_user1051:x:990:\n");
+        self.file("/etc/hosts", "127.0.0.1 localhost sandbox sandbox.localdomain\n::1 localhost\n");
+        self.file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
+        self.file("/etc/resolv.conf", "# no name server\n");
+        self.file("/etc/os-release", "NAME=\"Hearth execution environment\"\nID=hearth\n");
+        self.bind_if_there("/usr/share/zoneinfo");
+        if Path::new("/usr/share/zoneinfo/UTC").exists() {
+            self.link("/etc/localtime", "/usr/share/zoneinfo/UTC");
+        }
+        if self.bind_if_there(CERTIFICATES) {
+            self.link("/etc/ssl/cert.pem", CERTIFICATES);
+            self.link("/etc/pki/tls/certs/ca-bundle.crt", CERTIFICATES);
+        }
+        self.bind_if_there("/etc/ssl/openssl.cnf");
+        for locale in ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"] {
+            if self.bind_if_there(locale) {
+                // LANG is en_US.UTF-8, as on Lambda: programs then find UTF-8 without the host having that locale.
+                self.link("/usr/lib/locale/en_US.utf8", locale);
+                break;
+            }
+        }
+    }
+
+    fn commands(&mut self, names: &[&str]) {
+        for name in names {
+            let candidates = ["/usr/bin", "/bin", "/usr/local/bin"].map(|d| Path::new(d).join(name));
+            let Some(source) = candidates.iter().find_map(|c| fs::canonicalize(c).ok()) else { continue };
+            self.libraries.add(&source);
+            self.bind(&source, &Path::new("/usr/bin").join(name));
+        }
+    }
+
+    fn file(&mut self, path: &str, content: &str) {
+        self.plan.files.push((path.into(), content.into(), false));
+    }
+
+    fn link(&mut self, path: &str, to: &str) {
+        self.plan.links.push((path.into(), to.into()));
+    }
+
+    fn bind(&mut self, source: &Path, target: &Path) {
+        self.plan.binds.push(Bind { source: source.to_owned(), target: usr_merged(target) });
+    }
+
+    fn bind_if_there(&mut self, path: &str) -> bool {
+        let Ok(source) = fs::canonicalize(path) else { return false };
+        self.bind(&source, Path::new(path));
+        true
+    }
+
+    fn done(mut self) -> RootPlan {
+        for (target, source) in self.libraries.into_files() {
+            let covered =
+                self.plan.binds.iter().any(|b| target.starts_with(&b.target) && source.starts_with(&b.source));
+            if !covered {
+                self.plan.binds.push(Bind { source, target });
+            }
+        }
+        self.plan
+    }
+}
+
+/// The root of `provided.al2` and `provided.al2023`.
+pub(crate) fn provided() -> RootPlan {
+    let mut draft = Draft::new("provided");
+    draft.commands(&PROVIDED_COMMANDS);
+    draft.done()
+}
+
+/// The root of `python3.minor`: `/var/lang` is the interpreter's prefix, without the host's packages.
+pub(crate) fn python(runtime: &str, minor: u32, found: &Interpreter, cache: &Path) -> RootPlan {
+    let mut draft = Draft::new(runtime);
+    let program = format!("python3.{minor}");
+    let library = found.prefix.join("lib").join(&program);
+    draft.libraries.add(&found.executable);
+    for module in fs::read_dir(library.join("lib-dynload")).into_iter().flatten().flatten() {
+        // Its libraries are a windowing system's.
+        if !module.file_name().to_string_lossy().starts_with("_tkinter") {
+            draft.libraries.add(&module.path());
+        }
+    }
+    draft.plan.directories.retain(|directory| !directory.starts_with("/var/lang"));
+    draft.plan.links.push(("/var/lang".into(), found.prefix.clone()));
+    let bin = found.prefix.join("bin");
+    draft.bind(&found.executable, &bin.join(&program));
+    for short in ["python3", "python"] {
+        draft.plan.links.push((bin.join(short), program.clone().into()));
+    }
+    draft.bind(&library, &library);
+    for packages in ["site-packages", "dist-packages"] {
+        if library.join(packages).is_dir() {
+            draft.plan.masks.push(library.join(packages));
+        }
+    }
+    let sources = [
+        ("bootstrap", PYTHON_BOOTSTRAP, "bootstrap.pyc".to_owned()),
+        ("_hearth_rare", PYTHON_RARE, format!("__pycache__/_hearth_rare.cpython-3{minor}.pyc")),
+    ];
+    for (name, source, compiled) in sources {
+        let inside = format!("/var/runtime/{name}.py");
+        draft.file(&inside, source);
+        if let Some(bytes) = bytecode(cache, found, &inside, source) {
+            draft.plan.files.push((Path::new("/var/runtime").join(compiled), bytes, false));
+        }
+    }
+    draft.done()
+}
+
+/// The root of `nodejs*.x`: the program alone, which holds its library.
+pub(crate) fn node(runtime: &str, found: &Interpreter) -> RootPlan {
+    let mut draft = Draft::new(runtime);
+    draft.libraries.add(&found.executable);
+    draft.bind(&found.executable, Path::new("/var/lang/bin/node"));
+    draft.file("/var/runtime/bootstrap.js", NODE_BOOTSTRAP);
+    draft.link("/var/runtime/ca-cert.pem", CERTIFICATES);
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_names_files_that_are_there_and_never_the_hosts_trees() {
+        let plan = provided();
+        let target = |path: &str| plan.binds.iter().any(|b| b.target == Path::new(path));
+        assert!(target("/usr/bin/sh") && plan.binds.iter().any(|b| b.target.ends_with("libc.so.6")));
+        for bind in &plan.binds {
+            assert!(bind.source.exists() && bind.source.is_absolute(), "{bind:?}");
+            let whole = ["/", "/usr", "/etc", "/usr/lib", "/usr/bin", "/usr/lib/x86_64-linux-gnu"];
+            assert!(!whole.iter().any(|w| bind.source == Path::new(w) || bind.target == Path::new(w)), "{bind:?}");
+        }
+    }
+
+    #[test]
+    fn no_target_is_named_twice() {
+        let mut targets: Vec<_> = provided().binds.into_iter().map(|b| b.target).collect();
+        let count = targets.len();
+        targets.sort();
+        targets.dedup();
+        assert_eq!(targets.len(), count);
+    }
+}

@@ -1,0 +1,266 @@
+//! Node.js functions.
+
+use hearth_runtimes::Kind;
+use serde_json::json;
+
+use crate::process::{Function, Message, runtimes};
+
+/// Callbacks went with Node.js 24.
+const CALLBACKS_UP_TO: u32 = 22;
+
+fn each(test: impl Fn(&str)) {
+    each_major(u32::MAX, test);
+}
+
+fn each_major(up_to: u32, test: impl Fn(&str)) {
+    for runtime in runtimes(|kind| matches!(kind, Kind::Node { major } if major <= up_to)) {
+        eprintln!("{runtime}");
+        test(&runtime);
+    }
+}
+
+fn answer(runtime: &str, code: &str) -> Message {
+    Function::start(runtime, "index.handler", &[("index.js", code)]).invoke("{}")
+}
+
+fn init_error(runtime: &str, handler: &str, package: &[(&str, &str)]) -> serde_json::Value {
+    let mut function = Function::start(runtime, handler, package);
+    let message = function.message();
+    assert_eq!(message.path, "/2018-06-01/runtime/init/error", "{}", message.text());
+    let (status, output) = function.ended();
+    assert!(status.is_some_and(|s| s != 0), "{status:?}");
+    assert!(output.contains("\tERROR\t"), "{output}");
+    message.json()
+}
+
+#[test]
+fn answers_one_event_after_the_other() {
+    each(|runtime| {
+        let code = "let n = 0; exports.handler = async (event) => ({ event, n: ++n });";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        let first = function.invoke(r#"{"a":[1,"hé"]}"#);
+        assert_eq!(first.path, format!("/2018-06-01/runtime/invocation/{}/response", function.request_id));
+        assert_eq!(first.text(), r#"{"event":{"a":[1,"hé"]},"n":1}"#);
+        let large = format!("\"{}\"", "x".repeat(5_000_000));
+        assert_eq!(function.invoke(&large).json()["event"].as_str().unwrap().len(), 5_000_000);
+        assert_eq!(function.invoke("1").json(), json!({"event": 1, "n": 3}));
+    });
+}
+
+#[test]
+fn gives_the_handler_its_context() {
+    each(|runtime| {
+        let code = "exports.handler = async (event, c) => [c.awsRequestId, c.invokedFunctionArn, c.functionName,
+            c.functionVersion, c.memoryLimitInMB, c.logGroupName, c.logStreamName, c.getRemainingTimeInMillis() > 0,
+            process.env._X_AMZN_TRACE_ID, c.clientContext, c.identity.cognitoIdentityId, c.callbackWaitsForEmptyEventLoop];";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        let headers = "Lambda-Runtime-Client-Context: {\"custom\":{\"k\":1}}\r\n\
+                       Lambda-Runtime-Cognito-Identity: {\"cognitoIdentityId\":\"i\",\"cognitoIdentityPoolId\":\"p\"}\r\n";
+        let expected = json!([
+            "00000000-0000-4000-8000-000000000001", "arn:f", "f", "$LATEST", "128", "/aws/lambda/f", "stream", true,
+            "Root=1-2-3", {"custom": {"k": 1}}, "i", true
+        ]);
+        assert_eq!(function.invoke_with("{}", headers).json(), expected);
+    });
+}
+
+#[test]
+fn finds_handlers_as_lambda_does() {
+    each(|runtime| {
+        let found = |handler: &str, package: &[(&str, &str)]| {
+            Function::start(runtime, handler, package).invoke("{}").text().to_owned()
+        };
+        let cjs = "exports.handler = async () => 'cjs'; exports.deep = { er: async () => 'deeper' };";
+        let esm = "export const handler = async () => import.meta.url.endsWith('js') && 'esm';";
+        assert_eq!(found("index.handler", &[("index.js", cjs)]), "\"cjs\"");
+        assert_eq!(found("index.deep.er", &[("index.js", cjs)]), "\"deeper\"");
+        assert_eq!(found("index.handler", &[("index.mjs", esm)]), "\"esm\"");
+        assert_eq!(found("index.handler", &[("index.cjs", cjs)]), "\"cjs\"");
+        assert_eq!(found("src/a/index.handler", &[("src/a/index.js", cjs)]), "\"cjs\"");
+        let module = ("package.json", r#"{"type":"module"}"#);
+        assert_eq!(found("index.handler", &[("index.js", esm), module]), "\"esm\"");
+        assert_eq!(found("src/index.handler", &[("src/index.js", esm), module]), "\"esm\"");
+        assert_eq!(found("index.handler", &[("index.js", cjs), ("index.mjs", esm)]), "\"cjs\"");
+        assert_eq!(found("mod.handler", &[("node_modules/mod/index.js", cjs)]), "\"cjs\"");
+        let awaits = "const x = await Promise.resolve('awaited'); export const handler = async () => x;";
+        assert_eq!(found("index.handler", &[("index.mjs", awaits)]), "\"awaited\"");
+    });
+}
+
+#[test]
+fn reports_what_keeps_a_function_from_loading() {
+    each(|runtime| {
+        let js = |code| vec![("index.js", code)];
+        let error = init_error(runtime, "index.handler", &js("require('nowhere')"));
+        assert_eq!(error["errorType"], "Runtime.ImportModuleError");
+        assert!(
+            error["errorMessage"].as_str().unwrap().starts_with("Error: Cannot find module 'nowhere'\nRequire stack:")
+        );
+        let trace = error["trace"].as_array().unwrap();
+        assert!(
+            trace[0].as_str().unwrap().starts_with("Runtime.ImportModuleError: Error: Cannot find module"),
+            "{trace:?}"
+        );
+        let error = init_error(runtime, "index.handler", &[("index.mjs", "import 'nowhere'")]);
+        assert_eq!(error["errorType"], "Runtime.ImportModuleError");
+        let error = init_error(runtime, "missing.handler", &js(""));
+        assert_eq!(error["errorType"], "Runtime.ImportModuleError");
+        let error = init_error(runtime, "index.handler", &js("exports.handler = ("));
+        assert_eq!(error["errorType"], "Runtime.UserCodeSyntaxError");
+        assert!(error["errorMessage"].as_str().unwrap().starts_with("SyntaxError: "));
+        let error = init_error(runtime, "index.other", &js("exports.handler = 1"));
+        assert_eq!(error["errorType"], "Runtime.HandlerNotFound");
+        assert_eq!(error["errorMessage"], "index.other is undefined or not exported");
+        let error = init_error(runtime, "index.handler", &js("exports.handler = 1"));
+        assert_eq!(error["errorMessage"], "index.handler is not a function");
+        let error = init_error(runtime, "../index.handler", &js(""));
+        assert_eq!(error["errorType"], "Runtime.MalformedHandlerName");
+        let error = init_error(runtime, "index", &js(""));
+        assert_eq!(
+            (&error["errorType"], &error["errorMessage"]),
+            (&json!("Runtime.MalformedHandlerName"), &json!("Bad handler"))
+        );
+        let error = init_error(runtime, "index.handler", &js("throw new TypeError('broken')"));
+        assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("TypeError"), &json!("broken")));
+        let error = init_error(runtime, "index.handler", &[("index.mjs", "await new Promise(() => {})")]);
+        assert_eq!(error["errorType"], "Runtime.NodeJsExit");
+    });
+}
+
+#[test]
+fn reports_a_thrown_error_with_its_trace() {
+    each(|runtime| {
+        let code = "exports.handler = async () => {\n  throw new RangeError('no\\ngood');\n};";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        let message = function.invoke("{}");
+        assert_eq!(message.kind(), "error");
+        let error = message.json();
+        assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("RangeError"), &json!("no\ngood")));
+        assert_eq!(error["trace"][0], "RangeError: no");
+        assert!(error["trace"][2].as_str().unwrap().contains("index.js:2:9"), "{error}");
+        assert!(message.text().starts_with("{\"errorType\":\"RangeError\",\"errorMessage\":"), "{}", message.text());
+        assert_eq!(function.invoke("{}").kind(), "error");
+        let id = function.request_id.clone();
+        let (out, _) = function.output();
+        let lines: Vec<&str> = out.split_terminator('\n').collect();
+        assert_eq!(lines.len(), 2, "{out}");
+        assert!(lines[1].contains(&format!("\t{id}\tERROR\tInvoke Error \t{{\"errorType\":\"RangeError\"")), "{out}");
+        let text = answer(runtime, "exports.handler = async () => { throw 'a text'; };").json();
+        assert_eq!(text, json!({"errorType": "string", "errorMessage": "a text", "trace": []}));
+    });
+}
+
+#[test]
+fn callbacks_work_up_to_22() {
+    each_major(CALLBACKS_UP_TO, |runtime| {
+        let text = |code: &str| answer(runtime, code).text().to_owned();
+        assert_eq!(text("exports.handler = (e, c, callback) => callback(null, 'called');"), "\"called\"");
+        assert_eq!(text("exports.handler = (e, c) => c.succeed('ok');"), "\"ok\"");
+        assert_eq!(text("exports.handler = (e, c) => c.done(null, 'ok');"), "\"ok\"");
+        assert_eq!(text("exports.handler = (e, c) => {};"), "null");
+        assert_eq!(text("exports.handler = (e, c) => new Promise(() => {});"), "null");
+        let failed = answer(runtime, "exports.handler = (e, c) => c.fail(new Error('bad'));");
+        assert_eq!((failed.kind(), &failed.json()["errorMessage"]), ("error", &json!("bad")));
+        let failed = answer(runtime, "exports.handler = (e, c, callback) => callback('bad');");
+        assert_eq!(failed.json(), json!({"errorType": "string", "errorMessage": "bad", "trace": []}));
+        let thrown = answer(runtime, "exports.handler = (e, c, callback) => { throw new Error('thrown'); };");
+        assert_eq!(thrown.json()["errorMessage"], "thrown");
+    });
+}
+
+#[test]
+fn a_callbacks_answer_waits_for_the_event_loop_unless_told_otherwise() {
+    each_major(CALLBACKS_UP_TO, |runtime| {
+        let code = "let late = []; exports.handler = (e, c, callback) => {
+            if (e === 'now') c.callbackWaitsForEmptyEventLoop = false;
+            setTimeout(() => late.push('late'), 50);
+            const answer = { get order() { return [...late]; } };
+            callback(null, answer);
+        };";
+        let waits = answer(runtime, code).json();
+        assert_eq!(waits, json!({"order": ["late"]}));
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        assert_eq!(function.invoke("\"now\"").json(), json!({"order": []}));
+    });
+}
+
+#[test]
+fn an_error_nobody_catches_ends_the_process_after_its_report() {
+    each(|runtime| {
+        let code = "exports.handler = () => { setTimeout(() => { throw new Error('late'); }, 1); return new Promise(() => {}); };";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        let message = function.invoke("{}");
+        assert_eq!((message.kind(), &message.json()["errorMessage"]), ("error", &json!("late")));
+        let (status, output) = function.ended();
+        assert_eq!(status, Some(129));
+        assert!(output.contains("\tERROR\tUncaught Exception \t{\"errorType\":\"Error\""), "{output}");
+
+        let code = "exports.handler = () => { Promise.reject(new Error('lost')); return new Promise(() => setTimeout(() => {}, 1000)); };";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        let error = function.invoke("{}").json();
+        assert_eq!(error["errorType"], "Runtime.UnhandledPromiseRejection");
+        assert_eq!(error["errorMessage"], "Error: lost");
+        assert_eq!(error["reason"]["errorMessage"], "lost");
+        assert_eq!(function.ended().0, Some(128));
+    });
+}
+
+#[test]
+fn leaves_exits_to_the_platform() {
+    each(|runtime| {
+        let mut function = Function::start(
+            runtime,
+            "index.handler",
+            &[("index.js", "exports.handler = async () => process.exit(3);")],
+        );
+        function.deliver("{}", "");
+        assert_eq!(function.ended().0, Some(3));
+    });
+}
+
+#[test]
+fn logs_with_time_id_and_level() {
+    each(|runtime| {
+        let code = "console.log('in init'); exports.handler = async () => {
+            console.log('a %s', 'b', { c: 1 }); console.error('two\\nlines'); console.warn('w'); console.debug('d');
+            require('child_process').execSync('echo child', { stdio: 'inherit' }); process.stdout.write('raw\\n');
+        };";
+        let mut function = Function::start(runtime, "index.handler", &[("index.js", code)]);
+        assert_eq!(function.invoke("{}").text(), "null");
+        let id = function.request_id.clone();
+        let (out, _) = function.output();
+        let lines: Vec<&str> = out.split_terminator('\n').collect();
+        assert_eq!(lines.len(), 7, "{out}");
+        assert!(lines[0].ends_with("Z\tundefined\tINFO\tin init"), "{out}");
+        assert!(lines[1].ends_with(&format!("Z\t{id}\tINFO\ta b {{ c: 1 }}")), "{out}");
+        assert!(lines[2].ends_with(&format!("\t{id}\tERROR\ttwo\rlines")), "{out}");
+        assert!(lines[3].ends_with("\tWARN\tw") && lines[4].ends_with("\tDEBUG\td"), "{out}");
+        assert_eq!(lines[5..], ["child", "raw"]);
+    });
+}
+
+#[test]
+fn a_streaming_handlers_answer_comes_whole() {
+    each(|runtime| {
+        let code = "exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+            stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+            stream.write('one '); stream.write('two'); stream.end();
+        });";
+        let message = answer(runtime, code);
+        assert_eq!(message.body, b"{\"statusCode\":201}\0\0\0\0\0\0\0\0one two");
+        assert_eq!(message.headers["lambda-runtime-function-response-mode"], "streaming");
+        assert_eq!(message.headers["content-type"], "application/vnd.awslambda.http-integration-response");
+    });
+}
+
+#[test]
+fn an_answer_that_is_no_json_is_an_error() {
+    each(|runtime| {
+        let error = answer(runtime, "exports.handler = async () => 1n;").json();
+        assert!(
+            error["errorMessage"].as_str().unwrap().starts_with("Unable to stringify response body as JSON"),
+            "{error}"
+        );
+        assert_eq!(answer(runtime, "exports.handler = async () => undefined;").text(), "null");
+    });
+}

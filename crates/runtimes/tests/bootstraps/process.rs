@@ -1,0 +1,207 @@
+//! A runtime's process and the Runtime API that it talks to, played by the test over a real socket.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hearth_runtimes::{Catalogue, Kind, Session, discover, launch};
+use hearth_types::CodeDigest;
+use hearth_types::invoke::VersionSpec;
+use serde_json::Value;
+
+/// A message of the runtime.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Message {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The last part of the path: `next`, `response`, `error`.
+    pub(crate) fn kind(&self) -> &str {
+        self.path.rsplit('/').next().unwrap()
+    }
+}
+
+/// One running function.
+pub(crate) struct Function {
+    child: Child,
+    reader: BufReader<TcpStream>,
+    count: u32,
+    pub(crate) request_id: String,
+    _files: tempfile::TempDir,
+}
+
+/// All runtimes of this family that the machine has.
+pub(crate) fn runtimes(wanted: impl Fn(Kind) -> bool) -> Vec<String> {
+    let found = catalogue().runtimes().iter().filter(|r| wanted(r.kind)).map(|r| r.name.clone()).collect::<Vec<_>>();
+    assert!(!found.is_empty(), "no interpreter of the family on this machine");
+    found
+}
+
+fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: std::sync::OnceLock<Catalogue> = std::sync::OnceLock::new();
+    CATALOGUE.get_or_init(|| discover(tempfile::tempdir().unwrap().path()))
+}
+
+impl Function {
+    /// Starts `runtime` with these files as its package.
+    pub(crate) fn start(runtime: &str, handler: &str, package: &[(&str, &str)]) -> Self {
+        Self::start_with(runtime, handler, package, &[])
+    }
+
+    /// The same, with variables.
+    pub(crate) fn start_with(
+        runtime: &str,
+        handler: &str,
+        package: &[(&str, &str)],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let write = |path: &Path, content: &[u8]| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        };
+        for (name, content) in package {
+            write(&files.path().join("task").join(name), content.as_bytes());
+        }
+        let runtime = catalogue().find(runtime).unwrap();
+        for (path, content, _) in &catalogue().roots()[runtime.root].files {
+            if let Ok(name) = path.strip_prefix("/var/runtime") {
+                write(&files.path().join("runtime").join(name), content);
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let spec = spec(&runtime.name, handler, variables);
+        let start = launch(runtime, &spec, Session { log_stream: "stream", runtime_api: &address }).unwrap();
+        // Outside a sandbox the directories lie elsewhere.
+        let here = |text: &str| {
+            text.replace("/var/task", files.path().join("task").to_str().unwrap())
+                .replace("/var/runtime", files.path().join("runtime").to_str().unwrap())
+        };
+        let mut command = Command::new(runtime.location.as_ref().unwrap());
+        command.args(start.argv[1..].iter().map(|a| here(a.to_str().unwrap())));
+        command.env_clear().envs(start.env.iter().map(|v| {
+            let (name, value) = v.to_str().unwrap().split_once('=').unwrap();
+            (name.to_owned(), here(value))
+        }));
+        command.env_remove("LD_LIBRARY_PATH").current_dir(files.path().join("task"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self { child, reader: BufReader::new(stream), count: 0, request_id: String::new(), _files: files }
+    }
+
+    /// The runtime's next message, answered with 202 unless it asks for an event.
+    pub(crate) fn message(&mut self) -> Message {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        let path = line.split(' ').nth(1).unwrap_or_else(|| panic!("no request but {line:?}")).to_owned();
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).unwrap();
+            match line.trim_end().split_once(": ") {
+                Some((name, value)) => headers.insert(name.to_lowercase(), value.to_owned()),
+                None => break,
+            };
+        }
+        let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).unwrap();
+        if !path.ends_with("/next") {
+            self.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 16\r\n\r\n{\"status\":\"OK\"}\n");
+        }
+        Message { path, headers, body }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Waits until the runtime asks for an event, gives it this one, and takes the answer.
+    pub(crate) fn invoke(&mut self, event: &str) -> Message {
+        self.invoke_with(event, "")
+    }
+
+    /// The same, with further headers, each ended by CR LF.
+    pub(crate) fn invoke_with(&mut self, event: &str, headers: &str) -> Message {
+        self.deliver(event, headers);
+        self.message()
+    }
+
+    /// Gives the runtime an event, once it asks for one.
+    pub(crate) fn deliver(&mut self, event: &str, headers: &str) {
+        let next = self.message();
+        assert_eq!(next.kind(), "next", "{next:?} {}", next.text());
+        self.count += 1;
+        self.request_id = format!("00000000-0000-4000-8000-{:012}", self.count);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: {}\r\n\
+             lambda-runtime-deadline-ms: {}\r\nlambda-runtime-invoked-function-arn: arn:f\r\n\
+             lambda-runtime-trace-id: Root=1-2-3\r\n{headers}content-length: {}\r\n\r\n",
+            self.request_id,
+            now + 3000,
+            event.len()
+        );
+        self.write(&[head.as_bytes(), event.as_bytes()].concat());
+    }
+
+    /// Ends the runtime: what it wrote, standard output and standard error.
+    pub(crate) fn output(mut self) -> (String, String) {
+        self.child.kill().unwrap();
+        self.read_output()
+    }
+
+    /// Waits for the runtime's own end: its exit status and output.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().unwrap();
+        (status.code(), self.read_output().0)
+    }
+
+    fn read_output(&mut self) -> (String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        (out, err)
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec {
+    VersionSpec {
+        generation: 1,
+        function: "f".into(),
+        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
+        version: "$LATEST".into(),
+        runtime: runtime.into(),
+        handler: handler.into(),
+        memory_mb: 128,
+        timeout_s: 3,
+        ephemeral_mb: 512,
+        variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+        code: CodeDigest([0; 32]),
+        log_group: "/aws/lambda/f".into(),
+        region: "us-east-1".into(),
+    }
+}

@@ -1,0 +1,274 @@
+//! Python functions.
+
+use hearth_runtimes::Kind;
+use serde_json::json;
+
+use crate::process::{Function, Message, runtimes};
+
+fn each(test: impl Fn(&str)) {
+    for runtime in runtimes(|kind| matches!(kind, Kind::Python { .. })) {
+        eprintln!("{runtime}");
+        test(&runtime);
+    }
+}
+
+/// The answer of a handler to `{}`.
+fn answer(runtime: &str, code: &str) -> Message {
+    Function::start(runtime, "app.handler", &[("app.py", code)]).invoke("{}")
+}
+
+fn init_error(runtime: &str, handler: &str, package: &[(&str, &str)]) -> (serde_json::Value, String) {
+    let mut function = Function::start(runtime, handler, package);
+    let message = function.message();
+    assert_eq!(message.path, "/2018-06-01/runtime/init/error");
+    let (status, output) = function.ended();
+    assert_eq!(status, Some(1));
+    (message.json(), output)
+}
+
+#[test]
+fn answers_one_event_after_the_other() {
+    each(|runtime| {
+        let code =
+            "count = 0\ndef handler(event, context):\n  global count\n  count += 1\n  return {'e': event, 'n': count}";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        let first = function.invoke(r#" {"a": [1, 2.5, null, "h\u00e9"], "x": true} "#);
+        assert_eq!(first.path, format!("/2018-06-01/runtime/invocation/{}/response", function.request_id));
+        assert_eq!(first.json(), json!({"e": {"a": [1, 2.5, null, "hé"], "x": true}, "n": 1}));
+        assert_eq!(function.invoke("7").json(), json!({"e": 7, "n": 2}));
+        let large = format!("\"{}\"", "x".repeat(5_000_000));
+        assert_eq!(function.invoke(&large).json()["e"].as_str().unwrap().len(), 5_000_000);
+        assert_eq!(function.invoke("\"after\"").json(), json!({"e": "after", "n": 4}));
+    });
+}
+
+#[test]
+fn gives_the_handler_its_context() {
+    each(|runtime| {
+        let code = "import os
+def handler(event, c):
+  return [c.aws_request_id, c.invoked_function_arn, c.function_name, c.function_version, c.memory_limit_in_mb,
+    c.log_group_name, c.log_stream_name, 0 < c.get_remaining_time_in_millis() <= 3000, os.environ['_X_AMZN_TRACE_ID'],
+    c.client_context.custom, c.client_context.client.app_title, c.identity.cognito_identity_id, c.tenant_id]";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        let headers = "Lambda-Runtime-Client-Context: {\"custom\":{\"k\":1},\"client\":{\"app_title\":\"t\"}}\r\n\
+                       Lambda-Runtime-Cognito-Identity: {\"cognitoIdentityId\":\"i\",\"cognitoIdentityPoolId\":\"p\"}\r\n";
+        let expected = json!([
+            "00000000-0000-4000-8000-000000000001", "arn:f", "f", "$LATEST", "128", "/aws/lambda/f", "stream", true,
+            "Root=1-2-3", {"k": 1}, "t", "i", null
+        ]);
+        assert_eq!(function.invoke_with("{}", headers).json(), expected);
+    });
+}
+
+#[test]
+fn finds_handlers_in_packages() {
+    each(|runtime| {
+        for handler in ["pkg/mod.handler", "pkg.mod.handler"] {
+            let package = [("pkg/__init__.py", ""), ("pkg/mod.py", "def handler(e, c): return 'found'")];
+            assert_eq!(Function::start(runtime, handler, &package).invoke("{}").text(), "\"found\"");
+        }
+    });
+}
+
+#[test]
+fn reports_an_exception_with_the_functions_frames() {
+    each(|runtime| {
+        let code = "def handler(event, context):\n    raise ValueError('no\\ngood')\n";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        let message = function.invoke("{}");
+        assert_eq!(message.kind(), "error");
+        let error = message.json();
+        assert_eq!(error["errorType"], "ValueError");
+        assert_eq!(error["errorMessage"], "no\ngood");
+        assert_eq!(error["requestId"], function.request_id.as_str());
+        let stack = error["stackTrace"].as_array().unwrap();
+        assert_eq!(stack.len(), 1, "{stack:?}");
+        let frame = stack[0].as_str().unwrap();
+        assert!(frame.contains("app.py\", line 2, in handler\n    raise ValueError('no\\ngood')\n"), "{frame}");
+        assert_eq!(
+            message.text().find("errorMessage").map(|at| at < message.text().find("errorType").unwrap()),
+            Some(true)
+        );
+        // The next event is answered as ever; the log has the error as one line.
+        assert_eq!(function.invoke("{}").kind(), "error");
+        let (out, _) = function.output();
+        let lines: Vec<&str> = out.split_terminator('\n').collect();
+        assert_eq!(lines.len(), 2, "{out:?}");
+        assert!(
+            lines[0]
+                .starts_with("[ERROR] ValueError: no\rgood\rTraceback (most recent call last):\r\u{a0}\u{a0}File \"")
+        );
+    });
+}
+
+#[test]
+fn reports_what_keeps_a_function_from_loading() {
+    each(|runtime| {
+        let app = |code| vec![("app.py", code)];
+        let (error, output) = init_error(runtime, "app.handler", &app("import nowhere"));
+        assert_eq!(error["errorType"], "Runtime.ImportModuleError");
+        assert_eq!(error["errorMessage"], "Unable to import module 'app': No module named 'nowhere'");
+        assert_eq!((&error["requestId"], &error["stackTrace"]), (&json!(""), &json!([])));
+        assert!(output.starts_with("[ERROR] Runtime.ImportModuleError: Unable to import module 'app'"), "{output}");
+
+        let (error, _) = init_error(runtime, "app.handler", &app("def handler(:\n"));
+        assert_eq!(error["errorType"], "Runtime.UserCodeSyntaxError");
+        let text = error["errorMessage"].as_str().unwrap();
+        assert!(text.starts_with("Syntax error in module 'app': invalid syntax (app.py, line 1)"), "{text}");
+        assert!(error["stackTrace"][0].as_str().unwrap().contains("app.py\" Line 1"));
+
+        let (error, _) = init_error(runtime, "app.nothing", &app("x = 1"));
+        assert_eq!(error["errorType"], "Runtime.HandlerNotFound");
+        assert_eq!(error["errorMessage"], "Handler 'nothing' missing on module 'app'");
+
+        let (error, _) = init_error(runtime, "app", &app("x = 1"));
+        assert_eq!(error["errorType"], "Runtime.MalformedHandlerName");
+        assert_eq!(error["errorMessage"], "Bad handler 'app': not enough values to unpack (expected 2, got 1)");
+
+        let (error, _) = init_error(runtime, "sys.handler", &app("x = 1"));
+        assert_eq!(error["errorType"], "Runtime.BuiltInModuleConflict");
+        assert_eq!(error["errorMessage"], "Cannot use built-in module sys as a handler module");
+
+        let (error, _) = init_error(runtime, "app.handler", &app("raise Exception('Runtime startup fails')"));
+        assert_eq!(
+            (&error["errorType"], &error["errorMessage"]),
+            (&json!("Exception"), &json!("Runtime startup fails"))
+        );
+        let stack = error["stackTrace"].as_array().unwrap();
+        assert!(stack[0].as_str().unwrap().contains("in import_module"), "{stack:?}");
+        let last = stack.last().unwrap().as_str().unwrap();
+        assert!(
+            last.contains("app.py\", line 1, in <module>\n    raise Exception('Runtime startup fails')\n"),
+            "{last}"
+        );
+    });
+}
+
+#[test]
+fn reports_answers_that_are_no_json() {
+    each(|runtime| {
+        let fault = |body: &str| {
+            let code = format!("def handler(e, c):\n  return {body}");
+            let error = answer(runtime, &code).json();
+            assert_eq!(error["errorType"], "Runtime.MarshalError");
+            error["errorMessage"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(fault("{1, 2}"), "Unable to marshal response: Object of type set is not JSON serializable");
+        assert_eq!(fault("{'b': b''}"), "Unable to marshal response: Object of type bytes is not JSON serializable");
+        assert!(fault("{('t',): 1}").starts_with("Unable to marshal response: keys must be str"));
+    });
+}
+
+#[test]
+fn a_coroutine_is_no_answer() {
+    each(|runtime| {
+        let error = answer(runtime, "async def handler(e, c):\n  return 1").json();
+        assert_eq!(error["errorType"], "Runtime.MarshalError");
+        assert_eq!(
+            error["errorMessage"],
+            "Unable to marshal response: Object of type coroutine is not JSON serializable"
+        );
+    });
+}
+
+#[test]
+fn writes_unusual_values_as_lambda_does() {
+    each(|runtime| {
+        let text = |body: &str| {
+            answer(runtime, &format!("import decimal\ndef handler(e, c):\n  return {body}")).text().to_owned()
+        };
+        assert_eq!(text("None"), "null");
+        assert_eq!(text("{'a': (1, 2), 'b': True}"), r#"{"a": [1, 2], "b": true}"#);
+        assert_eq!(
+            text("[decimal.Decimal('1.10'), {'d': decimal.Decimal('12345678901234567890.5')}]"),
+            r#"[1.10, {"d": 12345678901234567890.5}]"#
+        );
+        assert_eq!(text("{1: float('nan')}"), r#"{"1": NaN}"#);
+        let newer = !matches!(runtime, "python3.10" | "python3.11");
+        assert_eq!(text("'h\\u00e9'"), if newer { "\"hé\"" } else { r#""h\u00e9""# });
+        let raw = answer(runtime, "def handler(e, c):\n  return b'\\x00\\xff'");
+        assert_eq!(
+            (raw.body.as_slice(), raw.headers["content-type"].as_str()),
+            (&[0_u8, 255][..], "application/unknown")
+        );
+    });
+}
+
+#[test]
+fn an_event_that_is_no_json_is_a_fault_of_its_own() {
+    each(|runtime| {
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", "def handler(e, c): return e")]);
+        let error = function.invoke("{\"a\"").json();
+        assert_eq!(error["errorType"], "Runtime.UnmarshalError");
+        assert!(error["errorMessage"].as_str().unwrap().starts_with("Unable to unmarshal input: Expecting"));
+        assert_eq!(function.invoke("[1] x").json()["errorType"], "Runtime.UnmarshalError");
+        assert_eq!(function.invoke("[1]").json(), json!([1]));
+    });
+}
+
+#[test]
+fn keeps_the_order_of_output_and_the_lines_of_log_records() {
+    each(|runtime| {
+        let code = "import logging, os, sys
+log = logging.getLogger('mine'); log.setLevel(logging.INFO)
+print('in init')
+def handler(event, context):
+  print('one')
+  log.info('two\\nlines')
+  os.system('echo three')
+  sys.stderr.write('four\\n') if False else print('four', end='')
+  logging.info('not shown: the root level is WARNING')
+  context.log('five\\n')
+  return 1";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        assert_eq!(function.invoke("{}").text(), "1");
+        let id = function.request_id.clone();
+        let (out, _) = function.output();
+        let lines: Vec<&str> = out.split_terminator('\n').collect();
+        assert_eq!(lines.len(), 5, "{out}");
+        assert_eq!((lines[0], lines[1], lines[3], lines[4]), ("in init", "one", "three", "fourfive"));
+        let record: Vec<&str> = lines[2].split('\t').collect();
+        assert_eq!((record[0], record[2], record[3]), ("[INFO]", id.as_str(), "two\rlines"));
+        assert!(record[1].len() == 24 && record[1].ends_with('Z') && record[1].contains('T'), "{record:?}");
+    });
+}
+
+#[test]
+fn leaves_exits_to_the_platform() {
+    each(|runtime| {
+        for (code, status) in [("import sys; sys.exit(3)", 3), ("import os; os._exit(4)", 4), ("exit(0)", 0)] {
+            let code = format!("def handler(e, c):\n  {code}");
+            let mut function = Function::start(runtime, "app.handler", &[("app.py", &code)]);
+            function.deliver("{}", "");
+            assert_eq!(function.ended().0, Some(status));
+        }
+    });
+}
+
+#[test]
+fn sees_its_own_modules_and_no_others() {
+    each(|runtime| {
+        let code = "import sys
+def handler(e, c):
+  try:
+    import botocore
+    return 'the packages of the host are seen'
+  except ImportError:
+    return [p for p in sys.path if 'site-packages' in p and not p.startswith('/opt/')] + [sys.path[0]]";
+        let path = answer(runtime, code).json();
+        assert_eq!(path.as_array().unwrap().len(), 1, "{path}");
+        assert!(path[0].as_str().unwrap().ends_with("/task"), "{path}");
+    });
+}
+
+#[test]
+fn python_variables_of_the_function_have_their_effect() {
+    each(|runtime| {
+        let code = "import there, os\ndef handler(e, c): return [there.x, __debug__]";
+        let package = [("app.py", code), ("lib/there.py", "x = 5")];
+        let variables = [("PYTHONPATH", "/var/task/lib"), ("PYTHONOPTIMIZE", "1")];
+        let mut function = Function::start_with(runtime, "app.handler", &package, &variables);
+        assert_eq!(function.invoke("{}").json(), json!([5, false]));
+    });
+}
