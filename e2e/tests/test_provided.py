@@ -1,11 +1,37 @@
-"""Functions that bring their own runtime: here a shell-less Python script as `bootstrap`, speaking the Runtime API by hand."""
+"""Functions that bring their own runtime, and the Runtime API as anything inside may call it."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-# The test's own runtime client. The interpreter is the one of the managed runtime's root; provided.* has none, so
-# the tests that need one start from a managed runtime and take its place.
+
+@pytest.fixture
+def rust(deploy):
+    """The example on the official Rust runtime crate, built by `cargo xtask e2e`."""
+    if "BOOTSTRAP" not in os.environ:
+        pytest.skip("BOOTSTRAP names no built example")
+    package = {"bootstrap": (Path(os.environ["BOOTSTRAP"]).read_bytes(), 0o755)}
+    return lambda **args: deploy(package, **{"Runtime": "provided.al2023", "Handler": "any", **args})
+
+
+@pytest.mark.parametrize("runtime", ["provided.al2023", "provided.al2"])
+def test_a_binary_on_the_official_crate(rust, runtime):
+    function = rust(Runtime=runtime, MemorySize=128)
+    for _ in range(3):
+        assert function.call({"name": "fire"}) == {"hello": "fire", "function": function.name}
+
+
+def test_a_binary_under_load(rust):
+    function = rust()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: function.call({"name": str(n)})["hello"], range(200)))
+    assert answers == [str(n) for n in range(200)]
+
+
+# A Runtime API client to be used inside a handler, besides the runtime's own.
 CLIENT = """
 import http.client, json, os
 API = os.environ["AWS_LAMBDA_RUNTIME_API"]

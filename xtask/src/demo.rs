@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: from a clean checkout to three functions that answered, cold and warm.
 
-mod packages;
+pub(crate) mod packages;
 mod report;
 
 use std::path::{Path, PathBuf};

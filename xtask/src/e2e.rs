@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::demo::packages::rust_binary;
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
 use crate::tools::{aws, cargo, follow, install, root, run as run_command};
@@ -38,7 +39,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
     pytest.current_dir(root().join("e2e")).env("HEARTH", server::binary("release")?).env("AWS", bin.join("aws"));
-    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
+    pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")

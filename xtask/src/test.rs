@@ -64,7 +64,11 @@ fn command(tally: &mut Tally, args: &[&str]) -> Result<()> {
 
 fn deny(tally: &mut Tally) -> Result<()> {
     if have("cargo-deny") {
-        return command(tally, &["deny", "--hide-inclusion-graph", "--log-level", "error", "check", "bans", "licenses", "sources"]);
+        let what = ["bans", "licenses", "sources"];
+        return command(
+            tally,
+            &[&["deny", "--log-level", "error", "check", "--hide-inclusion-graph"], &what[..]].concat(),
+        );
     }
     println!("cargo-deny is not installed (`cargo install --locked cargo-deny`): left out");
     Ok(())

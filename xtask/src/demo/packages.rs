@@ -69,18 +69,23 @@ pub(super) fn node(work: &Path) -> Result<PathBuf> {
     zip(&folder)
 }
 
-/// The Rust binary, linked statically.
+/// The Rust binary in its zip.
 pub(super) fn rust(work: &Path) -> Result<PathBuf> {
+    let folder = work.join("rust-hello");
+    fs::create_dir(&folder)?;
+    let binary = rust_binary()?;
+    fs::copy(&binary, folder.join("bootstrap")).with_context(|| format!("cannot copy {}", binary.display()))?;
+    zip(&folder)
+}
+
+/// Builds the Rust example, linked statically; where its binary is.
+pub(crate) fn rust_binary() -> Result<PathBuf> {
     let manifest = root().join("examples/rust-hello/Cargo.toml");
     let built = target().join("examples");
     let mut build = cargo(&["build", "--release", "--locked", "--quiet", "--target", TRIPLE]);
     build.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&built).env("RUSTFLAGS", STATIC);
     run(&mut build)?;
-    let folder = work.join("rust-hello");
-    fs::create_dir(&folder)?;
-    let binary = built.join(TRIPLE).join("release/bootstrap");
-    fs::copy(&binary, folder.join("bootstrap")).with_context(|| format!("cannot copy {}", binary.display()))?;
-    zip(&folder)
+    Ok(built.join(TRIPLE).join("release/bootstrap"))
 }
 
 /// Zips what is in the folder, file modes included; the zip lies beside it.
