@@ -1,1 +1,25 @@
-//! placeholder
+//! The front end: from a client's Invoke to an execution environment's answer.
+//!
+//! What can be invoked is a [`FunctionSnapshot`] in memory, written by the follower of the metadata store and read
+//! without a lock. The [`Dispatcher`] asks the scheduler where each invoke goes and carries out what it says on a
+//! worker. An invoke of a plain name with usual headers takes the short way: one look into the snapshot, one scan over the
+//! payload, one step of the scheduler. Anything else is read and validated by the API layer first.
+
+mod client_context;
+mod deploys;
+mod dispatcher;
+mod environments;
+mod invoke;
+mod json;
+mod operate;
+mod request;
+mod response;
+mod snapshot;
+mod trace;
+
+pub use dispatcher::{Dispatcher, DispatcherConfig};
+pub use environments::Environments;
+pub use operate::{EnvironmentView, PhasesView};
+pub use request::{InvokeRequest, payload_too_large};
+pub use response::InvokeResponse;
+pub use snapshot::{FunctionChange, FunctionSnapshot, Place};

@@ -126,3 +126,14 @@ pub enum Throttle {
         budget_mb: u64,
     },
 }
+
+/// What a living environment is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Activity {
+    /// Its init, or its first invoke.
+    Init,
+    /// A later invoke, or it has just answered one.
+    Busy,
+    /// Nothing.
+    Idle,
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{FunctionKey, Generation, InvokeId};
+use crate::event::{Activity, FunctionKey, Generation, InvokeId};
 
 /// What an environment is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,9 +22,11 @@ pub(crate) enum Phase {
 
 /// One environment.
 #[derive(Debug)]
-pub(crate) struct Environment {
-    pub(crate) generation: Generation,
-    pub(crate) phase: Phase,
+struct Environment {
+    generation: Generation,
+    phase: Phase,
+    /// Has answered no invoke yet.
+    fresh: bool,
 }
 
 /// An idle environment.
@@ -87,11 +89,26 @@ impl Fleet {
         self.environments.get(&id).map(|environment| environment.generation)
     }
 
+    /// The living environments of a generation, oldest first, and what each is doing.
+    pub(crate) fn activities(&self, generation: Generation) -> Vec<(EnvironmentId, Activity)> {
+        let of_it = self.environments.iter().filter(|(_, environment)| environment.generation == generation);
+        let mut all: Vec<_> = of_it
+            .filter_map(|(id, environment)| match environment.phase {
+                Phase::Busy if environment.fresh => Some((*id, Activity::Init)),
+                Phase::Busy | Phase::Settling => Some((*id, Activity::Busy)),
+                Phase::Idle => Some((*id, Activity::Idle)),
+                Phase::Stopping => None,
+            })
+            .collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
     /// Adds a busy environment of a known generation.
     pub(crate) fn create(&mut self, generation: Generation) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
-        self.environments.insert(id, Environment { generation, phase: Phase::Busy });
+        self.environments.insert(id, Environment { generation, phase: Phase::Busy, fresh: true });
         if let Some(version) = self.versions.get_mut(&generation) {
             version.alive += 1;
             self.memory_mb += u64::from(version.memory_mb);
@@ -171,6 +188,7 @@ impl Fleet {
     fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
+        environment.fresh = false;
         let version = self.versions.get_mut(&environment.generation)?;
         match before {
             Phase::Settling => version.settling -= 1,

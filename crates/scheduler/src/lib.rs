@@ -15,5 +15,5 @@ mod event;
 mod fleet;
 mod scheduler;
 
-pub use event::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
+pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
 pub use scheduler::Scheduler;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
+use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
 
 /// Counting, assignment, placement and keep-alive of one worker's environments.
@@ -88,6 +88,12 @@ impl Scheduler {
     #[must_use]
     pub fn memory_mb(&self) -> u64 {
         self.fleet.memory_mb()
+    }
+
+    /// The living environments of a generation, oldest first, and what each is doing.
+    #[must_use]
+    pub fn environments(&self, generation: Generation) -> Vec<(EnvironmentId, Activity)> {
+        self.fleet.activities(generation)
     }
 
     fn deploy(&mut self, generation: Generation, function: FunctionKey, memory_mb: u32) {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 
 const LIMITS: Limits = Limits {
@@ -233,6 +233,24 @@ fn retiring_stops_what_is_idle_at_once() {
     bench.step(Event::Idle(env(1)));
     assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)]);
     assert_eq!(bench.step(Event::Retire(Generation(1))), [], "once is enough");
+}
+
+#[test]
+fn activities_tell_what_each_environment_does() {
+    let mut bench = Bench::deployed(LIMITS);
+    let of = |bench: &Bench| bench.scheduler.environments(Generation(1));
+    bench.invoke(1, 1);
+    bench.invoke(2, 1);
+    assert_eq!(of(&bench), [(env(1), Activity::Init), (env(2), Activity::Init)]);
+    bench.step(Event::Idle(env(1)));
+    bench.step(Event::Answered(env(2)));
+    assert_eq!(of(&bench), [(env(1), Activity::Idle), (env(2), Activity::Busy)]);
+    bench.invoke(3, 1);
+    assert_eq!(of(&bench), [(env(1), Activity::Busy), (env(2), Activity::Busy)]);
+    bench.step(Event::Gone(env(1)));
+    bench.step(Event::Idle(env(2)));
+    bench.step(Event::Retire(Generation(1)));
+    assert_eq!(of(&bench), [], "what is stopping does not live");
 }
 
 #[test]

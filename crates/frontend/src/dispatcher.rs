@@ -1,0 +1,276 @@
+//! Carries out what the scheduler decides.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use hearth_api::ApiError;
+use hearth_scheduler::{Action, Event, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_types::EnvironmentId;
+use hearth_worker::{
+    EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Worker, WorkerError,
+};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::environments::Environments;
+use crate::invoke::invocable;
+use crate::snapshot::{FunctionSnapshot, Place, Ready, Writer};
+
+/// How often an invoke looks its function up again when deploys overtake it. Each time the snapshot is newer.
+const LOOK_UPS: usize = 16;
+
+/// What a dispatcher is told.
+#[derive(Clone, Debug)]
+pub struct DispatcherConfig {
+    /// Where this server says it is.
+    pub place: Place,
+    /// The scheduler's bounds.
+    pub limits: Limits,
+}
+
+/// Assigns invokes to environments of one worker.
+pub struct Dispatcher<W = Worker> {
+    place: Place,
+    pub(crate) functions: FunctionSnapshot,
+    pub(crate) writer: Mutex<Writer>,
+    /// Held for one step of the scheduler, never while an action is carried out.
+    pub(crate) core: Mutex<Core>,
+    pub(crate) start: Instant,
+    /// A tick is due earlier than the timer knows.
+    pub(crate) earlier: Notify,
+    /// Nothing is in flight.
+    pub(crate) quiet: Notify,
+    pub(crate) draining: AtomicBool,
+    pub(crate) worker: W,
+}
+
+pub(crate) struct Core {
+    pub(crate) scheduler: Scheduler,
+    /// Invokes that the scheduler has and no environment.
+    waiting: HashMap<InvokeId, Waiting>,
+    last_invoke: u64,
+    /// What the timer waits for.
+    pub(crate) armed: Option<Duration>,
+    /// Of environments whose first invoke is answered.
+    pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
+}
+
+/// An invoke on its way to an environment.
+struct Waiting {
+    ready: Arc<Ready>,
+    invocation: Invocation,
+    /// Hears of a new environment, or why there is none.
+    fate: oneshot::Sender<Fate>,
+    looked_up: usize,
+}
+
+/// What became of an invoke that got no idle environment.
+enum Fate {
+    Created(EnvironmentId),
+    Refused(Refused),
+}
+
+impl Waiting {
+    fn refuse(self, reason: Refused) {
+        // The fate first: dropping the reply wakes who waits. Who has gone away need not know.
+        let _ = self.fate.send(Fate::Refused(reason));
+        drop(self.invocation);
+    }
+}
+
+/// Why an invoke has no outcome.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The function was deleted meanwhile.
+    Gone,
+    /// Deploys kept overtaking the invoke.
+    Overtaken,
+    /// The function changed into one that cannot be invoked.
+    NotReady(ApiError),
+    Draining,
+    Throttled(Throttle),
+    Platform(WorkerError),
+    /// Nobody answered; a defect.
+    Lost,
+}
+
+/// Something to do outside the lock.
+enum Work {
+    Create(EnvironmentId, Waiting),
+    Assign(EnvironmentId, Waiting),
+    Refuse(Waiting, Throttle),
+    LookUp(Waiting),
+    Stop(EnvironmentId),
+}
+
+impl<W: Environments> Dispatcher<W> {
+    /// A dispatcher and its worker, which `worker` makes; it gets the sink for its events. Needs tokio's clock.
+    pub fn new(config: DispatcherConfig, worker: impl FnOnce(Arc<dyn EnvironmentSink>) -> W) -> Arc<Self> {
+        Arc::new_cyclic(|this: &Weak<Self>| Self {
+            functions: FunctionSnapshot::default(),
+            writer: Mutex::new(Writer::new(config.place.clone())),
+            place: config.place,
+            core: Mutex::new(Core {
+                scheduler: Scheduler::new(config.limits),
+                waiting: HashMap::new(),
+                last_invoke: 0,
+                armed: None,
+                phases: HashMap::new(),
+            }),
+            start: Instant::now(),
+            earlier: Notify::new(),
+            quiet: Notify::new(),
+            draining: AtomicBool::new(false),
+            worker: worker(Arc::new(Sink(this.clone()))),
+        })
+    }
+
+    /// What can be invoked.
+    #[must_use]
+    pub fn functions(&self) -> &FunctionSnapshot {
+        &self.functions
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Runs one invoke. `invocation` gets the sender of its reply.
+    pub(crate) async fn run(
+        &self,
+        ready: Arc<Ready>,
+        invocation: impl FnOnce(oneshot::Sender<Result<Outcome, WorkerError>>) -> Invocation,
+    ) -> Result<Outcome, Refused> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::Draining);
+        }
+        let (reply, outcome) = oneshot::channel();
+        let (fate, mut known_fate) = oneshot::channel();
+        let generation = ready.generation();
+        self.submit(Waiting { ready, invocation: invocation(reply), fate, looked_up: 0 });
+        match (outcome.await, known_fate.try_recv()) {
+            (Ok(Ok(outcome)), Ok(Fate::Created(environment))) => {
+                self.remember(environment, generation, outcome.phases);
+                Ok(outcome)
+            }
+            (Ok(outcome), _) => outcome.map_err(Refused::Platform),
+            (Err(_), Ok(Fate::Refused(reason))) => Err(reason),
+            (Err(_), _) => Err(Refused::Lost),
+        }
+    }
+
+    /// Keeps what a cold start was made of for as long as its environment lives.
+    fn remember(&self, environment: EnvironmentId, generation: Generation, phases: Option<InitPhases>) {
+        let mut core = lock(&self.core);
+        let lives = core.scheduler.environments(generation).iter().any(|(id, _)| *id == environment);
+        if let Some(phases) = phases.filter(|_| lives) {
+            core.phases.insert(environment, phases);
+        }
+    }
+
+    fn submit(&self, waiting: Waiting) {
+        let work = {
+            let mut core = lock(&self.core);
+            core.last_invoke += 1;
+            let invoke = InvokeId(core.last_invoke);
+            let generation = waiting.ready.generation();
+            core.waiting.insert(invoke, waiting);
+            self.step(&mut core, Event::Invoke { invoke, generation })
+        };
+        self.carry_out(work);
+    }
+
+    pub(crate) fn turn(&self, event: Event) {
+        let work = self.step(&mut lock(&self.core), event);
+        self.carry_out(work);
+    }
+
+    fn step(&self, core: &mut Core, event: Event) -> Vec<Work> {
+        let mut actions = Vec::new();
+        core.scheduler.step(self.start.elapsed(), event, &mut actions);
+        let next = core.scheduler.next_tick();
+        if next.is_some_and(|next| core.armed.is_none_or(|armed| next < armed)) {
+            core.armed = next;
+            self.earlier.notify_one();
+        }
+        if self.draining.load(Ordering::Relaxed) && core.scheduler.in_flight() == 0 {
+            self.quiet.notify_one();
+        }
+        actions.into_iter().filter_map(|action| core.work(action)).collect()
+    }
+
+    fn carry_out(&self, work: Vec<Work>) {
+        for work in work {
+            match work {
+                Work::Create(environment, Waiting { ready, invocation, fate, .. }) => {
+                    let _ = fate.send(Fate::Created(environment));
+                    self.worker.create(environment, Arc::clone(&ready.spec), invocation);
+                }
+                Work::Assign(environment, waiting) => self.worker.invoke(environment, waiting.invocation),
+                Work::Refuse(waiting, reason) => waiting.refuse(Refused::Throttled(reason)),
+                Work::LookUp(waiting) => self.look_up(waiting),
+                Work::Stop(environment) => self.worker.stop(environment),
+            }
+        }
+    }
+
+    /// A deploy has overtaken the invoke: it runs what serves now.
+    fn look_up(&self, waiting: Waiting) {
+        let looked_up = waiting.looked_up + 1;
+        match self.functions.get(&waiting.ready.spec.function) {
+            None => waiting.refuse(Refused::Gone),
+            Some(_) if looked_up > LOOK_UPS => waiting.refuse(Refused::Overtaken),
+            Some(entry) => match invocable(&entry) {
+                Ok(ready) => self.submit(Waiting { ready: Arc::clone(ready), looked_up, ..waiting }),
+                Err(error) => waiting.refuse(Refused::NotReady(error)),
+            },
+        }
+    }
+
+    fn heard(&self, event: EnvironmentEvent) {
+        match event {
+            EnvironmentEvent::Answered(environment) => self.turn(Event::Answered(environment)),
+            EnvironmentEvent::Idle(environment) => self.turn(Event::Idle(environment)),
+            EnvironmentEvent::Gone(environment, reason) => {
+                if reason == GoneReason::Failed {
+                    warn!("{environment} could not be made");
+                }
+                lock(&self.core).phases.remove(&environment);
+                self.turn(Event::Gone(environment));
+            }
+        }
+    }
+}
+
+impl Core {
+    /// The action with the invoke that it is about. An invoke that nobody waits for cannot be.
+    fn work(&mut self, action: Action) -> Option<Work> {
+        let waiting = &mut self.waiting;
+        match action {
+            Action::Create { invoke, environment, .. } => Some(Work::Create(environment, waiting.remove(&invoke)?)),
+            Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
+            Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),
+            Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),
+            Action::Stop { environment } => Some(Work::Stop(environment)),
+        }
+    }
+}
+
+/// Hears the worker without keeping the dispatcher alive.
+struct Sink<W>(Weak<Dispatcher<W>>);
+
+impl<W: Environments> EnvironmentSink for Sink<W> {
+    fn event(&self, event: EnvironmentEvent) {
+        if let Some(dispatcher) = self.0.upgrade() {
+            dispatcher.heard(event);
+        }
+    }
+}
+
+/// A thread that panicked while it held the lock left nothing half done that the next step would not find out.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,41 @@
+//! What the dispatcher needs of a worker; the tests have a simulated one.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use hearth_types::EnvironmentId;
+use hearth_types::invoke::VersionSpec;
+use hearth_worker::{Invocation, Worker};
+
+/// Runs environments. No call blocks; what becomes of them comes back as events.
+pub trait Environments: Send + Sync + 'static {
+    /// Makes an environment and gives it its first invoke.
+    fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation);
+
+    /// Gives an idle environment an invoke.
+    fn invoke(&self, id: EnvironmentId, invocation: Invocation);
+
+    /// Ends an idle environment.
+    fn stop(&self, id: EnvironmentId);
+
+    /// Ends all environments; returns when none is left.
+    fn drain(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Environments for Worker {
+    fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+        Worker::create(self, id, spec, first);
+    }
+
+    fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
+        Worker::invoke(self, id, invocation);
+    }
+
+    fn stop(&self, id: EnvironmentId) {
+        Worker::stop(self, id);
+    }
+
+    fn drain(&self) -> impl Future<Output = ()> + Send {
+        Worker::drain(self)
+    }
+}

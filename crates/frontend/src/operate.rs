@@ -1,0 +1,103 @@
+//! What the server asks of the dispatcher besides invokes: the timer, the drain, a look at the environments.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hearth_scheduler::{Activity, Event};
+use hearth_types::EnvironmentId;
+use hearth_worker::InitPhases;
+use serde::Serialize;
+use tracing::warn;
+
+use crate::dispatcher::{Dispatcher, lock};
+use crate::environments::Environments;
+use crate::invoke::invocable;
+
+impl<W: Environments> Dispatcher<W> {
+    /// Reaps idle environments and ends waits when they are due; runs until it is dropped.
+    pub async fn run_timer(self: Arc<Self>) {
+        loop {
+            let next = {
+                let mut core = lock(&self.core);
+                core.armed = core.scheduler.next_tick();
+                core.armed
+            };
+            let Some(next) = next else {
+                self.earlier.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(self.start + next) => self.turn(Event::Tick),
+                () = self.earlier.notified() => {}
+            }
+        }
+    }
+
+    /// Takes no more invokes, waits until those in flight are answered, at most for `patience`, then ends all
+    /// environments.
+    pub async fn drain(&self, patience: Duration) {
+        self.draining.store(true, Ordering::SeqCst);
+        let all_answered = async {
+            while lock(&self.core).scheduler.in_flight() > 0 {
+                self.quiet.notified().await;
+            }
+        };
+        if tokio::time::timeout(patience, all_answered).await.is_err() {
+            let left = lock(&self.core).scheduler.in_flight();
+            warn!("{left} invokes were not answered within {} s and are ended", patience.as_secs());
+        }
+        self.worker.drain().await;
+    }
+
+    /// The living environments of a function's serving generation, oldest first; none where there is no such function.
+    #[must_use]
+    pub fn environments_of(&self, name: &str) -> Option<Vec<EnvironmentView>> {
+        let entry = self.functions.get(name)?;
+        let Ok(ready) = invocable(&entry) else { return Some(Vec::new()) };
+        let core = lock(&self.core);
+        let living = core.scheduler.environments(ready.generation());
+        let view = |(id, activity): (EnvironmentId, Activity)| EnvironmentView {
+            id: id.to_string(),
+            state: match activity {
+                Activity::Init => "Init",
+                Activity::Busy => "Busy",
+                Activity::Idle => "Idle",
+            },
+            init_phases: core.phases.get(&id).map(PhasesView::from),
+        };
+        Some(living.into_iter().map(view).collect())
+    }
+}
+
+/// A living environment as operators see it.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EnvironmentView {
+    /// `env-7`.
+    pub id: String,
+    /// `Init`, `Busy` or `Idle`.
+    pub state: &'static str,
+    /// Once the first invoke has been answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init_phases: Option<PhasesView>,
+}
+
+/// What a cold start was made of, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PhasesView {
+    /// The sandbox.
+    pub sandbox_ms: f64,
+    /// The runtime's start.
+    pub runtime_ms: f64,
+    /// The function's own init.
+    pub function_ms: f64,
+}
+
+impl From<&InitPhases> for PhasesView {
+    fn from(phases: &InitPhases) -> Self {
+        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        Self { sandbox_ms: ms(phases.sandbox), runtime_ms: ms(phases.runtime), function_ms: ms(phases.function) }
+    }
+}

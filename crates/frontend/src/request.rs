@@ -1,0 +1,142 @@
+//! What an Invoke asks for, from the request's parts.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearth_api::types::{InvocationType, LogType};
+use hearth_api::{ApiError, Matched, decode, ops};
+use hearth_types::limits::SYNC_PAYLOAD_BYTES;
+use hearth_types::{FunctionRef, RequestId};
+use http::{HeaderMap, HeaderName};
+
+use crate::snapshot::{FunctionEntry, FunctionSnapshot, Place};
+use crate::{client_context, json};
+
+const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+const DURABLE_NAME: HeaderName = HeaderName::from_static("x-amz-durable-execution-name");
+const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
+pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// An Invoke as it came over HTTP.
+#[derive(Debug)]
+pub struct InvokeRequest<'a> {
+    /// The route's match.
+    pub matched: &'a Matched,
+    /// The raw query.
+    pub query: Option<&'a str>,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// The whole body.
+    pub payload: Bytes,
+    /// Made for this request; logs and headers show it.
+    pub request_id: RequestId,
+}
+
+/// 413 for a payload over the limit; also for one that was not read to its end because of it.
+#[must_use]
+pub fn payload_too_large() -> ApiError {
+    ApiError::request_too_large(format!(
+        "Request must be smaller than {SYNC_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
+    ))
+}
+
+/// What is wanted, all of it valid; whether the function exists is open.
+pub(crate) struct Asked<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) qualifier: Option<Cow<'a, str>>,
+    /// Where the short way has found it already.
+    pub(crate) entry: Option<Arc<FunctionEntry>>,
+    pub(crate) dry_run: bool,
+    pub(crate) tail: bool,
+    pub(crate) client_context: Option<Arc<str>>,
+}
+
+impl<'a> InvokeRequest<'a> {
+    /// Reads and validates the request; the size and content of its payload too, unless nothing is to run.
+    pub(crate) fn read(&self, functions: &FunctionSnapshot, place: &Place) -> Result<Asked<'a>, ApiError> {
+        if self.payload.len() > SYNC_PAYLOAD_BYTES {
+            return Err(payload_too_large());
+        }
+        let asked = match self.usual(functions) {
+            Some(asked) => asked,
+            None => self.unusual(place)?,
+        };
+        if !asked.dry_run && !self.payload.is_empty() {
+            json::check(&self.payload)
+                .map_err(|flaw| ApiError::invalid_request_content(json::explain(&self.payload, flaw)))?;
+        }
+        Ok(asked)
+    }
+
+    /// The short way: the plain name of a function that exists, nothing in the query, no rare header.
+    fn usual(&self, functions: &FunctionSnapshot) -> Option<Asked<'a>> {
+        let plain = self.query.is_none_or(str::is_empty)
+            && [DURABLE_NAME, TENANT_ID, CLIENT_CONTEXT].iter().all(|name| !self.headers.contains_key(name))
+            && matches!(self.header(&INVOCATION_TYPE), None | Some(b"RequestResponse"));
+        let tail = match self.header(&LOG_TYPE) {
+            None | Some(b"None") => false,
+            Some(b"Tail") => true,
+            _ => return None,
+        };
+        let name = self.matched.label("FunctionName").filter(|_| plain)?;
+        let entry = functions.get(name)?;
+        Some(Asked {
+            name: Cow::Borrowed(name),
+            qualifier: None,
+            entry: Some(entry),
+            dry_run: false,
+            tail,
+            client_context: None,
+        })
+    }
+
+    /// The long way: everything against the service model, names taken apart.
+    fn unusual(&self, place: &Place) -> Result<Asked<'a>, ApiError> {
+        let input = decode::<ops::Invoke>(self.matched, self.headers, Bytes::new())?;
+        let unsupported = |member| Err(ApiError::unsupported_member(self.matched.operation, member));
+        if input.invocation_type == Some(InvocationType::Event) {
+            return unsupported("InvocationType Event");
+        }
+        if input.durable_execution_name.is_some() {
+            return unsupported("DurableExecutionName");
+        }
+        if input.tenant_id.is_some() {
+            return unsupported("TenantId");
+        }
+        let (name, qualifier) = resolve(place, &input.function_name, input.qualifier)?;
+        Ok(Asked {
+            name: Cow::Owned(name),
+            qualifier: qualifier.map(Cow::Owned),
+            entry: None,
+            dry_run: input.invocation_type == Some(InvocationType::DryRun),
+            tail: input.log_type == Some(LogType::Tail),
+            client_context: self.header(&CLIENT_CONTEXT).map(client_context::decode).transpose()?,
+        })
+    }
+
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.headers.get(name).map(http::HeaderValue::as_bytes)
+    }
+}
+
+/// Name and qualifier out of a FunctionName and a Qualifier member, for this account and region.
+fn resolve(place: &Place, name: &str, qualifier: Option<String>) -> Result<(String, Option<String>), ApiError> {
+    let named = FunctionRef::parse(name);
+    if let (Some(derived), Some(given)) = (&named.qualifier, &qualifier)
+        && derived != given
+    {
+        let text = "The derived qualifier from the function name does not match the specified qualifier.";
+        return Err(ApiError::invalid_parameter(text));
+    }
+    if let Some(region) = named.region.as_deref().filter(|region| *region != &*place.region) {
+        let text = format!("Functions from '{region}' are not reachable in this region ('{}')", place.region);
+        return Err(ApiError::not_found(text));
+    }
+    if named.account.as_deref().is_some_and(|account| account != &*place.account) {
+        return Err(ApiError::access_denied(None));
+    }
+    Ok((named.name, named.qualifier.or(qualifier).filter(|text| !text.is_empty())))
+}

@@ -1,0 +1,65 @@
+//! The answer to an Invoke.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// What an invoke came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InvokeResponse {
+    /// The function ran, well or not.
+    Executed {
+        /// The function's answer, or its error object.
+        payload: Bytes,
+        /// Which version ran.
+        executed_version: Arc<str>,
+        /// Whether the payload is an error.
+        function_error: bool,
+        /// The end of the log, where it was asked for.
+        log_tail: Option<Bytes>,
+        /// As the function saw it.
+        trace_id: Arc<str>,
+    },
+    /// The function exists and would have run.
+    DryRun,
+}
+
+impl InvokeResponse {
+    /// Status, headers and body; the request id's header is the caller's.
+    #[must_use]
+    pub fn into_http(self) -> Response<Bytes> {
+        let Self::Executed { payload, executed_version, function_error, log_tail, trace_id } = self else {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        };
+        let mut response = Response::new(payload);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if &*executed_version == "$LATEST" {
+            headers.insert(EXECUTED_VERSION, HeaderValue::from_static("$LATEST"));
+        } else if let Ok(version) = HeaderValue::from_str(&executed_version) {
+            headers.insert(EXECUTED_VERSION, version);
+        }
+        if function_error {
+            headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
+        }
+        if let Some(tail) = log_tail
+            && let Ok(tail) = HeaderValue::from_maybe_shared(Bytes::from(STANDARD.encode(tail)))
+        {
+            headers.insert(LOG_RESULT, tail);
+        }
+        if let Ok(trace_id) = HeaderValue::from_str(&trace_id) {
+            headers.insert(TRACE_ID, trace_id);
+        }
+        response
+    }
+}

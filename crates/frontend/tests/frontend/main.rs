@@ -1,0 +1,7 @@
+//! The front end over a simulated worker.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod errors;
+mod invokes;
+mod support;
