@@ -25,8 +25,6 @@ pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id
 pub struct InvokeRequest<'a> {
     /// The route's match.
     pub matched: &'a Matched,
-    /// The raw query.
-    pub query: Option<&'a str>,
     /// All headers.
     pub headers: &'a HeaderMap,
     /// The whole body.
@@ -71,9 +69,9 @@ impl<'a> InvokeRequest<'a> {
         Ok(asked)
     }
 
-    /// The short way: the plain name of a function that exists, nothing in the query, no rare header.
+    /// The short way: the plain name of a function that exists, no qualifier, no rare header.
     fn usual(&self, functions: &FunctionSnapshot) -> Option<Asked<'a>> {
-        let plain = self.query.is_none_or(str::is_empty)
+        let plain = self.matched.parameter("Qualifier").is_none()
             && [DURABLE_NAME, TENANT_ID, CLIENT_CONTEXT].iter().all(|name| !self.headers.contains_key(name))
             && matches!(self.header(&INVOCATION_TYPE), None | Some(b"RequestResponse"));
         let tail = match self.header(&LOG_TYPE) {

@@ -144,7 +144,6 @@ impl House {
         }
         let request = InvokeRequest {
             matched: &matched,
-            query,
             headers: &map,
             payload: Bytes::copy_from_slice(payload),
             request_id: RequestId(Uuid::from_u128(7)),
