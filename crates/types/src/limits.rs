@@ -40,6 +40,16 @@ pub const LOG_TAIL_BYTES: usize = 4096;
 pub const LOG_LINE_BYTES: usize = 256 * 1024;
 /// Log lines waiting for the log store; beyond that they are dropped and counted.
 pub const LOG_QUEUE_LINES: usize = 16_384;
+/// Bytes of log lines waiting for the log store; beyond that they are dropped and counted.
+pub const LOG_QUEUE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of one file of a log group.
+pub const LOG_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes of a log group; beyond that its oldest file goes.
+pub const LOG_GROUP_BYTES: u64 = 64 * 1024 * 1024;
+/// Log files open for writing at a time.
+pub const LOG_OPEN_FILES: usize = 64;
+/// Lines that wait for a slow follower of a log; what it misses it is told.
+pub const LOG_FOLLOW_LINES: usize = 256;
 /// Concurrent executions of an account (Lambda's default).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
 /// Seconds: a function's time limit when none is given, and the largest (Lambda).
@@ -110,3 +120,27 @@ pub const STORE_QUEUE_COMMITS: usize = 1024;
 pub const STORE_GROUP_COMMITS: usize = 256;
 /// Commits that a watcher may be behind before it starts over from a snapshot.
 pub const STORE_WATCH_COMMITS: usize = 1024;
+/// Period over which an environment's share of the CPUs is enforced. The smallest share, 128 MB, buys 1.4 ms of it
+/// (the kernel's least quota is 1 ms); a longer period would let a function that used its share up stand still longer.
+pub const CPU_PERIOD: Duration = Duration::from_millis(20);
+/// Tasks of the platform inside an environment, beyond the function's own: its init.
+pub const ENVIRONMENT_OWN_TASKS: u32 = 1;
+/// Requests that may wait for the spawner at a time; further callers wait for room.
+pub const SPAWNER_REQUESTS: usize = 256;
+/// Sandboxes of one spawner, the pool and those being taken down included. Ours: each needs two user ids, and about 15
+/// descriptors on both sides together.
+pub const SANDBOXES: u32 = 2048;
+/// Bytes of all arguments and environment variables of a runtime process. Ours: Lambda's 4 KB of variables, the
+/// platform's own, and room to spare.
+pub const EXEC_STRINGS_BYTES: usize = 256 * 1024;
+/// Arguments and environment variables of a runtime process.
+pub const EXEC_STRINGS: usize = 4096;
+/// Connections that wait to be accepted by the Runtime API.
+pub const RUNTIME_BACKLOG: i32 = 64;
+
+/// RLIMIT_NPROC in a function of so much memory. The recorded figure belongs to 128 MB and is the default that a Linux
+/// guest of some 58 MB more derives from its memory: 4 per MB. From about 200 MB on, [`ENVIRONMENT_TASKS`] is lower.
+#[must_use]
+pub fn environment_rlimit_nproc(memory_mb: u32) -> u64 {
+    ENVIRONMENT_RLIMIT_NPROC + 4 * u64::from(memory_mb.saturating_sub(MEMORY_MIN_MB))
+}
