@@ -1,1 +1,40 @@
-//! placeholder
+//! The Linux sandbox: namespaces, control groups, a composed root and a disk of its own for each execution environment.
+//!
+//! Three kinds of process work together. The **server** (this crate's [`Spawner`] and [`Sandbox`] are its side) has no
+//! privileges. The **spawner**, the same program started once from a sealed copy in memory, keeps root; it is
+//! single-threaded and reads nothing but fixed frames. Each environment's **init** is PID 1 of its PID namespace: a
+//! fork of the spawner that prepares the sandbox and drops everything before the function's process may go.
+//!
+//! An environment comes about in three steps, so that the first, or the first two, can be done ahead: *make* (nothing
+//! of a runtime or a customer), *start* (the runtime's root), *assign* (the function: limits, code, variables).
+//!
+//! Everything ends with the server: the spawner notices, kills all environments and removes their control groups. If
+//! the spawner dies, the kernel kills each init, and with it the environment.
+
+mod args;
+mod cgroup;
+mod channel;
+mod client;
+mod error;
+mod frame;
+mod init;
+mod launch;
+mod sandbox;
+mod seccomp;
+mod spawner;
+mod sys;
+mod volume;
+
+pub use client::Spawner;
+pub use error::SandboxError;
+pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
+pub use sandbox::{Assignment, Made, Sandbox, Started, Tmp, TmpVolume};
+
+/// How a runtime process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}

@@ -1,0 +1,131 @@
+//! Arguments, environment variables and working directory of a runtime process, handed over in a sealed memory file:
+//! they are too long for a frame, and nobody but the process that becomes the runtime reads them.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+
+use hearth_types::limits::{EXEC_STRINGS, EXEC_STRINGS_BYTES};
+use rustix::fs::{MemfdFlags, SealFlags};
+
+/// What a runtime process is started with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ExecArgs {
+    pub(crate) argv: Vec<CString>,
+    pub(crate) env: Vec<CString>,
+    pub(crate) cwd: CString,
+}
+
+/// The counts of arguments and of variables, each 4 bytes little-endian; the strings with their NULs follow.
+const HEADER_BYTES: usize = 8;
+
+impl ExecArgs {
+    /// As a sealed memory file.
+    ///
+    /// # Errors
+    /// `InvalidInput` where argv is empty or the bounds of [`EXEC_STRINGS`] and [`EXEC_STRINGS_BYTES`] are exceeded.
+    pub(crate) fn seal(&self) -> io::Result<OwnedFd> {
+        let bytes = self.encode();
+        let too_many = self.argv.len() + self.env.len() > EXEC_STRINGS;
+        if self.argv.is_empty() || too_many || bytes.len() > EXEC_STRINGS_BYTES {
+            let text = format!(
+                "{} arguments and {} variables of {} bytes: at least 1 argument, at most {EXEC_STRINGS} strings and \
+                 {EXEC_STRINGS_BYTES} bytes can be handed over",
+                self.argv.len(),
+                self.env.len(),
+                bytes.len()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        sealed("hearth-args", &bytes)
+    }
+
+    /// Reads what [`Self::seal`] wrote.
+    pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        File::from(file).take(EXEC_STRINGS_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Self::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&(self.argv.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&(self.env.len() as u32).to_le_bytes());
+        for string in self.argv.iter().chain(&self.env).chain([&self.cwd]) {
+            bytes.extend_from_slice(string.as_bytes_with_nul());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (header, mut rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let [argc, envc] = [&header[..4], &header[4..]].map(|n| n.try_into().map_or(0, u32::from_le_bytes) as usize);
+        if argc == 0 || argc.checked_add(envc)? > EXEC_STRINGS {
+            return None;
+        }
+        let mut strings = Vec::with_capacity(argc + envc + 1);
+        for _ in 0..=argc + envc {
+            let string = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = &rest[string.to_bytes_with_nul().len()..];
+            strings.push(string.to_owned());
+        }
+        let cwd = strings.pop()?;
+        let env = strings.split_off(argc);
+        rest.is_empty().then_some(Self { argv: strings, env, cwd })
+    }
+}
+
+/// A memory file with this content, read from its start, that nobody can change any more.
+pub(crate) fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.write_all(content)?;
+    seal(file)
+}
+
+/// Seals a memory file and rewinds it.
+pub(crate) fn seal(file: File) -> io::Result<OwnedFd> {
+    rustix::fs::fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(argv: &[&str], env: &[&str]) -> ExecArgs {
+        let list = |strings: &[&str]| strings.iter().map(|s| CString::new(*s).unwrap()).collect();
+        ExecArgs { argv: list(argv), env: list(env), cwd: c"/var/task".to_owned() }
+    }
+
+    #[test]
+    fn strings_survive_the_file() {
+        for given in [args(&["a", "", "b c"], &["K=V", "EMPTY="]), args(&["a"], &[])] {
+            assert_eq!(ExecArgs::open(given.seal().unwrap()).unwrap(), given);
+        }
+    }
+
+    #[test]
+    fn the_file_cannot_be_changed() {
+        let file = File::from(args(&["a"], &[]).seal().unwrap());
+        assert!((&file).write_all(b"x").is_err());
+        assert!(file.set_len(0).is_err());
+    }
+
+    #[test]
+    fn bounds_hold() {
+        assert!(args(&[], &["K=V"]).seal().is_err());
+        assert!(args(&["x".repeat(EXEC_STRINGS_BYTES).as_str()], &[]).seal().is_err());
+        assert!(args(&vec!["x"; EXEC_STRINGS + 1], &[]).seal().is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() {
+        let whole = args(&["a", "b"], &["K=V"]).encode();
+        for end in 0..whole.len() {
+            assert_eq!(ExecArgs::decode(&whole[..end]), None);
+        }
+        assert_eq!(ExecArgs::decode(&[whole, vec![0]].concat()), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! Control groups: hard limits and the handles that freeze, kill and measure an environment.
+//!
+//! Each environment has one group, `hearth/<instance>/<slot>`, in every hierarchy that is needed. `<instance>` is the
+//! spawner's process id and start time, so that a later start can tell what a dead instance left behind.
+
+mod dir;
+mod v1;
+mod v2;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use hearth_types::limits::{CPU_PERIOD, ENVIRONMENT_OWN_TASKS, ENVIRONMENT_TASKS, INIT_CORES, MEMORY_MB_PER_CORE};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
+
+use self::dir::Dir;
+use crate::error::{Done, During, Failure};
+
+/// The directory below each hierarchy's root that is ours.
+const TOP: &str = "hearth";
+
+/// The kernel refuses a smaller quota.
+const QUOTA_MIN_US: u64 = 1000;
+
+/// Microseconds of CPU time per [`CPU_PERIOD`] for so much memory on a machine of `cores`.
+pub(crate) fn quota_us(memory_mb: u32, cores: u32) -> u64 {
+    let period = CPU_PERIOD.as_micros() as u64;
+    let share = period * u64::from(memory_mb) / u64::from(MEMORY_MB_PER_CORE);
+    share.clamp(QUOTA_MIN_US, period * u64::from(cores.max(1)))
+}
+
+/// The quota of the init phase, clamped to the machine.
+fn init_quota_us(cores: u32) -> u64 {
+    CPU_PERIOD.as_micros() as u64 * u64::from(INIT_CORES.min(cores.max(1)))
+}
+
+fn pids_max() -> String {
+    (ENVIRONMENT_TASKS + ENVIRONMENT_OWN_TASKS).to_string()
+}
+
+/// The cores this process may use.
+pub(crate) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
+}
+
+/// Open control files that the server uses directly. The order is that of the descriptors beside `Answer::Made`.
+pub(crate) struct CgroupFiles {
+    /// `cgroup.freeze`, for writing.
+    pub(crate) freeze: OwnedFd,
+    /// `cgroup.kill`, for writing.
+    pub(crate) kill: OwnedFd,
+    /// `cpu.cfs_quota_us` or `cpu.max`, for writing.
+    pub(crate) cpu: OwnedFd,
+    /// `memory.max_usage_in_bytes` or `memory.peak`, for reading.
+    pub(crate) memory_peak: OwnedFd,
+    /// `memory.oom_control` or `memory.events`, for reading: both have a line `oom_kill N`.
+    pub(crate) oom: OwnedFd,
+    /// `memory.stat`, for reading.
+    pub(crate) memory_stat: OwnedFd,
+}
+
+impl CgroupFiles {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 6;
+
+    pub(crate) fn in_order(&self) -> [BorrowedFd<'_>; Self::COUNT] {
+        [&self.freeze, &self.kill, &self.cpu, &self.memory_peak, &self.oom, &self.memory_stat].map(AsFd::as_fd)
+    }
+
+    pub(crate) fn from_order(fds: [OwnedFd; Self::COUNT]) -> Self {
+        let [freeze, kill, cpu, memory_peak, oom, memory_stat] = fds;
+        Self { freeze, kill, cpu, memory_peak, oom, memory_stat }
+    }
+}
+
+/// A new group, with limits of the init phase and no memory limit yet.
+pub(crate) struct NewCgroup {
+    /// For the server.
+    pub(crate) files: CgroupFiles,
+    /// The cgroup2 directory that init is cloned into.
+    pub(crate) unified: OwnedFd,
+    /// `cgroup.procs` of each v1 hierarchy; init writes itself there, because a sparse attach may wait some 10 ms for
+    /// a grace period of the kernel and must not keep the spawner.
+    pub(crate) attach: Vec<OwnedFd>,
+}
+
+/// The groups of one spawner.
+pub(crate) struct Cgroups {
+    layout: Layout,
+}
+
+enum Layout {
+    V1(v1::Instance),
+    V2(v2::Instance),
+}
+
+impl Cgroups {
+    /// Finds the hierarchies, removes what dead instances left and makes this instance's directories.
+    ///
+    /// # Errors
+    /// Names the controller that the machine does not offer.
+    pub(crate) fn open(instance: &str) -> Done<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
+        let mounts = parse_mounts(&mounts);
+        let layout = match v2::find(&mounts)? {
+            Some(root) => Layout::V2(v2::Instance::open(&root, instance)?),
+            None => Layout::V1(v1::Instance::open(&mounts, instance)?),
+        };
+        Ok(Self { layout })
+    }
+
+    pub(crate) fn is_v2(&self) -> bool {
+        matches!(self.layout, Layout::V2(_))
+    }
+
+    /// Makes the group of a slot.
+    pub(crate) fn create(&self, slot: u64) -> Done<NewCgroup> {
+        match &self.layout {
+            Layout::V1(instance) => instance.create(&slot.to_string(), init_quota_us(cores())),
+            Layout::V2(instance) => instance.create(&slot.to_string(), init_quota_us(cores())),
+        }
+    }
+
+    /// Sets the hard memory limit of a slot; swap is off.
+    pub(crate) fn limit_memory(&self, slot: u64, memory_mb: u32) -> Done {
+        let bytes = (u64::from(memory_mb) * 1024 * 1024).to_string();
+        match &self.layout {
+            Layout::V1(instance) => instance.limit_memory(&slot.to_string(), &bytes),
+            Layout::V2(instance) => instance.limit_memory(&slot.to_string(), &bytes),
+        }
+    }
+
+    /// Removes the group of a slot, in which no process may be left.
+    pub(crate) fn remove(&self, slot: u64) -> Done {
+        self.instances().iter().try_for_each(|dir| dir.remove(&slot.to_string()))
+    }
+
+    /// Removes this instance with all slots; those with processes in them stay, and so does the instance then.
+    pub(crate) fn remove_all(&self, instance: &str) {
+        for top in self.tops() {
+            remove_instance(top, instance);
+        }
+    }
+
+    /// Descriptors that work with groups needs.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.instances().into_iter().chain(self.tops()).map(Dir::as_fd)
+    }
+
+    /// Waits until no process is left in any slot. For a process that outlives the spawner: it has nothing else to do.
+    pub(crate) fn wait_until_empty(&self) {
+        let unified = match &self.layout {
+            Layout::V1(instance) => instance.unified(),
+            Layout::V2(instance) => instance.dir(),
+        };
+        let Ok(events) = unified.open_file("cgroup.events", OFlags::RDONLY) else { return };
+        let mut text = [0; 128];
+        while let Ok(length) = rustix::io::pread(&events, &mut text, 0) {
+            if !text[..length].windows(11).any(|part| part == b"populated 1") {
+                return;
+            }
+            let mut fds = [PollFd::new(&events, PollFlags::PRI)];
+            if poll(&mut fds, None).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn instances(&self) -> Vec<&Dir> {
+        match &self.layout {
+            Layout::V1(instance) => instance.dirs().to_vec(),
+            Layout::V2(instance) => vec![instance.dir()],
+        }
+    }
+
+    fn tops(&self) -> Vec<&Dir> {
+        match &self.layout {
+            Layout::V1(instance) => instance.tops().to_vec(),
+            Layout::V2(instance) => vec![instance.top()],
+        }
+    }
+}
+
+/// This process as an instance name.
+pub(crate) fn instance_name() -> Done<String> {
+    let pid = std::process::id();
+    let start = start_time(pid).ok_or_else(|| Failure::new(libc::EIO, "reading the start time of this process"))?;
+    Ok(format!("{pid}-{start}"))
+}
+
+/// Clock ticks after boot at which the process started; none where there is no such process.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything; the 20th field behind it is the start time.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+fn is_alive(instance: &str) -> bool {
+    let parts = instance.split_once('-').and_then(|(pid, start)| Some((pid.parse().ok()?, start.parse().ok()?)));
+    parts.is_none_or(|(pid, start): (u32, u64)| start_time(pid) == Some(start))
+}
+
+/// Opens `hearth` below a hierarchy's root, without the remains of dead instances.
+fn open_top(root: &Dir) -> Done<Dir> {
+    let top = root.create(TOP)?;
+    for name in top.children()?.iter().filter(|name| !is_alive(name)) {
+        remove_instance(&top, name);
+    }
+    Ok(top)
+}
+
+/// Best effort: what cannot go now (a process is still dying) goes at the next start.
+fn remove_instance(top: &Dir, instance: &str) {
+    let Ok(dir) = top.open(instance) else { return };
+    for slot in dir.children().unwrap_or_default() {
+        // Only cgroup2 has the file. Nothing should be alive in there, but nothing may be either.
+        let _ = dir.write(&format!("{slot}/cgroup.kill"), "1");
+        let _ = dir.remove(&slot);
+    }
+    let _ = top.remove(instance);
+}
+
+/// One line of `/proc/self/mountinfo` that is a control group hierarchy.
+#[derive(Debug, PartialEq, Eq)]
+struct CgroupMount<'a> {
+    point: &'a str,
+    v2: bool,
+    /// Super block options; on v1 they name the controllers.
+    options: Vec<&'a str>,
+}
+
+fn parse_mounts(mountinfo: &str) -> Vec<CgroupMount<'_>> {
+    mountinfo.lines().filter_map(parse_mount).collect()
+}
+
+fn parse_mount(line: &str) -> Option<CgroupMount<'_>> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut right = right.split(' ');
+    let v2 = match right.next()? {
+        "cgroup2" => true,
+        "cgroup" => false,
+        _ => return None,
+    };
+    let options = right.nth(1)?.split(',').collect();
+    Some(CgroupMount { point: left.split(' ').nth(4)?, v2, options })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_share_is_memory_over_1769_of_a_core() {
+        assert_eq!(quota_us(1769, 4), 20_000);
+        assert_eq!(quota_us(128, 4), 1447);
+        assert_eq!(quota_us(3538, 4), 40_000);
+        assert_eq!(quota_us(10_240, 4), 80_000, "clamped to the machine");
+        assert_eq!(quota_us(1, 4), QUOTA_MIN_US);
+    }
+
+    #[test]
+    fn mounts_are_read() {
+        let text = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+                    26 23 8:1 / / rw shared:1 - ext4 /dev/vda rw\n\
+                    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let mounts = parse_mounts(text);
+        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts[0], CgroupMount { point: "/sys/fs/cgroup/memory", v2: false, options: vec!["rw", "memory"] });
+        assert!(mounts[1].v2 && mounts[1].point == "/sys/fs/cgroup/unified");
+    }
+
+    #[test]
+    fn only_dead_instances_count_as_dead() {
+        assert!(is_alive(&instance_name().unwrap()));
+        assert!(!is_alive(&format!("{}-1", std::process::id())), "same number, other process");
+        assert!(is_alive("something-else"), "not ours to remove");
+    }
+}

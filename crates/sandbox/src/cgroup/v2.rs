@@ -1,0 +1,81 @@
+//! Pure cgroup v2: one group does everything.
+
+use hearth_types::limits::CPU_PERIOD;
+use rustix::fs::OFlags;
+
+use super::dir::Dir;
+use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max};
+use crate::error::{Done, Failure};
+
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+
+/// This instance's directory, and that of all instances above it.
+pub(super) struct Instance {
+    dir: Dir,
+    top: Dir,
+}
+
+/// The v2 hierarchy, where it has every controller that is needed.
+pub(super) fn find(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
+    let Some(mount) = mounts.iter().find(|m| m.v2) else { return Ok(None) };
+    let root = Dir::at(mount.point)?;
+    let there = root.read("cgroup.controllers")?;
+    let all = CONTROLLERS.iter().all(|name| there.split_ascii_whitespace().any(|c| c == *name));
+    Ok(all.then_some(root))
+}
+
+impl Instance {
+    pub(super) fn open(root: &Dir, instance: &str) -> Done<Self> {
+        enable(root).map_err(|failure| match failure.errno {
+            // Only groups without processes of their own may pass controllers on; the machine's root is exempt.
+            libc::EBUSY => Failure::new(
+                libc::EBUSY,
+                format!(
+                    "{}: start the server where the cgroup2 root holds no process (see `hearth doctor`)",
+                    failure.what
+                ),
+            ),
+            _ => failure,
+        })?;
+        let top = open_top(root)?;
+        enable(&top)?;
+        let dir = top.create(instance)?;
+        enable(&dir)?;
+        Ok(Self { dir, top })
+    }
+
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(super) fn top(&self) -> &Dir {
+        &self.top
+    }
+
+    pub(super) fn create(&self, slot: &str, quota_us: u64) -> Done<NewCgroup> {
+        let dir = self.dir.create(slot)?;
+        dir.write("cpu.max", &format!("{quota_us} {}", CPU_PERIOD.as_micros()))?;
+        dir.write("pids.max", &pids_max())?;
+        Ok(NewCgroup {
+            files: CgroupFiles {
+                freeze: dir.open_file("cgroup.freeze", OFlags::WRONLY)?,
+                kill: dir.open_file("cgroup.kill", OFlags::WRONLY)?,
+                cpu: dir.open_file("cpu.max", OFlags::WRONLY)?,
+                memory_peak: dir.open_file("memory.peak", OFlags::RDONLY)?,
+                oom: dir.open_file("memory.events", OFlags::RDONLY)?,
+                memory_stat: dir.open_file("memory.stat", OFlags::RDONLY)?,
+            },
+            unified: dir.try_clone()?,
+            attach: Vec::new(),
+        })
+    }
+
+    pub(super) fn limit_memory(&self, slot: &str, bytes: &str) -> Done {
+        self.dir.write_if_there(&format!("{slot}/memory.swap.max"), "0")?;
+        self.dir.write(&format!("{slot}/memory.max"), bytes)
+    }
+}
+
+fn enable(dir: &Dir) -> Done {
+    CONTROLLERS.iter().try_for_each(|name| dir.write("cgroup.subtree_control", &format!("+{name}")))
+}

@@ -1,0 +1,365 @@
+//! The fixed frames between server, spawner and an environment's init. Each is one datagram of [`FRAME_BYTES`]; what
+//! does not decode exactly is refused. Descriptors travel beside them (see [`crate::channel`]).
+
+use hearth_types::CodeDigest;
+
+use crate::Exit;
+use crate::error::{FAILURE_TEXT_BYTES, Failure};
+
+/// Bytes of every frame.
+pub(crate) const FRAME_BYTES: usize = 256;
+
+/// A frame's bytes.
+pub(crate) type Bytes = [u8; FRAME_BYTES];
+
+/// What both ends of a socket exchange.
+pub(crate) trait Frame: Sized {
+    fn encode(&self) -> Bytes;
+    fn decode(bytes: &Bytes) -> Option<Self>;
+}
+
+/// What the server asks of the spawner, under an id that the answer repeats.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Request {
+    /// A new sandbox. Descriptors: none.
+    Make { id: u64, tmp: TmpChoice },
+    /// Compose root number `root` in it. Answered on the environment's channel.
+    Start { slot: u64, root: u32 },
+    /// Run a function in it. Descriptors: output, arguments. Answered on the environment's channel.
+    Assign { slot: u64, code: CodeDigest, memory_mb: u32 },
+    /// Kill all in it and take it down.
+    Destroy { id: u64, slot: u64, keep_tmp: bool },
+}
+
+/// Which /tmp a sandbox gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TmpChoice {
+    /// An empty one of so many MB.
+    New { mb: u32 },
+    /// One kept by an earlier `Destroy`.
+    Kept { volume: u64 },
+}
+
+/// What the spawner answers on its control socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    /// The spawner is up.
+    Hello { cgroup_v2: bool },
+    /// Descriptors: channel, then the control files of the cgroup in the order of `CgroupFiles`.
+    Made { id: u64, slot: u64 },
+    /// No process is left. Descriptor where a volume was kept: its lease.
+    Destroyed { id: u64, volume: Option<(u64, u32)> },
+    /// The request failed.
+    Failed { id: u64, failure: Failure },
+}
+
+/// What the server hears on an environment's channel, from its init or, about it, from the spawner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    /// Made. Descriptor: the listener of the Runtime API.
+    Ready,
+    /// The root is composed.
+    Started,
+    /// The function's program runs.
+    Running,
+    /// The runtime process ended so.
+    Exited(Exit),
+    /// Init is dead, and with it everything in the environment.
+    Gone,
+    /// A step failed; the environment is of no more use.
+    Failed(Failure),
+}
+
+/// What the spawner orders an environment's init to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    /// Descriptor: the mount namespace whose root is the runtime's.
+    Start,
+    /// Descriptors: detached mount of the code, output, arguments.
+    Assign { memory_mb: u32 },
+}
+
+/// What the spawner leaves to the reaper.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Chore {
+    /// Remove a slot's control groups.
+    Cgroups { slot: u64 },
+    /// Let a /tmp volume go. Descriptor: the last that keeps it mounted.
+    Volume { loop_number: u32 },
+}
+
+/// What an environment's init tells the spawner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Note {
+    /// The sandbox is made, its /tmp is on this loop device. Descriptor: the mount of it.
+    Made { loop_number: u32 },
+}
+
+impl Frame for Request {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Make { id, tmp: TmpChoice::New { mb } } => Writer::new(1).u64(*id).u32(*mb).done(),
+            Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
+            Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
+            Self::Assign { slot, code, memory_mb } => Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).done(),
+            Self::Destroy { id, slot, keep_tmp } => Writer::new(5).u64(*id).u64(*slot).u32(u32::from(*keep_tmp)).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let request = match kind {
+            1 => Self::Make { id: r.u64(), tmp: TmpChoice::New { mb: r.u32() } },
+            2 => Self::Make { id: r.u64(), tmp: TmpChoice::Kept { volume: r.u64() } },
+            3 => Self::Start { slot: r.u64(), root: r.u32() },
+            4 => Self::Assign { slot: r.u64(), code: CodeDigest(r.array()), memory_mb: r.u32() },
+            5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(request)
+    }
+}
+
+impl Frame for Answer {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Hello { cgroup_v2 } => Writer::new(1).u32(u32::from(*cgroup_v2)).done(),
+            Self::Made { id, slot } => Writer::new(2).u64(*id).u64(*slot).done(),
+            Self::Destroyed { id, volume: None } => Writer::new(3).u64(*id).done(),
+            Self::Destroyed { id, volume: Some((volume, mb)) } => Writer::new(4).u64(*id).u64(*volume).u32(*mb).done(),
+            Self::Failed { id, failure } => Writer::new(5).u64(*id).failure(failure).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let answer = match kind {
+            1 => Self::Hello { cgroup_v2: r.bool()? },
+            2 => Self::Made { id: r.u64(), slot: r.u64() },
+            3 => Self::Destroyed { id: r.u64(), volume: None },
+            4 => Self::Destroyed { id: r.u64(), volume: Some((r.u64(), r.u32())) },
+            5 => Self::Failed { id: r.u64(), failure: r.failure()? },
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(answer)
+    }
+}
+
+impl Frame for Event {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Ready => Writer::new(1).done(),
+            Self::Started => Writer::new(2).done(),
+            Self::Running => Writer::new(3).done(),
+            Self::Exited(Exit::Code(code)) => Writer::new(4).u32(*code as u32).done(),
+            Self::Exited(Exit::Signal(signal)) => Writer::new(5).u32(*signal as u32).done(),
+            Self::Gone => Writer::new(6).done(),
+            Self::Failed(failure) => Writer::new(7).failure(failure).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let event = match kind {
+            1 => Self::Ready,
+            2 => Self::Started,
+            3 => Self::Running,
+            4 => Self::Exited(Exit::Code(r.u32() as i32)),
+            5 => Self::Exited(Exit::Signal(r.u32() as i32)),
+            6 => Self::Gone,
+            7 => Self::Failed(r.failure()?),
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(event)
+    }
+}
+
+impl Frame for Order {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Start => Writer::new(1).done(),
+            Self::Assign { memory_mb } => Writer::new(2).u32(*memory_mb).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let order = match kind {
+            1 => Self::Start,
+            2 => Self::Assign { memory_mb: r.u32() },
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(order)
+    }
+}
+
+impl Frame for Chore {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Cgroups { slot } => Writer::new(1).u64(*slot).done(),
+            Self::Volume { loop_number } => Writer::new(2).u32(*loop_number).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let chore = match kind {
+            1 => Self::Cgroups { slot: r.u64() },
+            2 => Self::Volume { loop_number: r.u32() },
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(chore)
+    }
+}
+
+impl Frame for Note {
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Made { loop_number } => Writer::new(1).u32(*loop_number).done(),
+        }
+    }
+
+    fn decode(bytes: &Bytes) -> Option<Self> {
+        let (kind, mut r) = Reader::new(bytes);
+        let note = match kind {
+            1 => Self::Made { loop_number: r.u32() },
+            _ => return None,
+        };
+        r.only_zeros_left().then_some(note)
+    }
+}
+
+/// Fills a frame from the front. All frames together stay far below its size, which the tests check for the longest.
+struct Writer {
+    bytes: Bytes,
+    at: usize,
+}
+
+impl Writer {
+    fn new(kind: u32) -> Self {
+        Self { bytes: [0; FRAME_BYTES], at: 0 }.u32(kind)
+    }
+
+    fn bytes(mut self, part: &[u8]) -> Self {
+        self.bytes[self.at..self.at + part.len()].copy_from_slice(part);
+        self.at += part.len();
+        self
+    }
+
+    fn u32(self, value: u32) -> Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn u64(self, value: u64) -> Self {
+        self.bytes(&value.to_le_bytes())
+    }
+
+    fn failure(self, failure: &Failure) -> Self {
+        let text = &failure.what.as_bytes()[..failure.what.floor_char_boundary(FAILURE_TEXT_BYTES)];
+        self.u32(failure.errno as u32).u32(text.len() as u32).bytes(text)
+    }
+
+    fn done(self) -> Bytes {
+        self.bytes
+    }
+}
+
+/// Reads a frame from the front; no kind reads past the end.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a Bytes) -> (u32, Self) {
+        let mut reader = Self { rest: bytes };
+        (reader.u32(), reader)
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let (part, rest) = self.rest.split_first_chunk().unwrap_or((&[0; N], &[]));
+        self.rest = rest;
+        *part
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
+    }
+
+    fn bool(&mut self) -> Option<bool> {
+        match self.u32() {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn failure(&mut self) -> Option<Failure> {
+        let errno = self.u32() as i32;
+        let length = self.u32() as usize;
+        let (text, rest) = self.rest.split_at_checked(length.min(FAILURE_TEXT_BYTES))?;
+        self.rest = rest;
+        Some(Failure::new(errno, String::from_utf8_lossy(text)))
+    }
+
+    fn only_zeros_left(&self) -> bool {
+        self.rest.iter().all(|byte| *byte == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survives<F: Frame + PartialEq + std::fmt::Debug>(frame: F) {
+        assert_eq!(F::decode(&frame.encode()).as_ref(), Some(&frame));
+    }
+
+    #[test]
+    fn every_frame_survives_the_wire() {
+        survives(Request::Make { id: u64::MAX, tmp: TmpChoice::New { mb: 512 } });
+        survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX } });
+        survives(Request::Start { slot: 3, root: u32::MAX });
+        survives(Request::Assign { slot: 4, code: CodeDigest([0xAB; 32]), memory_mb: 10_240 });
+        survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
+        survives(Answer::Hello { cgroup_v2: true });
+        survives(Answer::Made { id: 1, slot: 2 });
+        survives(Answer::Destroyed { id: 1, volume: None });
+        survives(Answer::Destroyed { id: 1, volume: Some((2, 512)) });
+        survives(Answer::Failed { id: 9, failure: Failure::new(28, "x".repeat(FAILURE_TEXT_BYTES)) });
+        survives(Event::Exited(Exit::Code(255)));
+        survives(Event::Exited(Exit::Signal(9)));
+        survives(Event::Failed(Failure::new(2, "no such thing")));
+        for event in [Event::Ready, Event::Started, Event::Running, Event::Gone] {
+            survives(event);
+        }
+        survives(Order::Start);
+        survives(Order::Assign { memory_mb: 128 });
+        survives(Note::Made { loop_number: 7 });
+        survives(Chore::Cgroups { slot: u64::MAX });
+        survives(Chore::Volume { loop_number: 9 });
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        let long = Failure::new(5, "ä".repeat(FAILURE_TEXT_BYTES));
+        let Some(Event::Failed(cut)) = Event::decode(&Event::Failed(long).encode()) else { panic!("no failure") };
+        assert_eq!(cut.what, "ä".repeat(FAILURE_TEXT_BYTES / 2));
+    }
+
+    #[test]
+    fn what_is_not_exact_is_refused() {
+        let mut unknown = [0; FRAME_BYTES];
+        unknown[0] = 200;
+        assert_eq!(Request::decode(&unknown), None);
+        let mut trailing = Request::Start { slot: 1, root: 1 }.encode();
+        trailing[FRAME_BYTES - 1] = 1;
+        assert_eq!(Request::decode(&trailing), None);
+        let mut no_bool = Request::Destroy { id: 1, slot: 1, keep_tmp: false }.encode();
+        no_bool[20] = 2;
+        assert_eq!(Request::decode(&no_bool), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! The process that becomes the function's runtime.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use hearth_types::limits;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Pid, Resource, Rlimit};
+
+use super::{Plan, privileges};
+use crate::args::ExecArgs;
+use crate::channel::{self, Received};
+use crate::error::{Done, During, Failure};
+use crate::frame::{Event, Order};
+use crate::sys::{self, Fork};
+
+/// The user and group a function sees itself as (Lambda: `sbx_user1051`; the numbers are recorded).
+const INSIDE_UID: u32 = 993;
+const INSIDE_GID: u32 = 990;
+
+/// Functions go before anything else of the machine when memory is short, and before their own init.
+const OOM_SCORE_ADJ: &str = "500";
+
+/// A core size limit of 1 byte is how the kernel is told not to start the host's dump program.
+const NO_PIPED_CORE: u64 = 1;
+
+/// What the runtime process is made from.
+pub(super) struct Launch<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) memory_mb: u32,
+    pub(super) output: OwnedFd,
+    pub(super) args: OwnedFd,
+}
+
+impl Launch<'_> {
+    /// Starts the runtime and gives up all privileges of this process, in this order: the new process waits until init
+    /// is harmless. Returns once the runtime's program runs.
+    pub(super) fn run(self) -> Done<Pid> {
+        // The function may open its output by name (/dev/stdout), which asks for the owner of the pipe.
+        let owner = rustix::fs::Uid::from_raw(self.plan.ids.function);
+        rustix::fs::fchown(&self.output, Some(owner), None).during("handing the output over")?;
+        let (ours, childs) = channel::pair().during("making a socket pair")?;
+        let pid = match sys::fork(libc::CLONE_NEWUSER, None).during("cloning into a user namespace")? {
+            Fork::Child => {
+                drop(ours);
+                self.become_runtime(&childs)
+            }
+            Fork::Parent { pid, .. } => pid,
+        };
+        drop(childs);
+        self.map_ids(pid)?;
+        privileges::become_user(self.plan.ids.init)?;
+        privileges::die_with_spawner(&self.plan.orders)?;
+        channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
+        match channel::receive(&ours, RecvFlags::empty()).during("waiting for the runtime process")? {
+            Received::Closed => Ok(pid),
+            Received::Frame(Event::Failed(failure), _) => Err(failure),
+            Received::Frame(..) => Err(super::unexpected("the runtime process sent an unexpected frame")),
+        }
+    }
+
+    /// One user and one group inside, each a number of its own outside.
+    fn map_ids(&self, pid: Pid) -> Done {
+        let outside = self.plan.ids.function;
+        let write = |file: &str, text: String| {
+            let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
+            std::fs::write(&path, text).during(format_args!("writing {path}"))
+        };
+        write("uid_map", format!("{INSIDE_UID} {outside} 1"))?;
+        write("setgroups", "deny".to_owned())?;
+        write("gid_map", format!("{INSIDE_GID} {outside} 1"))?;
+        write("oom_score_adj", OOM_SCORE_ADJ.to_owned())
+    }
+
+    fn become_runtime(self, parent: &OwnedFd) -> ! {
+        if let Err(failure) = self.exec(parent) {
+            let _ = channel::send(parent, &Event::Failed(failure), &[], SendFlags::empty());
+        }
+        sys::exit_now(1)
+    }
+
+    /// Returns only on failure.
+    fn exec(self, parent: &OwnedFd) -> Done {
+        match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
+            Received::Frame(Order::Start, _) => {}
+            _ => return Err(Failure::new(libc::EPIPE, "init died")),
+        }
+        self.set_stdio()?;
+        rustix::process::setsid().during("making a session")?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        self.become_function()?;
+        sys::reset_signals();
+        let args = ExecArgs::open(self.args).during("reading the arguments")?;
+        rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
+        sys::close_all_on_exec().during("closing descriptors")?;
+        if !self.plan.filter.is_empty() {
+            seccompiler::apply_filter(self.plan.filter)
+                .map_err(|error| Failure::new(libc::EINVAL, format!("loading the system call filter: {error}")))?;
+        }
+        let path = &args.argv[0];
+        Err(sys::exec(path, &args.argv, &args.env)).during(format_args!("running {}", path.to_string_lossy()))
+    }
+
+    fn set_stdio(&self) -> Done {
+        let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .during("opening /dev/null")?;
+        rustix::stdio::dup2_stdin(null.as_fd())
+            .and_then(|()| rustix::stdio::dup2_stdout(&self.output))
+            .and_then(|()| rustix::stdio::dup2_stderr(&self.output))
+            .during("setting standard input and output")
+    }
+
+    fn become_function(&self) -> Done {
+        let what = "becoming the function's user";
+        let (uid, gid) = (rustix::thread::Uid::from_raw(INSIDE_UID), rustix::thread::Gid::from_raw(INSIDE_GID));
+        self.set_limits()?;
+        privileges::drop_bounding_set()?;
+        rustix::thread::set_thread_res_gid(gid, gid, gid).during(what)?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid).during(what)?;
+        privileges::drop_capabilities()?;
+        rustix::thread::set_no_new_privs(true).during("setting no_new_privs")
+    }
+
+    /// Limits as recorded on Lambda, where this process may set them: raising a hard one needs a right of the machine's
+    /// root that a container's root may lack.
+    fn set_limits(&self) -> Done {
+        let both = |value| (Some(value), Some(value));
+        let core = if self.plan.cores_piped { NO_PIPED_CORE } else { limits::ENVIRONMENT_RLIMIT_CORE };
+        let wanted = [
+            (Resource::Nofile, both(limits::ENVIRONMENT_FILES)),
+            (Resource::Nproc, both(limits::environment_rlimit_nproc(self.memory_mb))),
+            (Resource::Core, both(core)),
+            (Resource::Memlock, both(limits::ENVIRONMENT_RLIMIT_MEMLOCK)),
+            (Resource::Stack, (Some(limits::ENVIRONMENT_RLIMIT_STACK), None)),
+            (Resource::As, (None, None)),
+            (Resource::Cpu, (None, None)),
+            (Resource::Data, (None, None)),
+            (Resource::Fsize, (None, None)),
+            (Resource::Rss, (None, None)),
+        ];
+        for (resource, (current, maximum)) in wanted {
+            let ceiling = rustix::process::getrlimit(resource).maximum;
+            let limit = Rlimit { current: lower(current, ceiling), maximum: lower(maximum, ceiling) };
+            rustix::process::setrlimit(resource, limit).during(format_args!("setting the limit {resource:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The lower of two limits; none is unlimited.
+fn lower(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lower;
+
+    #[test]
+    fn unlimited_is_the_highest() {
+        assert_eq!(lower(None, Some(1)), Some(1));
+        assert_eq!(lower(Some(2), Some(1)), Some(1));
+        assert_eq!(lower(Some(1), None), Some(1));
+        assert_eq!(lower(None, None), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The first step: everything that depends neither on the runtime nor on the function.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, OwnedFd};
+
+use hearth_types::limits::RUNTIME_BACKLOG;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
+use rustix::thread::UnshareFlags;
+
+use super::{Plan, TmpPlan};
+use crate::channel;
+use crate::error::{Done, During};
+use crate::frame::{Event, Note};
+use crate::sys;
+use crate::volume::{self, Volume};
+
+/// Where a runtime finds its Runtime API.
+const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
+
+/// The name resolves, here without any file.
+const HOST_NAME: &[u8] = b"localhost";
+
+pub(super) fn make(plan: &Plan<'_>) -> Done<Volume> {
+    let volume = prepare_volume(plan)?;
+    enter_cgroups(plan)?;
+    let listener = prepare_network()?;
+    rustix::system::sethostname(HOST_NAME).during("setting the host name")?;
+    let note = Note::Made { loop_number: volume.loop_number };
+    channel::send(&plan.orders, &note, &[volume.mount.as_fd()], SendFlags::empty()).during("telling the spawner")?;
+    channel::send(&plan.channel, &Event::Ready, &[listener.as_fd()], SendFlags::empty())
+        .during("telling the server")?;
+    Ok(volume)
+}
+
+/// Comes first, so that the shared template's pages are not charged to this environment.
+fn prepare_volume(plan: &Plan<'_>) -> Done<Volume> {
+    match plan.tmp {
+        TmpPlan::New { mb } => volume::create(plan.tmp_folder, mb, &plan.slot.to_string()),
+        TmpPlan::Join { loop_number } => Ok(Volume { mount: volume::mount(loop_number)?, loop_number }),
+    }
+}
+
+/// Joins the v1 groups (it was cloned into the v2 one) and hides all groups above its own.
+fn enter_cgroups(plan: &Plan<'_>) -> Done {
+    for procs in &plan.attach {
+        rustix::io::write(procs, b"0").during("entering a control group")?;
+    }
+    sys::unshare(UnshareFlags::NEWCGROUP).during("making a cgroup namespace")
+}
+
+fn prepare_network() -> Done<OwnedFd> {
+    let socket = rustix::net::socket_with(
+        AddressFamily::INET,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )
+    .during("making the Runtime API's socket")?;
+    sys::loopback_up(socket.as_fd()).during("bringing the loopback interface up")?;
+    rustix::net::bind(&socket, &RUNTIME_API).during("binding the Runtime API's socket")?;
+    rustix::net::listen(&socket, RUNTIME_BACKLOG).during("listening on the Runtime API's socket")?;
+    Ok(socket)
+}

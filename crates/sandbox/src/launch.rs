@@ -1,0 +1,155 @@
+//! Starting the spawner: this binary once more, from a sealed copy in memory.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use rustix::fs::MemfdFlags;
+use rustix::net::RecvFlags;
+use serde::{Deserialize, Serialize};
+
+use hearth_types::rootfs::RootPlan;
+
+use crate::args::{seal, sealed};
+use crate::channel::{self, Received};
+use crate::error::{Done, During, Failure, SandboxError};
+use crate::frame::Answer;
+use crate::{spawner, sys};
+
+/// The name under which the spawner runs; no path of a program.
+const SPAWNER: &str = "hearth-spawner";
+
+/// First of the host's user ids that environments use, unless told otherwise. By systemd's conventions nobody gives
+/// out ids from here to 2^31.
+pub const UID_BASE: u32 = 0x7000_0000;
+
+/// What functions can reach. Further modes come with their own isolation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum NetworkMode {
+    /// The loopback interface of their own environment, nothing else.
+    #[default]
+    None,
+}
+
+/// How the spawner works.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SpawnerConfig {
+    /// The data folder, absolute. Packages lie unpacked below its `code/`; the disks behind `/tmp` below its `tmp/`.
+    pub data_dir: PathBuf,
+    /// The runtimes' roots; a sandbox is started with an index into them.
+    pub roots: Vec<RootPlan>,
+    /// First of the host's user ids for environments; two for each of at most [`hearth_types::limits::SANDBOXES`].
+    pub uid_base: u32,
+    /// Sandboxes made ahead.
+    pub pool: usize,
+    /// What functions can reach.
+    pub network: NetworkMode,
+}
+
+impl SpawnerConfig {
+    /// The usual: user ids from [`UID_BASE`], two sandboxes made ahead.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, roots: Vec<RootPlan>) -> Self {
+        Self { data_dir, roots, uid_base: UID_BASE, pool: 2, network: NetworkMode::None }
+    }
+}
+
+/// A running spawner that nobody talks with yet.
+#[derive(Debug)]
+pub struct SpawnerConnection {
+    pub(crate) control: OwnedFd,
+    pub(crate) process: Child,
+    pub(crate) cgroup_v2: bool,
+}
+
+impl SpawnerConnection {
+    /// Whether control groups are v2 alone (else v1 with a v2 hierarchy beside it).
+    #[must_use]
+    pub fn cgroup_v2(&self) -> bool {
+        self.cgroup_v2
+    }
+
+    /// The spawner's process id.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// First statement of `main`: where this process was started as the spawner, runs it and never returns.
+pub fn run_if_spawner() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let [name, control, config] = args.as_slice() else { return };
+    if name != SPAWNER {
+        return;
+    }
+    // A panic must not unwind through state that forked processes share.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{SPAWNER}: {panic}");
+        std::process::abort();
+    }));
+    let number = |arg: &OsString| arg.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
+    match take_over(number(control), number(config)) {
+        Ok((config, control)) => spawner::run(config, control),
+        Err(failure) => {
+            eprintln!("{SPAWNER} cannot be started by hand ({}: error {})", failure.what, failure.errno);
+            sys::exit_now(1)
+        }
+    }
+}
+
+fn take_over(control: i32, config: i32) -> Done<(SpawnerConfig, OwnedFd)> {
+    sys::close_all_but(&mut [control, config]).during("closing inherited descriptors")?;
+    let control = sys::inherited(control).during("taking the control socket over")?;
+    let config = sys::inherited(config).during("taking the configuration over")?;
+    let config = io::read_to_string(File::from(config)).during("reading the configuration")?;
+    let config =
+        serde_json::from_str(&config).map_err(|error| Failure::new(libc::EINVAL, format!("configuration: {error}")))?;
+    Ok((config, control))
+}
+
+/// Starts the spawner and waits until it is ready. Needs root, and a process of one thread: nothing else may fork
+/// while descriptors are handed over.
+///
+/// # Errors
+/// Says which part of the machine is missing: a cgroup controller, mkfs.ext4, loop devices, a right of root.
+pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, SandboxError> {
+    if !config.data_dir.is_absolute() {
+        return Err(SandboxError::Invalid(format!("data folder {}: not an absolute path", config.data_dir.display())));
+    }
+    let program = copy_of_this_program().during("copying this program into memory")?;
+    let (control, spawners) = channel::pair().during("making the control socket")?;
+    let text = serde_json::to_vec(config)
+        .map_err(|error| SandboxError::Invalid(format!("configuration of the spawner: {error}")))?;
+    let text = sealed("hearth-config", &text).during("writing the spawner's configuration")?;
+    let handed_over = [spawners.as_raw_fd(), text.as_raw_fd()];
+    let mut command = Command::new(sys::fd_path(&program));
+    command.arg0(SPAWNER).args(handed_over.map(|fd| fd.to_string()));
+    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+    sys::hand_over(&mut command, handed_over);
+    let mut process = command.spawn().during("starting the spawner")?;
+    drop((spawners, text));
+    match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
+        Received::Frame(Answer::Hello { cgroup_v2 }, _) => Ok(SpawnerConnection { control, process, cgroup_v2 }),
+        Received::Frame(Answer::Failed { failure, .. }, _) => {
+            process.wait().during("waiting for the spawner's end")?;
+            Err(failure.into())
+        }
+        Received::Frame(..) | Received::Closed => {
+            process.kill().and_then(|()| process.wait()).during("waiting for the spawner's end")?;
+            Err(SandboxError::SpawnerGone)
+        }
+    }
+}
+
+/// The running program, where no one can change it and a function that gets hold of it finds nothing to write to.
+fn copy_of_this_program() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut copy = File::from(rustix::fs::memfd_create(SPAWNER, flags)?);
+    io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
+    seal(copy)
+}

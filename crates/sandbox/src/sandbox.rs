@@ -1,0 +1,280 @@
+//! The server's side of one environment, step by step.
+
+use std::ffi::CString;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
+
+use hearth_types::CodeDigest;
+use hearth_types::limits::CPU_PERIOD;
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::args::ExecArgs;
+use crate::cgroup::{self, CgroupFiles};
+use crate::channel::{self, Received};
+use crate::error::{Failure, SandboxError};
+use crate::frame::{Answer, Event, Request, TmpChoice};
+use crate::{Exit, Spawner};
+
+/// Which /tmp a sandbox gets.
+#[derive(Debug)]
+pub enum Tmp {
+    /// An empty one of so many MB.
+    New {
+        /// MB that the function can use.
+        mb: u32,
+    },
+    /// One that an earlier sandbox left.
+    Kept(TmpVolume),
+}
+
+/// A /tmp with what a function left in it, for the next sandbox of the same environment. Dropped, it is gone.
+#[derive(Debug)]
+pub struct TmpVolume {
+    id: u64,
+    mb: u32,
+    /// Its closing lets the volume go.
+    _lease: OwnedFd,
+}
+
+impl TmpVolume {
+    /// MB that the function can use.
+    #[must_use]
+    pub fn mb(&self) -> u32 {
+        self.mb
+    }
+}
+
+/// What a sandbox is to run.
+#[derive(Debug)]
+pub struct Assignment {
+    /// The unpacked package, mounted at /var/task.
+    pub code: CodeDigest,
+    /// The hard limit of memory, MB; swap is off.
+    pub memory_mb: u32,
+    /// The program's path inside, and its arguments.
+    pub argv: Vec<CString>,
+    /// All environment variables, `NAME=value`.
+    pub env: Vec<CString>,
+    /// Working directory inside.
+    pub cwd: CString,
+    /// Standard output and standard error.
+    pub output: OwnedFd,
+}
+
+/// A sandbox without a root: namespaces, control groups, network and /tmp. Dropped, it is taken down.
+pub struct Made(Environment);
+
+/// A sandbox with a runtime's root. Dropped, it is taken down.
+pub struct Started(Environment);
+
+/// A sandbox with a function's process in it. Dropped, it is killed and taken down.
+pub struct Sandbox(Environment);
+
+struct Environment {
+    spawner: Spawner,
+    slot: u64,
+    /// From init, and from the spawner about it. Its closing takes the environment down.
+    channel: AsyncFd<OwnedFd>,
+    files: CgroupFiles,
+    listener: Option<TcpListener>,
+    exit: OnceLock<Exit>,
+}
+
+impl Spawner {
+    /// Makes a sandbox: namespaces, network, control groups, /tmp. Nothing of a runtime or a customer is in it.
+    ///
+    /// # Errors
+    /// What could not be made; with `EAGAIN` where [`hearth_types::limits::SANDBOXES`] exist.
+    pub async fn make(&self, tmp: Tmp) -> Result<Made, SandboxError> {
+        let choice = match &tmp {
+            Tmp::New { mb } => TmpChoice::New { mb: *mb },
+            Tmp::Kept(volume) => TmpChoice::Kept { volume: volume.id },
+        };
+        let (answer, fds) = self.ask(|id| Request::Make { id, tmp: choice }).await?;
+        let Answer::Made { slot, .. } = answer else { return Err(protocol_error("an answer to another request")) };
+        let fds: [OwnedFd; CgroupFiles::COUNT + 1] =
+            channel::exactly(fds).ok_or_else(|| protocol_error("a sandbox without its descriptors"))?;
+        let [channel, files @ ..] = fds;
+        let channel = channel::register(channel)
+            .map_err(|source| SandboxError::Failed { what: "registering a channel".to_owned(), source })?;
+        let files = CgroupFiles::from_order(files);
+        let mut environment =
+            Environment { spawner: self.clone(), slot, channel, files, listener: None, exit: OnceLock::new() };
+        let fds = environment.expect(&Event::Ready).await?;
+        let [listener] = channel::exactly(fds).ok_or_else(|| protocol_error("a sandbox without its listener"))?;
+        environment.listener = Some(TcpListener::from(listener));
+        Ok(Made(environment))
+    }
+
+    /// Gives a sandbox the runtime's root with this index in [`crate::SpawnerConfig::roots`].
+    ///
+    /// # Errors
+    /// What could not be composed. The sandbox is taken down.
+    pub async fn start(&self, made: Made, root: usize) -> Result<Started, SandboxError> {
+        let Made(environment) = made;
+        let root = u32::try_from(root).map_err(|_| SandboxError::Invalid(format!("root number {root}: no such")))?;
+        self.send(&Request::Start { slot: environment.slot, root }, &[]).await?;
+        environment.expect(&Event::Started).await?;
+        Ok(Started(environment))
+    }
+
+    /// Lets a sandbox become an environment of a function; returns once the runtime's program runs.
+    ///
+    /// # Errors
+    /// What failed, with the system's answer to `execve` where the program cannot be run. The sandbox is taken down.
+    pub async fn assign(&self, started: Started, a: Assignment) -> Result<Sandbox, SandboxError> {
+        let Started(environment) = started;
+        let Assignment { code, memory_mb, argv, env, cwd, output } = a;
+        let args = ExecArgs { argv, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
+        let request = Request::Assign { slot: environment.slot, code, memory_mb };
+        self.send(&request, &[output.as_fd(), args.as_fd()]).await?;
+        drop((output, args));
+        environment.expect(&Event::Running).await?;
+        Ok(Sandbox(environment))
+    }
+}
+
+impl Sandbox {
+    /// The listener of the Runtime API, bound at 127.0.0.1:9001 inside, non-blocking. Only the first call has it.
+    pub fn take_listener(&mut self) -> Option<TcpListener> {
+        self.0.listener.take()
+    }
+
+    /// Stops all processes inside until [`Self::thaw`]. They can be killed meanwhile.
+    ///
+    /// # Errors
+    /// The system's, where the environment is gone.
+    pub fn freeze(&self) -> io::Result<()> {
+        write(&self.0.files.freeze, "1")
+    }
+
+    /// Lets all processes inside go on.
+    ///
+    /// # Errors
+    /// The system's, where the environment is gone.
+    pub fn thaw(&self) -> io::Result<()> {
+        write(&self.0.files.freeze, "0")
+    }
+
+    /// Limits the CPU to the share that so much memory buys (see [`hearth_types::limits::MEMORY_MB_PER_CORE`]),
+    /// clamped to the machine. Until then it is that of the init phase.
+    ///
+    /// # Errors
+    /// The system's, where the environment is gone.
+    pub fn limit_cpu(&self, memory_mb: u32) -> io::Result<()> {
+        let quota = cgroup::quota_us(memory_mb, cgroup::cores());
+        let text =
+            if self.0.spawner.cgroup_v2() { format!("{quota} {}", CPU_PERIOD.as_micros()) } else { quota.to_string() };
+        write(&self.0.files.cpu, &text)
+    }
+
+    /// The most memory that the environment has used at a time, in bytes, page cache included.
+    ///
+    /// # Errors
+    /// The system's, where the environment is gone.
+    pub fn memory_peak_bytes(&self) -> io::Result<u64> {
+        let text = read(&self.0.files.memory_peak)?;
+        text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("memory peak {text:?}")))
+    }
+
+    /// Whether the kernel has killed a process inside for want of memory. To be asked before [`Self::destroy`].
+    #[must_use]
+    pub fn oom_killed(&self) -> bool {
+        read(&self.0.files.oom).is_ok_and(|text| counter(&text, "oom_kill").is_some_and(|kills| kills > 0))
+    }
+
+    /// Returns once the runtime process has ended, and says how. Can be dropped and called again at any time.
+    pub async fn exited(&self) -> Exit {
+        loop {
+            if let Some(exit) = self.0.exit.get() {
+                return *exit;
+            }
+            let exit = match self.0.next_event().await {
+                Ok(Some((Event::Exited(exit), _))) => exit,
+                Ok(Some((Event::Gone, _)) | None) | Err(_) => Exit::Signal(libc::SIGKILL),
+                Ok(Some(_)) => continue,
+            };
+            self.0.exit.get_or_init(|| exit);
+        }
+    }
+
+    /// Kills everything inside and returns once no process is left; with `keep_tmp`, /tmp stays for the next sandbox of
+    /// the same environment (none where it could not be kept).
+    pub async fn destroy(self, keep_tmp: bool) -> Option<TmpVolume> {
+        let Self(environment) = self;
+        // The spawner kills, too; this way it begins at once. It fails where nothing is left to kill.
+        let _ = write(&environment.files.kill, "1");
+        let slot = environment.slot;
+        let answer = environment.spawner.ask(|id| Request::Destroy { id, slot, keep_tmp }).await;
+        match answer {
+            Ok((Answer::Destroyed { volume: Some((id, mb)), .. }, mut fds)) => {
+                fds.pop().map(|lease| TmpVolume { id, mb, _lease: lease })
+            }
+            Ok(_) => None,
+            // Without a spawner the kernel kills; the end of init closes the channel.
+            Err(_) => {
+                while let Ok(Some(_)) = environment.next_event().await {}
+                None
+            }
+        }
+    }
+}
+
+impl Environment {
+    /// Waits for this event, and returns the descriptors beside it.
+    async fn expect(&self, wanted: &Event) -> Result<Vec<OwnedFd>, SandboxError> {
+        match self.next_event().await {
+            Ok(Some((event, fds))) if event == *wanted => Ok(fds),
+            Ok(Some((Event::Failed(failure), _))) => Err(failure.into()),
+            Ok(Some((Event::Gone, _)) | None) => Err(SandboxError::EnvironmentGone),
+            Ok(Some((event, _))) => Err(protocol_error(&format!("{event:?} where {wanted:?} was due"))),
+            Err(source) => Err(SandboxError::Failed { what: "listening to an environment".to_owned(), source }),
+        }
+    }
+
+    /// The next event; none once the channel is closed. Cancel-safe.
+    async fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
+        let receive = |socket: &OwnedFd| channel::receive::<Event>(socket, RecvFlags::DONTWAIT);
+        match self.channel.async_io(Interest::READABLE, receive).await? {
+            Received::Frame(event, fds) => Ok(Some((event, fds))),
+            Received::Closed => Ok(None),
+        }
+    }
+}
+
+fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
+    rustix::io::write(file, text.as_bytes())?;
+    Ok(())
+}
+
+/// A control file from its start.
+fn read(file: &OwnedFd) -> io::Result<String> {
+    let mut bytes = [0; 1024];
+    let length = rustix::io::pread(file, &mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+}
+
+/// The value of `name` in lines of `name value`.
+fn counter(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn protocol_error(what: &str) -> SandboxError {
+    Failure::new(libc::EPROTO, what).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counter;
+
+    #[test]
+    fn counters_are_whole_words() {
+        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
+        assert_eq!(counter(text, "oom_kill"), Some(2));
+        assert_eq!(counter(text, "oom"), None);
+    }
+}

@@ -1,0 +1,349 @@
+//! The spawner: the one process that keeps root. Single-threaded, it reads nothing but its own fixed frames; it clones
+//! environments, kills them, and hands everything slow to others: preparing to each environment's init, taking down to
+//! the reaper.
+
+mod ids;
+mod pool;
+mod reaper;
+pub(crate) mod root;
+mod slot;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use hearth_types::CodeDigest;
+use rustix::event::epoll;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
+use rustix::net::{RecvFlags, SendFlags};
+use seccompiler::BpfProgram;
+
+use self::ids::IdPool;
+use self::pool::Pool;
+use self::slot::{Kept, Slot};
+use crate::SpawnerConfig;
+use crate::cgroup::{self, Cgroups};
+use crate::channel::{self, Received};
+use crate::error::{Done, During, Failure};
+use crate::frame::{Answer, Chore, Order, Request};
+use crate::{seccomp, sys, volume};
+
+/// Events taken from the kernel at a time.
+const EVENTS: usize = 64;
+
+/// What an event of the kernel is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    /// A request, or the server's end.
+    Control,
+    /// The server has closed this slot's channel.
+    Channel(u64),
+    /// This slot's init is dead.
+    Process(u64),
+    /// This slot's init says something.
+    Orders(u64),
+    /// The server has let this kept volume go.
+    Lease(u64),
+}
+
+impl Source {
+    fn token(self) -> u64 {
+        match self {
+            Self::Control => 0,
+            Self::Channel(id) => id << 3 | 1,
+            Self::Process(id) => id << 3 | 2,
+            Self::Orders(id) => id << 3 | 3,
+            Self::Lease(id) => id << 3 | 4,
+        }
+    }
+
+    fn from_token(token: u64) -> Self {
+        let id = token >> 3;
+        match token & 7 {
+            1 => Self::Channel(id),
+            2 => Self::Process(id),
+            3 => Self::Orders(id),
+            4 => Self::Lease(id),
+            _ => Self::Control,
+        }
+    }
+}
+
+/// Whether the loop goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+struct Spawner {
+    config: SpawnerConfig,
+    control: OwnedFd,
+    epoll: OwnedFd,
+    cgroups: Cgroups,
+    /// `code/` of the data folder.
+    code: OwnedFd,
+    /// `tmp/` of the data folder.
+    tmp_folder: OwnedFd,
+    /// Mounted over, in a builder's own namespace, while a root is composed.
+    mount_point: PathBuf,
+    filter: BpfProgram,
+    cores_piped: bool,
+    /// Mount namespaces, one for each root that was started once.
+    roots: Vec<Option<OwnedFd>>,
+    slots: HashMap<u64, Slot>,
+    kept: HashMap<u64, Kept>,
+    pool: Pool,
+    ids: IdPool,
+    /// Of slots and volumes; never used again.
+    next_id: u64,
+    reaper: OwnedFd,
+    reaper_process: OwnedFd,
+}
+
+/// The spawner's whole life.
+pub(crate) fn run(config: SpawnerConfig, control: OwnedFd) -> ! {
+    let status = match Spawner::open(config, control) {
+        Ok(mut spawner) => {
+            let served = spawner.serve();
+            spawner.take_all_down();
+            match served {
+                Ok(()) => 0,
+                Err(failure) => complain(&failure),
+            }
+        }
+        Err((control, failure)) => {
+            let status = complain(&failure);
+            let _ = channel::send(&control, &Answer::Failed { id: 0, failure }, &[], SendFlags::empty());
+            status
+        }
+    };
+    sys::exit_now(status)
+}
+
+fn complain(failure: &Failure) -> i32 {
+    eprintln!("hearth-spawner: {}: {}", failure.what, std::io::Error::from_raw_os_error(failure.errno));
+    1
+}
+
+impl Spawner {
+    fn open(config: SpawnerConfig, control: OwnedFd) -> Result<Self, (OwnedFd, Failure)> {
+        match Self::prepare(&config) {
+            Ok(prepared) => Ok(prepared(config, control)),
+            Err(failure) => Err((control, failure)),
+        }
+    }
+
+    fn prepare(config: &SpawnerConfig) -> Done<impl FnOnce(SpawnerConfig, OwnedFd) -> Self + use<>> {
+        rustix::process::setsid().during("making a session")?;
+        rustix::thread::set_thread_groups(&[]).during("dropping supplementary groups")?;
+        rustix::process::umask(Mode::from_raw_mode(0o077));
+        sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .during("making mounts private")?;
+        volume::check_machine()?;
+        let instance = cgroup::instance_name()?;
+        let cgroups = Cgroups::open(&instance)?;
+        let tmp_folder = volume::open_folder(&config.data_dir)?;
+        let code = open_code_folder(config)?;
+        let mount_point = config.data_dir.join("tmp/root");
+        std::fs::create_dir_all(&mount_point).during(format_args!("creating {}", mount_point.display()))?;
+        let filter = seccomp::function_filter()?;
+        let cores_piped = std::fs::read_to_string("/proc/sys/kernel/core_pattern").is_ok_and(|p| p.starts_with('|'));
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?;
+        let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
+        Ok(move |config: SpawnerConfig, control| Self {
+            roots: config.roots.iter().map(|_| None).collect(),
+            pool: Pool::new(config.pool),
+            ids: IdPool::new(config.uid_base),
+            config,
+            control,
+            epoll,
+            cgroups,
+            code,
+            tmp_folder,
+            mount_point,
+            filter,
+            cores_piped,
+            slots: HashMap::new(),
+            kept: HashMap::new(),
+            next_id: 1,
+            reaper,
+            reaper_process,
+        })
+    }
+
+    fn serve(&mut self) -> Done {
+        self.watch(Source::Control)?;
+        let hello = Answer::Hello { cgroup_v2: self.cgroups.is_v2() };
+        channel::send(&self.control, &hello, &[], SendFlags::empty()).during("greeting the server")?;
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            let patience = self.pool.patience();
+            events.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref()) {
+                Ok(0) => self.fill_pool()?,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).during("waiting for events"),
+            }
+            for event in &events {
+                if self.handle(Source::from_token(event.data.u64()))? == Next::Stop {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Failures of one environment are told to the server; an error ends the spawner.
+    fn handle(&mut self, source: Source) -> Done<Next> {
+        match source {
+            Source::Control => return self.take_request(),
+            Source::Channel(slot) => self.abandon(slot),
+            Source::Process(slot) => self.bury(slot),
+            Source::Orders(slot) => self.take_note(slot),
+            Source::Lease(volume) => self.release(volume),
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn take_request(&mut self) -> Done<Next> {
+        let (request, fds) = match channel::receive(&self.control, RecvFlags::DONTWAIT) {
+            Ok(Received::Frame(request, fds)) => (request, fds),
+            Ok(Received::Closed) => return Ok(Next::Stop),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(Next::GoOn),
+            Err(error) => return Err(error).during("receiving a request"),
+        };
+        match request {
+            Request::Make { id, tmp } => self.make(id, tmp)?,
+            Request::Start { slot, root } => {
+                let started = self.start(slot, root);
+                self.report(slot, started);
+            }
+            Request::Assign { slot, code, memory_mb } => {
+                let assigned = self.assign(slot, code, memory_mb, &fds);
+                self.report(slot, assigned);
+            }
+            Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn start(&mut self, slot: u64, root: u32) -> Done {
+        let index = root as usize;
+        let plan = self
+            .config
+            .roots
+            .get(index)
+            .ok_or_else(|| Failure::new(libc::EINVAL, format!("root number {root}, of which there is no plan")))?;
+        let namespace = match self.roots[index].take() {
+            Some(namespace) => namespace,
+            None => root::compose(plan, &self.mount_point)?,
+        };
+        let namespace = self.roots[index].insert(namespace);
+        let Some(slot) = self.slots.get(&slot) else { return Ok(()) };
+        slot.order(&Order::Start, &[namespace.as_fd()])
+    }
+
+    fn assign(&mut self, slot: u64, code: CodeDigest, memory_mb: u32, fds: &[OwnedFd]) -> Done {
+        let [output, args] = fds else {
+            return Err(Failure::new(libc::EPROTO, "an assignment without its 2 descriptors"));
+        };
+        let Some(target) = self.slots.get(&slot) else { return Ok(()) };
+        self.cgroups.limit_memory(slot, memory_mb)?;
+        let code = self.clone_code(code)?;
+        target.order(&Order::Assign { memory_mb }, &[code.as_fd(), output.as_fd(), args.as_fd()])
+    }
+
+    /// A package's folder as a detached read-only mount.
+    fn clone_code(&self, code: CodeDigest) -> Done<OwnedFd> {
+        let what = format!("mounting the package {code}");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let folder = rustix::fs::openat2(&self.code, code.to_string(), flags, Mode::empty(), resolve).during(&what)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let tree = rustix::mount::open_tree(&folder, "", flags).during(&what)?;
+        let attributes =
+            MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        sys::mount_setattr(tree.as_fd(), attributes, false).during(&what)?;
+        Ok(tree)
+    }
+
+    /// Tells the server, on the environment's channel, that a step failed here; init reports the others.
+    fn report(&self, slot: u64, result: Done) {
+        if let (Err(failure), Some(slot)) = (result, self.slots.get(&slot)) {
+            slot.tell_server(&crate::frame::Event::Failed(failure));
+        }
+    }
+
+    fn answer(&self, answer: &Answer, fds: &[std::os::fd::BorrowedFd<'_>]) -> Done {
+        match channel::send(&self.control, answer, fds, SendFlags::empty()) {
+            // The server's end shows as the end of its requests.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.during("answering the server"),
+        }
+    }
+
+    fn chore(&self, chore: &Chore, fd: Option<&OwnedFd>) {
+        let fds: Vec<_> = fd.into_iter().map(AsFd::as_fd).collect();
+        if let Err(error) = channel::send(&self.reaper, chore, &fds, SendFlags::empty()) {
+            eprintln!("hearth-spawner: the reaper is gone ({error}); its work is done at the next start");
+        }
+    }
+
+    fn watch(&self, source: Source) -> Done {
+        let (fd, flags) = match source {
+            Source::Control => (Some(self.control.as_fd()), epoll::EventFlags::IN),
+            // Hang-ups are always told; what is there to read is for the server.
+            Source::Channel(id) => (self.slots.get(&id).map(Slot::channel), epoll::EventFlags::empty()),
+            Source::Process(id) => (self.slots.get(&id).map(Slot::process), epoll::EventFlags::IN),
+            Source::Orders(id) => (self.slots.get(&id).map(Slot::orders), epoll::EventFlags::IN),
+            Source::Lease(id) => (self.kept.get(&id).map(Kept::lease), epoll::EventFlags::empty()),
+        };
+        let Some(fd) = fd else { return Ok(()) };
+        epoll::add(&self.epoll, fd, epoll::EventData::new_u64(source.token()), flags).during("watching a descriptor")
+    }
+
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// The server is gone: so is everything else.
+    fn take_all_down(mut self) {
+        for slot in self.slots.values() {
+            slot.kill();
+        }
+        for (id, slot) in std::mem::take(&mut self.slots) {
+            slot.wait();
+            self.chore(&Chore::Cgroups { slot: id }, None);
+        }
+        self.kept.clear();
+        drop(self.reaper);
+        let _ = rustix::process::waitid(
+            rustix::process::WaitId::PidFd(self.reaper_process.as_fd()),
+            rustix::process::WaitIdOptions::EXITED,
+        );
+    }
+}
+
+fn open_code_folder(config: &SpawnerConfig) -> Done<OwnedFd> {
+    let path = config.data_dir.join("code");
+    std::fs::create_dir_all(&path).during(format_args!("creating {}", path.display()))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(format_args!("opening {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+
+    #[test]
+    fn tokens_tell_sources_apart() {
+        let sources =
+            [Source::Control, Source::Channel(7), Source::Process(7), Source::Orders(7), Source::Lease(u64::MAX >> 3)];
+        for source in sources {
+            assert_eq!(Source::from_token(source.token()), source);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Takes down what an environment leaves: a process of its own, because leaving control groups and unmounting /tmp can
+//! take tens of milliseconds and must not stand in the way of the next start. It outlives the spawner for long enough
+//! to take down the environments of a spawner that was killed.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::net::RecvFlags;
+
+use crate::cgroup::Cgroups;
+use crate::channel::{self, Received};
+use crate::error::{Done, During};
+use crate::frame::Chore;
+use crate::sys::{self, Fork};
+use crate::volume;
+
+/// Loop devices below this number come with the kernel and stay.
+const KERNEL_LOOPS: u32 = 8;
+
+/// Starts the reaper and returns the socket that takes its chores, and the process.
+pub(super) fn start(cgroups: &Cgroups, instance: &str) -> Done<(OwnedFd, OwnedFd)> {
+    let (ours, reapers) = channel::pair().during("making a socket pair")?;
+    match sys::fork(0, None).during("forking the reaper")? {
+        Fork::Child => {
+            drop(ours);
+            run(cgroups, instance, &reapers)
+        }
+        Fork::Parent { pidfd, .. } => Ok((ours, pidfd)),
+    }
+}
+
+fn run(cgroups: &Cgroups, instance: &str, chores: &OwnedFd) -> ! {
+    let mut keep: Vec<_> = cgroups.descriptors().chain([chores.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
+    let kept = sys::close_all_but(&mut keep);
+    while kept.is_ok() {
+        match channel::receive::<Chore>(chores, RecvFlags::empty()) {
+            Ok(Received::Frame(chore, fds)) => do_chore(cgroups, &chore, fds),
+            Ok(Received::Closed) | Err(_) => break,
+        }
+    }
+    cgroups.wait_until_empty();
+    cgroups.remove_all(instance);
+    sys::exit_now(0)
+}
+
+fn do_chore(cgroups: &Cgroups, chore: &Chore, fds: Vec<OwnedFd>) {
+    match *chore {
+        Chore::Cgroups { slot } => {
+            if let Err(failure) = cgroups.remove(slot) {
+                complain(&failure.what, failure.errno);
+            }
+        }
+        Chore::Volume { loop_number } => {
+            drop(fds);
+            if loop_number >= KERNEL_LOOPS {
+                // Best effort: the device may still be in use by a mount that is just going, or again by another.
+                let _ = volume::loop_control().map(|control| sys::loop_remove(control.as_fd(), loop_number));
+            }
+        }
+    }
+}
+
+fn complain(what: &str, errno: i32) {
+    eprintln!("hearth-spawner: {what}: {}", std::io::Error::from_raw_os_error(errno));
+}

@@ -1,0 +1,180 @@
+//! Composes the root file system of a runtime, once: a mount namespace whose root is that root. An environment then
+//! needs no more than a copy of the namespace, and no mount of the host is ever in it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use hearth_types::rootfs::{Bind, RootPlan};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::mount::{MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{WaitId, WaitIdOptions};
+
+use crate::channel::{self, Received};
+use crate::error::{Done, During, Failure};
+use crate::frame::Event;
+use crate::sys::{self, Fork};
+
+/// A directory of every root that holds nothing.
+pub(crate) const EMPTY_DIRECTORY: &str = "/var/empty";
+
+/// Directories of every root; mount points, all but the last.
+const DIRECTORIES: [&str; 6] = ["/proc", "/dev", "/tmp", "/var/task", "/opt", EMPTY_DIRECTORY];
+
+/// All of the host's /dev that a function sees. No shm, as on Lambda, and no terminals.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+const DEVICE_LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
+/// Where the host's root hangs while the new one is composed.
+const HOST: &str = "/.host";
+
+const BIND_ATTRIBUTES: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
+
+/// Composes `plan` and returns the mount namespace. `mount_point` is any directory; nothing of the plan's sources may
+/// lie below it. The caller's own mounts are not changed.
+pub(super) fn compose(plan: &RootPlan, mount_point: &Path) -> Done<OwnedFd> {
+    let (ours, childs) = channel::pair().during("making a socket pair")?;
+    let (pid, pidfd) = match sys::fork(libc::CLONE_NEWNS, None).during("cloning into a mount namespace")? {
+        Fork::Child => {
+            drop(ours);
+            builder(plan, mount_point, &childs)
+        }
+        Fork::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(childs);
+    let composed = match channel::receive(&ours, RecvFlags::empty()) {
+        Ok(Received::Frame(Event::Ready, _)) => {
+            let path = format!("/proc/{}/ns/mnt", pid.as_raw_nonzero());
+            rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .during(format_args!("opening {path}"))
+        }
+        Ok(Received::Frame(Event::Failed(failure), _)) => Err(failure),
+        _ => Err(Failure::new(libc::ECHILD, "composing a root: its builder died")),
+    };
+    drop(ours);
+    rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).during("waiting for the builder")?;
+    composed.map_err(|failure| Failure::new(failure.errno, format!("root {}: {}", plan.name, failure.what)))
+}
+
+/// The process whose namespace becomes the root. It lives until the parent has the namespace.
+fn builder(plan: &RootPlan, mount_point: &Path, parent: &OwnedFd) -> ! {
+    let event = match build(plan, mount_point) {
+        Ok(()) => Event::Ready,
+        Err(failure) => Event::Failed(failure),
+    };
+    let _ = channel::send(parent, &event, &[], SendFlags::empty());
+    let _ = channel::receive::<Event>(parent, RecvFlags::empty());
+    sys::exit_now(0)
+}
+
+fn build(plan: &RootPlan, mount_point: &Path) -> Done {
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    enter_new_root(mount_point)?;
+    let host = rustix::fs::open(HOST, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .during("opening the host's root")?;
+    for path in DIRECTORIES.map(PathBuf::from).iter().chain(&plan.directories) {
+        create_directory(path)?;
+    }
+    make_devices(&host)?;
+    for (path, target) in &plan.links {
+        create_parent(path)?;
+        symlink(target, path).during(format_args!("linking {}", path.display()))?;
+    }
+    for (path, content, executable) in &plan.files {
+        write_file(path, content, *executable)?;
+    }
+    plan.binds.iter().try_for_each(|bind| bind_in(&host, bind))?;
+    plan.masks.iter().try_for_each(|path| mask(path))?;
+    leave_host()
+}
+
+/// Makes an empty file system the root and hangs the host's below it.
+fn enter_new_root(mount_point: &Path) -> Done {
+    let what = format!("mounting a root at {}", mount_point.display());
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("hearth", mount_point, "tmpfs", flags, c"mode=755,size=64m").during(&what)?;
+    rustix::process::chdir(mount_point).during(&what)?;
+    fs::create_dir(HOST.trim_start_matches('/')).during(&what)?;
+    rustix::process::pivot_root(".", HOST.trim_start_matches('/')).during(&what)?;
+    rustix::process::chdir("/").during(&what)
+}
+
+/// Cuts the host off and makes the root read-only.
+fn leave_host() -> Done {
+    rustix::mount::unmount(HOST, UnmountFlags::DETACH).during("leaving the host's root")?;
+    fs::remove_dir(HOST).during("removing the mount point of the host's root")?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("opening the root")?;
+    sys::mount_setattr(root.as_fd(), BIND_ATTRIBUTES, false).during("making the root read-only")
+}
+
+fn make_devices(host: &OwnedFd) -> Done {
+    for name in DEVICES {
+        let path = format!("/dev/{name}");
+        write_file(Path::new(&path), b"", false)?;
+        let source = open_source(host, Path::new(&path))?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        attach_clone(&source, Path::new(&path), attributes)?;
+    }
+    DEVICE_LINKS.iter().try_for_each(|(path, target)| symlink(target, path).during(format_args!("linking {path}")))
+}
+
+fn bind_in(host: &OwnedFd, bind: &Bind) -> Done {
+    let source = open_source(host, &bind.source)?;
+    let stat = rustix::fs::fstat(&source).during(format_args!("looking at {}", bind.source.display()))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => create_directory(&bind.target)?,
+        FileType::RegularFile if bind.target.exists() => {}
+        FileType::RegularFile => write_file(&bind.target, b"", false)?,
+        _ => return Err(Failure::new(libc::EINVAL, format!("{} is no file or directory", bind.source.display()))),
+    }
+    attach_clone(&source, &bind.target, BIND_ATTRIBUTES)
+}
+
+/// Hides a directory of a bind.
+fn mask(path: &Path) -> Done {
+    let empty = rustix::fs::open(EMPTY_DIRECTORY, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .during(format_args!("opening {EMPTY_DIRECTORY}"))?;
+    attach_clone(&empty, path, BIND_ATTRIBUTES)
+}
+
+/// Opens a path of the host; links in it that begin with `/` mean the host's root too.
+fn open_source(host: &OwnedFd, path: &Path) -> Done<OwnedFd> {
+    rustix::fs::openat2(host, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+        .during(format_args!("opening {} of the host", path.display()))
+}
+
+fn attach_clone(source: &OwnedFd, target: &Path, attributes: MountAttrFlags) -> Done {
+    let what = format!("mounting {}", target.display());
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let tree = rustix::mount::open_tree(source, "", flags).during(&what)?;
+    sys::mount_setattr(tree.as_fd(), attributes, false).during(&what)?;
+    rustix::mount::move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(&what)
+}
+
+fn create_directory(path: &Path) -> Done {
+    fs::create_dir_all(path).during(format_args!("creating {}", path.display()))
+}
+
+fn create_parent(path: &Path) -> Done {
+    path.parent().map_or(Ok(()), create_directory)
+}
+
+fn write_file(path: &Path, content: &[u8], executable: bool) -> Done {
+    let what = format!("writing {}", path.display());
+    create_parent(path)?;
+    let mode = if executable { 0o755 } else { 0o644 };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).during(&what)?;
+    file.write_all(content).during(&what)?;
+    // Whatever the umask.
+    file.set_permissions(fs::Permissions::from_mode(mode)).during(&what)
+}

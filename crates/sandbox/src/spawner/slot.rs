@@ -1,0 +1,302 @@
+//! One environment from the spawner's side: from its clone to the moment that nothing is left.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::epoll;
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::ids::IdPair;
+use super::{Source, Spawner};
+use crate::cgroup::CgroupFiles;
+use crate::channel::{self, Received};
+use crate::error::{Done, During, Failure};
+use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
+use crate::init::{self, Plan, TmpPlan};
+use crate::sys::{self, Fork};
+use crate::volume::Volume;
+
+/// A living environment, or a dead one that the server has not let go yet: its control groups are still read.
+pub(super) struct Slot {
+    process: OwnedFd,
+    /// The same end of the server's channel that init has.
+    channel: OwnedFd,
+    orders: OwnedFd,
+    ids: IdPair,
+    tmp_mb: u32,
+    /// Known once init has told.
+    volume: Option<Volume>,
+    /// Not yet handed to the server.
+    for_server: Option<ForServer>,
+    dead: bool,
+    /// How the server let it go.
+    farewell: Option<Farewell>,
+}
+
+/// What the server gets with a made sandbox.
+pub(super) struct ForServer {
+    channel: OwnedFd,
+    files: CgroupFiles,
+}
+
+struct Cloned {
+    process: OwnedFd,
+    channel: OwnedFd,
+    orders: OwnedFd,
+    for_server: ForServer,
+}
+
+enum Farewell {
+    /// It closed the channel.
+    Abandoned,
+    /// It asked, under this id.
+    Destroyed { id: u64, keep_tmp: bool },
+}
+
+/// A /tmp between two environments.
+pub(super) struct Kept {
+    volume: Volume,
+    ids: IdPair,
+    mb: u32,
+    lease: OwnedFd,
+}
+
+impl Kept {
+    pub(super) fn lease(&self) -> BorrowedFd<'_> {
+        self.lease.as_fd()
+    }
+}
+
+impl Slot {
+    pub(super) fn channel(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
+    pub(super) fn process(&self) -> BorrowedFd<'_> {
+        self.process.as_fd()
+    }
+
+    pub(super) fn orders(&self) -> BorrowedFd<'_> {
+        self.orders.as_fd()
+    }
+
+    pub(super) fn order(&self, order: &Order, fds: &[BorrowedFd<'_>]) -> Done {
+        channel::send(&self.orders, order, fds, SendFlags::DONTWAIT).during("telling init what to do")
+    }
+
+    pub(super) fn tell_server(&self, event: &Event) {
+        // A channel that is full or closed has a server that does not listen.
+        let _ = channel::send(&self.channel, event, &[], SendFlags::DONTWAIT);
+    }
+
+    pub(super) fn kill(&self) {
+        let _ = pidfd_send_signal(&self.process, Signal::KILL);
+    }
+
+    /// Waits for the end of init, and so of everything in its PID namespace.
+    pub(super) fn wait(&self) {
+        let _ = waitid(WaitId::PidFd(self.process.as_fd()), WaitIdOptions::EXITED);
+    }
+}
+
+impl Spawner {
+    pub(super) fn make(&mut self, id: u64, tmp: TmpChoice) -> Done {
+        let made = match tmp {
+            TmpChoice::New { mb } => self.take_from_pool(mb).map_or_else(|| self.clone_new(mb), Ok),
+            TmpChoice::Kept { volume } => self.clone_with(volume),
+        };
+        match made {
+            Ok(slot) => self.hand_over(id, slot),
+            Err(failure) => self.answer(&Answer::Failed { id, failure }, &[]),
+        }
+    }
+
+    /// A sandbox with a new /tmp of so many MB.
+    pub(super) fn clone_new(&mut self, mb: u32) -> Done<u64> {
+        let ids = self.ids.take().ok_or_else(too_many)?;
+        self.add(ids, mb, TmpPlan::New { mb }, None)
+    }
+
+    fn clone_with(&mut self, volume: u64) -> Done<u64> {
+        let kept = self
+            .kept
+            .remove(&volume)
+            .ok_or_else(|| Failure::new(libc::ENOENT, "a sandbox with a kept /tmp that is not there"))?;
+        unwatch(&self.epoll, &kept.lease);
+        let plan = TmpPlan::Join { loop_number: kept.volume.loop_number };
+        // Keeps the file system until the new init has mounted it once more, and tells.
+        self.add(kept.ids, kept.mb, plan, Some(kept.volume))
+    }
+
+    fn add(&mut self, ids: IdPair, tmp_mb: u32, tmp: TmpPlan, volume: Option<Volume>) -> Done<u64> {
+        let id = self.take_id();
+        let cloned = match self.clone_init(id, &ids, tmp) {
+            Ok(cloned) => cloned,
+            Err(failure) => {
+                self.chore(&Chore::Cgroups { slot: id }, None);
+                self.let_volume_go(volume, ids);
+                return Err(failure);
+            }
+        };
+        let Cloned { process, channel, orders, for_server } = cloned;
+        let for_server = Some(for_server);
+        let slot = Slot { process, channel, orders, ids, tmp_mb, volume, for_server, dead: false, farewell: None };
+        self.slots.insert(id, slot);
+        self.watch(Source::Channel(id))?;
+        self.watch(Source::Process(id))?;
+        self.watch(Source::Orders(id))?;
+        Ok(id)
+    }
+
+    fn clone_init(&self, slot: u64, ids: &IdPair, tmp: TmpPlan) -> Done<Cloned> {
+        let (server_end, init_end) = channel::pair().during("making a channel")?;
+        let (orders, init_orders) = channel::pair().during("making a channel")?;
+        let cgroup = self.cgroups.create(slot)?;
+        let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        let fork = sys::fork(flags, Some(cgroup.unified.as_fd())).during("cloning an environment's init")?;
+        let process = match fork {
+            Fork::Child => init::run(&Plan {
+                slot,
+                ids: self.ids.ids(ids),
+                tmp,
+                channel: init_end,
+                orders: init_orders,
+                attach: cgroup.attach,
+                tmp_folder: self.tmp_folder.as_fd(),
+                filter: &self.filter,
+                cores_piped: self.cores_piped,
+            }),
+            Fork::Parent { pidfd, .. } => pidfd,
+        };
+        let for_server = ForServer { channel: server_end, files: cgroup.files };
+        Ok(Cloned { process, channel: init_end, orders, for_server })
+    }
+
+    fn hand_over(&mut self, id: u64, slot: u64) -> Done {
+        let for_server = self.slots.get_mut(&slot).and_then(|slot| slot.for_server.take());
+        let Some(ForServer { channel, files }) = for_server else { return Ok(()) };
+        let mut fds = vec![channel.as_fd()];
+        fds.extend(files.in_order());
+        self.answer(&Answer::Made { id, slot }, &fds)
+    }
+
+    /// The server has closed the channel.
+    pub(super) fn abandon(&mut self, slot: u64) {
+        self.let_go(slot, Farewell::Abandoned);
+    }
+
+    pub(super) fn destroy(&mut self, id: u64, slot: u64, keep_tmp: bool) -> Done {
+        if self.slots.get(&slot).is_none_or(|slot| slot.farewell.is_some()) {
+            return self.answer(&Answer::Destroyed { id, volume: None }, &[]);
+        }
+        self.let_go(slot, Farewell::Destroyed { id, keep_tmp });
+        Ok(())
+    }
+
+    fn let_go(&mut self, id: u64, farewell: Farewell) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.farewell.get_or_insert(farewell);
+        slot.kill();
+        unwatch(&self.epoll, &slot.channel);
+        if slot.dead {
+            self.finish(id);
+        }
+    }
+
+    /// Init is dead, and the kernel has waited for everything in its PID namespace.
+    pub(super) fn bury(&mut self, id: u64) {
+        // What it told last may still wait.
+        self.take_note(id);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.wait();
+        slot.dead = true;
+        slot.tell_server(&Event::Gone);
+        unwatch(&self.epoll, &slot.process);
+        unwatch(&self.epoll, &slot.orders);
+        let (unhanded, over) = (slot.for_server.is_some(), slot.farewell.is_some());
+        if unhanded {
+            self.pool.forget(id);
+        }
+        if unhanded || over {
+            self.finish(id);
+        }
+    }
+
+    /// Nothing of it is alive and nobody asks for it any more.
+    fn finish(&mut self, id: u64) {
+        let Some(mut slot) = self.slots.remove(&id) else { return };
+        unwatch(&self.epoll, &slot.channel);
+        let volume = slot.volume.take();
+        let farewell = slot.farewell.take();
+        drop(slot.for_server.take());
+        self.chore(&Chore::Cgroups { slot: id }, None);
+        let (ids, mb) = (slot.ids, slot.tmp_mb);
+        let result = match farewell {
+            Some(Farewell::Destroyed { id, keep_tmp: true }) => self.keep(id, volume, ids, mb),
+            Some(Farewell::Destroyed { id, keep_tmp: false }) => {
+                self.let_volume_go(volume, ids);
+                self.answer(&Answer::Destroyed { id, volume: None }, &[])
+            }
+            Some(Farewell::Abandoned) | None => {
+                self.let_volume_go(volume, ids);
+                Ok(())
+            }
+        };
+        if let Err(failure) = result {
+            eprintln!("hearth-spawner: {}", failure.what);
+        }
+    }
+
+    fn keep(&mut self, request: u64, volume: Option<Volume>, ids: IdPair, mb: u32) -> Done {
+        let leases = channel::pair();
+        let (Some(volume), Ok((lease, servers))) = (volume, leases) else {
+            self.ids.give_back(ids);
+            return self.answer(&Answer::Destroyed { id: request, volume: None }, &[]);
+        };
+        let id = self.take_id();
+        self.kept.insert(id, Kept { volume, ids, mb, lease });
+        self.watch(Source::Lease(id))?;
+        self.answer(&Answer::Destroyed { id: request, volume: Some((id, mb)) }, &[servers.as_fd()])
+    }
+
+    /// The server has closed the lease of a kept volume.
+    pub(super) fn release(&mut self, id: u64) {
+        let Some(kept) = self.kept.remove(&id) else { return };
+        unwatch(&self.epoll, &kept.lease);
+        self.let_volume_go(Some(kept.volume), kept.ids);
+    }
+
+    fn let_volume_go(&mut self, volume: Option<Volume>, ids: IdPair) {
+        if let Some(volume) = volume {
+            self.chore(&Chore::Volume { loop_number: volume.loop_number }, Some(&volume.mount));
+        }
+        self.ids.give_back(ids);
+    }
+
+    /// Init has told what it made.
+    pub(super) fn take_note(&mut self, id: u64) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        match channel::receive(&slot.orders, RecvFlags::DONTWAIT) {
+            Ok(Received::Frame(Note::Made { loop_number }, mut fds)) => {
+                slot.volume = fds.pop().map(|mount| Volume { mount, loop_number });
+                self.pool.is_ready(id);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            // It has no more to say; what its end means, the process descriptor tells.
+            Ok(Received::Closed) | Err(_) => {
+                unwatch(&self.epoll, &slot.orders);
+            }
+        }
+    }
+}
+
+/// Must come before a descriptor is closed: a forked init may hold the same socket for a moment longer, and the kernel
+/// would go on telling.
+fn unwatch(epoll: &OwnedFd, fd: &OwnedFd) {
+    let _ = epoll::delete(epoll, fd);
+}
+
+fn too_many() -> Failure {
+    let limit = hearth_types::limits::SANDBOXES;
+    Failure::new(libc::EAGAIN, format!("making a sandbox beyond the {limit} that one spawner keeps"))
+}

@@ -1,0 +1,239 @@
+//! System calls that no safe wrapper covers. Nearly all `unsafe` of the project is here.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::mount::MountAttrFlags;
+use rustix::process::Pid;
+use rustix::thread::UnshareFlags;
+
+/// What a fork returns.
+pub(crate) enum Fork {
+    /// In the new process.
+    Child,
+    /// In the old one.
+    Parent {
+        /// The child, as seen from the parent's PID namespace.
+        pid: Pid,
+        /// Names the child without the danger of a reused number.
+        pidfd: OwnedFd,
+    },
+}
+
+/// libc's own does not fit its type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Forks with `clone3`: namespaces by `flags` (`CLONE_NEW*`), and on cgroup v2 straight into `cgroup`.
+///
+/// The caller must be single-threaded: the child goes on with a copy of all memory, locks included.
+pub(crate) fn fork(flags: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    let mut pidfd: libc::c_int = -1;
+    let mut args = libc::clone_args {
+        flags: (flags | libc::CLONE_PIDFD) as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` is a valid `clone_args` of the size given, `pidfd` outlives the call. Without CLONE_VM the child
+    // gets a copy of the address space and goes on here as after `fork`; the process has one thread, so no lock of
+    // the copy can be held by a thread that does not exist in it.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => {
+            let pid = Pid::from_raw(pid as i32).ok_or(io::ErrorKind::Other)?;
+            // SAFETY: the call succeeded, so the kernel has stored a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Fork::Parent { pid, pidfd })
+        }
+    }
+}
+
+/// Leaves the namespaces in `flags` for new ones. Descriptor tables cannot be unshared with it.
+pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    debug_assert!(!flags.contains(UnshareFlags::FILES));
+    // SAFETY: only unsharing the descriptor table is unsafe, and no caller does.
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
+}
+
+/// Sets and clears attributes of the mount (or, `recursive`, of the whole tree) that `mount` names.
+pub(crate) fn mount_setattr(mount: BorrowedFd<'_>, set: MountAttrFlags, recursive: bool) -> io::Result<()> {
+    let attr = libc::mount_attr { attr_set: u64::from(set.bits()), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a NUL-terminated string and `attr` a valid `mount_attr` of the size given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    check(result)
+}
+
+/// Closes every descriptor above 2 that is not in `keep`.
+pub(crate) fn close_all_but(keep: &mut [RawFd]) -> io::Result<()> {
+    keep.sort_unstable();
+    let mut from = 3;
+    for &fd in keep.iter().filter(|fd| **fd > 2) {
+        if fd > from {
+            close_range(from as u32, fd as u32 - 1, 0)?;
+        }
+        from = from.max(fd + 1);
+    }
+    close_range(from as u32, u32::MAX, 0)
+}
+
+/// Marks every descriptor above 2 to be closed by `execve`.
+pub(crate) fn close_all_on_exec() -> io::Result<()> {
+    close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: takes no pointers. Callers are new processes that own nothing but what they keep.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) })
+}
+
+/// Takes over a descriptor that was handed to this process at `exec` under a fixed number.
+pub(crate) fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointers; fails with EBADF where the number names nothing.
+    check(i64::from(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }))?;
+    // SAFETY: it is open, and the caller is the start of a process, before anything else could own it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets the descriptors `fds` survive the start of `command`, under the same numbers.
+pub(crate) fn hand_over<const N: usize>(command: &mut Command, fds: [RawFd; N]) {
+    let clear = move || {
+        // SAFETY: takes no pointers.
+        fds.iter().try_for_each(|fd| check(i64::from(unsafe { libc::fcntl(*fd, libc::F_SETFD, 0) })))
+    };
+    // SAFETY: between fork and exec the closure makes a system call only.
+    unsafe { command.pre_exec(clear) };
+}
+
+/// Empties the capability bounding set.
+pub(crate) fn drop_bounding_set() -> io::Result<()> {
+    for capability in 0..=63 {
+        // SAFETY: takes no pointers.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } != 0 {
+            let error = io::Error::last_os_error();
+            // Past the last capability that this kernel knows.
+            return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the program. Returns only on failure.
+pub(crate) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> io::Error {
+    let pointers =
+        |list: &[CString]| list.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect::<Vec<_>>();
+    let (argv, env) = (pointers(argv), pointers(env));
+    // SAFETY: both arrays end with a null pointer and point to NUL-terminated strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Sets all signals to their default action and unblocks them.
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is no function of ours. Fails for SIGKILL, SIGSTOP and the two that libc keeps, harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero sigset_t is the empty set on Linux; both pointers are valid.
+    unsafe {
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Brings the loopback interface of the current network namespace up.
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq.
+    check(i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }))
+}
+
+/// Ends this process at once, without the clean-up that belongs to the process it was forked from.
+pub(crate) fn exit_now(status: libc::c_int) -> ! {
+    // SAFETY: takes no pointer, runs nothing.
+    unsafe { libc::_exit(status) }
+}
+
+const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+const LOOP_CTL_REMOVE: libc::Ioctl = 0x4C81;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_DIRECT_IO: u32 = 16;
+
+/// `struct loop_config` with its `struct loop_info64`, of which only the flags matter here.
+#[repr(C)]
+struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    info_before_flags: [u8; 52],
+    flags: u32,
+    info_after_flags: [u8; 176],
+    reserved: [u64; 8],
+}
+const _: () = assert!(size_of::<LoopConfig>() == 304);
+
+/// The number of a loop device that is free now; another process may be faster in taking it.
+pub(crate) fn loop_free(control: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: takes no argument.
+    let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+    u32::try_from(number).map_err(|_| io::Error::last_os_error())
+}
+
+/// Removes a loop device that nothing is bound to.
+pub(crate) fn loop_remove(control: BorrowedFd<'_>, number: u32) -> io::Result<()> {
+    // SAFETY: the argument is a number, no pointer.
+    check(i64::from(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_REMOVE, libc::c_ulong::from(number)) }))
+}
+
+/// Binds `file` to the loop device `device`, which unbinds itself after its last user. Fails with EBUSY where the
+/// device was taken meanwhile.
+pub(crate) fn loop_bind(device: BorrowedFd<'_>, file: BorrowedFd<'_>, direct: bool) -> io::Result<()> {
+    let config = LoopConfig {
+        fd: file.as_raw_fd() as u32,
+        block_size: 0,
+        info_before_flags: [0; 52],
+        flags: LO_FLAGS_AUTOCLEAR | if direct { LO_FLAGS_DIRECT_IO } else { 0 },
+        info_after_flags: [0; 176],
+        reserved: [0; 8],
+    };
+    // SAFETY: LOOP_CONFIGURE reads a loop_config, which the assertion above has checked for its size.
+    check(i64::from(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) }))
+}
+
+/// A descriptor as a path that names it, for calls that take paths only.
+pub(crate) fn fd_path(fd: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,226 @@
+//! The disk behind /tmp: an unlinked sparse file with an ext4 file system in it, bound to a loop device that unbinds
+//! itself with the last mount. A tmpfs would be charged to the memory limit, so that a 128 MB function could not fill
+//! its 512 MB; and since the file has no name and the device needs nobody to free it, a crash leaves nothing behind.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+use crate::error::{Done, During, Failure};
+use crate::sys;
+
+/// Part of the template's file name: another way of making it needs another number.
+const TEMPLATE_FORMAT: u32 = 1;
+
+/// Another process may take the loop device that was free a moment ago.
+const LOOP_ATTEMPTS: u32 = 64;
+
+const MKFS: [&str; 3] = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4"];
+
+/// No journal: nothing survives a crash anyway. Lazy initialisation: the holes of a sparse file are zeros already.
+const MKFS_OPTIONS: [&str; 10] = [
+    "-q",
+    "-F",
+    "-m",
+    "0",
+    "-O",
+    "^has_journal,^resize_inode,^metadata_csum,uninit_bg",
+    "-E",
+    "lazy_itable_init=1,nodiscard",
+    "-i",
+    "16384",
+];
+
+/// A mounted volume.
+pub(crate) struct Volume {
+    /// The mount, attached nowhere yet; keeps the file system and its loop device alive.
+    pub(crate) mount: OwnedFd,
+    /// N of /dev/loopN.
+    pub(crate) loop_number: u32,
+}
+
+/// Says what this machine lacks for disk-backed /tmp.
+pub(crate) fn check_machine() -> Done {
+    mkfs_path()?;
+    loop_control().map(drop)
+}
+
+/// Opens the folder of templates and volumes, and removes what a crash left in it.
+pub(crate) fn open_folder(data_dir: &Path) -> Done<OwnedFd> {
+    let path = data_dir.join("tmp");
+    match rustix::fs::mkdir(&path, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error).during(format_args!("creating {}", path.display())),
+    }
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let folder =
+        rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(format_args!("opening {}", path.display()))?;
+    // The server, which gives up root, owns the folder above this one; what is in here must stay ours alone.
+    rustix::fs::fchown(&folder, Some(rustix::fs::Uid::ROOT), Some(rustix::fs::Gid::ROOT))
+        .and_then(|()| rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o700)))
+        .during(format_args!("taking {} over", path.display()))?;
+    let entries = rustix::fs::Dir::read_from(&folder).during(format_args!("reading {}", path.display()))?;
+    for entry in entries.flatten() {
+        if entry.file_name().to_bytes().starts_with(b"new-") {
+            let _ = rustix::fs::unlinkat(&folder, entry.file_name(), AtFlags::empty());
+        }
+    }
+    Ok(folder)
+}
+
+/// Makes an empty volume of which about `mb` MB can be used. `name` is one that no other volume has at this time.
+pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<Volume> {
+    let template = template(folder.as_fd(), mb, name)?;
+    let file = new_file(folder.as_fd(), name)?;
+    rustix::fs::unlinkat(folder, temporary(name), AtFlags::empty()).during("unlinking a new /tmp volume")?;
+    copy_sparse(template, &file).during("copying the /tmp template")?;
+    let (loop_number, _device) = bind_loop(&file)?;
+    Ok(Volume { mount: mount(loop_number)?, loop_number })
+}
+
+/// One more mount of a volume that some descriptor keeps alive.
+pub(crate) fn mount(loop_number: u32) -> Done<OwnedFd> {
+    let what = format!("mounting the /tmp volume on /dev/loop{loop_number}");
+    let fs = rustix::mount::fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC).during(&what)?;
+    rustix::mount::fsconfig_set_string(&fs, "source", format!("/dev/loop{loop_number}")).during(&what)?;
+    rustix::mount::fsconfig_set_flag(&fs, "noinit_itable").during(&what)?;
+    rustix::mount::fsconfig_create(&fs).during(&what)?;
+    let attributes =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME;
+    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(&what)
+}
+
+/// The file system of this size that volumes start as; made at its first use.
+fn template(folder: impl AsFd, mb: u32, name: &str) -> Done<File> {
+    let final_name = format!("template-{TEMPLATE_FORMAT}-{mb}.ext4");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match rustix::fs::openat(&folder, &final_name, flags, Mode::empty()) {
+        Ok(file) => return Ok(file.into()),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(error).during("opening a /tmp template"),
+    }
+    let file = new_file(folder.as_fd(), name)?;
+    rustix::fs::ftruncate(&file, image_bytes(mb)).during("sizing a /tmp template")?;
+    format(&file)?;
+    prepare_top(&file)?;
+    rustix::fs::renameat(&folder, temporary(name), &folder, &final_name).during("naming a /tmp template")?;
+    Ok(file)
+}
+
+/// Bytes of the image: what the function sees, and what ext4 takes for itself: inodes (1.6 %) and its reserve (2 % of
+/// the blocks or 16 MiB).
+fn image_bytes(mb: u32) -> u64 {
+    let mb = u64::from(mb);
+    (mb + mb * 165 / 10_000 + 18) * 1024 * 1024
+}
+
+fn format(file: &File) -> Done {
+    let mkfs = mkfs_path()?;
+    let what = format!("running {mkfs}");
+    let stdin = file.try_clone().during(&what)?;
+    let output = Command::new(mkfs)
+        .args(MKFS_OPTIONS)
+        .arg("/proc/self/fd/0")
+        .env_clear()
+        .stdin(stdin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .during(&what)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(libc::EIO, format!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+/// The top directory is anybody's, as /tmp is, and empty.
+fn prepare_top(file: &File) -> Done {
+    let what = "preparing a /tmp template";
+    let (loop_number, _device) = bind_loop(file)?;
+    let top = mount(loop_number)?;
+    let top = rustix::fs::openat(&top, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during(what)?;
+    rustix::fs::fchmod(&top, Mode::from_raw_mode(0o1777)).during(what)?;
+    rustix::fs::unlinkat(&top, "lost+found", AtFlags::REMOVEDIR).during(what)?;
+    // The loop device may go after this function's end; what it writes must be in the file before that.
+    rustix::fs::syncfs(&top).during(what)
+}
+
+fn temporary(name: &str) -> String {
+    format!("new-{name}")
+}
+
+fn new_file(folder: impl AsFd, name: &str) -> Done<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    rustix::fs::openat(folder, temporary(name), flags, Mode::from_raw_mode(0o600))
+        .map(File::from)
+        .during("creating a file for a /tmp volume")
+}
+
+/// Copies what holds data and leaves the holes.
+fn copy_sparse(mut from: File, to: &File) -> io::Result<()> {
+    let size = from.seek(SeekFrom::End(0))?;
+    rustix::fs::ftruncate(to, size)?;
+    let mut at = 0;
+    loop {
+        let data = match rustix::fs::seek(&from, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => data,
+            Err(Errno::NXIO) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        at = rustix::fs::seek(&from, rustix::fs::SeekFrom::Hole(data))?;
+        copy_range(&from, to, data, at)?;
+    }
+}
+
+fn copy_range(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
+    let (mut read_at, mut write_at) = (start, start);
+    while read_at < end {
+        let left = (end - read_at) as usize;
+        if rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), left)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+/// Binds the file to a free loop device. The device's descriptor holds the binding until a mount does.
+fn bind_loop(file: &File) -> Done<(u32, OwnedFd)> {
+    let control = loop_control()?;
+    for _ in 0..LOOP_ATTEMPTS {
+        let number = sys::loop_free(control.as_fd()).during("finding a free loop device")?;
+        let path = format!("/dev/loop{number}");
+        let device = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .during(format_args!("opening {path}"))?;
+        // Direct I/O keeps the data from being cached twice; not every file system has it.
+        let bound = sys::loop_bind(device.as_fd(), file.as_fd(), true).or_else(|error| {
+            let unsupported = error.raw_os_error() == Some(libc::EINVAL);
+            if unsupported { sys::loop_bind(device.as_fd(), file.as_fd(), false) } else { Err(error) }
+        });
+        match bound {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+            other => return other.map(|()| (number, device)).during(format_args!("binding {path}")),
+        }
+    }
+    Err(Failure::new(libc::EBUSY, "finding a loop device that nobody else takes"))
+}
+
+/// The device that hands out loop devices.
+pub(crate) fn loop_control() -> Done<OwnedFd> {
+    rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .during("opening /dev/loop-control (an environment's /tmp is a loop device; is the kernel module loaded?)")
+}
+
+fn mkfs_path() -> Done<&'static str> {
+    MKFS.into_iter().find(|path| Path::new(path).exists()).ok_or_else(|| {
+        Failure::new(
+            libc::ENOENT,
+            "finding mkfs.ext4, which makes an environment's /tmp; install the package e2fsprogs",
+        )
+    })
+}
