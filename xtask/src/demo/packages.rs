@@ -52,7 +52,7 @@ fn strip(folder: &Path) -> Result<()> {
 }
 
 /// The newest Node runtime that this machine's `node` can be: `nodejs20.x`.
-pub(super) fn node_runtime() -> Result<String> {
+pub(crate) fn node_runtime() -> Result<String> {
     apt(&[("node", "nodejs")])?;
     let version = output(Command::new("node").arg("--version"))?;
     let major = version.trim_start_matches('v').split('.').next().unwrap_or_default();

@@ -1,0 +1,26 @@
+//! What the figures were measured on.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::args::RunArgs;
+
+/// Facts for the report's head.
+pub(crate) fn facts(args: &RunArgs) -> Value {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let line = |text: &str, name: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        found.map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned()).unwrap_or_default()
+    };
+    json!({
+        "commit": args.commit,
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "processor": line(&read("/proc/cpuinfo"), "model name"),
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "memory": line(&read("/proc/meminfo"), "MemTotal:"),
+        "python": args.python_runtime,
+        "node": args.node_runtime,
+        "quick": args.quick,
+    })
+}

@@ -1,0 +1,37 @@
+//! The measurements.
+
+mod bare;
+mod cold;
+mod deploy;
+mod idle;
+mod throughput;
+mod warm;
+
+use anyhow::Result;
+
+use crate::args::RunArgs;
+use crate::report::Report;
+
+/// A full core, and the least a function can have.
+const FULL_MB: u32 = 1769;
+const SMALL_MB: u32 = 128;
+
+/// So that no measurement meets the budget; what is measured fits the machine all the same.
+const AMPLE: [&str; 4] = ["--memory-budget", "1000000", "--keep-alive", "3600"];
+
+/// All that are wanted, one after the other: the machine is small.
+pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
+    type Group = fn(&RunArgs, &mut Report) -> Result<()>;
+    let groups: [(&str, Group); 5] = [
+        ("warm", warm::measure),
+        ("throughput", throughput::measure),
+        ("cold", cold::measure),
+        ("idle", idle::measure),
+        ("deploy", deploy::measure),
+    ];
+    for (name, measure) in groups.into_iter().filter(|(name, _)| args.wants(name)) {
+        eprintln!("-- {name}");
+        measure(args, report)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! First invokes of functions, beside the bare start of what runs them.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::args::RunArgs;
+use crate::client::{Connection, Target};
+use crate::functions::{self, Package};
+use crate::measure::{AMPLE, FULL_MB, SMALL_MB, bare};
+use crate::report::Report;
+use crate::server::Server;
+use crate::stats::Samples;
+
+const STARTS: usize = 40;
+/// The distance of two sparse starts.
+const GAP: Duration = Duration::from_millis(100);
+/// For what a deploy has set going to come to rest.
+const REST: Duration = Duration::from_secs(1);
+
+pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
+    let packages = [functions::python(args)?, functions::node(args)?, functions::rust(args)?];
+    let server = Server::start(&args.hearth, &AMPLE)?;
+    for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
+        for package in &packages {
+            one(args, report, &server, package, FULL_MB, pace, gap)?;
+        }
+        one(args, report, &server, &packages[0], SMALL_MB, pace, gap)?;
+    }
+    server.stop().map(drop)
+}
+
+fn one(
+    args: &RunArgs,
+    report: &mut Report,
+    server: &Server,
+    package: &Package,
+    memory_mb: u32,
+    pace: &str,
+    gap: Duration,
+) -> Result<()> {
+    let count = args.samples(STARTS);
+    let names: Vec<String> = (0..count).map(|index| format!("{}-{pace}-{memory_mb}-{index}", package.name)).collect();
+    let mut connection = server.connect()?;
+    for name in &names {
+        functions::deploy(&mut connection, name, package, memory_mb)?;
+    }
+    let mut bare = paced(count, gap, |_| bare::start(args, package.name))?;
+    let mut cold = paced(count, gap, |index| {
+        let target = Target::invoke(server.host(), &names[index], b"{}");
+        let sent = Instant::now();
+        connection.exchange_well(&target.request).with_context(|| names[index].clone())?;
+        Ok(sent.elapsed())
+    })?;
+    let mut figures = vec![
+        ("bare_p50_ms", bare.quantile_ms(0.5)),
+        ("bare_p99_ms", bare.quantile_ms(0.99)),
+        ("cold_p50_ms", cold.quantile_ms(0.5)),
+        ("cold_p99_ms", cold.quantile_ms(0.99)),
+        ("above_bare_p50_ms", cold.quantile_ms(0.5) - bare.quantile_ms(0.5)),
+    ];
+    figures.extend(phases(&mut connection, &names)?);
+    report.add(format!("cold/{}/{memory_mb}MB/{pace}", package.name), &figures);
+    for name in &names {
+        functions::delete(&mut connection, name)?;
+    }
+    Ok(())
+}
+
+/// Runs `start` `count` times, `gap` apart (or back to back), after a rest.
+fn paced(count: usize, gap: Duration, mut start: impl FnMut(usize) -> Result<Duration>) -> Result<Samples> {
+    thread::sleep(REST);
+    let mut samples = Samples::default();
+    let begin = Instant::now();
+    for index in 0..count {
+        let due = begin + gap * u32::try_from(index).unwrap_or(u32::MAX);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        samples.push(start(index)?);
+    }
+    Ok(samples)
+}
+
+/// Medians of what the server says that the cold starts were made of.
+fn phases(connection: &mut Connection, names: &[String]) -> Result<Vec<(&'static str, f64)>> {
+    let parts = [("sandbox_p50_ms", "SandboxMs"), ("runtime_p50_ms", "RuntimeMs"), ("function_p50_ms", "FunctionMs")];
+    let mut samples = parts.map(|_| Samples::default());
+    for name in names {
+        let (_, answer) = connection.call("GET", &format!("/_hearth/functions/{name}/environments"), b"")?;
+        let phases: &Value = &answer["Environments"][0]["InitPhases"];
+        for ((_, member), samples) in parts.iter().zip(&mut samples) {
+            let ms = phases[member].as_f64().with_context(|| format!("{name} has no phases: {answer}"))?;
+            samples.push(Duration::from_secs_f64(ms / 1e3));
+        }
+    }
+    Ok(parts.iter().zip(&mut samples).map(|((figure, _), samples)| (*figure, samples.quantile_ms(0.5))).collect())
+}

@@ -1,0 +1,126 @@
+//! What Hearth costs when nothing happens: its start, the server at rest, an idle environment.
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::args::RunArgs;
+use crate::client::Target;
+use crate::functions::{self, Package};
+use crate::load;
+use crate::measure::{AMPLE, FULL_MB};
+use crate::process;
+use crate::report::Report;
+use crate::server::Server;
+use crate::stats::Samples;
+
+const STARTS: usize = 20;
+const ENVIRONMENTS: usize = 30;
+/// For what a start or the last invoke has set going to come to rest.
+const REST: Duration = Duration::from_secs(2);
+
+pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
+    ready(args, report)?;
+    let environments = args.samples(ENVIRONMENTS);
+    for package in [functions::slow_python(args)?, functions::node(args)?, functions::rust(args)?] {
+        environment(args, report, &package, environments)?;
+    }
+    Ok(())
+}
+
+/// Starts in a data folder that has been used, as all but the first one are.
+fn ready(args: &RunArgs, report: &mut Report) -> Result<()> {
+    let first = Server::start(&args.hearth, &[])?;
+    let first_ready = first.ready_after;
+    let mut data = first.stop()?;
+    let mut samples = Samples::default();
+    for _ in 1..args.samples(STARTS).max(2) {
+        let server = Server::start_in(&args.hearth, &[], data)?;
+        samples.push(server.ready_after);
+        data = server.stop()?;
+    }
+    let figures = [
+        ("first_ms", first_ready.as_secs_f64() * 1e3),
+        ("p50_ms", samples.quantile_ms(0.5)),
+        ("p99_ms", samples.quantile_ms(0.99)),
+    ];
+    report.add("idle/start-to-ready", &figures);
+    let server = Server::start_in(&args.hearth, &[], data)?;
+    thread::sleep(REST);
+    let mb = |kb: u64| kb as f64 / 1024.0;
+    for (index, pid) in server.platform()?.into_iter().enumerate() {
+        let (rss, pss) = process::memory_kb(pid);
+        let name = if index == 0 { "idle/server-at-rest" } else { "idle/spawner-at-rest" };
+        let descriptors = process::descriptors(pid) as f64;
+        report.add(name, &[("rss_mb", mb(rss)), ("pss_mb", mb(pss)), ("descriptors", descriptors)]);
+    }
+    server.stop().map(drop)
+}
+
+/// What each environment adds, to the server, to the spawner, in its own processes and in the kernel.
+fn environment(args: &RunArgs, report: &mut Report, package: &Package, count: usize) -> Result<()> {
+    let server = Server::start(&args.hearth, &AMPLE)?;
+    let mut connection = server.connect()?;
+    functions::deploy(&mut connection, package.name, package, FULL_MB)?;
+    let target = Target::invoke(server.host(), package.name, b"{}");
+    // One first: what all environments share is not what each one costs.
+    load::sequential(&target, 1)?;
+    let alive = |server: &Server| -> Result<usize> { Ok(environments(server)?.len()) };
+    thread::sleep(REST);
+    let (before, others) = (Use::of(&server)?, alive(&server)?);
+    load::closed(&target, count + 1, Duration::ZERO)?;
+    thread::sleep(REST);
+    let added = (connected_count(&mut connection, package.name)? - 1).max(1) as f64;
+    let after = Use::of(&server)?;
+    let each = |after: u64, before: u64| (after as f64 - before as f64) / added;
+    let figures = [
+        ("environments", added),
+        ("function_pss_kb", each(after.function_kb, before.function_kb)),
+        ("server_rss_kb", each(after.server_kb, before.server_kb)),
+        ("spawner_rss_kb", each(after.spawner_kb, before.spawner_kb)),
+        ("kernel_kb", each(after.kernel_kb, before.kernel_kb)),
+        ("server_descriptors", each(after.server_descriptors, before.server_descriptors)),
+        ("spawner_descriptors", each(after.spawner_descriptors, before.spawner_descriptors)),
+        ("processes", (alive(&server)? as f64 - others as f64) / added),
+    ];
+    report.add(format!("idle/environment/{}", package.name), &figures);
+    server.stop().map(drop)
+}
+
+/// Living environments, as the server counts them.
+fn connected_count(connection: &mut crate::client::Connection, name: &str) -> Result<usize> {
+    let (_, answer) = connection.call("GET", &format!("/_hearth/functions/{name}/environments"), b"")?;
+    Ok(answer["Environments"].as_array().map_or(0, Vec::len))
+}
+
+/// The processes inside environments.
+fn environments(server: &Server) -> Result<Vec<u32>> {
+    let platform = server.platform()?;
+    Ok(process::descendants(server.pid())?.into_iter().filter(|pid| !platform.contains(pid)).collect())
+}
+
+/// What is in use at one moment.
+struct Use {
+    function_kb: u64,
+    server_kb: u64,
+    spawner_kb: u64,
+    kernel_kb: u64,
+    server_descriptors: u64,
+    spawner_descriptors: u64,
+}
+
+impl Use {
+    fn of(server: &Server) -> Result<Self> {
+        let platform = server.platform()?;
+        let spawner = platform.get(1).copied().unwrap_or_default();
+        Ok(Self {
+            function_kb: environments(server)?.into_iter().map(|pid| process::memory_kb(pid).1).sum(),
+            server_kb: process::memory_kb(server.pid()).0,
+            spawner_kb: process::memory_kb(spawner).0,
+            kernel_kb: process::kernel_kb(),
+            server_descriptors: process::descriptors(server.pid()),
+            spawner_descriptors: process::descriptors(spawner),
+        })
+    }
+}
