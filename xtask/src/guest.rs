@@ -91,8 +91,14 @@ fn cache() -> PathBuf {
     repository().join("target/guest")
 }
 
+/// Where programs are looked for: root's own folders, too, which not every login has on its path.
+fn program_path() -> String {
+    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
+}
+
 /// Runs a command to its end; an error carries what it said.
 fn check(command: &mut Command) -> Result<String> {
+    command.env("PATH", program_path());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     ensure!(
         output.status.success(),

@@ -4,14 +4,14 @@
 //! script runs, which takes seconds instead of minutes and needs no emulation.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{cache, check, repository};
+use super::{cache, check, program_path, repository};
 
 /// What this machine itself needs: (program, Debian package).
 const TOOLS: &[(&str, &str)] = &[
@@ -66,6 +66,8 @@ pub(super) struct Images {
 
 /// Installs the tools and makes the images, unless they are there already.
 pub(super) fn prepare() -> Result<Images> {
+    let user = fs::metadata("/proc/self")?.uid();
+    ensure!(user == 0, "the guest's images need root: they hold files of root's (this is user {user})");
     install_tools()?;
     let folder = cache();
     let images = Images {
@@ -117,7 +119,7 @@ fn build(work: &Path, images: &Images) -> Result<()> {
 }
 
 fn install_tools() -> Result<()> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let path = program_path();
     let there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let missing: Vec<&str> = TOOLS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
@@ -136,7 +138,9 @@ fn install_tools() -> Result<()> {
 
 /// `apt-get update`, unless it ran within a day: old lists name package files that are no longer served.
 fn refresh_package_lists() -> Result<()> {
-    let newest = fs::read_dir("/var/lib/apt/lists")?
+    let newest = fs::read_dir("/var/lib/apt/lists")
+        .into_iter()
+        .flatten()
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().ends_with("Release"))
         .filter_map(|entry| entry.metadata().ok().map(|file| changed(&file)))
@@ -150,7 +154,6 @@ fn refresh_package_lists() -> Result<()> {
 
 /// When a file changed here. Its modification time is the server's, which says nothing about our last update.
 fn changed(file: &fs::Metadata) -> SystemTime {
-    use std::os::unix::fs::MetadataExt;
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(file.ctime()).unwrap_or_default())
 }
 

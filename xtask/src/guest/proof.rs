@@ -1,10 +1,58 @@
 //! The project's own proof on cgroup v2: what is run in the guest when no command is given.
 
-use anyhow::{Result, bail};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use super::Job;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-/// Builds what is to be proved and fills the job.
-pub(super) fn prepare(_job: &mut Job) -> Result<()> {
-    bail!("not written yet")
+use super::{Job, repository};
+
+/// Builds what is to be proved and fills the job: the sandbox's tests and the server with its smoke test.
+pub(super) fn prepare(job: &mut Job) -> Result<()> {
+    let tests = executables(&["test", "--locked", "--package", "hearth-sandbox", "--no-run"])?;
+    ensure!(!tests.is_empty(), "hearth-sandbox has no tests to prove");
+    for test in tests {
+        let name = test.file_name().context("a test program without a name")?;
+        job.copies.push((test.clone(), PathBuf::from("/guest/tests").join(name)));
+    }
+    let server = executables(&["build", "--release", "--locked", "--package", "hearth-server", "--bin", "hearth"])?;
+    let server = server.into_iter().next().context("cargo built no server")?;
+    job.copies.push((server, "/usr/local/bin/hearth".into()));
+    for script in ["prove.sh", "smoke.py"] {
+        job.copies.push((repository().join("e2e/guest").join(script), PathBuf::from("/guest").join(script)));
+    }
+    job.command = ["bash", "/guest/prove.sh"].map(String::from).to_vec();
+    Ok(())
+}
+
+/// Runs cargo and returns the programs that it built.
+fn executables(args: &[&str]) -> Result<Vec<PathBuf>> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(args)
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(output.status.success(), "cargo {} failed", args.join(" "));
+    Ok(String::from_utf8(output.stdout)?.lines().filter_map(executable).collect())
+}
+
+/// The program that one of cargo's messages names.
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_messages_about_programs_name_one() {
+        assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":"/t/a"}"#), Some("/t/a".into()));
+        assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":null}"#), None);
+        assert_eq!(executable("running 3 tests"), None);
+    }
 }
