@@ -15,6 +15,9 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use crate::error::{Done, During, Failure};
 use crate::sys;
 
+/// The spawner's own folder in the data folder.
+pub(crate) const TMP_FOLDER: &str = "tmp";
+
 /// Part of the template's file name: another way of making it needs another number.
 const TEMPLATE_FORMAT: u32 = 1;
 
@@ -53,7 +56,7 @@ pub(crate) fn check_machine() -> Done {
 
 /// Opens the folder of templates and volumes, and removes what a crash left in it.
 pub(crate) fn open_folder(data_dir: &Path) -> Done<OwnedFd> {
-    let path = data_dir.join("tmp");
+    let path = data_dir.join(TMP_FOLDER);
     match rustix::fs::mkdir(&path, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error).during(format_args!("creating {}", path.display())),

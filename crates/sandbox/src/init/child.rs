@@ -7,11 +7,12 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Resource, Rlimit};
 
-use super::{Plan, privileges};
+use super::Plan;
 use crate::args::ExecArgs;
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
+use crate::privileges;
 use crate::sys::{self, Fork};
 
 /// The user and group a function sees itself as (Lambda: `sbx_user1051`; the numbers are recorded).
@@ -93,10 +94,7 @@ impl Launch<'_> {
         let args = ExecArgs::open(self.args).during("reading the arguments")?;
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
         sys::close_all_on_exec().during("closing descriptors")?;
-        if !self.plan.filter.is_empty() {
-            seccompiler::apply_filter(self.plan.filter)
-                .map_err(|error| Failure::new(libc::EINVAL, format!("loading the system call filter: {error}")))?;
-        }
+        self.plan.filters.confine_function()?;
         let path = &args.argv[0];
         Err(sys::exec(path, &args.argv, &args.env)).during(format_args!("running {}", path.to_string_lossy()))
     }

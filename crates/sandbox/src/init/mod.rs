@@ -4,20 +4,19 @@
 mod child;
 mod make;
 mod mounts;
-mod privileges;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, WaitOptions};
-use seccompiler::BpfProgramRef;
 
 use crate::Exit;
 use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
-use crate::sys;
+use crate::seccomp::Filters;
 use crate::volume::Volume;
+use crate::{privileges, sys};
 
 /// The host's user ids of one environment; its group ids have the same numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,8 +49,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) attach: Vec<OwnedFd>,
     /// Folder of the /tmp volumes; a copy of the spawner's descriptor.
     pub(crate) tmp_folder: BorrowedFd<'a>,
-    /// The function's system call filter.
-    pub(crate) filter: BpfProgramRef<'a>,
+    pub(crate) filters: &'a Filters,
     /// Whether the machine hands core dumps to a program.
     pub(crate) cores_piped: bool,
 }
@@ -100,6 +98,7 @@ fn assign(plan: &Plan<'_>, memory_mb: u32, fds: Vec<OwnedFd>) -> Done<Pid> {
     let launch = child::Launch { plan, memory_mb, output, args };
     let child = launch.run()?;
     tell_server(plan, &Event::Running)?;
+    plan.filters.confine_init()?;
     Ok(child)
 }
 

@@ -10,6 +10,7 @@ mod slot;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use hearth_types::CodeDigest;
@@ -17,7 +18,6 @@ use rustix::event::epoll;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
 use rustix::net::{RecvFlags, SendFlags};
-use seccompiler::BpfProgram;
 
 use self::ids::IdPool;
 use self::pool::Pool;
@@ -27,7 +27,8 @@ use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, Order, Request};
-use crate::{seccomp, sys, volume};
+use crate::seccomp::Filters;
+use crate::{sys, volume};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
@@ -88,7 +89,7 @@ struct Spawner {
     tmp_folder: OwnedFd,
     /// Mounted over, in a builder's own namespace, while a root is composed.
     mount_point: PathBuf,
-    filter: BpfProgram,
+    filters: Filters,
     cores_piped: bool,
     /// Mount namespaces, one for each root that was started once.
     roots: Vec<Option<OwnedFd>>,
@@ -100,6 +101,51 @@ struct Spawner {
     next_id: u64,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
+}
+
+/// What can fail before the server is greeted.
+struct Prepared {
+    epoll: OwnedFd,
+    cgroups: Cgroups,
+    code: OwnedFd,
+    tmp_folder: OwnedFd,
+    mount_point: PathBuf,
+    filters: Filters,
+    reaper: OwnedFd,
+    reaper_process: OwnedFd,
+}
+
+impl Prepared {
+    fn new(config: &SpawnerConfig) -> Done<Self> {
+        rustix::process::setsid().during("making a session")?;
+        rustix::thread::set_thread_groups(&[]).during("dropping supplementary groups")?;
+        rustix::process::umask(Mode::from_raw_mode(0o077));
+        sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+            .during("making mounts private")?;
+        volume::check_machine()?;
+        let instance = cgroup::instance_name()?;
+        let cgroups = Cgroups::open(&instance)?;
+        let tmp_folder = volume::open_folder(&config.data_dir)?;
+        let mount_point = config.data_dir.join(volume::TMP_FOLDER).join("root");
+        std::fs::create_dir_all(&mount_point).during(format_args!("creating {}", mount_point.display()))?;
+        let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,
+            cgroups,
+            code: open_code_folder(config)?,
+            tmp_folder,
+            mount_point,
+            filters: Filters::compile()?,
+            reaper,
+            reaper_process,
+        })
+    }
+}
+
+/// Whether the machine starts a program for each core dump.
+fn cores_are_piped() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/core_pattern").is_ok_and(|pattern| pattern.starts_with('|'))
 }
 
 /// The spawner's whole life.
@@ -129,49 +175,28 @@ fn complain(failure: &Failure) -> i32 {
 
 impl Spawner {
     fn open(config: SpawnerConfig, control: OwnedFd) -> Result<Self, (OwnedFd, Failure)> {
-        match Self::prepare(&config) {
-            Ok(prepared) => Ok(prepared(config, control)),
+        match Prepared::new(&config) {
+            Ok(p) => Ok(Self {
+                control,
+                epoll: p.epoll,
+                cgroups: p.cgroups,
+                code: p.code,
+                tmp_folder: p.tmp_folder,
+                mount_point: p.mount_point,
+                filters: p.filters,
+                cores_piped: cores_are_piped(),
+                roots: config.roots.iter().map(|_| None).collect(),
+                slots: HashMap::new(),
+                kept: HashMap::new(),
+                pool: Pool::new(config.pool),
+                ids: IdPool::new(config.uid_base),
+                next_id: 1,
+                reaper: p.reaper,
+                reaper_process: p.reaper_process,
+                config,
+            }),
             Err(failure) => Err((control, failure)),
         }
-    }
-
-    fn prepare(config: &SpawnerConfig) -> Done<impl FnOnce(SpawnerConfig, OwnedFd) -> Self + use<>> {
-        rustix::process::setsid().during("making a session")?;
-        rustix::thread::set_thread_groups(&[]).during("dropping supplementary groups")?;
-        rustix::process::umask(Mode::from_raw_mode(0o077));
-        sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
-        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-            .during("making mounts private")?;
-        volume::check_machine()?;
-        let instance = cgroup::instance_name()?;
-        let cgroups = Cgroups::open(&instance)?;
-        let tmp_folder = volume::open_folder(&config.data_dir)?;
-        let code = open_code_folder(config)?;
-        let mount_point = config.data_dir.join("tmp/root");
-        std::fs::create_dir_all(&mount_point).during(format_args!("creating {}", mount_point.display()))?;
-        let filter = seccomp::function_filter()?;
-        let cores_piped = std::fs::read_to_string("/proc/sys/kernel/core_pattern").is_ok_and(|p| p.starts_with('|'));
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?;
-        let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
-        Ok(move |config: SpawnerConfig, control| Self {
-            roots: config.roots.iter().map(|_| None).collect(),
-            pool: Pool::new(config.pool),
-            ids: IdPool::new(config.uid_base),
-            config,
-            control,
-            epoll,
-            cgroups,
-            code,
-            tmp_folder,
-            mount_point,
-            filter,
-            cores_piped,
-            slots: HashMap::new(),
-            kept: HashMap::new(),
-            next_id: 1,
-            reaper,
-            reaper_process,
-        })
     }
 
     fn serve(&mut self) -> Done {
@@ -327,11 +352,16 @@ impl Spawner {
     }
 }
 
+/// Packages are the server's, who has the data folder.
 fn open_code_folder(config: &SpawnerConfig) -> Done<OwnedFd> {
     let path = config.data_dir.join("code");
-    std::fs::create_dir_all(&path).during(format_args!("creating {}", path.display()))?;
+    let what = format!("opening {}", path.display());
+    std::fs::create_dir_all(&path).during(&what)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(format_args!("opening {}", path.display()))
+    let folder = rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(&what)?;
+    let owner = std::fs::metadata(&config.data_dir).during(&what)?;
+    std::os::unix::fs::chown(sys::fd_path(&folder), Some(owner.uid()), Some(owner.gid())).during(&what)?;
+    Ok(folder)
 }
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ impl Spawner {
                 orders: init_orders,
                 attach: cgroup.attach,
                 tmp_folder: self.tmp_folder.as_fd(),
-                filter: &self.filter,
+                filters: &self.filters,
                 cores_piped: self.cores_piped,
             }),
             Fork::Parent { pidfd, .. } => pidfd,

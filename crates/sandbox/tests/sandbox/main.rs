@@ -1,6 +1,8 @@
 //! The sandbox, from outside: real environments with a Python in them. Needs root. The program acts as the spawner,
 //! too, so it has a `main` of its own.
 
+#![allow(clippy::unwrap_used)]
+
 mod harness;
 mod isolation;
 

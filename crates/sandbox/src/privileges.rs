@@ -11,7 +11,7 @@ use crate::error::{Done, During, Failure};
 use crate::sys;
 
 /// Lets the kernel kill this process with the spawner. A change of user ids undoes it, so it is called again after one.
-pub(super) fn die_with_spawner(orders: impl AsFd) -> Done {
+pub(crate) fn die_with_spawner(orders: impl AsFd) -> Done {
     set_parent_process_death_signal(Some(Signal::KILL)).during("setting the parent-death signal")?;
     // It may have died just before; its number says nothing across PID namespaces, its socket does.
     let mut fds = [PollFd::new(&orders, PollFlags::empty())];
@@ -23,8 +23,8 @@ pub(super) fn die_with_spawner(orders: impl AsFd) -> Done {
     Ok(())
 }
 
-/// Makes this process one of user `id` that can do nothing special and never will.
-pub(super) fn become_user(id: u32) -> Done {
+/// Makes this process, of one thread, one of user `id` that can do nothing special and never will.
+pub(crate) fn become_user(id: u32) -> Done {
     let what = format!("becoming user {id}");
     drop_bounding_set()?;
     let (uid, gid) = (rustix::thread::Uid::from_raw(id), rustix::thread::Gid::from_raw(id));
@@ -36,12 +36,12 @@ pub(super) fn become_user(id: u32) -> Done {
 }
 
 /// Empties the bounding set; needs the capability to do so still.
-pub(super) fn drop_bounding_set() -> Done {
+pub(crate) fn drop_bounding_set() -> Done {
     sys::drop_bounding_set().during("emptying the capability bounding set")
 }
 
 /// Empties all other capability sets.
-pub(super) fn drop_capabilities() -> Done {
+pub(crate) fn drop_capabilities() -> Done {
     let none = CapabilitySet::empty();
     rustix::thread::clear_ambient_capability_set().during("emptying the ambient capabilities")?;
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
