@@ -108,11 +108,3 @@ pub trait LogSink: Send + Sync {
     /// `timestamp_ms` is milliseconds since 1970.
     fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes);
 }
-
-/// What a worker is made of.
-pub struct WorkerConfig {
-    /// Where log lines go.
-    pub logs: Arc<dyn LogSink>,
-    /// How long an environment is idle before it is frozen.
-    pub freeze_after: Duration,
-}

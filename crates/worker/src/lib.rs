@@ -5,7 +5,16 @@
 //! not decided here: the dispatcher calls [`Worker::create`] and [`Worker::invoke`], and hears [`EnvironmentEvent`]s.
 
 mod api;
+mod clock;
+mod environment;
+mod failure;
+mod journal;
+mod lifecycle;
+mod lines;
+mod runtime_api;
+mod supervisor;
+mod text;
+mod worker;
 
-pub use api::{
-    EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, LogSink, Outcome, WorkerConfig, WorkerError,
-};
+pub use api::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, LogSink, Outcome, WorkerError};
+pub use worker::{Worker, WorkerConfig};

@@ -1,5 +1,7 @@
 //! The bootstraps, run by the machine's real interpreters as plain processes against a real socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod node;
 mod process;
 mod python;

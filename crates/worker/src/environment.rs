@@ -1,0 +1,431 @@
+//! One environment as its parts share it: the runtime's connections, the dispatcher's calls and the supervisor meet here,
+//! under one lock that is held for microseconds and never across an await.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hearth_runtimes::Runtime;
+use hearth_sandbox::Sandbox;
+use hearth_types::invoke::{FunctionFailure, VersionSpec};
+use hearth_types::{EnvironmentId, RequestId};
+use tokio::sync::{Notify, oneshot};
+
+use crate::api::{EnvironmentEvent, EnvironmentSink, InitPhases, Invocation, LogSink, Outcome, WorkerError};
+use crate::clock::Moment;
+use crate::failure::Cause;
+use crate::journal::Journal;
+use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
+use crate::text::{self, Failed, Report};
+
+/// What all environments of a worker use.
+pub(crate) struct Shared {
+    pub(crate) events: Arc<dyn EnvironmentSink>,
+    pub(crate) logs: Arc<dyn LogSink>,
+    pub(crate) freeze_after: Duration,
+}
+
+/// One environment.
+pub(crate) struct Environment {
+    pub(crate) id: EnvironmentId,
+    pub(crate) spec: Arc<VersionSpec>,
+    /// None where the machine lacks it.
+    pub(crate) runtime: Option<Runtime>,
+    pub(crate) journal: Journal,
+    pub(crate) shared: Arc<Shared>,
+    /// Tells the supervisor to look at the state again.
+    pub(crate) wake: Notify,
+    inner: Mutex<Inner>,
+}
+
+/// What the lock guards.
+pub(crate) struct Inner {
+    pub(crate) life: Lifecycle,
+    pub(crate) current: Option<Current>,
+    pub(crate) sandbox: Option<Arc<Sandbox>>,
+    pub(crate) frozen: bool,
+    /// When the supervisor will look again by itself.
+    pub(crate) armed: Option<Instant>,
+    /// The runtime's report that init failed: what the invoke answers, and its type.
+    pub(crate) init_error: Option<(Bytes, String)>,
+    /// Ends when the invoke in progress is over.
+    pub(crate) stopping: bool,
+    /// Ends now.
+    pub(crate) killed: bool,
+    /// Of the cold start that the invoke in progress was.
+    pub(crate) cold: Option<Duration>,
+    phases: InitPhases,
+    connected: Option<Instant>,
+    process_since: Option<Instant>,
+    waiting: Option<Waker>,
+    ticket: u64,
+}
+
+/// The invoke in progress.
+pub(crate) struct Current {
+    pub(crate) request_id: RequestId,
+    pub(crate) tail: bool,
+    /// Taken once the reply is sent.
+    pub(crate) reply: Option<Reply>,
+    /// The answer, while it waits for the end of the log.
+    pub(crate) outcome: Option<Outcome>,
+    /// Taken once the runtime has it.
+    event: Option<Delivery>,
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Outcome, WorkerError>>;
+
+/// What the runtime is told of an invoke.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) request_id: RequestId,
+    pub(crate) payload: Bytes,
+    pub(crate) content_type: Option<Arc<str>>,
+    pub(crate) invoked_arn: Arc<str>,
+    pub(crate) client_context: Option<Arc<str>>,
+    pub(crate) cognito_identity: Option<Arc<str>>,
+    pub(crate) trace_id: Arc<str>,
+    /// Milliseconds since 1970.
+    pub(crate) deadline_ms: i64,
+}
+
+/// Why the runtime's answer is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    NotAllowed(NotAllowed),
+    UnknownId,
+}
+
+/// What is said to others once the lock is released: in this order.
+#[derive(Default)]
+pub(crate) struct Aftermath {
+    pub(crate) answered: bool,
+    pub(crate) reply: Option<(Reply, Result<Outcome, WorkerError>)>,
+    pub(crate) idle: bool,
+}
+
+impl Environment {
+    pub(crate) fn new(
+        id: EnvironmentId,
+        spec: Arc<VersionSpec>,
+        runtime: Option<Runtime>,
+        stream: Arc<str>,
+        shared: Arc<Shared>,
+        first: Invocation,
+    ) -> Self {
+        let journal = Journal::new(Arc::clone(&shared.logs), Arc::clone(&spec.log_group), stream);
+        journal.keep_tail(first.tail);
+        let inner = Inner {
+            life: Lifecycle::new(Duration::from_secs(u64::from(spec.timeout_s))),
+            current: Some(Current::new(first)),
+            sandbox: None,
+            frozen: false,
+            armed: None,
+            init_error: None,
+            stopping: false,
+            killed: false,
+            cold: None,
+            phases: InitPhases::default(),
+            connected: None,
+            process_since: None,
+            waiting: None,
+            ticket: 0,
+        };
+        Self { id, spec, runtime, journal, shared, wake: Notify::new(), inner: Mutex::new(inner) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an invoke. It is called on a free environment only; otherwise the invoke is refused.
+    pub(crate) fn invoke(&self, invocation: Invocation) {
+        let now = Moment::now();
+        let mut inner = self.lock();
+        if inner.stopping || inner.killed || inner.current.is_some() {
+            drop(inner);
+            let _ = invocation.reply.send(Err(WorkerError::Ended(self.id)));
+            return;
+        }
+        if invocation.tail {
+            self.journal.keep_tail(true);
+        }
+        let request_id = invocation.request_id;
+        inner.current = Some(Current::new(invocation));
+        if inner.life.invoke(now.at) {
+            inner.thaw();
+            self.log_start(now, request_id);
+            let waiting = inner.waiting.take();
+            let wake = inner.must_wake(now.at, self.shared.freeze_after);
+            drop(inner);
+            if let Some(waiting) = waiting {
+                waiting.wake();
+            }
+            if wake {
+                self.wake.notify_one();
+            }
+        } else {
+            drop(inner);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The runtime's process runs.
+    pub(crate) fn started(&self, sandbox: Arc<Sandbox>, took: Duration) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.life.started(now);
+        inner.sandbox = Some(sandbox);
+        inner.frozen = false;
+        inner.phases = InitPhases { sandbox: took, ..InitPhases::default() };
+        inner.process_since = Some(now);
+        inner.connected = None;
+    }
+
+    /// The runtime has made a connection.
+    pub(crate) fn connected(&self) {
+        self.lock().connected.get_or_insert_with(Instant::now);
+    }
+
+    /// The runtime asks for the next invoke: a ticket to wait with.
+    pub(crate) fn next(&self) -> Result<u64, NotAllowed> {
+        let now = Moment::now();
+        let mut inner = self.lock();
+        let mut aftermath = Aftermath::default();
+        match inner.life.next(now.at)? {
+            Next::InitDone { init, took } => self.init_done(&mut inner, now, init, took),
+            Next::InvokeDone { took } => aftermath = self.finish(&mut inner, now, took, None, None),
+            Next::Again => {}
+        }
+        inner.ticket += 1;
+        let (ticket, superseded) = (inner.ticket, inner.waiting.take());
+        let wake = inner.must_wake(now.at, self.shared.freeze_after);
+        drop(inner);
+        if let Some(superseded) = superseded {
+            superseded.wake();
+        }
+        if wake {
+            self.wake.notify_one();
+        }
+        self.say(aftermath);
+        Ok(ticket)
+    }
+
+    /// Waits for an invoke. Ends with an error when a later call for one has come.
+    pub(crate) fn poll_delivery(&self, ticket: u64, context: &mut Context<'_>) -> Poll<Result<Delivery, NotAllowed>> {
+        let mut inner = self.lock();
+        if inner.ticket != ticket {
+            return Poll::Ready(Err(NotAllowed { from: "RuntimeReady", to: "RuntimeReady" }));
+        }
+        let State::Running { since } = inner.life.state() else {
+            inner.wait_with(context.waker());
+            return Poll::Pending;
+        };
+        let deadline = since + inner.life.timeout();
+        match inner.current.as_mut().and_then(|current| current.event.take()) {
+            Some(mut delivery) => {
+                delivery.deadline_ms = Moment::now().wall_ms_at(deadline);
+                Poll::Ready(Ok(delivery))
+            }
+            None => {
+                inner.wait_with(context.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether the runtime may answer this invoke now: looked at before its body is read.
+    pub(crate) fn may_answer(&self, request_id: &str, to: &'static str) -> Result<RequestId, Refused> {
+        self.lock().may_answer(request_id, to)
+    }
+
+    /// The runtime's answer. `to` names what it wants to do.
+    pub(crate) fn answer(
+        &self,
+        request_id: &str,
+        to: &'static str,
+        payload: Bytes,
+        function_error: bool,
+    ) -> Result<(), Refused> {
+        let now = Moment::now();
+        let mut inner = self.lock();
+        inner.may_answer(request_id, to)?;
+        let Some(duration) = inner.life.answered(now.at) else { return Ok(()) };
+        let phases = inner.cold.map(|_| inner.phases);
+        let outcome = Outcome { payload, function_error, log_tail: None, phases, duration };
+        let mut aftermath = Aftermath::default();
+        if let Some(current) = &mut inner.current {
+            if current.tail {
+                current.outcome = Some(outcome);
+            } else if let Some(reply) = current.reply.take() {
+                aftermath = Aftermath { answered: true, reply: Some((reply, Ok(outcome))), idle: false };
+            }
+        }
+        drop(inner);
+        self.say(aftermath);
+        Ok(())
+    }
+
+    /// The runtime's report that it cannot load the function.
+    pub(crate) fn init_error(&self, payload: Bytes, error_type: String) -> Result<(), NotAllowed> {
+        let mut inner = self.lock();
+        inner.life.may_fail_init()?;
+        inner.init_error.get_or_insert((payload, error_type));
+        drop(inner);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// The processes are done for: what that means for the invoke in progress. The sandbox still has to be taken down.
+    pub(crate) fn fail(&self, cause: &Cause) {
+        let now = Moment::now();
+        let mut inner = self.lock();
+        let aftermath = self.fail_in(&mut inner, now, cause);
+        drop(inner);
+        self.say(aftermath);
+    }
+
+    fn init_done(&self, inner: &mut Inner, now: Moment, init: Init, took: Duration) {
+        if let (Some(since), connected) = (inner.process_since, inner.connected.unwrap_or(now.at)) {
+            inner.phases.runtime = connected.saturating_duration_since(since);
+            inner.phases.function = now.at.saturating_duration_since(connected);
+        }
+        inner.cold = (init == Init::First).then_some(took);
+        if let Some(sandbox) = &inner.sandbox
+            && let Err(error) = sandbox.limit_cpu(self.spec.memory_mb)
+        {
+            tracing::error!(environment = %self.id, %error, "the share of the processor is not set");
+        }
+        if let Some(current) = &inner.current {
+            self.journal.write(now.wall_ms, []);
+            self.journal.clear_tail();
+            self.log_start(now, current.request_id);
+        }
+    }
+
+    /// The invoke is over: its last lines, then its reply if that is still owed. `payload` replaces an answer that the
+    /// runtime did not give.
+    pub(crate) fn finish(
+        &self,
+        inner: &mut Inner,
+        now: Moment,
+        took: Duration,
+        failed: Option<Failed<'_>>,
+        payload: Option<Bytes>,
+    ) -> Aftermath {
+        let Some(mut current) = inner.current.take() else { return Aftermath::default() };
+        let cold = inner.cold.take();
+        let phases = cold.map(|_| inner.phases);
+        let report = Report {
+            request_id: current.request_id,
+            duration: took,
+            init: cold,
+            memory_mb: self.spec.memory_mb,
+            memory_used_bytes: inner.memory_peak(),
+            failed,
+        };
+        let (mut end, mut line) = (String::with_capacity(56), String::with_capacity(224));
+        text::end(&mut end, current.request_id);
+        text::report(&mut line, &report);
+        self.journal.write(now.wall_ms, [end, line]);
+        let own =
+            || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, phases, duration: took });
+        let outcome = current.outcome.take().or_else(own);
+        let log_tail = if current.tail { self.journal.take_tail() } else { None };
+        let reply = current.reply.take().zip(outcome);
+        Aftermath {
+            answered: reply.is_some(),
+            reply: reply.map(|(reply, outcome)| (reply, Ok(Outcome { log_tail, ..outcome }))),
+            idle: !inner.stopping && !inner.killed,
+        }
+    }
+
+    pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
+        let mut line = String::with_capacity(80);
+        text::start(&mut line, request_id, &self.spec.version);
+        self.journal.write(now.wall_ms, [line]);
+    }
+
+    /// Tells whom it concerns. Never called with the lock held.
+    pub(crate) fn say(&self, aftermath: Aftermath) {
+        if aftermath.answered {
+            self.shared.events.event(EnvironmentEvent::Answered(self.id));
+        }
+        if let Some((reply, outcome)) = aftermath.reply {
+            let _ = reply.send(outcome); // The caller may have gone away.
+        }
+        if aftermath.idle {
+            self.shared.events.event(EnvironmentEvent::Idle(self.id));
+        }
+    }
+
+    /// What an invoke answers where the platform speaks for the function.
+    pub(crate) fn failure_payload(failure: &FunctionFailure) -> Bytes {
+        text::payload(failure).into()
+    }
+}
+
+impl Current {
+    fn new(invocation: Invocation) -> Self {
+        let Invocation { request_id, payload, content_type, invoked_arn, client_context, cognito_identity, .. } =
+            invocation;
+        let event = Delivery {
+            request_id,
+            payload,
+            content_type,
+            invoked_arn,
+            client_context,
+            cognito_identity,
+            trace_id: invocation.trace_id,
+            deadline_ms: 0,
+        };
+        Self { request_id, tail: invocation.tail, reply: Some(invocation.reply), outcome: None, event: Some(event) }
+    }
+}
+
+impl Inner {
+    fn may_answer(&self, request_id: &str, to: &'static str) -> Result<RequestId, Refused> {
+        self.life.may_answer(to).map_err(Refused::NotAllowed)?;
+        let given = uuid::Uuid::try_parse(request_id).map(RequestId);
+        match (&self.current, given) {
+            (Some(current), Ok(given)) if current.request_id == given => Ok(given),
+            _ => Err(Refused::UnknownId),
+        }
+    }
+
+    fn wait_with(&mut self, waker: &Waker) {
+        match &mut self.waiting {
+            Some(known) if known.will_wake(waker) => {}
+            other => *other = Some(waker.clone()),
+        }
+    }
+
+    fn thaw(&mut self) {
+        if self.frozen
+            && let Some(sandbox) = &self.sandbox
+        {
+            if let Err(error) = sandbox.thaw() {
+                tracing::error!(%error, "a frozen environment is not thawed; its invoke will time out");
+            }
+            self.frozen = false;
+        }
+    }
+
+    fn memory_peak(&self) -> u64 {
+        self.sandbox.as_ref().and_then(|sandbox| sandbox.memory_peak_bytes().ok()).unwrap_or(0)
+    }
+
+    /// Whether the supervisor must be told, because something is due before it looks again by itself.
+    pub(crate) fn must_wake(&mut self, now: Instant, freeze_after: Duration) -> bool {
+        let due = match self.life.state() {
+            State::Idle { since } if !self.frozen => Some(since + freeze_after),
+            _ => self.life.deadline(),
+        };
+        let wake = self.stopping || due.is_some_and(|due| self.armed.is_none_or(|armed| armed > due.max(now)));
+        if wake {
+            self.armed = due; // Once is enough.
+        }
+        wake
+    }
+}

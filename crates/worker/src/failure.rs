@@ -1,0 +1,157 @@
+//! What becomes of an invoke whose processes ended, never came up, or ran out of time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_types::RequestId;
+use hearth_types::invoke::FunctionFailure;
+
+use crate::api::WorkerError;
+use crate::clock::Moment;
+use crate::environment::{Aftermath, Environment, Inner};
+use crate::lifecycle::Failure;
+use crate::text::{self, Failed, InitPhase, ProcessEnd};
+
+/// Why the processes are done for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Cause {
+    /// The runtime's process ended.
+    Exit(ProcessEnd),
+    /// The time limit.
+    Timeout,
+    /// The runtime said that it cannot load the function (`init_error` of the environment).
+    InitError,
+    /// The program cannot be executed: its path, the system's text, whether it is that it does not exist.
+    NotExecutable { program: String, error: String, missing: bool },
+    /// This very failure.
+    Known(FunctionFailure),
+    /// No sandbox.
+    Platform(String),
+    /// The environment ends with its invoke.
+    Killed,
+    /// The environment ends without one.
+    Stopped,
+}
+
+impl Environment {
+    /// Applies a cause under the lock; what is left to say is for afterwards.
+    pub(crate) fn fail_in(&self, inner: &mut Inner, now: Moment, cause: &Cause) -> Aftermath {
+        if let Some(refusal) = self.refusal(cause) {
+            return self.refuse(inner, now, refusal);
+        }
+        let reported = inner.init_error.take();
+        let failure = inner.life.fail(now.at);
+        let Some(request_id) = inner.current.as_ref().map(|current| current.request_id) else {
+            return Aftermath::default();
+        };
+        let told = self.explain(cause, request_id, reported);
+        match failure {
+            Failure::InitAgain { took } => {
+                let report = text::init_report(took, InitPhase::Init, told.failed());
+                self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain([report]));
+                Aftermath::default()
+            }
+            Failure::Init { took, invoke_took } => {
+                let report = text::init_report(took, InitPhase::Invoke, told.failed());
+                self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain([report]));
+                self.log_start(now, request_id);
+                self.log_timeout(now, cause, request_id);
+                self.finish(inner, now, self.spent(cause, invoke_took), Some(told.failed()), Some(told.payload.clone()))
+            }
+            Failure::Invoke { took } => {
+                self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned());
+                self.log_timeout(now, cause, request_id);
+                self.finish(inner, now, self.spent(cause, took), Some(told.failed()), Some(told.payload.clone()))
+            }
+            Failure::AfterAnswer { took } => {
+                self.finish(inner, now, self.spent(cause, took), Some(told.failed()), None)
+            }
+            Failure::Quiet => Aftermath::default(),
+        }
+    }
+
+    fn refusal(&self, cause: &Cause) -> Option<WorkerError> {
+        match cause {
+            Cause::Platform(text) => Some(WorkerError::Sandbox(text.clone())),
+            Cause::Killed => Some(WorkerError::Ended(self.id)),
+            _ => None,
+        }
+    }
+
+    /// The platform cannot go on: nothing of the function's is to blame.
+    fn refuse(&self, inner: &mut Inner, now: Moment, refusal: WorkerError) -> Aftermath {
+        inner.life.fail(now.at);
+        inner.killed = true;
+        let Some(mut current) = inner.current.take() else { return Aftermath::default() };
+        self.journal.write(now.wall_ms, [format!("RequestId: {} Error: {refusal}\n", current.request_id)]);
+        let reply = current.reply.take().map(|reply| (reply, current.outcome.take().ok_or(refusal)));
+        Aftermath { answered: reply.is_some(), reply, idle: false }
+    }
+
+    fn log_timeout(&self, now: Moment, cause: &Cause, request_id: RequestId) {
+        if *cause == Cause::Timeout {
+            let timeout = Duration::from_secs(u64::from(self.spec.timeout_s));
+            self.journal.write(now.wall_ms, [text::timed_out_line(&rfc3339(now.wall_ms), request_id, timeout)]);
+        }
+    }
+
+    /// A timeout is reported as the limit itself, however late the clock was looked at.
+    fn spent(&self, cause: &Cause, took: Duration) -> Duration {
+        if *cause == Cause::Timeout { Duration::from_secs(u64::from(self.spec.timeout_s)) } else { took }
+    }
+
+    fn explain(&self, cause: &Cause, request_id: RequestId, reported: Option<(Bytes, String)>) -> Told {
+        if let Some((payload, kind)) = reported {
+            return Told { payload, kind: Some(kind), crash: None };
+        }
+        let failure = match cause {
+            Cause::Timeout => {
+                let timeout = Duration::from_secs(u64::from(self.spec.timeout_s));
+                let payload = Self::failure_payload(&text::timed_out(request_id, timeout));
+                return Told { payload, kind: None, crash: None };
+            }
+            Cause::Exit(end) => text::exited(request_id, *end),
+            Cause::NotExecutable { missing: true, program, .. } if program == "/var/task/bootstrap" => {
+                text::no_bootstrap(request_id)
+            }
+            Cause::NotExecutable { program, error, .. } => text::invalid_entrypoint(request_id, program, error),
+            Cause::Known(failure) => failure.clone(),
+            Cause::InitError | Cause::Platform(_) | Cause::Killed | Cause::Stopped => {
+                text::exited(request_id, ProcessEnd::Status(0))
+            }
+        };
+        let payload = Self::failure_payload(&failure);
+        Told { payload, crash: Some(text::crash_lines(&failure)), kind: Some(failure.error_type) }
+    }
+}
+
+/// A failure in the words of the answer and of the log.
+struct Told {
+    payload: Bytes,
+    /// None of a timeout.
+    kind: Option<String>,
+    /// Lines ahead of END, where the runtime did not report the failure itself.
+    crash: Option<[String; 2]>,
+}
+
+impl Told {
+    fn failed(&self) -> Failed<'_> {
+        self.kind.as_deref().map_or(Failed::Timeout, Failed::Error)
+    }
+}
+
+fn rfc3339(wall_ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or_default();
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc3339;
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(rfc3339(1_709_640_000_120), "2024-03-05T12:00:00.120Z");
+        assert_eq!(rfc3339(1_709_640_000_000), "2024-03-05T12:00:00.000Z");
+    }
+}

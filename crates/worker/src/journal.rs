@@ -1,0 +1,197 @@
+//! One environment's log: the function's output and the platform's lines, in one order.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::net::unix::pipe;
+
+use crate::api::LogSink;
+use crate::lines::{Lines, Tail};
+
+/// Bytes taken from the pipe at a time.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes taken in one go: what a full pipe holds. More has been written meanwhile and can wait for the next go.
+const DRAIN_BYTES: usize = 64 * 1024;
+
+/// What a look into the pipe found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Drained {
+    /// It is empty for now.
+    Empty,
+    /// More may be in it.
+    More,
+    /// Nothing will come any more.
+    Closed,
+}
+
+/// The log stream of an environment.
+pub(crate) struct Journal {
+    sink: Arc<dyn LogSink>,
+    group: Arc<str>,
+    stream: Arc<str>,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Writer {
+    /// The reading end of the output of the processes of now. Non-blocking.
+    pipe: Option<Arc<pipe::Receiver>>,
+    lines: Lines,
+    /// Kept while an invoke asks for the end of its log.
+    tail: Option<Tail>,
+}
+
+impl Journal {
+    pub(crate) fn new(sink: Arc<dyn LogSink>, group: Arc<str>, stream: Arc<str>) -> Self {
+        Self { sink, group, stream, writer: Mutex::default() }
+    }
+
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The output of new processes is read from here on.
+    pub(crate) fn attach(&self, pipe: Arc<pipe::Receiver>) {
+        self.lock().pipe = Some(pipe);
+    }
+
+    /// Whether the end of the log is kept from now on, with nothing in it yet.
+    pub(crate) fn keep_tail(&self, keep: bool) {
+        self.lock().tail = keep.then(Tail::default);
+    }
+
+    /// The tail starts anew.
+    pub(crate) fn clear_tail(&self) {
+        if let Some(tail) = &mut self.lock().tail {
+            tail.clear();
+        }
+    }
+
+    /// The end of the log, and none is kept any more.
+    pub(crate) fn take_tail(&self) -> Option<Bytes> {
+        self.lock().tail.take().map(|mut tail| tail.take())
+    }
+
+    /// Takes what the function has written so far, once the pipe is said to be readable.
+    pub(crate) fn drain(&self, now_ms: i64) -> Drained {
+        self.drain_into(&mut self.lock(), now_ms, |pipe, buffer| pipe.try_read(buffer))
+    }
+
+    /// Takes what the function has written so far, ends a line that it left open, and writes lines of the platform.
+    pub(crate) fn write(&self, now_ms: i64, lines: impl IntoIterator<Item = String>) {
+        let mut writer = self.lock();
+        // Asks the pipe itself: tokio may not have heard yet of what is in it.
+        self.drain_into(&mut writer, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
+        if let Some(partial) = writer.lines.flush() {
+            self.event(&mut writer.tail, now_ms, partial);
+        }
+        for line in lines {
+            self.event(&mut writer.tail, now_ms, Bytes::from(line));
+        }
+    }
+
+    fn drain_into(
+        &self,
+        writer: &mut Writer,
+        now_ms: i64,
+        read: impl Fn(&pipe::Receiver, &mut [u8]) -> io::Result<usize>,
+    ) -> Drained {
+        let Some(pipe) = &writer.pipe else { return Drained::Closed };
+        let mut buffer = [0; READ_BYTES];
+        let mut taken = 0;
+        while taken < DRAIN_BYTES {
+            match read(pipe, &mut buffer) {
+                Ok(0) => {
+                    writer.pipe = None;
+                    return Drained::Closed;
+                }
+                Ok(count) => {
+                    taken += count;
+                    let Writer { lines, tail, .. } = writer;
+                    lines.push(&buffer[..count], |event| self.event(tail, now_ms, event));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Empty,
+                Err(error) => {
+                    tracing::warn!(stream = %self.stream, %error, "a function's output is lost");
+                    writer.pipe = None;
+                    return Drained::Closed;
+                }
+            }
+        }
+        Drained::More
+    }
+
+    fn event(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
+        if let Some(tail) = tail {
+            tail.push(&line);
+        }
+        self.sink.line(&self.group, &self.stream, now_ms, line);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A pipe for a function's output: the end to read and the end to write.
+pub(crate) fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((pipe::Receiver::from_owned_fd(reader.into())?, writer.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl LogSink for Kept {
+        fn line(&self, _: &Arc<str>, _: &Arc<str>, _: i64, line: Bytes) {
+            self.0.lock().unwrap().push(String::from_utf8(line.to_vec()).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn output_comes_before_the_platforms_line_that_follows_it() {
+        let kept = Arc::new(Kept::default());
+        let journal = Journal::new(kept.clone(), "g".into(), "s".into());
+        let (reader, writer) = output_pipe().unwrap();
+        let mut writer = std::fs::File::from(writer);
+        let reader = Arc::new(reader);
+        journal.attach(Arc::clone(&reader));
+        journal.keep_tail(true);
+        journal.write(0, ["START\n".to_owned()]);
+        writer.write_all(b"one\ntwo, not ended").unwrap();
+        journal.write(0, ["END\n".to_owned()]);
+        drop(writer);
+        let end = async {
+            loop {
+                reader.readable().await.unwrap();
+                if journal.drain(0) == Drained::Closed {
+                    break;
+                }
+            }
+        };
+        end.await;
+        assert_eq!(*kept.0.lock().unwrap(), ["START\n", "one\n", "two, not ended", "END\n"]);
+        assert_eq!(journal.take_tail().unwrap(), "START\none\ntwo, not endedEND\n");
+        assert_eq!(journal.take_tail(), None);
+    }
+
+    #[tokio::test]
+    async fn a_full_pipe_is_emptied_at_once() {
+        let kept = Arc::new(Kept::default());
+        let journal = Journal::new(kept.clone(), "g".into(), "s".into());
+        let (reader, writer) = output_pipe().unwrap();
+        journal.attach(Arc::new(reader));
+        std::fs::File::from(writer).write_all(&[b'x'; 64 * 1024]).unwrap();
+        journal.write(0, []);
+        let sizes: Vec<usize> = kept.0.lock().unwrap().iter().map(String::len).collect();
+        assert_eq!(sizes, [64 * 1024]);
+    }
+}

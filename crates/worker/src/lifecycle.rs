@@ -1,0 +1,279 @@
+//! The life of one environment as a pure state machine: no clock, no I/O, no payloads.
+//!
+//! An environment is given one invoke at a time. Its processes are made for the first one (init), kept, and made again
+//! inside the next invoke after anything went wrong. Init has a limit of its own; where it fails or exceeds it, it is
+//! repeated once on the time of the invoke that waits for it, as Lambda does.
+
+use std::time::{Duration, Instant};
+
+use hearth_types::limits::INIT_TIMEOUT;
+
+/// Which init.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Init {
+    /// Ahead of the first invoke, on time of its own.
+    First,
+    /// Inside an invoke.
+    Repeated,
+}
+
+/// Where an environment stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// No process. With an invoke accepted they are being made: for a repeated init the invoke's time runs already.
+    Down { init: Init, invoke_since: Option<Instant> },
+    /// The runtime's process runs and has not yet asked for an invoke.
+    Init { init: Init, since: Instant, invoke_since: Option<Instant> },
+    /// The runtime waits for an invoke.
+    Idle { since: Instant },
+    /// The runtime has an invoke.
+    Running { since: Instant },
+    /// It has answered, and not yet asked for the next.
+    Answered { since: Instant },
+}
+
+/// A call of the runtime that the state does not allow: the names of Lambda's states for the error's text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NotAllowed {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+}
+
+/// What the runtime's call for the next invoke means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Init is over; it took so long. The waiting invoke starts now (or started at `invoke_since`, repeated).
+    InitDone { init: Init, took: Duration },
+    /// The invoke that was answered is over.
+    InvokeDone { took: Duration },
+    /// A further call while it waits already: the later one counts.
+    Again,
+}
+
+/// What an end of the processes, or of patience with them, means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// The first init failed: it is repeated inside the waiting invoke.
+    InitAgain { took: Duration },
+    /// The repeated init failed, and the invoke with it.
+    Init { took: Duration, invoke_took: Duration },
+    /// The invoke had no answer.
+    Invoke { took: Duration },
+    /// The invoke was answered; only its end is untidy.
+    AfterAnswer { took: Duration },
+    /// Nothing was in progress.
+    Quiet,
+}
+
+/// The machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Lifecycle {
+    timeout: Duration,
+    state: State,
+}
+
+impl Lifecycle {
+    /// Of an environment that is being made for its first invoke.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, state: State::Down { init: Init::First, invoke_since: None } }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// The time that the invoke in progress has in all.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// An invoke is given to the environment. Whether the runtime can have it at once; if not, processes are made first.
+    pub(crate) fn invoke(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Idle { .. } => {
+                self.state = State::Running { since: now };
+                true
+            }
+            State::Down { init: Init::Repeated, invoke_since: None } => {
+                self.state = State::Down { init: Init::Repeated, invoke_since: Some(now) };
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The runtime's process has been started.
+    pub(crate) fn started(&mut self, now: Instant) {
+        if let State::Down { init, invoke_since } = self.state {
+            self.state = State::Init { init, since: now, invoke_since };
+        }
+    }
+
+    /// The runtime asks for the next invoke.
+    pub(crate) fn next(&mut self, now: Instant) -> Result<Next, NotAllowed> {
+        match self.state {
+            State::Init { init, since, invoke_since } => {
+                self.state = State::Running { since: invoke_since.unwrap_or(now) };
+                Ok(Next::InitDone { init, took: now - since })
+            }
+            State::Answered { since } => {
+                self.state = State::Idle { since: now };
+                Ok(Next::InvokeDone { took: now - since })
+            }
+            State::Idle { .. } => Ok(Next::Again),
+            State::Running { .. } => Err(self.not_allowed("RuntimeReady")),
+            State::Down { .. } => Err(self.not_allowed("RuntimeReady")),
+        }
+    }
+
+    /// Whether the runtime may answer the invoke it has.
+    pub(crate) fn may_answer(&self, to: &'static str) -> Result<(), NotAllowed> {
+        match self.state {
+            State::Running { .. } => Ok(()),
+            _ => Err(self.not_allowed(to)),
+        }
+    }
+
+    /// The runtime has answered: how long that took. None where it had nothing to answer.
+    pub(crate) fn answered(&mut self, now: Instant) -> Option<Duration> {
+        let State::Running { since } = self.state else { return None };
+        self.state = State::Answered { since };
+        Some(now - since)
+    }
+
+    /// Whether the runtime may report that init failed.
+    pub(crate) fn may_fail_init(&self) -> Result<(), NotAllowed> {
+        match self.state {
+            State::Init { .. } => Ok(()),
+            _ => Err(self.not_allowed("RuntimeInitError")),
+        }
+    }
+
+    /// The processes are of no use any more: they ended, failed to start, or ran out of time.
+    pub(crate) fn fail(&mut self, now: Instant) -> Failure {
+        let (failure, invoke_since) = match self.state {
+            State::Down { init: Init::First, .. } => (Failure::InitAgain { took: Duration::ZERO }, Some(now)),
+            State::Init { init: Init::First, since, .. } => (Failure::InitAgain { took: now - since }, Some(now)),
+            State::Init { init: Init::Repeated, since, invoke_since } => {
+                (Failure::Init { took: now - since, invoke_took: now - invoke_since.unwrap_or(since) }, None)
+            }
+            State::Down { init: Init::Repeated, invoke_since: Some(since) } => {
+                (Failure::Init { took: Duration::ZERO, invoke_took: now - since }, None)
+            }
+            State::Running { since } => (Failure::Invoke { took: now - since }, None),
+            State::Answered { since } => (Failure::AfterAnswer { took: now - since }, None),
+            State::Idle { .. } | State::Down { .. } => (Failure::Quiet, None),
+        };
+        self.state = State::Down { init: Init::Repeated, invoke_since };
+        failure
+    }
+
+    /// When patience with the processes ends. None where nothing is waited for.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Init { init: Init::First, since, .. } => Some(since + INIT_TIMEOUT),
+            State::Init { init: Init::Repeated, since, invoke_since } => {
+                Some(invoke_since.unwrap_or(since) + self.timeout)
+            }
+            State::Down { invoke_since, .. } => invoke_since.map(|since| since + self.timeout),
+            State::Running { since } | State::Answered { since } => Some(since + self.timeout),
+            State::Idle { .. } => None,
+        }
+    }
+
+    fn not_allowed(&self, to: &'static str) -> NotAllowed {
+        let from = match self.state {
+            State::Down { .. } | State::Init { .. } => "RuntimeStarted",
+            State::Idle { .. } => "RuntimeReady",
+            State::Running { .. } => "RuntimeRunning",
+            State::Answered { .. } => "RuntimeResponseSent",
+        };
+        NotAllowed { from, to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    const MS: Duration = Duration::from_millis(1);
+
+    fn idle(t: Instant) -> Lifecycle {
+        let mut life = Lifecycle::new(TIMEOUT);
+        life.started(t);
+        life.next(t + MS).unwrap();
+        life.answered(t + 2 * MS).unwrap();
+        life.next(t + 3 * MS).unwrap();
+        life
+    }
+
+    #[test]
+    fn cold_then_warm() {
+        let t = Instant::now();
+        let mut life = Lifecycle::new(TIMEOUT);
+        assert!(!life.invoke(t));
+        assert_eq!(life.deadline(), None, "making a sandbox is on nobody's time");
+        life.started(t);
+        assert_eq!(life.deadline(), Some(t + INIT_TIMEOUT));
+        assert_eq!(life.next(t + 5 * MS), Ok(Next::InitDone { init: Init::First, took: 5 * MS }));
+        assert_eq!(life.deadline(), Some(t + 5 * MS + TIMEOUT));
+        assert_eq!(life.answered(t + 9 * MS), Some(4 * MS));
+        assert_eq!(life.next(t + 10 * MS), Ok(Next::InvokeDone { took: 5 * MS }));
+        assert_eq!(life.deadline(), None);
+        assert!(life.invoke(t + 20 * MS));
+        assert_eq!(life.state(), State::Running { since: t + 20 * MS });
+    }
+
+    #[test]
+    fn a_first_init_that_fails_is_repeated_on_the_invokes_time() {
+        let t = Instant::now();
+        let mut life = Lifecycle::new(TIMEOUT);
+        life.started(t);
+        assert_eq!(life.fail(t + 10 * MS), Failure::InitAgain { took: 10 * MS });
+        assert_eq!(life.deadline(), Some(t + 10 * MS + TIMEOUT));
+        life.started(t + 12 * MS);
+        assert_eq!(life.deadline(), Some(t + 10 * MS + TIMEOUT));
+        let mut good = life.clone();
+        assert_eq!(good.next(t + 15 * MS), Ok(Next::InitDone { init: Init::Repeated, took: 3 * MS }));
+        assert_eq!(good.answered(t + 20 * MS), Some(10 * MS), "the repeated init counts");
+        assert_eq!(life.fail(t + 20 * MS), Failure::Init { took: 8 * MS, invoke_took: 10 * MS });
+        assert_eq!(life.deadline(), None);
+        assert!(!life.invoke(t + 50 * MS), "the next invoke makes processes again");
+        assert_eq!(life.deadline(), Some(t + 50 * MS + TIMEOUT));
+    }
+
+    #[test]
+    fn a_failed_invoke_leaves_no_process() {
+        let t = Instant::now();
+        let mut life = idle(t);
+        assert!(life.invoke(t + 5 * MS));
+        assert_eq!(life.fail(t + 8 * MS), Failure::Invoke { took: 3 * MS });
+        assert_eq!(life.state(), State::Down { init: Init::Repeated, invoke_since: None });
+        let mut life = idle(t);
+        life.invoke(t + 5 * MS);
+        life.answered(t + 6 * MS);
+        assert_eq!(life.fail(t + 8 * MS), Failure::AfterAnswer { took: 3 * MS });
+        let mut life = idle(t);
+        assert_eq!(life.fail(t + 8 * MS), Failure::Quiet);
+        assert!(!life.invoke(t + 9 * MS));
+    }
+
+    #[test]
+    fn calls_out_of_order_are_refused() {
+        let t = Instant::now();
+        let mut life = idle(t);
+        let refused = |from, to| Err(NotAllowed { from, to });
+        assert_eq!(life.may_answer("RuntimeInvocationResponse"), refused("RuntimeReady", "RuntimeInvocationResponse"));
+        assert_eq!(life.may_fail_init(), refused("RuntimeReady", "RuntimeInitError"));
+        assert_eq!(life.next(t), Ok(Next::Again));
+        life.invoke(t + 4 * MS);
+        assert_eq!(life.next(t + 5 * MS), Err(NotAllowed { from: "RuntimeRunning", to: "RuntimeReady" }));
+        life.answered(t + 5 * MS);
+        assert_eq!(life.answered(t + 5 * MS), None);
+        assert_eq!(
+            life.may_answer("RuntimeInvocationResponse"),
+            refused("RuntimeResponseSent", "RuntimeInvocationResponse")
+        );
+    }
+}

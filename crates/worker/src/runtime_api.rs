@@ -1,0 +1,348 @@
+//! The Runtime API as the processes in an environment see it (runtime contract, section 2), on hyper.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::environment::{Delivery, Environment, Refused};
+use crate::lifecycle::NotAllowed;
+use crate::text;
+
+const PREFIX: &str = "/2018-06-01/";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
+
+/// Lambda's names of the states that an answer leads to.
+const ANSWERING: &str = "RuntimeInvocationResponse";
+const ANSWERING_ERROR: &str = "RuntimeInvocationErrorResponse";
+
+type Answer = Response<Full<Bytes>>;
+
+/// Serves one connection of a runtime until either side ends it.
+pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a runtime's connection was gone at once");
+        return;
+    }
+    let service = service_fn(|request| handle(&environment, request));
+    let connection = http1::Builder::new()
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(environment = %environment.id, %error, "a runtime's connection ended");
+    }
+}
+
+async fn handle(environment: &Environment, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let path = request.uri().path();
+    let get = *request.method() == Method::GET;
+    let post = *request.method() == Method::POST;
+    let Some(call) = path.strip_prefix(PREFIX) else { return Ok(not_found(path)) };
+    Ok(match call {
+        "runtime/invocation/next" if get => next(environment).await,
+        "ping" if get => answer(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::from_static(b"pong")),
+        "runtime/init/error" if post => init_error(environment, request).await,
+        "runtime/invocation/next" | "ping" | "runtime/init/error" => method_not_allowed(request.method()),
+        _ => match invocation_call(call) {
+            Some(_) if !post => method_not_allowed(request.method()),
+            Some((id, true)) => {
+                let id = id.to_owned();
+                response(environment, &id, request).await
+            }
+            Some((id, false)) => {
+                let id = id.to_owned();
+                error(environment, &id, request).await
+            }
+            None => not_found(path),
+        },
+    })
+}
+
+/// `runtime/invocation/ID/response` or `.../error`: the id, and whether it is the response.
+fn invocation_call(call: &str) -> Option<(&str, bool)> {
+    let (id, what) = call.strip_prefix("runtime/invocation/")?.split_once('/')?;
+    match what {
+        "response" => Some((id, true)),
+        "error" => Some((id, false)),
+        _ => None,
+    }
+}
+
+async fn next(environment: &Environment) -> Answer {
+    let delivery = match environment.next() {
+        Ok(ticket) => poll_fn(|context| environment.poll_delivery(ticket, context)).await,
+        Err(refused) => Err(refused),
+    };
+    match delivery {
+        Ok(delivery) => event(delivery),
+        Err(refused) => not_allowed(refused),
+    }
+}
+
+/// The invoke as the runtime gets it. What is absent is left out.
+fn event(delivery: Delivery) -> Answer {
+    let mut headers = HeaderMap::with_capacity(8);
+    let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
+    let id = delivery.request_id.0.hyphenated().encode_lower(&mut id);
+    let mut set = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(name, value);
+        }
+    };
+    set(REQUEST_ID, id);
+    set(INVOKED_ARN, &delivery.invoked_arn);
+    set(TRACE_ID, &delivery.trace_id);
+    for (name, value) in [
+        (CONTENT_TYPE, &delivery.content_type),
+        (CLIENT_CONTEXT, &delivery.client_context),
+        (COGNITO_IDENTITY, &delivery.cognito_identity),
+    ] {
+        if let Some(value) = value {
+            set(name, value);
+        }
+    }
+    headers.insert(DEADLINE, HeaderValue::from(delivery.deadline_ms));
+    headers.entry(CONTENT_TYPE).or_insert(JSON);
+    let mut response = Response::new(Full::new(delivery.payload));
+    *response.headers_mut() = headers;
+    response
+}
+
+async fn response(environment: &Environment, id: &str, request: Request<Incoming>) -> Answer {
+    let request_id = match environment.may_answer(id, ANSWERING) {
+        Ok(request_id) => request_id,
+        Err(refused) => return refuse(refused),
+    };
+    if request.headers().get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
+        let payload = Environment::failure_payload(&text::invalid_response_mode(request_id));
+        let _ = environment.answer(id, ANSWERING, payload, true);
+        return problem(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode");
+    }
+    // A streamed answer is collected, too: its callers get it whole.
+    match collect(request.into_body()).await {
+        Collected::Whole(payload, trailers) => {
+            let (payload, function_error) = match trailers.and_then(|trailers| error_of(&trailers)) {
+                Some(error) => (error, true),
+                None => (payload, false),
+            };
+            accepted(environment.answer(id, ANSWERING, payload, function_error))
+        }
+        Collected::TooLarge => {
+            let payload = Environment::failure_payload(&text::response_too_large());
+            match environment.answer(id, ANSWERING, payload, true) {
+                Ok(()) => too_large(),
+                Err(refused) => refuse(refused),
+            }
+        }
+        Collected::Broken => {
+            let payload = Environment::failure_payload(&text::truncated_response(request_id));
+            let _ = environment.answer(id, ANSWERING, payload, true);
+            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
+        }
+    }
+}
+
+/// The error that a streamed answer ended with.
+fn error_of(trailers: &HeaderMap) -> Option<Bytes> {
+    trailers.get(ERROR_TYPE)?;
+    let body = trailers.get(ERROR_BODY).and_then(|body| STANDARD.decode(body.as_bytes()).ok());
+    Some(body.unwrap_or_default().into())
+}
+
+async fn error(environment: &Environment, id: &str, request: Request<Incoming>) -> Answer {
+    if let Err(refused) = environment.may_answer(id, ANSWERING_ERROR) {
+        return refuse(refused);
+    }
+    match collect(request.into_body()).await {
+        Collected::Whole(payload, _) => accepted(environment.answer(id, ANSWERING_ERROR, payload, true)),
+        Collected::TooLarge => {
+            let payload = Environment::failure_payload(&text::response_too_large());
+            match environment.answer(id, ANSWERING_ERROR, payload, true) {
+                Ok(()) => too_large(),
+                Err(refused) => refuse(refused),
+            }
+        }
+        Collected::Broken => {
+            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
+        }
+    }
+}
+
+async fn init_error(environment: &Environment, request: Request<Incoming>) -> Answer {
+    let error_type = error_type(request.headers());
+    match collect(request.into_body()).await {
+        Collected::Whole(payload, _) => match environment.init_error(payload, error_type) {
+            Ok(()) => done(),
+            Err(refused) => not_allowed(refused),
+        },
+        Collected::TooLarge => too_large(),
+        Collected::Broken => {
+            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
+        }
+    }
+}
+
+/// The type that the runtime gives, where it has Lambda's form: `(Runtime|Function).Name` anywhere in it.
+fn error_type(headers: &HeaderMap) -> String {
+    let given = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fits = ["Runtime.", "Function."].iter().any(|prefix| {
+        let mut names = given.split(prefix).skip(1);
+        names.any(|name| {
+            let mut letters = name.chars();
+            letters.next().is_some_and(|c| c.is_ascii_uppercase())
+                && letters.next().is_some_and(|c| c.is_ascii_alphabetic())
+        })
+    });
+    match given {
+        given if fits => given.to_owned(),
+        given if given.starts_with("Function.") => "Function.Unknown".to_owned(),
+        _ => "Runtime.Unknown".to_owned(),
+    }
+}
+
+enum Collected {
+    Whole(Bytes, Option<HeaderMap>),
+    TooLarge,
+    Broken,
+}
+
+/// A body up to the limit. What is beyond is read and thrown away, so that the connection stays usable.
+async fn collect(mut body: Incoming) -> Collected {
+    let expected = body.size_hint().exact().unwrap_or(0);
+    let mut too_large = expected > RESPONSE_PAYLOAD_BYTES as u64;
+    let mut whole: Option<Bytes> = None;
+    let mut parts = BytesMut::new();
+    let mut trailers = None;
+    while !body.is_end_stream() {
+        let frame = match body.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(_)) => return Collected::Broken,
+            None => break,
+        };
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(other) => {
+                trailers = other.into_trailers().ok();
+                continue;
+            }
+        };
+        let so_far = whole.as_ref().map_or(parts.len(), Bytes::len);
+        if too_large || so_far + data.len() > RESPONSE_PAYLOAD_BYTES {
+            too_large = true;
+            (whole, parts) = (None, BytesMut::new());
+        } else if so_far == 0 {
+            whole = Some(data); // Most often the only part: it is not copied.
+        } else {
+            if let Some(first) = whole.take() {
+                parts.reserve(usize::try_from(expected).unwrap_or(0).max(first.len() + data.len()));
+                parts.extend_from_slice(&first);
+            }
+            parts.extend_from_slice(&data);
+        }
+    }
+    if too_large { Collected::TooLarge } else { Collected::Whole(whole.unwrap_or_else(|| parts.freeze()), trailers) }
+}
+
+fn accepted(result: Result<(), Refused>) -> Answer {
+    result.map_or_else(refuse, |()| done())
+}
+
+fn done() -> Answer {
+    answer(StatusCode::ACCEPTED, JSON, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
+}
+
+fn refuse(refused: Refused) -> Answer {
+    match refused {
+        Refused::NotAllowed(state) => not_allowed(state),
+        Refused::UnknownId => problem(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
+    }
+}
+
+fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
+    let message =
+        format!("State transition from {from} to {to} failed for runtime. Error: State transition is not allowed");
+    problem(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
+}
+
+fn too_large() -> Answer {
+    let message = format!("Exceeded maximum allowed payload size ({RESPONSE_PAYLOAD_BYTES} bytes).");
+    problem(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+}
+
+fn not_found(path: &str) -> Answer {
+    let is = |prefix: &str| path.starts_with(prefix);
+    let message = if is("/2020-01-01/") || is("/2022-07-01/") || is("/2020-08-15/") {
+        "Extensions, the Telemetry API and the Logs API are not supported yet"
+    } else if is("/2018-06-01/runtime/restore/") {
+        "This function has no SnapStart: there is nothing to restore"
+    } else {
+        "The Runtime API has no such path"
+    };
+    problem(StatusCode::NOT_FOUND, "NotFound", message)
+}
+
+fn method_not_allowed(method: &Method) -> Answer {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &format!("This path does not take {method}"))
+}
+
+fn problem(status: StatusCode, kind: &str, message: &str) -> Answer {
+    let body = serde_json::json!({ "errorMessage": message, "errorType": kind });
+    answer(status, JSON, body.to_string().into())
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_invocations() {
+        assert_eq!(invocation_call("runtime/invocation/abc/response"), Some(("abc", true)));
+        assert_eq!(invocation_call("runtime/invocation/abc/error"), Some(("abc", false)));
+        assert_eq!(invocation_call("runtime/invocation/abc/other"), None);
+        assert_eq!(invocation_call("runtime/invocation/response"), None);
+    }
+
+    #[test]
+    fn error_types_have_lambdas_form_or_become_unknown() {
+        let kind = |given: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ERROR_TYPE, HeaderValue::from_static(given));
+            error_type(&headers)
+        };
+        assert_eq!(kind("Runtime.ImportModuleError"), "Runtime.ImportModuleError");
+        assert_eq!(kind("Function.MyOwn"), "Function.MyOwn");
+        assert_eq!(kind("Function.1"), "Function.Unknown");
+        assert_eq!(kind("ValueError"), "Runtime.Unknown");
+        assert_eq!(error_type(&HeaderMap::new()), "Runtime.Unknown");
+    }
+}

@@ -1,0 +1,284 @@
+//! One task per environment: makes its processes, watches over them, takes them down, makes them again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hearth_runtimes::{Catalogue, RUNTIME_API, Session, launch};
+use hearth_sandbox::{Assignment, Exit, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
+use hearth_types::limits::RUNTIME_CONNECTIONS;
+use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::api::GoneReason;
+use crate::clock::Moment;
+use crate::environment::Environment;
+use crate::failure::Cause;
+use crate::journal::{Drained, output_pipe};
+use crate::lifecycle::State;
+use crate::runtime_api;
+use crate::text::{self, ProcessEnd};
+
+/// How long what a process sent before it ended may take to be read: a bound on waiting for a child that holds the
+/// connection open, not something that happens.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What environments are made of.
+pub(crate) struct Machine {
+    pub(crate) spawner: Spawner,
+    pub(crate) catalogue: Arc<Catalogue>,
+}
+
+/// The processes of an environment, up.
+struct Processes {
+    sandbox: Arc<Sandbox>,
+    listener: TcpListener,
+    output: Option<Arc<pipe::Receiver>>,
+    connections: JoinSet<()>,
+}
+
+/// What the supervisor is to do.
+enum Order {
+    /// Nothing before this moment.
+    Wait(Option<Instant>),
+    /// End the processes.
+    End(Cause),
+}
+
+/// Runs an environment to its end.
+pub(crate) async fn supervise(environment: Arc<Environment>, machine: Arc<Machine>) -> GoneReason {
+    let mut kept: Option<TmpVolume> = None;
+    loop {
+        if !environment.work_to_do().await {
+            environment.fail(&Cause::Killed); // Whoever waits for an invoke that has not begun hears of it.
+            return GoneReason::Stopped;
+        }
+        let tmp = kept.take().map_or(Tmp::New { mb: environment.spec.ephemeral_mb }, Tmp::Kept);
+        match bring_up(&environment, &machine, tmp).await {
+            Ok(processes) => kept = watch_over(&environment, processes).await,
+            Err(cause) => {
+                environment.fail(&cause);
+                if matches!(cause, Cause::Platform(_)) {
+                    return GoneReason::Failed;
+                }
+            }
+        }
+    }
+}
+
+async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -> Result<Processes, Cause> {
+    let begin = Instant::now();
+    let spec = &environment.spec;
+    let runtime = match &environment.runtime {
+        Some(runtime) => runtime,
+        None => match machine.catalogue.find(&spec.runtime) {
+            Ok(runtime) => runtime,
+            Err(missing) => return Err(Cause::Known(missing.failure())),
+        },
+    };
+    let session = Session { log_stream: environment.journal.stream(), runtime_api: RUNTIME_API };
+    let start = launch(runtime, spec, session).map_err(|error| {
+        let error_type = "Runtime.InvalidEntrypoint".to_owned();
+        Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
+    })?;
+    let program = start.argv.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+    let (reader, writer) = output_pipe().map_err(|error| Cause::Platform(format!("a pipe for its output: {error}")))?;
+    let reader = Arc::new(reader);
+    let made = machine.spawner.make(tmp).await.map_err(platform)?;
+    let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
+    environment.journal.attach(Arc::clone(&reader));
+    let line = text::init_start(&spec.runtime, &runtime.version, &spec.region);
+    environment.journal.write(Moment::now().wall_ms, [line]);
+    let assignment = Assignment {
+        code: spec.code,
+        memory_mb: spec.memory_mb,
+        argv: start.argv,
+        env: start.env,
+        cwd: start.cwd,
+        output: writer,
+    };
+    let mut sandbox =
+        machine.spawner.assign(started, assignment).await.map_err(|error| not_executable(error, program))?;
+    let listener =
+        sandbox.take_listener().ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
+    let listener = TcpListener::from_std(listener)
+        .map_err(|error| Cause::Platform(format!("registering its listener: {error}")))?;
+    let sandbox = Arc::new(sandbox);
+    environment.started(Arc::clone(&sandbox), begin.elapsed());
+    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new() })
+}
+
+fn platform(error: SandboxError) -> Cause {
+    Cause::Platform(error.to_string())
+}
+
+/// The last step fails for the function's sake where its program cannot be executed.
+fn not_executable(error: SandboxError, program: String) -> Cause {
+    match error {
+        SandboxError::Failed { what, source } if what.starts_with("running ") => {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            let text = source.to_string();
+            let error = text.split(" (os error").next().unwrap_or_default().to_owned();
+            Cause::NotExecutable { program, error, missing }
+        }
+        other => platform(other),
+    }
+}
+
+/// Serves the processes until they end or have to; takes them down. What is left is their /tmp.
+async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) -> Option<TmpVolume> {
+    let cause = processes.until_the_end(environment).await;
+    let Processes { sandbox, connections, output, .. } = processes;
+    if !matches!(cause, Cause::Exit(_)) {
+        // Nothing more happens inside while the invoke's last lines are written.
+        if let Err(error) = sandbox.freeze() {
+            tracing::debug!(environment = %environment.id, %error, "not frozen before its end");
+        }
+    }
+    environment.fail(&cause);
+    drop((connections, output));
+    environment.lock().sandbox = None;
+    match Arc::into_inner(sandbox) {
+        Some(sandbox) => sandbox.destroy(!environment.is_ending()).await,
+        None => None, // Unreachable: all others borrow it under the lock. Dropped, it is taken down as well.
+    }
+}
+
+impl Processes {
+    async fn until_the_end(&mut self, environment: &Arc<Environment>) -> Cause {
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        loop {
+            let armed = match environment.order() {
+                Order::End(cause) => return cause,
+                Order::Wait(None) => false,
+                Order::Wait(Some(when)) => {
+                    timer.as_mut().reset(when.into());
+                    true
+                }
+            };
+            tokio::select! {
+                () = environment.wake.notified() => {}
+                () = &mut timer, if armed => {}
+                more = take_output(environment, &self.output) => {
+                    if !more {
+                        self.output = None;
+                    }
+                }
+                accepted = self.listener.accept(), if self.connections.len() < RUNTIME_CONNECTIONS => {
+                    match accepted {
+                        Ok((stream, _)) => self.connect(environment, stream),
+                        Err(error) => tracing::debug!(environment = %environment.id, %error, "accepting"),
+                    }
+                }
+                Some(_) = self.connections.join_next() => {}
+                exit = self.sandbox.exited() => {
+                    self.hear_last_words(environment).await;
+                    return Cause::Exit(match exit {
+                        Exit::Code(status) => ProcessEnd::Status(status),
+                        Exit::Signal(number) => ProcessEnd::Signal(number),
+                    });
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, environment: &Arc<Environment>, stream: TcpStream) {
+        environment.connected();
+        self.connections.spawn(runtime_api::serve(Arc::clone(environment), stream));
+    }
+
+    /// What the runtime sent before it ended still counts: an error report above all.
+    async fn hear_last_words(&mut self, environment: &Arc<Environment>) {
+        let rest = async {
+            while let Some(stream) = accept_pending(&self.listener) {
+                self.connections.spawn(runtime_api::serve(Arc::clone(environment), stream));
+            }
+            while self.connections.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
+            tracing::debug!(environment = %environment.id, "a connection outlived the runtime's process");
+        }
+    }
+}
+
+fn accept_pending(listener: &TcpListener) -> Option<TcpStream> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match listener.poll_accept(&mut context) {
+        std::task::Poll::Ready(Ok((stream, _))) => Some(stream),
+        _ => None,
+    }
+}
+
+/// Waits for output and takes it. False once there will be none.
+async fn take_output(environment: &Environment, output: &Option<Arc<pipe::Receiver>>) -> bool {
+    let Some(output) = output else { return std::future::pending().await };
+    output.readable().await.is_ok() && environment.journal.drain(Moment::now().wall_ms) != Drained::Closed
+}
+
+impl Environment {
+    /// Waits, without processes, until an invoke needs some. False when the environment ends.
+    async fn work_to_do(&self) -> bool {
+        loop {
+            {
+                let inner = self.lock();
+                if inner.killed || (inner.stopping && inner.current.is_none()) {
+                    return false;
+                }
+                if inner.current.is_some() {
+                    return true;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        let inner = self.lock();
+        inner.killed || inner.stopping
+    }
+
+    /// What is due now; and freezes what has been idle long enough.
+    fn order(&self) -> Order {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        if inner.killed {
+            return Order::End(Cause::Killed);
+        }
+        if inner.stopping && inner.current.is_none() {
+            return Order::End(Cause::Stopped);
+        }
+        if inner.init_error.is_some() {
+            return Order::End(Cause::InitError);
+        }
+        if inner.life.deadline().is_some_and(|deadline| deadline <= now) {
+            return Order::End(Cause::Timeout);
+        }
+        let grace = self.shared.freeze_after;
+        let timeout = inner.life.timeout();
+        let when = match inner.life.state() {
+            State::Idle { since } if !inner.frozen && since + grace <= now => {
+                self.freeze(&mut inner);
+                // Ahead of the deadline of whatever invoke comes next, so that it need not tell.
+                Some(now + timeout)
+            }
+            State::Idle { since } if !inner.frozen => Some(since + grace),
+            State::Idle { .. } => None,
+            // A short invoke will be over by then: freezing is looked at again without being told.
+            State::Running { since } if since + grace > now => inner.life.deadline().map(|d| d.min(since + grace)),
+            _ => inner.life.deadline(),
+        };
+        inner.armed = when;
+        Order::Wait(when)
+    }
+
+    fn freeze(&self, inner: &mut crate::environment::Inner) {
+        if let Some(sandbox) = &inner.sandbox {
+            match sandbox.freeze() {
+                Ok(()) => inner.frozen = true,
+                Err(error) => tracing::error!(environment = %self.id, %error, "an idle environment is not frozen"),
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The worker's calls and its environments by id.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hearth_runtimes::Catalogue;
+use hearth_sandbox::Spawner;
+use hearth_types::EnvironmentId;
+use hearth_types::invoke::VersionSpec;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::api::{EnvironmentEvent, EnvironmentSink, Invocation, LogSink, WorkerError};
+use crate::clock::Moment;
+use crate::environment::{Environment, Shared};
+use crate::supervisor::{Machine, supervise};
+
+/// What a worker is made of.
+pub struct WorkerConfig {
+    /// Makes sandboxes, with the catalogue's roots.
+    pub spawner: Spawner,
+    /// The machine's runtimes.
+    pub catalogue: Arc<Catalogue>,
+    /// Where log lines go.
+    pub logs: Arc<dyn LogSink>,
+    /// How long an environment is idle before it is frozen.
+    pub freeze_after: std::time::Duration,
+}
+
+/// Environments and the way into them. Its calls return at once; what becomes of them is heard through the invokes'
+/// replies and the sink. Needs a tokio runtime around it.
+pub struct Worker {
+    machine: Arc<Machine>,
+    shared: Arc<Shared>,
+    fleet: Arc<Fleet>,
+}
+
+/// The environments that live.
+#[derive(Default)]
+struct Fleet {
+    environments: Mutex<HashMap<EnvironmentId, Arc<Environment>>>,
+    /// One has gone.
+    gone: Notify,
+}
+
+impl Worker {
+    /// A worker without environments. `events` hears of what happens to them.
+    #[must_use]
+    pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
+        let WorkerConfig { spawner, catalogue, logs, freeze_after } = config;
+        Self {
+            machine: Arc::new(Machine { spawner, catalogue }),
+            shared: Arc::new(Shared { events, logs, freeze_after }),
+            fleet: Arc::default(),
+        }
+    }
+
+    /// Makes an environment of this version and gives it its first invoke. Which id is free is the caller's to know.
+    pub fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+        let runtime = self.machine.catalogue.find(&spec.runtime).ok().cloned();
+        let stream = stream_name(Moment::now(), &spec.version).into();
+        let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));
+        self.fleet.lock().insert(id, Arc::clone(&environment));
+        let (machine, fleet) = (Arc::clone(&self.machine), Arc::clone(&self.fleet));
+        tokio::spawn(async move {
+            let events = Arc::clone(&environment.shared.events);
+            let reason = supervise(environment, machine).await;
+            fleet.lock().remove(&id);
+            fleet.gone.notify_waiters();
+            events.event(EnvironmentEvent::Gone(id, reason));
+        });
+    }
+
+    /// Gives an invoke to an environment that is idle. One that has ended refuses it through its reply.
+    pub fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
+        let environment = self.fleet.lock().get(&id).map(Arc::clone);
+        match environment {
+            Some(environment) => environment.invoke(invocation),
+            None => {
+                let _ = invocation.reply.send(Err(WorkerError::Ended(id)));
+            }
+        }
+    }
+
+    /// Ends an environment once the invoke that it may have is over.
+    pub fn stop(&self, id: EnvironmentId) {
+        let environment = self.fleet.lock().get(&id).map(Arc::clone);
+        if let Some(environment) = environment {
+            environment.lock().stopping = true;
+            environment.wake.notify_one();
+        }
+    }
+
+    /// Ends all environments now and returns when nothing of them is left. An invoke in progress gets no answer of its
+    /// function.
+    pub async fn drain(&self) {
+        loop {
+            let gone = self.fleet.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable(); // From here on no end is missed.
+            let all: Vec<_> = self.fleet.lock().values().map(Arc::clone).collect();
+            if all.is_empty() {
+                return;
+            }
+            for environment in all {
+                environment.lock().killed = true;
+                environment.wake.notify_one();
+            }
+            gone.await;
+        }
+    }
+}
+
+impl Fleet {
+    fn lock(&self) -> MutexGuard<'_, HashMap<EnvironmentId, Arc<Environment>>> {
+        self.environments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `YYYY/MM/DD/[VERSION]32hex`.
+fn stream_name(now: Moment, version: &str) -> String {
+    let time = jiff::Timestamp::from_millisecond(now.wall_ms).unwrap_or_default();
+    let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_named_by_day_and_version() {
+        let now = Moment { at: std::time::Instant::now(), wall_ms: 1_709_640_000_000 };
+        let name = stream_name(now, "$LATEST");
+        assert!(name.starts_with("2024/03/05/[$LATEST]"), "{name}");
+        assert_eq!(name.len(), "2024/03/05/[$LATEST]".len() + 32);
+    }
+}

@@ -1,0 +1,14 @@
+//! Environments for real: sandboxes of this machine, its interpreters, functions that behave and that do not. Needs root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod failures;
+mod harness;
+mod invokes;
+mod logs;
+mod runtime_api;
+
+fn main() {
+    hearth_sandbox::run_if_spawner();
+    harness::run(&[invokes::TESTS, logs::TESTS, failures::TESTS, runtime_api::TESTS]);
+}
