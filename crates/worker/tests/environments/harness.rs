@@ -268,7 +268,7 @@ impl Function {
         (member("errorType"), member("errorMessage"))
     }
 
-    /// The whole log, durations and figures put as N, the last request's id as ID.
+    /// The whole log, the last request's id put as ID.
     pub(crate) fn log(&self) -> String {
         let group = self.spec.log_group.to_string();
         let lines = self.machine.log.0.lock().unwrap().get(&group).cloned().unwrap_or_default();
@@ -278,11 +278,5 @@ impl Function {
     /// The events of the log.
     pub(crate) fn log_events(&self) -> Vec<String> {
         self.machine.log.0.lock().unwrap().get(&*self.spec.log_group).cloned().unwrap_or_default()
-    }
-
-    /// Ends the environment.
-    pub(crate) async fn stop(&mut self) {
-        self.machine.worker.stop(self.id);
-        while !matches!(self.events.recv().await.unwrap(), EnvironmentEvent::Gone(..)) {}
     }
 }
