@@ -9,7 +9,7 @@ use tracing::error;
 use crate::Control;
 
 /// Where function records are: `function/NAME`.
-pub const FUNCTION_PREFIX: &str = "function/";
+pub(crate) const FUNCTION_PREFIX: &str = "function/";
 
 /// A record and the store's version of it.
 pub(crate) struct Loaded {

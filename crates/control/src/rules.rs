@@ -37,7 +37,7 @@ const RESERVED: &[&str] = &[
 ///
 /// # Errors
 /// With the text that CreateFunction gives.
-pub fn name_length(name: &str) -> Result<(), ApiError> {
+pub(crate) fn name_length(name: &str) -> Result<(), ApiError> {
     if name.len() <= FUNCTION_NAME_CHARS {
         return Ok(());
     }
@@ -49,7 +49,7 @@ pub fn name_length(name: &str) -> Result<(), ApiError> {
 
 /// # Errors
 /// When the real service does not know the runtime, or no longer takes it.
-pub fn runtime(runtime: &str) -> Result<(), ApiError> {
+pub(crate) fn runtime(runtime: &str) -> Result<(), ApiError> {
     if BLOCKED.contains(&runtime) {
         return Err(invalid(format!(
             "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. \
@@ -70,7 +70,7 @@ pub fn runtime(runtime: &str) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// With the texts of the real service.
-pub fn variables(variables: &[(String, String)]) -> Result<(), ApiError> {
+pub(crate) fn variables(variables: &[(String, String)]) -> Result<(), ApiError> {
     let reserved: Vec<&str> =
         variables.iter().map(|(key, _)| key.as_str()).filter(|key| RESERVED.contains(key)).collect();
     if !reserved.is_empty() {
@@ -100,19 +100,19 @@ fn compact_json(variables: &[(String, String)]) -> String {
 
 /// # Errors
 /// Outside 1 to 900 s.
-pub fn timeout(seconds: i64) -> Result<u32, ApiError> {
+pub(crate) fn timeout(seconds: i64) -> Result<u32, ApiError> {
     within("timeout", seconds, 1, TIMEOUT_MAX_S)
 }
 
 /// # Errors
 /// Outside 128 to 10,240 MB.
-pub fn memory(mb: i64) -> Result<u32, ApiError> {
+pub(crate) fn memory(mb: i64) -> Result<u32, ApiError> {
     within("memorySize", mb, MEMORY_MIN_MB, MEMORY_MAX_MB)
 }
 
 /// # Errors
 /// Outside 512 to 10,240 MB.
-pub fn ephemeral(mb: i64) -> Result<u32, ApiError> {
+pub(crate) fn ephemeral(mb: i64) -> Result<u32, ApiError> {
     within("ephemeralStorage.size", mb, EPHEMERAL_MIN_MB, EPHEMERAL_MAX_MB)
 }
 
@@ -132,7 +132,7 @@ fn within(member: &str, value: i64, least: u32, most: u32) -> Result<u32, ApiErr
 
 /// # Errors
 /// More than 50 tags.
-pub fn tags(count: usize) -> Result<(), ApiError> {
+pub(crate) fn tags(count: usize) -> Result<(), ApiError> {
     if count <= TAGS { Ok(()) } else { Err(invalid("Number of tags exceeds resource tag limit.")) }
 }
 
@@ -140,7 +140,7 @@ pub fn tags(count: usize) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// Names the other one.
-pub fn architecture(given: &[Architecture], own: &str) -> Result<(), ApiError> {
+pub(crate) fn architecture(given: &[Architecture], own: &str) -> Result<(), ApiError> {
     match given.iter().map(|architecture| architecture.as_str()).find(|architecture| *architecture != own) {
         None => Ok(()),
         Some(other) => Err(refused("Architectures", &format!("{other} is not what this machine runs: it is {own}"))),

@@ -8,7 +8,7 @@ use crate::names::Place;
 
 /// Which members an operation shows: lists leave the states out (observed).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shown {
+pub(crate) enum Shown {
     /// All of them.
     Whole,
     /// Without State*, LastUpdateStatus* and RuntimeVersionConfig.
@@ -19,7 +19,7 @@ const CREATING_TEXT: &str = "The function is being created.";
 
 /// A version as FunctionConfiguration. `arn` is already as the operation shows it.
 #[must_use]
-pub fn configuration(
+pub(crate) fn configuration(
     place: &Place,
     name: &str,
     arn: String,
@@ -72,7 +72,7 @@ pub fn configuration(
 
 /// The group that a function's log goes to.
 #[must_use]
-pub fn log_group(name: &str, config: &Configuration) -> String {
+pub(crate) fn log_group(name: &str, config: &Configuration) -> String {
     config.log_group.clone().unwrap_or_else(|| format!("/aws/lambda/{name}"))
 }
 

@@ -71,6 +71,7 @@ impl Admin {
         let as_json = parameter(query, "json") == Some("true");
         // Followed first, read then: no line falls between the two; one that is in both is shown once.
         let follower = (parameter(query, "follow") == Some("true")).then(|| self.logs.follow(&group));
+        self.logs.flush().await;
         let past = {
             let (logs, group) = (Arc::clone(&self.logs), Arc::clone(&group));
             tokio::task::spawn_blocking(move || logs.read(&group, 0, LOG_LINES)).await

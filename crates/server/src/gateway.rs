@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_api::{ApiError, Matched, Operation, check, decode, encode, ops, route};
 use hearth_control::Control;
-use hearth_frontend::{Dispatcher, InvokeRequest};
+use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES, ZIP_BYTES};
@@ -66,15 +66,8 @@ impl Gateway {
         headers: &HeaderMap,
         payload: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        let qualifier = matched.parameter("Qualifier");
-        let request = InvokeRequest {
-            function_name: matched.label("FunctionName").unwrap_or_default(),
-            qualifier: qualifier.as_deref(),
-            headers,
-            payload,
-            request_id: id,
-        };
-        Ok(self.dispatcher.invoke(request).await?.into_http().map(ResponseBody::from))
+        let response = self.dispatcher.invoke(InvokeRequest { matched, headers, payload, request_id: id }).await?;
+        Ok(response.into_http().map(ResponseBody::from))
     }
 
     /// The operations that have a handler; the others say that they have none.
@@ -125,9 +118,7 @@ fn body_limit(operation: Operation) -> usize {
 
 fn body_error(operation: Operation, error: &BodyError) -> ApiError {
     match (error, operation) {
-        (BodyError::TooLarge { limit }, Operation::Invoke) => ApiError::request_too_large(format!(
-            "Request must be smaller than {limit} bytes for the InvokeFunction operation"
-        )),
+        (BodyError::TooLarge { .. }, Operation::Invoke) => payload_too_large(),
         (BodyError::TooLarge { .. }, Operation::CreateFunction | Operation::UpdateFunctionCode) => {
             ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes"))
         }

@@ -36,7 +36,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     let catalogue = hearth_runtimes::discover(&data_dir);
     let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
-        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots())
+        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec())
     })
     .context("starting the spawner")?;
     let data = hearth_sandbox::drop_root(&data_dir).context("giving up root")?;

@@ -9,18 +9,20 @@ use bytes::Bytes;
 use hearth_control::links::CodeLinks;
 use hearth_control::names::Place;
 use hearth_control::{Control, Parts};
-use hearth_frontend::Dispatcher;
+use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
 use hearth_image::Unpacker;
 use hearth_logs::LogStore;
-use hearth_sandbox::Spawner;
+use hearth_runtimes::Catalogue;
+use hearth_sandbox::{Spawner, SpawnerConnection};
+use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
-use hearth_types::limits::{CONNECTIONS, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, TIMEOUT_MAX_S};
-use hearth_worker::{LogSink, WorkerConfig};
-use tokio::signal::unix::{SignalKind, signal};
+use hearth_types::limits::{CONNECTIONS, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, SETTLE, TIMEOUT_MAX_S, ENVIRONMENTS_MAX};
+use hearth_worker::{LogSink, Worker, WorkerConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::admin::{self, Admin};
 use crate::cli::ServeArgs;
@@ -48,21 +50,21 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 }
 
 async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
-    let mut stop = stop_signals()?;
+    let mut stop = Stop::new()?;
     let data = &prepared.data;
     let store: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(&data.join("meta.db"))?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let unpacker = Arc::new(Unpacker::new(data.join("code"))?);
-    let logs = Arc::new(LogStore::open(&data.join("logs"))?);
-    let spawner = Spawner::new(prepared.spawner)?;
-    let isolation = serde_json::to_value(spawner.isolation())?;
+    let logs = LogStore::open(&data.join("logs")).context("the log store")?;
+    let isolation = isolation(&prepared.spawner);
+    let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
 
-    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs)?;
+    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(follow::PREFIX), Arc::clone(&dispatcher), applied_to));
     let control = Arc::new(Control::new(Parts {
         place: Place { region: args.region.clone(), account: args.account.clone() },
-        architecture: std::env::consts::ARCH_OF_LAMBDA,
+        architecture: architecture(),
         store,
         blobs,
         unpacker,
@@ -82,15 +84,103 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     say_ready(&format!("http://{}", prepared.address))?;
 
     let lost = tokio::select! {
-        name = stop.recv() => { info!("{}: draining", name.unwrap_or("stopped")); false }
-        () = spawner.closed() => { error!("the spawner has ended: no environment can be made or ended any more"); true }
+        name = stop.signalled() => { info!("{name}: draining"); false }
+        () = spawner.closed() => true,
     };
     stop_server.send_replace(true);
     if lost {
-        bail!("the spawner has ended; start hearth again");
+        logs.close();
+        bail!("the spawner has ended, and with it all environments; start hearth again");
     }
     serving.await.context("the server's task")?;
-    dispatcher.drain().await;
+    dispatcher.drain(DRAIN).await;
+    spawner.stop().await;
     logs.close();
     Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        let of = |kind| signal(kind).context("handling signals");
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    async fn signalled(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Log lines go from the worker to the store.
+struct Lines(Arc<LogStore>);
+
+impl LogSink for Lines {
+    fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
+        self.0.append(group, stream, timestamp_ms, line);
+    }
+}
+
+fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &Arc<LogStore>) -> Arc<Dispatcher> {
+    let config = DispatcherConfig {
+        place: hearth_frontend::Place { region: args.region.as_str().into(), account: args.account.as_str().into() },
+        limits: Limits {
+            account_concurrency: args.concurrency,
+            memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
+            environments_max: ENVIRONMENTS_MAX,
+            keep_alive: Duration::from_secs(args.keep_alive),
+            settle: SETTLE,
+        },
+    };
+    let worker = WorkerConfig {
+        spawner: spawner.clone(),
+        catalogue: Arc::new(catalogue),
+        logs: Arc::new(Lines(Arc::clone(logs))),
+        freeze_after: Duration::from_millis(args.freeze_after),
+    };
+    let dispatcher =
+        Dispatcher::new(config, |sink| Worker::new(worker, sink));
+    tokio::spawn(Arc::clone(&dispatcher).run_timer());
+    dispatcher
+}
+
+/// MB. A machine that does not say how much it has gets the budget of a small one.
+fn three_quarters_of_memory_mb() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total_kb = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .unwrap_or(2 * 1024 * 1024);
+    total_kb / 1024 * 3 / 4
+}
+
+/// As Lambda names it.
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
+fn isolation(spawner: &SpawnerConnection) -> serde_json::Value {
+    serde_json::json!({
+        "level": "process",
+        "cgroups": if spawner.cgroup_v2() { "v2" } else { "v1 with the unified hierarchy" },
+        "network": "none",
+    })
+}
+
+fn random_key() -> Result<[u8; 64]> {
+    let mut key = [0; 64];
+    getrandom::fill(&mut key).map_err(|cause| anyhow::anyhow!("the machine gives no random bytes: {cause}"))?;
+    Ok(key)
+}
+
+fn say_ready(url: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "hearth is ready at {url}").and_then(|()| out.flush()).context("standard output")
 }

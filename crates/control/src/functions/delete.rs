@@ -12,7 +12,10 @@ impl Control {
     ///
     /// # Errors
     /// As the real service: `$LATEST` is refused before the question whether there is such a function (observed).
-    pub async fn delete_function(&self, input: api::DeleteFunctionRequest) -> Result<(), ApiError> {
+    pub async fn delete_function(
+        &self,
+        input: api::DeleteFunctionRequest,
+    ) -> Result<api::DeleteFunctionResponse, ApiError> {
         let mut target = self.parts.place.resolve(&input.function_name, input.qualifier.as_deref())?;
         let qualifier = target.qualifier.take();
         if qualifier.as_deref().map(Qualifier::from) == Some(Qualifier::Latest) {
@@ -25,13 +28,13 @@ impl Control {
             match qualifier.as_deref().map(Qualifier::from) {
                 None | Some(Qualifier::Latest) => {}
                 // Deleting a version that is not there succeeds, and none is ever there yet.
-                Some(Qualifier::Version(_)) => return Ok(()),
+                Some(Qualifier::Version(_)) => return Ok(api::DeleteFunctionResponse::default()),
                 Some(Qualifier::Alias(alias)) => {
                     return Err(invalid(format!("Deletion of aliases is not currently supported: '{alias}' is one.")));
                 }
             }
             match self.remove(&target.name, loaded.version).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(api::DeleteFunctionResponse::default()),
                 Err(NotWritten::Failed(cause)) => return Err(cause),
                 // The record settled meanwhile, or another client deletes too: look again.
                 Err(NotWritten::Conflict) => {}
