@@ -24,7 +24,7 @@ pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Count of request headers. Ours.
 pub const HEADERS: usize = 100;
-/// Time for a client to send a whole head.
+/// Time for a client to send a whole head, and for a connection to stay idle.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for a client to send a whole body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -138,9 +138,23 @@ pub const EXEC_STRINGS: usize = 4096;
 /// Connections that wait to be accepted by the Runtime API.
 pub const RUNTIME_BACKLOG: i32 = 64;
 
+/// Time for a client to take some bytes of its answer.
+pub const ANSWER_STALL: Duration = Duration::from_secs(60);
+/// Time for a client to stop sending after its connection was ended, so that it sees the answer it got.
+pub const LINGER: Duration = Duration::from_secs(5);
+/// Bytes that a client may still send in that time; more resets the connection.
+pub const LINGER_BYTES: usize = 256 * 1024 * 1024;
+
 /// RLIMIT_NPROC in a function of so much memory. The recorded figure belongs to 128 MB and is the default that a Linux
 /// guest of some 58 MB more derives from its memory: 4 per MB. From about 200 MB on, [`ENVIRONMENT_TASKS`] is lower.
 #[must_use]
 pub fn environment_rlimit_nproc(memory_mb: u32) -> u64 {
     ENVIRONMENT_RLIMIT_NPROC + 4 * u64::from(memory_mb.saturating_sub(MEMORY_MIN_MB))
 }
+/// Threads that unpack one package. Ours.
+pub const ZIP_THREADS: usize = 2;
+/// Bytes unpacked from which on a package is worth a second thread. Ours.
+pub const ZIP_PARALLEL_BYTES: u64 = 1024 * 1024;
+/// Time from unpacking a package until its files are flushed to the disk; a crash of the machine before then costs
+/// unpacking it again. Ours: by then the kernel has written most by itself.
+pub const CODE_FLUSH_DELAY: Duration = Duration::from_secs(30);

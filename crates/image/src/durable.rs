@@ -1,0 +1,131 @@
+//! Which trees are whole, though no file of theirs is flushed on the way of a deploy.
+//!
+//! A tree gets a mark when it is written: the kernel's boot id, so that the mark is good until the machine goes down;
+//! what a crash of the machine may have taken is unpacked again from its zip. Some time later the whole file system is
+//! flushed once and the marks become good for ever.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use hearth_types::CodeDigest;
+use hearth_types::limits::CODE_FLUSH_DELAY;
+use tracing::warn;
+
+const FLUSHED: &str = "flushed";
+
+/// The marks of all trees.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    folder: PathBuf,
+    boot: String,
+    unflushed: Mutex<Unflushed>,
+}
+
+#[derive(Debug, Default)]
+struct Unflushed {
+    trees: HashSet<CodeDigest>,
+    /// Whether a thread waits to flush them.
+    awaited: bool,
+}
+
+/// An identifier that changes with each start of the machine.
+pub(crate) fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+impl Marks {
+    pub(crate) fn open(folder: PathBuf, boot: String) -> io::Result<Arc<Self>> {
+        fs::create_dir_all(&folder)?;
+        let marks = Arc::new(Self { folder, boot, unflushed: Mutex::default() });
+        // An earlier process of this boot may have ended before its flush.
+        for entry in fs::read_dir(&marks.folder)? {
+            let digest = entry?.file_name().to_str().and_then(CodeDigest::from_hex);
+            if let Some(digest) = digest.filter(|digest| marks.read(digest).is_some_and(|mark| mark == marks.boot)) {
+                marks.flush_later(&mut marks.lock(), digest);
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Whether the tree was written whole and is still there whole.
+    pub(crate) fn is_marked(&self, digest: &CodeDigest) -> bool {
+        self.read(digest).is_some_and(|mark| mark == FLUSHED || mark == self.boot)
+    }
+
+    /// Marks a tree that has just got its name.
+    pub(crate) fn mark(self: &Arc<Self>, digest: &CodeDigest) -> io::Result<()> {
+        let mut unflushed = self.lock();
+        fs::write(self.path(digest), &self.boot)?;
+        self.flush_later(&mut unflushed, *digest);
+        Ok(())
+    }
+
+    /// Before a tree goes.
+    pub(crate) fn unmark(&self, digest: &CodeDigest) -> io::Result<()> {
+        let mut unflushed = self.lock();
+        unflushed.trees.remove(digest);
+        match fs::remove_file(self.path(digest)) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+            _ => Ok(()),
+        }
+    }
+
+    /// Flushes all trees marked so far and makes their marks good for ever.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        let trees = {
+            let mut unflushed = self.lock();
+            unflushed.awaited = false;
+            std::mem::take(&mut unflushed.trees)
+        };
+        if trees.is_empty() {
+            return Ok(());
+        }
+        rustix::fs::syncfs(File::open(&self.folder)?)?;
+        let unflushed = self.lock();
+        // Not those that were removed meanwhile, nor those that were then written again.
+        let flushed = trees.difference(&unflushed.trees).map(|digest| self.path(digest)).filter(|path| path.exists());
+        for path in flushed {
+            fs::write(path, FLUSHED)?;
+        }
+        Ok(())
+    }
+
+    fn flush_later(self: &Arc<Self>, unflushed: &mut Unflushed, digest: CodeDigest) {
+        unflushed.trees.insert(digest);
+        if unflushed.awaited {
+            return;
+        }
+        let marks = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("hearth-flush".into()).spawn(move || {
+            // Late on purpose: a flush beside the commit of the same deploy would slow it down.
+            thread::sleep(CODE_FLUSH_DELAY);
+            if let Some(Err(cause)) = marks.upgrade().map(|marks| marks.flush()) {
+                warn!(
+                    "unpacked packages are not flushed: after a crash of the machine they are unpacked again: {cause}"
+                );
+            }
+        });
+        // Without a thread the next marking tries again.
+        unflushed.awaited = thread.is_ok();
+    }
+
+    fn read(&self, digest: &CodeDigest) -> Option<String> {
+        fs::read_to_string(self.path(digest)).ok()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn path(&self, digest: &CodeDigest) -> PathBuf {
+        self.folder.join(digest.to_string())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unflushed> {
+        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

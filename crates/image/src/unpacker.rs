@@ -1,0 +1,204 @@
+//! The store of unpacked packages: `code/<digest>/`, one tree for each, which appears whole or not at all.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hearth_types::CodeDigest;
+use tracing::warn;
+
+use crate::durable::{Marks, boot_id};
+use crate::{Archive, PackageError, Plan, tree};
+
+/// What a tree is called until it is whole, and again while it is removed.
+const STAGING: &str = ".staging-";
+const MARKS: &str = ".whole";
+
+/// Unpacks packages into a folder that this process alone writes.
+#[derive(Debug)]
+pub struct Unpacker {
+    folder: PathBuf,
+    marks: Arc<Marks>,
+    /// Makes the names of staging folders differ.
+    stagings: AtomicU64,
+    /// Held while trees get and lose their names.
+    names: Mutex<()>,
+}
+
+/// What a package holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unpacked {
+    /// Bytes unpacked.
+    pub bytes: u64,
+    /// Entries of the archive.
+    pub entries: usize,
+}
+
+impl Unpacker {
+    /// Over `folder`, which is made where it is absent and cleaned of what an earlier process left unfinished.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, read or cleaned.
+    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::after_boot(folder.into(), boot_id()?)
+    }
+
+    fn after_boot(folder: PathBuf, boot: String) -> io::Result<Self> {
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(STAGING) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        let marks = Marks::open(folder.join(MARKS), boot)?;
+        Ok(Self { folder, marks, stagings: AtomicU64::new(0), names: Mutex::new(()) })
+    }
+
+    /// Reads a package through, its content too, and writes nothing. Blocks for as long as unpacking takes.
+    ///
+    /// # Errors
+    /// What is wrong with the package.
+    pub fn check(&self, zip: &[u8]) -> Result<Unpacked, PackageError> {
+        let (plan, unpacked) = plan(zip)?;
+        tree::check(&plan)?;
+        Ok(unpacked)
+    }
+
+    /// Unpacks the package with this digest; nothing is to do where it is whole already. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with the package, or that the disk failed. Nothing is left of it then.
+    pub fn unpack(&self, digest: &CodeDigest, zip: &[u8]) -> Result<Unpacked, PackageError> {
+        let (plan, unpacked) = plan(zip)?;
+        if self.is_whole(digest) {
+            return Ok(unpacked);
+        }
+        let staging = self.stage().map_err(PackageError::disk("making a folder"))?;
+        let root = File::open(&staging.path).map_err(PackageError::disk("opening a folder"))?;
+        tree::write(&plan, root.as_fd())?;
+        self.publish(digest, &staging).map_err(PackageError::disk("giving the package its name"))?;
+        Ok(unpacked)
+    }
+
+    /// Whether the package's tree is there, whole: also after a crash of the machine.
+    #[must_use]
+    pub fn is_whole(&self, digest: &CodeDigest) -> bool {
+        self.marks.is_marked(digest) && self.path(digest).is_dir()
+    }
+
+    /// Where the package's tree is, or would be.
+    #[must_use]
+    pub fn path(&self, digest: &CodeDigest) -> PathBuf {
+        self.folder.join(digest.to_string())
+    }
+
+    /// Removes a package's tree; no error where it is absent. No environment may use it any more.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remove(&self, digest: &CodeDigest) -> io::Result<()> {
+        let aside = {
+            let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            self.set_aside(digest)?
+        };
+        drop(aside);
+        Ok(())
+    }
+
+    /// Removes all trees but those of these packages. No environment may use the others any more.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn retain(&self, wanted: &HashSet<CodeDigest>) -> io::Result<()> {
+        // A mark without a tree is of no use either.
+        for folder in [&self.folder, self.marks.folder()] {
+            for entry in fs::read_dir(folder)? {
+                let digest = entry?.file_name().to_str().and_then(CodeDigest::from_hex);
+                if let Some(unwanted) = digest.filter(|digest| !wanted.contains(digest)) {
+                    self.remove(&unwanted)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes to the disk what was unpacked so far, so that it need not be unpacked again after a crash of the
+    /// machine. It happens by itself some time after an unpacking.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn flush(&self) -> io::Result<()> {
+        self.marks.flush()
+    }
+
+    fn publish(&self, digest: &CodeDigest, staging: &Staging) -> io::Result<()> {
+        let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_whole(digest) {
+            // Somebody else was faster; their tree may be in use.
+            return Ok(());
+        }
+        let _old = self.set_aside(digest)?;
+        fs::rename(&staging.path, self.path(digest))?;
+        self.marks.mark(digest)
+    }
+
+    /// Takes a tree's mark, then its name; the tree goes when the result is dropped.
+    fn set_aside(&self, digest: &CodeDigest) -> io::Result<Option<Staging>> {
+        self.marks.unmark(digest)?;
+        let aside = self.next_staging();
+        match fs::rename(self.path(digest), &aside.path) {
+            Ok(()) => Ok(Some(aside)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    fn stage(&self) -> io::Result<Staging> {
+        let staging = self.next_staging();
+        fs::DirBuilder::new().mode(0o755).create(&staging.path)?;
+        // The process's umask may have taken bits away.
+        fs::set_permissions(&staging.path, fs::Permissions::from_mode(0o755))?;
+        Ok(staging)
+    }
+
+    fn next_staging(&self) -> Staging {
+        let number = self.stagings.fetch_add(1, Ordering::Relaxed);
+        Staging { path: self.folder.join(format!("{STAGING}{number}")) }
+    }
+}
+
+fn plan(zip: &[u8]) -> Result<(Plan<'_>, Unpacked), PackageError> {
+    let archive = Archive::read(zip)?;
+    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
+    Ok((Plan::of(archive)?, unpacked))
+}
+
+/// A folder that goes with this value, unless it got another name.
+#[derive(Debug)]
+struct Staging {
+    path: PathBuf,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    match fs::remove_dir_all(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            warn!("{} stays until the next start: {cause}", path.display());
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
