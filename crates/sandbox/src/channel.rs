@@ -60,6 +60,8 @@ pub(crate) fn receive<F: Frame>(socket: impl AsFd, flags: RecvFlags) -> io::Resu
         let mut parts = [IoSliceMut::new(&mut bytes)];
         match recvmsg(&socket, &mut parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
+            // It closed without having read everything.
+            Err(rustix::io::Errno::CONNRESET) => return Ok(Received::Closed),
             other => break other?,
         }
     };

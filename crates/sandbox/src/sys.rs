@@ -153,17 +153,21 @@ pub(crate) fn exec(path: &CStr, argv: &[CString], env: &[CString]) -> io::Error 
     io::Error::last_os_error()
 }
 
-/// Sets all signals to their default action and unblocks them.
+/// What the kernel takes for an action that is the default one, and as a signal set that is empty.
+const KERNEL_SIGACTION: [u64; 4] = [0; 4];
+const KERNEL_SIGSET_BYTES: usize = 8;
+
+/// Sets all signals to their default action and unblocks them; those, too, that the C library keeps to itself.
 pub(crate) fn reset_signals() {
+    let nothing = KERNEL_SIGACTION.as_ptr();
+    let no_old: *const u64 = std::ptr::null();
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is no function of ours. Fails for SIGKILL, SIGSTOP and the two that libc keeps, harmlessly.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: all zeros is a valid kernel sigaction (SIG_DFL, no flags, an empty mask), and longer than any
+        // architecture's. Fails for SIGKILL and SIGSTOP, harmlessly.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, nothing, no_old, KERNEL_SIGSET_BYTES) };
     }
-    // SAFETY: an all-zero sigset_t is the empty set on Linux; both pointers are valid.
-    unsafe {
-        let none: libc::sigset_t = std::mem::zeroed();
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-    }
+    // SAFETY: all zeros is the empty set of the size given.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, nothing, no_old, KERNEL_SIGSET_BYTES) };
 }
 
 /// Brings the loopback interface of the current network namespace up.

@@ -35,8 +35,26 @@ pub(crate) use case;
 pub(crate) struct World {
     pub(crate) spawner: Spawner,
     pub(crate) spawner_process: u32,
-    pub cgroup_v2: bool,
-    pub(crate) data: tempfile::TempDir,
+    pub(crate) cgroup_v2: bool,
+    /// None where a server of its own has one.
+    pub(crate) data: Option<tempfile::TempDir>,
+    pub(crate) uid_base: u32,
+}
+
+/// What must be the same after a case as before it.
+#[derive(PartialEq, Debug)]
+struct Baseline {
+    mounts: String,
+    descriptors: usize,
+}
+
+impl Baseline {
+    fn take() -> Self {
+        Self {
+            mounts: std::fs::read_to_string("/proc/self/mountinfo").unwrap(),
+            descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+        }
+    }
 }
 
 /// Runs those whose name contains an argument, or all.
@@ -48,14 +66,33 @@ pub(crate) fn run(cases: &[Case]) {
     }
     let chosen: Vec<_> =
         cases.iter().filter(|case| filters.is_empty() || filters.iter().any(|f| case.name.contains(f))).collect();
+    // The first runtime of a process opens descriptors that stay.
+    drop(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    let mut failed = Vec::new();
     for case in &chosen {
-        eprint!("test {} ... ", case.name);
-        let world = Prepared::new();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async { (case.run)(world.enter()).await });
-        eprintln!("ok");
+        let passed = std::panic::catch_unwind(|| run_one(case)).is_ok();
+        eprintln!("test {} ... {}", case.name, if passed { "ok" } else { "FAILED" });
+        if !passed {
+            failed.push(case.name);
+        }
     }
-    eprintln!("{} passed", chosen.len());
+    eprintln!("{} passed, {} failed {failed:?}", chosen.len() - failed.len(), failed.len());
+    std::process::exit(i32::from(!failed.is_empty()));
+}
+
+fn run_one(case: &Case) {
+    let before = Baseline::take();
+    let prepared = Prepared::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = prepared.enter();
+        let (spawner, residue) = (world.spawner.clone(), world.residue());
+        (case.run)(world).await;
+        spawner.stop().await;
+        residue.must_be_gone();
+    });
+    drop(runtime);
+    assert_eq!(Baseline::take(), before);
 }
 
 /// A world before tokio: a spawner is started while there is one thread.
@@ -70,15 +107,106 @@ impl Prepared {
         let code = data.path().join("code").join(CODE.to_string());
         std::fs::create_dir_all(&code).unwrap();
         std::fs::write(code.join("app.py"), "x = 1\n").unwrap();
-        let mut config = SpawnerConfig::new(data.path().to_owned(), vec![python_root()]);
+        let mut config = SpawnerConfig::new(data.path().to_owned(), vec![python_root(), broken_root()]);
         config.pool = 1;
+        config.uid_base = uid_base();
         Self { connection: start_spawner(&config).unwrap(), data }
     }
 
     fn enter(self) -> World {
         let (spawner_process, cgroup_v2) = (self.connection.process_id(), self.connection.cgroup_v2());
-        World { spawner: Spawner::new(self.connection).unwrap(), spawner_process, cgroup_v2, data: self.data }
+        let spawner = Spawner::new(self.connection).unwrap();
+        World { spawner, spawner_process, cgroup_v2, data: Some(self.data), uid_base: uid_base() }
     }
+}
+
+/// User ids that no other run of these tests uses at this time.
+pub(crate) fn uid_base() -> u32 {
+    hearth_sandbox::UID_BASE + std::process::id() * 2 * hearth_types::limits::SANDBOXES
+}
+
+/// How to find what a world's spawner could leave behind.
+pub(crate) struct Residue {
+    pub(crate) spawner_process: u32,
+    pub(crate) uid_base: u32,
+    pub(crate) data: PathBuf,
+}
+
+impl Residue {
+    /// What is there of processes, loop devices and control groups.
+    pub(crate) fn find(&self) -> Vec<String> {
+        let mut found: Vec<String> = processes()
+            .filter(|(_, uid)| self.owns(*uid))
+            .map(|(pid, uid)| format!("process {pid} of {uid}"))
+            .collect();
+        for device in std::fs::read_dir("/sys/block").unwrap().flatten() {
+            let file = std::fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+            if Path::new(&file).starts_with(&self.data) {
+                found.push(format!("{} on {file}", device.path().display()));
+            }
+        }
+        found.extend(self.cgroups().iter().map(|path| path.display().to_string()));
+        found
+    }
+
+    /// This instance's directories in all hierarchies.
+    pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
+        let roots = ["/sys/fs/cgroup".into()]
+            .into_iter()
+            .chain(std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path()));
+        let instances = roots.flat_map(|root: PathBuf| std::fs::read_dir(root.join("hearth")).into_iter().flatten());
+        let prefix = format!("{}-", self.spawner_process);
+        let ours = instances.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+        ours.map(|entry| entry.path()).collect()
+    }
+
+    pub(crate) fn must_be_gone(&self) {
+        assert_eq!(self.find(), [] as [String; 0]);
+    }
+
+    /// For what goes by itself: looks again and again, and gives up after far longer than it should take.
+    pub(crate) fn must_go(&self, wanted: impl Fn(&[String]) -> bool) {
+        let begin = std::time::Instant::now();
+        loop {
+            let found = self.find();
+            if wanted(&found) {
+                return;
+            }
+            assert!(begin.elapsed() < std::time::Duration::from_secs(20), "still there: {found:?}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    fn owns(&self, uid: u32) -> bool {
+        (self.uid_base..self.uid_base + 2 * hearth_types::limits::SANDBOXES).contains(&uid)
+    }
+}
+
+/// All processes of the machine with their users.
+fn processes() -> impl Iterator<Item = (u32, u32)> {
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+        let uid =
+            status.lines().find_map(|line| line.strip_prefix("Uid:\t"))?.split_whitespace().next()?.parse().ok()?;
+        Some((pid, uid))
+    })
+}
+
+/// A process's group in the v1 hierarchy of a controller, or, without one, in the v2 hierarchy.
+fn group_of(pid: u32, controller: &str) -> String {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let group = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let ours = parts.next()?.split(',').any(|name| name == controller);
+        if ours { parts.next().map(str::to_owned) } else { None }
+    };
+    groups.lines().find_map(group).unwrap()
+}
+
+/// What a probe printed, as JSON.
+pub(crate) fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// What a probe is run with.
@@ -101,6 +229,77 @@ pub(crate) struct Running {
 }
 
 impl World {
+    /// In a server that is a process of its own; only probes can be run with it.
+    pub(crate) fn of_server(spawner: Spawner) -> Self {
+        Self { spawner, spawner_process: 0, cgroup_v2: false, data: None, uid_base: 0 }
+    }
+
+    pub(crate) fn kill_spawner(&self) {
+        self.kill_all(&[self.spawner_process]);
+    }
+
+    /// Kills processes, which are stopped first so that none sees another's end.
+    pub(crate) fn kill_all(&self, pids: &[u32]) {
+        for signal in ["-STOP", "-KILL"] {
+            let pids = pids.iter().map(u32::to_string);
+            assert!(Command::new("kill").arg(signal).args(pids).status().unwrap().success());
+        }
+    }
+
+    /// A process and its children.
+    pub(crate) fn family_of(&self, pid: u32) -> Vec<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        std::iter::once(pid).chain(children.split_whitespace().map(|child| child.parse().unwrap())).collect()
+    }
+
+    /// The only function's process there is.
+    pub(crate) fn busy_process(&self) -> u32 {
+        let residue = self.residue();
+        let functions: Vec<u32> = processes()
+            .filter(|(_, uid)| residue.owns(*uid) && (uid - self.uid_base).is_multiple_of(2))
+            .map(|(pid, _)| pid)
+            .collect();
+        assert_eq!(functions.len(), 1);
+        functions[0]
+    }
+
+    /// CPU time that a process has used, in clock ticks.
+    pub(crate) fn cpu_ticks(&self, pid: u32) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields = stat.rsplit_once(')').unwrap().1;
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
+    }
+
+    /// The kernel freezes soon after it was told to; its own word for that is in the group's events.
+    pub(crate) fn wait_until_frozen(&self, pid: u32) {
+        let root = if self.cgroup_v2 { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
+        let events = format!("{root}{}/cgroup.events", group_of(pid, ""));
+        while !std::fs::read_to_string(&events).unwrap().contains("frozen 1") {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Periods in which a process's group had used its CPU time up.
+    pub(crate) fn throttled_periods(&self, pid: u32) -> u64 {
+        let (root, controller) = if self.cgroup_v2 { ("/sys/fs/cgroup", "") } else { ("/sys/fs/cgroup/cpu", "cpu") };
+        let stat = std::fs::read_to_string(format!("{root}{}/cpu.stat", group_of(pid, controller))).unwrap();
+        stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn residue(&self) -> Residue {
+        let (spawner_process, uid_base) = (self.spawner_process, self.uid_base);
+        Residue { spawner_process, uid_base, data: self.data.as_ref().unwrap().path().to_owned() }
+    }
+
+    /// The users, all different, of the processes of all environments that run a function.
+    pub(crate) fn users_of_processes(&self) -> Vec<u32> {
+        let residue = self.residue();
+        let mut users: Vec<u32> = processes().map(|(_, uid)| uid).filter(|uid| residue.owns(*uid)).collect();
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
     pub(crate) async fn run(&self, probe: Probe<'_>) -> Running {
         let made = self.spawner.make(probe.tmp).await.unwrap();
         let started = self.spawner.start(made, 0).await.unwrap();
@@ -162,6 +361,13 @@ pub(crate) fn python_root() -> RootPlan {
         links: vec![],
         files: vec![("/etc/passwd".into(), b"sbx_user1051:x:993:990::/:/sbin/nologin\n".to_vec(), false)],
     }
+}
+
+/// A root of something that is not there.
+fn broken_root() -> RootPlan {
+    let missing = PathBuf::from("/no/such/interpreter");
+    let binds = vec![Bind { source: missing.clone(), target: missing }];
+    RootPlan { name: "broken".to_owned(), binds, ..RootPlan::default() }
 }
 
 /// What the loader maps for a program or library.

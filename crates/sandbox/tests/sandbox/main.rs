@@ -5,12 +5,48 @@
 
 mod harness;
 mod isolation;
+mod life;
+mod limits;
+mod server;
+mod syscalls;
 
 use harness::{Case, case};
 
-const CASES: &[Case] = &[case!(isolation::a_function_runs_and_its_exit_is_told)];
+const CASES: &[Case] = &[
+    case!(isolation::it_is_an_unprivileged_user),
+    case!(isolation::every_namespace_is_its_own),
+    case!(isolation::only_its_own_processes_are_visible),
+    case!(isolation::the_root_is_composed_and_read_only),
+    case!(isolation::proc_tells_nothing_of_the_machine),
+    case!(isolation::the_network_is_its_own_loopback),
+    case!(isolation::the_runtime_api_answers_inside),
+    case!(isolation::two_environments_share_no_user),
+    case!(syscalls::dangerous_calls_are_refused),
+    case!(syscalls::usual_calls_work),
+    case!(limits::resource_limits_are_those_of_lambda),
+    case!(limits::tmp_is_a_disk_of_its_size),
+    case!(limits::memory_is_a_hard_cap),
+    case!(limits::tasks_are_capped),
+    case!(limits::open_files_are_capped),
+    case!(limits::cpu_is_in_proportion_to_memory),
+    case!(limits::a_frozen_environment_uses_no_cpu),
+    case!(life::exits_are_told),
+    case!(life::a_program_that_cannot_run_is_an_error),
+    case!(life::a_root_that_cannot_be_composed_is_an_error),
+    case!(life::tmp_is_kept_over_a_reset),
+    case!(life::what_is_dropped_goes),
+    case!(life::nothing_survives_the_runtime_process),
+    case!(life::the_death_of_the_spawner_takes_all_along),
+    case!(life::many_live_at_a_time),
+    case!(server::it_gives_root_up_and_still_works),
+    case!(server::its_death_takes_all_along),
+    case!(server::the_next_start_removes_what_both_deaths_left),
+];
 
 fn main() {
     hearth_sandbox::run_if_spawner();
+    if server::act_as_server() {
+        return;
+    }
     harness::run(CASES);
 }

@@ -1,0 +1,142 @@
+//! How environments come and go.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+
+use hearth_sandbox::{Assignment, Exit, SandboxError, Tmp};
+
+use crate::harness::{CODE, Probe, World};
+
+pub(crate) async fn exits_are_told(world: World) {
+    let probe = "import os, sys; print(os.getcwd(), os.listdir('.')); sys.exit(7)";
+    let running = world.run(Probe::new(probe)).await;
+    assert_eq!(running.read_all().await, "/var/task ['app.py']\n");
+    assert_eq!(running.sandbox.exited().await, Exit::Code(7));
+    assert_eq!(running.sandbox.exited().await, Exit::Code(7), "asked again");
+    assert!(running.sandbox.destroy(false).await.is_none());
+
+    let running = world.run(Probe::new("import os; os.abort()")).await;
+    assert_eq!(running.sandbox.exited().await, Exit::Signal(6));
+
+    let endless = world.run(Probe::new("import time; time.sleep(600)")).await;
+    let mut waiting = Box::pin(endless.sandbox.exited());
+    assert!(futures_pending(&mut waiting).await);
+    drop(waiting);
+    assert!(endless.sandbox.destroy(false).await.is_none());
+}
+
+/// Whether a future is not done yet when asked once.
+async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending())).await
+}
+
+pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
+    for (program, cwd, errno) in [
+        ("/var/task/missing", "/var/task", 2),
+        ("/var/task/app.py", "/var/task", 13),
+        ("/usr/bin/python3.11", "/nowhere", 2),
+    ] {
+        let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+        let started = world.spawner.start(made, 0).await.unwrap();
+        let (_output, theirs) = std::io::pipe().unwrap();
+        let assignment = Assignment {
+            code: CODE,
+            memory_mb: 128,
+            argv: vec![CString::new(program).unwrap()],
+            env: vec![],
+            cwd: CString::new(cwd).unwrap(),
+            output: OwnedFd::from(theirs),
+        };
+        match world.spawner.assign(started, assignment).await {
+            Err(SandboxError::Failed { source, what }) => {
+                assert_eq!(source.raw_os_error(), Some(errno), "{what}: {source}");
+            }
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("{program} runs in {cwd}"),
+        }
+    }
+}
+
+pub(crate) async fn a_root_that_cannot_be_composed_is_an_error(world: World) {
+    for (root, text) in [(1, "/no/such/interpreter"), (7, "root number 7")] {
+        let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+        let Err(error) = world.spawner.start(made, root).await else { panic!("root {root} was composed") };
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    assert_eq!(world.output(Probe::new("print(1)")).await, "1\n", "others go on");
+}
+
+pub(crate) async fn tmp_is_kept_over_a_reset(world: World) {
+    let write = "import os\nos.mkdir('/tmp/d'); open('/tmp/d/f', 'w').write('kept'); os.kill(os.getpid(), 9)";
+    let running = world.run(Probe { tmp: Tmp::New { mb: 600 }, ..Probe::new(write) }).await;
+    assert_eq!(running.sandbox.exited().await, Exit::Signal(9));
+    let volume = running.sandbox.destroy(true).await.unwrap();
+    assert_eq!(volume.mb(), 600);
+    // Its owner is the same user, so it can be changed; twice, because the second time it is a volume that was kept.
+    let again =
+        "import os\nprint(open('/tmp/d/f').read(), os.stat('/tmp/d/f').st_uid)\nopen('/tmp/d/f', 'w').write('twice')";
+    let running = world.run(Probe { tmp: Tmp::Kept(volume), ..Probe::new(again) }).await;
+    assert_eq!(running.read_all().await, "kept 993\n");
+    let volume = running.sandbox.destroy(true).await.unwrap();
+    let running = world.run(Probe { tmp: Tmp::Kept(volume), ..Probe::new(again) }).await;
+    assert_eq!(running.read_all().await, "twice 993\n");
+    assert!(running.sandbox.destroy(false).await.is_none());
+    // One that is let go, and a new one that has nothing of it.
+    let running = world.run(Probe::new("open('/tmp/secret', 'w').write('x')")).await;
+    drop(running.sandbox.destroy(true).await.unwrap());
+    assert_eq!(world.output(Probe::new("import os; print(os.listdir('/tmp'))")).await, "[]\n");
+}
+
+pub(crate) async fn what_is_dropped_goes(world: World) {
+    let residue = world.residue();
+    drop(world.spawner.make(Tmp::New { mb: 700 }).await.unwrap());
+    let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+    drop(world.spawner.start(made, 0).await.unwrap());
+    let running = world.run(Probe::new("import time; time.sleep(600)")).await;
+    running.sandbox.freeze().unwrap();
+    drop(running);
+    residue.must_go(|left| !left.iter().any(|what| what.starts_with("process")));
+}
+
+pub(crate) async fn nothing_survives_the_runtime_process(world: World) {
+    let probe = "import os, signal, time\n\
+        if os.fork() == 0:\n  \
+          os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n  \
+          if os.fork() == 0:\n    \
+            while True: time.sleep(1000)\n  \
+          os._exit(0)\n\
+        os.wait(); print('daemon is up')";
+    let residue = world.residue();
+    let running = world.run(Probe::new(probe)).await;
+    assert_eq!(running.sandbox.exited().await, Exit::Code(0));
+    assert_eq!(running.read_all().await, "daemon is up\n", "the pipe has no writer any more");
+    residue.must_go(|left| !left.iter().any(|what| what.starts_with("process")));
+    running.sandbox.destroy(false).await;
+}
+
+pub(crate) async fn the_death_of_the_spawner_takes_all_along(world: World) {
+    let residue = world.residue();
+    let running = world.run(Probe::new("import time; time.sleep(600)")).await;
+    let frozen = world.run(Probe::new("import time; time.sleep(600)")).await;
+    frozen.sandbox.freeze().unwrap();
+    let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+    world.kill_spawner();
+    world.spawner.closed().await;
+    assert_eq!(running.sandbox.exited().await, Exit::Signal(9));
+    assert_eq!(frozen.sandbox.exited().await, Exit::Signal(9));
+    assert!(matches!(world.spawner.start(made, 0).await, Err(SandboxError::SpawnerGone)));
+    assert!(matches!(world.spawner.make(Tmp::New { mb: 512 }).await, Err(SandboxError::SpawnerGone)));
+    assert!(running.sandbox.destroy(true).await.is_none());
+    residue.must_go(<[String]>::is_empty);
+}
+
+pub(crate) async fn many_live_at_a_time(world: World) {
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        all.push(world.run(Probe { memory_mb: 128, ..Probe::new("import time; time.sleep(600)") }).await);
+    }
+    assert_eq!(world.users_of_processes().len(), 40);
+    for running in all {
+        running.sandbox.destroy(false).await;
+    }
+}
