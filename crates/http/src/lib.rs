@@ -4,6 +4,7 @@
 pub mod body;
 pub mod doors;
 pub mod serve;
+mod stream;
 
 pub use body::{BodyError, ResponseBody, read_body};
 pub use serve::{Handler, Server, ServerLimits};

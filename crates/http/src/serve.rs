@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,6 +18,10 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::body::ResponseBody;
+use crate::stream::ClientStream;
+
+/// Connections that wait to be accepted; the kernel may cut this down to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
 
 /// Answers requests. Cloned into each connection by `Arc`.
 pub trait Handler: Send + Sync + 'static {
@@ -38,7 +42,7 @@ pub struct ServerLimits {
     pub head_bytes: usize,
     /// Count of headers.
     pub headers: usize,
-    /// Time for a head to arrive whole.
+    /// Time for a head to arrive whole, counted from the answer before it: a connection that stays idle so long ends.
     pub head_timeout: Duration,
 }
 
@@ -53,8 +57,10 @@ impl Server {
     /// Serves on `listener`, which must be bound and non-blocking.
     ///
     /// # Errors
-    /// When the runtime cannot take the descriptor.
+    /// When the runtime cannot take the descriptor, or its queue cannot be set.
     pub fn new(listener: std::net::TcpListener, limits: ServerLimits) -> io::Result<Self> {
+        // The standard library asks for 128: a burst of more would wait a second for the kernel to try again.
+        rustix::net::listen(&listener, BACKLOG)?;
         Ok(Self { listener: TcpListener::from_std(listener)?, limits })
     }
 
@@ -64,13 +70,17 @@ impl Server {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let mut connections = JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+            let accept = async {
+                // A place first: who has none waits in the kernel's queue.
+                let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+                Ok((place, self.listener.accept().await?))
+            };
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = accept => accepted,
                 () = stopped(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, peer)) => {
+                Ok((place, (stream, peer))) => {
                     let connection = connection(stream, peer, self.limits, Arc::clone(&handler), stop.clone());
                     connections.spawn(async move {
                         connection.await;
@@ -111,10 +121,16 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!("{peer}: TCP_NODELAY: {error}");
     }
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }
+        async move {
+            if lacks_host(request.version(), request.headers()) {
+                return Ok::<_, Infallible>(no_host());
+            }
+            Ok(handler.handle(peer, request).await)
+        }
     });
+    let stream = ClientStream::new(stream, stop.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
@@ -132,4 +148,16 @@ async fn connection(
     if let Err(error) = outcome {
         debug!("{peer}: connection ended: {error}");
     }
+}
+
+/// HTTP/1.1 asks for a Host, and for a 400 where there is none (RFC 9112, 3.2).
+fn lacks_host(version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_11 && !headers.contains_key(header::HOST)
+}
+
+fn no_host() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from("the request has no Host\n"));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response
 }
