@@ -12,13 +12,15 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 /// Unpacks entries one after the other; its memory is used again for each.
 pub(crate) struct Decoder {
-    inflate: Decompress,
-    piece: Box<[u8]>,
+    /// Some once it was needed.
+    inflate: Option<Decompress>,
+    /// As long as the longest content needed, up to [`PIECE_BYTES`].
+    piece: Vec<u8>,
 }
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self { inflate: Decompress::new(false), piece: vec![0; PIECE_BYTES].into() }
+        Self { inflate: None, piece: Vec::new() }
     }
 
     /// Gives the content to `sink` piece by piece: never more bytes than the entry says. Only after an Ok is it the
@@ -40,17 +42,19 @@ impl Decoder {
         entry: &Entry<'_>,
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<u32, PackageError> {
-        self.inflate.reset(false);
+        let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
+        inflate.reset(false);
         let mut crc = Crc::new();
         let (mut packed, mut left) = (entry.data, entry.size);
         loop {
             // One byte more than is left shows a content that is too long.
             let room = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1).min(PIECE_BYTES);
-            let before = (self.inflate.total_in(), self.inflate.total_out());
-            let status = self.inflate.decompress(packed, &mut self.piece[..room], FlushDecompress::None);
+            self.piece.resize(self.piece.len().max(room), 0);
+            let before = (inflate.total_in(), inflate.total_out());
+            let status = inflate.decompress(packed, &mut self.piece[..room], FlushDecompress::None);
             let status = status.map_err(|_| PackageError::Malformed("an entry's content is damaged"))?;
-            let read = usize::try_from(self.inflate.total_in() - before.0).unwrap_or(usize::MAX);
-            let made = usize::try_from(self.inflate.total_out() - before.1).unwrap_or(usize::MAX);
+            let read = usize::try_from(inflate.total_in() - before.0).unwrap_or(usize::MAX);
+            let made = usize::try_from(inflate.total_out() - before.1).unwrap_or(usize::MAX);
             packed = packed.get(read..).unwrap_or_default();
             left = left.checked_sub(made as u64).ok_or(SIZE)?;
             let piece = self.piece.get(..made).unwrap_or_default();

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -28,8 +29,8 @@ pub(crate) struct Marks {
 #[derive(Debug, Default)]
 struct Unflushed {
     trees: HashSet<CodeDigest>,
-    /// Whether a thread waits to flush them.
-    awaited: bool,
+    /// Some while a thread waits to flush them; it ends without a flush when this goes.
+    awaited: Option<mpsc::Sender<()>>,
 }
 
 /// An identifier that changes with each start of the machine.
@@ -78,7 +79,7 @@ impl Marks {
     pub(crate) fn flush(&self) -> io::Result<()> {
         let trees = {
             let mut unflushed = self.lock();
-            unflushed.awaited = false;
+            unflushed.awaited = None;
             std::mem::take(&mut unflushed.trees)
         };
         if trees.is_empty() {
@@ -96,13 +97,16 @@ impl Marks {
 
     fn flush_later(self: &Arc<Self>, unflushed: &mut Unflushed, digest: CodeDigest) {
         unflushed.trees.insert(digest);
-        if unflushed.awaited {
+        if unflushed.awaited.is_some() {
             return;
         }
+        let (awaited, end) = mpsc::channel();
         let marks = Arc::downgrade(self);
         let thread = thread::Builder::new().name("hearth-flush".into()).spawn(move || {
             // Late on purpose: a flush beside the commit of the same deploy would slow it down.
-            thread::sleep(CODE_FLUSH_DELAY);
+            if end.recv_timeout(CODE_FLUSH_DELAY) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
             if let Some(Err(cause)) = marks.upgrade().map(|marks| marks.flush()) {
                 warn!(
                     "unpacked packages are not flushed: after a crash of the machine they are unpacked again: {cause}"
@@ -110,7 +114,7 @@ impl Marks {
             }
         });
         // Without a thread the next marking tries again.
-        unflushed.awaited = thread.is_ok();
+        unflushed.awaited = thread.ok().map(|_| awaited);
     }
 
     fn read(&self, digest: &CodeDigest) -> Option<String> {

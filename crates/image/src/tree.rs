@@ -27,8 +27,7 @@ const UNFINISHED_MODE: Mode = Mode::from_raw_mode(0o600);
 /// Checks the content of a plan without writing it.
 pub(crate) fn check(plan: &Plan<'_>) -> Result<(), PackageError> {
     for_each(&plan.files, |decoder, file| decoder.decode(&file.entry, |_| Ok(())))?;
-    let mut decoder = Decoder::new();
-    plan.links.iter().try_for_each(|link| target(&mut decoder, link).map(drop))
+    plan.links.iter().try_for_each(|link| target(link).map(drop))
 }
 
 /// Writes a plan. After an error some of it is there.
@@ -37,9 +36,8 @@ pub(crate) fn write(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<(), Package
         make_folder(root, folder).map_err(PackageError::disk("making a folder"))?;
     }
     for_each(&plan.files, |decoder, file| write_file(root, decoder, file))?;
-    let mut decoder = Decoder::new();
     for link in &plan.links {
-        let target = target(&mut decoder, link)?;
+        let target = target(link)?;
         make_link(root, &link.path, &target).map_err(PackageError::disk("making a link"))?;
     }
     Ok(())
@@ -100,9 +98,9 @@ fn finish_file(out: &File, file: &Planned<'_>) -> rustix::io::Result<()> {
     fchmod(out, Mode::from_raw_mode(file.mode))
 }
 
-fn target(decoder: &mut Decoder, link: &Planned<'_>) -> Result<Vec<u8>, PackageError> {
+fn target(link: &Planned<'_>) -> Result<Vec<u8>, PackageError> {
     let mut target = Vec::new();
-    decoder.decode(&link.entry, |piece| {
+    Decoder::new().decode(&link.entry, |piece| {
         target.extend_from_slice(piece);
         Ok(())
     })?;
