@@ -17,6 +17,7 @@ from support.server import Server
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
 _count = itertools.count()
+EMPTY = {}
 
 
 def client_of(server):
@@ -72,21 +73,21 @@ class Function:
     def __init__(self, client, name):
         self.client, self.name = client, name
 
-    def invoke(self, event=None, **args):
-        """The answer: StatusCode, Payload as bytes in `payload`, parsed in `json`; FunctionError, ..."""
-        payload = json.dumps({} if event is None else event)
+    def invoke(self, event=EMPTY, **args):
+        """The answer of the client, its payload read into `payload`."""
+        payload = json.dumps(event)
         args = {"FunctionName": self.name, "Payload": payload, **args}
         answer = self.client.invoke(**args)
         answer["payload"] = answer["Payload"].read()
         return answer
 
-    def call(self, event=None, **args):
+    def call(self, event=EMPTY, **args):
         """What the handler returned; fails on a function error."""
         answer = self.invoke(event, **args)
         assert "FunctionError" not in answer, answer["payload"]
         return json.loads(answer["payload"])
 
-    def error(self, event=None, **args):
+    def error(self, event=EMPTY, **args):
         """The payload of a function error; fails if there is none."""
         answer = self.invoke(event, **args)
         assert answer.get("FunctionError") == "Unhandled", answer

@@ -30,12 +30,12 @@ def test_a_life_of_a_function(aws, cli_function, tmp_path):
     (tmp_path / "g.zip").write_bytes(zip_of({"app.py": "def handler(event, context):\n    return 'new'\n"}))
     aws("lambda", "update-function-code", "--function-name", name, "--zip-file", "fileb://g.zip")
     aws("lambda", "wait", "function-updated-v2", "--function-name", name)
-    aws("lambda", "update-function-configuration", "--function-name", name, "--timeout", "9", "--environment", "Variables={A=b}")
+    aws("lambda", "update-function-configuration", "--function-name", name, "--timeout", "9", "--environment", "Variables={KEY=b}")
     aws("lambda", "wait", "function-updated-v2", "--function-name", name)
     aws("lambda", "invoke", "--function-name", name, "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == "new"
     got = aws("lambda", "get-function-configuration", "--function-name", name)
-    assert (got["Timeout"], got["Environment"]["Variables"]) == (9, {"A": "b"})
+    assert (got["Timeout"], got["Environment"]["Variables"]) == (9, {"KEY": "b"})
     assert name in [f["FunctionName"] for f in aws("lambda", "list-functions")["Functions"]]
 
 

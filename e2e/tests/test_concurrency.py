@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,7 +21,7 @@ def handler(event, context):
     global busy
     assert not busy
     busy = True
-    time.sleep(event or 0)
+    time.sleep(event if event else 0)
     busy = False
     return ME
 """
@@ -44,14 +45,13 @@ def test_the_last_used_environment_is_used_first(deploy):
 
 
 def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
-    client = client_of(alone("--concurrency", "2"))
-    deploy, _ = deployer(client)
+    server = alone("--concurrency", "2")
+    deploy, _ = deployer(client_of(server))
     function = deploy(WHO)
-    # Warm both first, so that the third meets two that are running.
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(function.call, [0.5] * 2))
         running = [pool.submit(function.call, 3) for _ in range(2)]
-        error = wait_for_throttle(function)
+        wait_until(lambda: len(states(server, function)) == 2, 30, "two invokes are not running")
+        error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error["Error"]["Code"] == "TooManyRequestsException"
         assert error["Error"]["Message"] == "Rate Exceeded."
@@ -60,18 +60,17 @@ def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
     assert function.call()
 
 
-def wait_for_throttle(function):
-    caught = []
+def throttle(function):
+    """The error of an invoke that must be throttled."""
+    with pytest.raises(ClientError) as caught:
+        function.invoke(0)
+    return caught.value.response
 
-    def throttled():
-        try:
-            function.invoke(0)
-        except ClientError as error:
-            caught.append(error.response)
-        return caught
 
-    wait_until(throttled, 10, "no invoke was throttled")
-    return caught[0]
+def states(server, function):
+    """What the function's environments are doing."""
+    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
+        return [environment["State"] for environment in json.load(answer)["Environments"]]
 
 
 def test_idle_environments_are_reaped(alone):
@@ -79,25 +78,18 @@ def test_idle_environments_are_reaped(alone):
     deploy, _ = deployer(client_of(server))
     function = deploy(WHO)
     first = function.call()
-    listing = f"{server.url}/_hearth/functions/{function.name}/environments"
-    import urllib.request
-
-    def none_left():
-        with urllib.request.urlopen(listing) as answer:
-            return json.load(answer)["Environments"] == []
-
-    wait_until(none_left, 15, "the idle environment stayed")
+    wait_until(lambda: states(server, function) == [], 15, "the idle environment stayed")
     assert function.call() != first
 
 
 def test_memory_is_budgeted(alone):
-    client = client_of(alone("--memory-budget", "1024"))
-    deploy, _ = deployer(client)
+    server = alone("--memory-budget", "1024")
+    deploy, _ = deployer(client_of(server))
     function = deploy(WHO, MemorySize=512)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(function.call, [0.5] * 2))
         running = [pool.submit(function.call, 3) for _ in range(2)]
-        error = wait_for_throttle(function)
+        wait_until(lambda: len(states(server, function)) == 2, 30, "two invokes are not running")
+        error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error
         [future.result() for future in running]
 

@@ -232,10 +232,10 @@ def test_update_code(client, deploy):
 
 
 def test_update_configuration_changes_what_is_given_only(client, deploy):
-    code = "import os\ndef handler(event, context):\n    return [os.environ.get('A'), os.environ.get('B'), context.memory_limit_in_mb]\n"
-    function = deploy(code, Environment={"Variables": {"A": "1"}}, Description="d", Timeout=9)
+    code = "import os\ndef handler(event, context):\n    return [os.environ.get('KEY'), os.environ.get('NEW'), context.memory_limit_in_mb]\n"
+    function = deploy(code, Environment={"Variables": {"KEY": "1"}}, Description="d", Timeout=9)
     assert function.call() == ["1", None, "1769"]
-    function.update(Environment={"Variables": {"B": "2"}}, MemorySize=512)
+    function.update(Environment={"Variables": {"NEW": "2"}}, MemorySize=512)
     assert function.call() == [None, "2", "512"]
     got = client.get_function_configuration(FunctionName=function.name)
     assert (got["Description"], got["Timeout"], got["Handler"]) == ("d", 9, "app.handler")

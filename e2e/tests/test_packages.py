@@ -187,7 +187,7 @@ def test_just_below_the_limits(deploy):
 
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("app.py", HANDLER)
+        archive.writestr(*GOOD)
         archive.writestr("noise", os.urandom(52_428_800 - 1000))
     assert len(out.getvalue()) <= 52_428_800
     assert deploy(out.getvalue()).call() == 1
