@@ -44,14 +44,14 @@ pub struct Parts {
 /// The control plane's operations.
 pub struct Control {
     parts: Parts,
-    unpacking: Semaphore,
+    unpacking: Arc<Semaphore>,
 }
 
 impl Control {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, unpacking: Semaphore::new(UNPACKING) }
+        Self { parts, unpacking: Arc::new(Semaphore::new(UNPACKING)) }
     }
 
     /// Signs and checks links to packages.

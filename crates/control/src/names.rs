@@ -23,6 +23,22 @@ pub struct Target {
     pub qualifier: Option<String>,
 }
 
+impl Target {
+    /// For an operation on a function as a whole, whose `$LATEST` it changes.
+    ///
+    /// # Errors
+    /// When a version or an alias is named: neither can be changed.
+    pub(crate) fn whole_function(self) -> Result<Self, ApiError> {
+        match self.qualifier.as_deref() {
+            None | Some("$LATEST") => Ok(self),
+            Some(_) => Err(invalid(
+                "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
+                 operation. Please specify either a function name or an unqualified function ARN.",
+            )),
+        }
+    }
+}
+
 impl Place {
     /// Resolves a FunctionName member and a Qualifier member.
     ///
@@ -34,7 +50,9 @@ impl Place {
         if let (Some(derived), Some(given)) = (named.qualifier.as_deref(), qualifier)
             && derived != given
         {
-            return Err(invalid("The derived qualifier from the function name does not match the specified qualifier."));
+            return Err(invalid(
+                "The derived qualifier from the function name does not match the specified qualifier.",
+            ));
         }
         if let Some(region) = named.region.as_deref().filter(|region| *region != self.region) {
             return Err(ApiError::not_found(format!(
@@ -52,7 +70,12 @@ impl Place {
     /// The unqualified ARN of a function.
     #[must_use]
     pub fn arn(&self, name: &str) -> FunctionArn {
-        FunctionArn { region: self.region.clone(), account: self.account.clone(), name: name.to_owned(), qualifier: None }
+        FunctionArn {
+            region: self.region.clone(),
+            account: self.account.clone(),
+            name: name.to_owned(),
+            qualifier: None,
+        }
     }
 
     /// An ARN that ends with the qualifier that was asked for, if one was.
@@ -87,7 +110,9 @@ mod tests {
     #[test]
     fn another_region_is_not_reachable_and_another_account_is_denied() {
         let error = place().resolve("arn:aws:lambda:eu-west-1:000000000000:function:f", None).unwrap_err();
-        assert!(error.to_string().contains("Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"));
+        assert!(
+            error.to_string().contains("Functions from 'eu-west-1' are not reachable in this region ('us-east-1')")
+        );
         assert!(place().resolve("arn:aws:lambda:us-east-1:111111111111:function:f", None).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Function records in the metadata store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_store::{CommitError, Precondition, Write};
@@ -33,20 +35,40 @@ impl Control {
             return Ok(None);
         };
         self.until_applied(found.version).await;
-        Ok(Some(Loaded { record: parse(&found.value)?, version: found.version }))
+        Ok(Some(Loaded { record: parse(&key(name), &found.value)?, version: found.version }))
     }
 
     /// Up to `limit` records behind the name `after`.
     pub(crate) async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<FunctionRecord>, ApiError> {
         let after = after.map(key);
         let found = self.parts.store.list(FUNCTION_PREFIX, after.as_deref(), limit).await.map_err(store_failed)?;
-        found.into_iter().map(|(_, found)| parse(&found.value)).collect()
+        found.iter().map(|(key, found)| parse(key, &found.value)).collect()
     }
 
     /// Writes a record where `precondition` holds; returns when it is on stable storage and the front end has it.
     pub(crate) async fn write(&self, record: &FunctionRecord, precondition: Precondition) -> Result<(), NotWritten> {
-        let value = serde_json::to_vec(record).map_err(|cause| NotWritten::Failed(broken(&cause)))?;
-        self.commit(Write::put(key(record.name.as_str()), Bytes::from(value), precondition)).await
+        let key = key(record.name.as_str());
+        let value = serde_json::to_vec(record).map_err(|cause| NotWritten::Failed(broken(&key, &cause)))?;
+        self.commit(Write::put(key, Bytes::from(value), precondition)).await
+    }
+
+    /// Writes a record that is in transition and lets it settle. This goes on where the caller stops waiting, as a
+    /// client's disconnecting makes it: a transition that nobody settles would block the function.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        record: FunctionRecord,
+        precondition: Precondition,
+    ) -> Result<FunctionRecord, NotWritten> {
+        let control = Arc::clone(self);
+        let begun = tokio::spawn(async move {
+            control.write(&record, precondition).await?;
+            control.settle_later(record.name.to_string());
+            Ok(record)
+        });
+        begun.await.unwrap_or_else(|cause| {
+            error!("writing a record ended early: {cause}");
+            Err(NotWritten::Failed(ApiError::service("The change could not be written.")))
+        })
     }
 
     /// Removes the record of a function.
@@ -78,12 +100,12 @@ fn key(name: &str) -> String {
     format!("{FUNCTION_PREFIX}{name}")
 }
 
-fn parse(value: &[u8]) -> Result<FunctionRecord, ApiError> {
-    serde_json::from_slice(value).map_err(|cause| broken(&cause))
+fn parse(key: &str, value: &[u8]) -> Result<FunctionRecord, ApiError> {
+    serde_json::from_slice(value).map_err(|cause| broken(key, &cause))
 }
 
-fn broken(cause: &serde_json::Error) -> ApiError {
-    error!("a function record does not parse: {cause}");
+fn broken(key: &str, cause: &serde_json::Error) -> ApiError {
+    error!("the record {key} is not readable: {cause}");
     ApiError::service("A stored record is damaged; the server's log names it.")
 }
 

@@ -1,36 +1,91 @@
 //! Rules that the service model does not state: runtimes that are blocked, names that are reserved, sizes of wholes.
 //! Pure; the texts are those of the real service.
 
+use std::collections::BTreeMap;
+
 use hearth_api::ApiError;
 use hearth_api::types::Architecture;
 use hearth_types::limits::{
-    ENVIRONMENT_BYTES, EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, FUNCTION_NAME_CHARS, MEMORY_MAX_MB, MEMORY_MIN_MB, TAGS,
-    TIMEOUT_MAX_S,
+    ENVIRONMENT_BYTES, EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, FUNCTION_NAME_CHARS, LAYERS, MEMORY_MAX_MB, MEMORY_MIN_MB,
+    TAG_KEY_CHARS, TAG_VALUE_CHARS, TAGS, TIMEOUT_MAX_S,
 };
 
 use crate::{invalid, refused};
 
 /// Runtimes that the real service takes, in the order in which its message lists them (2026-01).
 const RUNTIMES: &[&str] = &[
-    "nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x", "nodejs22.x", "java25",
-    "python3.10", "python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2", "python3.8", "python3.9", "java17",
-    "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
+    "nodejs20.x",
+    "python3.14",
+    "provided.al2023",
+    "python3.12",
+    "python3.13",
+    "nodejs24.x",
+    "nodejs22.x",
+    "java25",
+    "python3.10",
+    "python3.11",
+    "java21",
+    "ruby3.3",
+    "ruby3.4",
+    "ruby3.2",
+    "python3.8",
+    "python3.9",
+    "java17",
+    "nodejs16.x",
+    "dotnet10",
+    "dotnet8",
+    "java11",
+    "dotnet6",
+    "nodejs18.x",
+    "provided.al2",
+    "java8.al2",
 ];
 
 /// Runtimes that the real service knows and no longer takes.
 const BLOCKED: &[&str] = &[
-    "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x",
-    "java8", "python2.7", "python3.6", "python3.7", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",
-    "dotnetcore3.1", "go1.x", "ruby2.5", "ruby2.7", "provided",
+    "nodejs",
+    "nodejs4.3",
+    "nodejs4.3-edge",
+    "nodejs6.10",
+    "nodejs8.10",
+    "nodejs10.x",
+    "nodejs12.x",
+    "nodejs14.x",
+    "java8",
+    "python2.7",
+    "python3.6",
+    "python3.7",
+    "dotnetcore1.0",
+    "dotnetcore2.0",
+    "dotnetcore2.1",
+    "dotnetcore3.1",
+    "go1.x",
+    "ruby2.5",
+    "ruby2.7",
+    "provided",
 ];
 
 /// Variables that a client may not set (AWS Lambda's list).
 const RESERVED: &[&str] = &[
-    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT",
-    "LAMBDA_RUNTIME_DIR", "AWS_LAMBDA_MAX_CONCURRENCY",
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
 ];
 
 /// A bare name is at most 64 characters long, although the member may hold a whole ARN.
@@ -131,9 +186,35 @@ fn within(member: &str, value: i64, least: u32, most: u32) -> Result<u32, ApiErr
 }
 
 /// # Errors
-/// More than 50 tags.
-pub(crate) fn tags(count: usize) -> Result<(), ApiError> {
-    if count <= TAGS { Ok(()) } else { Err(invalid("Number of tags exceeds resource tag limit.")) }
+/// More than 50 tags, keys of more than 128 or values of more than 256 characters, and keys that AWS keeps for itself.
+pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if tags.len() > TAGS {
+        return Err(invalid("Number of tags exceeds resource tag limit."));
+    }
+    let refused = |what: &str, most: usize| {
+        Err(ApiError::validation(format!(
+            "1 validation error detected: Value at 'tags' failed to satisfy constraint: Map {what} must satisfy \
+             constraint: [Member must have length less than or equal to {most}, \
+             Member must have length greater than or equal to {}]",
+            usize::from(what == "keys")
+        )))
+    };
+    if tags.keys().any(|key| key.is_empty() || key.encode_utf16().count() > TAG_KEY_CHARS) {
+        return refused("keys", TAG_KEY_CHARS);
+    }
+    if tags.values().any(|value| value.encode_utf16().count() > TAG_VALUE_CHARS) {
+        return refused("value", TAG_VALUE_CHARS);
+    }
+    if tags.keys().any(|key| key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))) {
+        return Err(invalid("aws: prefixed tag key names are not allowed for external use."));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// More than 5.
+pub(crate) fn layers(count: usize) -> Result<(), ApiError> {
+    if count <= LAYERS { Ok(()) } else { Err(invalid(format!("Cannot reference more than {LAYERS} layers."))) }
 }
 
 /// This machine runs its own architecture only.

@@ -151,9 +151,18 @@ fn take_if(parts: &mut &[&str], fits: impl Fn(&str) -> bool) -> Option<String> {
     }
 }
 
+/// `(eusc-)?[a-z]{2}(-gov|-iso[a-z]?)?-[a-z]+-[0-9]`, no more: `orders-api-1:prod` is a function and its qualifier.
 fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    parts.len() >= 3 && parts.last().is_some_and(|n| n.len() == 1 && n.bytes().all(|b| b.is_ascii_digit()))
+    let parts: Vec<&str> = text.strip_prefix("eusc-").unwrap_or(text).split('-').collect();
+    let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let is_kind = |part: &str| part == "gov" || (part.starts_with("iso") && part.len() <= 4 && letters(part));
+    let (country, place, number) = match parts.as_slice() {
+        [country, place, number] => (country, place, number),
+        [country, kind, place, number] if is_kind(kind) => (country, place, number),
+        _ => return false,
+    };
+    let is_digit = number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit());
+    country.len() == 2 && letters(country) && letters(place) && is_digit
 }
 
 #[cfg(test)]
@@ -181,6 +190,18 @@ mod tests {
             (some("us-east-1"), some("123456789012"), "function".into(), None)
         );
         assert_eq!(parsed("function"), (None, None, "function".into(), None));
+    }
+
+    #[test]
+    fn tells_regions_from_names() {
+        let some = |s: &str| Some(s.to_owned());
+        for region in ["us-east-1", "us-gov-west-1", "us-iso-east-1", "us-isob-east-1", "eusc-de-east-1"] {
+            let text = format!("{region}:123456789012:function:f");
+            assert_eq!(parsed(&text), (some(region), some("123456789012"), "f".into(), None), "{text}");
+        }
+        for name in ["orders-api-1", "us-east-10", "us-east-west-1", "us-1", "a-b-1", "us-EAST-1"] {
+            assert_eq!(parsed(&format!("{name}:prod")), (None, None, name.into(), some("prod")), "{name}");
+        }
     }
 
     #[test]

@@ -70,6 +70,12 @@ pub const EPHEMERAL_MAX_MB: u32 = 10_240;
 pub const FUNCTION_NAME_CHARS: usize = 64;
 /// Tags of a function (Lambda).
 pub const TAGS: usize = 50;
+/// Characters of a tag's key (Lambda).
+pub const TAG_KEY_CHARS: usize = 128;
+/// Characters of a tag's value (Lambda).
+pub const TAG_VALUE_CHARS: usize = 256;
+/// Layers of a function (Lambda).
+pub const LAYERS: usize = 5;
 /// Time for the init phase (Lambda).
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Cores an environment may use during init (Lambda).

@@ -33,9 +33,9 @@ impl Source<'_> {
             Some(_) if elsewhere.iter().any(Option::is_some) => {
                 Err(invalid("Please do not provide other FunctionCode parameters when providing a ZipFile."))
             }
-            Some(zip) if zip.len() > ZIP_BYTES => Err(ApiError::request_entity_too_large(format!(
-                "Zipped size must be smaller than {ZIP_BYTES} bytes"
-            ))),
+            Some(zip) if zip.len() > ZIP_BYTES => {
+                Err(ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes")))
+            }
             Some(zip) => Ok(zip),
             None if self.image_uri.is_some() => Err(refused("ImageUri", "only zip packages run")),
             None if elsewhere.iter().any(Option::is_some) => {
@@ -80,8 +80,14 @@ impl Control {
         &self,
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _turn = self.unpacking.acquire().await.map_err(|_| ApiError::service("The server is stopping."))?;
-        tokio::task::spawn_blocking(work).await.map_err(|cause| {
+        let turn = Arc::clone(&self.unpacking).acquire_owned().await;
+        let turn = turn.map_err(|_| ApiError::service("The server is stopping."))?;
+        // The turn is the work's: a client that goes away ends the waiting, but not the work.
+        let in_turn = move || {
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(in_turn).await.map_err(|cause| {
             error!("unpacking ended early: {cause}");
             ApiError::service("The package could not be unpacked.")
         })?

@@ -1,5 +1,6 @@
 //! CreateFunction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hearth_api::ApiError;
@@ -27,15 +28,15 @@ impl Control {
         let name = self.new_name(&input.function_name)?;
         refuse_unsupported(&input)?;
         let config = self.new_configuration(&input)?;
-        let tags = input.tags.unwrap_or_default();
-        rules::tags(tags.len())?;
+        let tags: BTreeMap<String, String> = input.tags.unwrap_or_default().into_iter().collect();
+        rules::tags(&tags)?;
         let package = members::source(&input.code).package()?;
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }
         let code = self.take_package(package).await?;
         let record = FunctionRecord {
-            name,
+            name: name.clone(),
             latest: VersionRecord {
                 config,
                 code,
@@ -45,29 +46,32 @@ impl Control {
                 revision: RevisionId(Uuid::new_v4()),
                 last_modified_ms: self.now_ms(),
             },
-            tags: tags.into_iter().collect(),
+            tags,
         };
-        match self.write(&record, Precondition::Absent).await {
-            Ok(()) => {}
-            Err(NotWritten::Conflict) => return Err(exists(&record.name)),
-            Err(NotWritten::Failed(cause)) => return Err(cause),
+        match self.begin(record, Precondition::Absent).await {
+            Ok(record) => Ok(self.shown(&record)),
+            Err(NotWritten::Conflict) => Err(exists(&name)),
+            Err(NotWritten::Failed(cause)) => Err(cause),
         }
-        self.settle_later(record.name.to_string());
-        Ok(self.shown(&record))
     }
 
     fn new_name(&self, given: &str) -> Result<FunctionName, ApiError> {
         let target = self.parts.place.resolve(given, None)?;
         if let Some(qualifier) = target.qualifier {
-            return Err(invalid(format!("A new function is named without a qualifier: ':{qualifier}' is one too many.")));
+            return Err(invalid(format!(
+                "A new function is named without a qualifier: ':{qualifier}' is one too many."
+            )));
         }
         rules::name_length(&target.name)?;
         FunctionName::try_from(target.name).map_err(|cause| invalid(cause.to_string()))
     }
 
     fn new_configuration(&self, input: &api::CreateFunctionRequest) -> Result<Configuration, ApiError> {
-        let runtime = input.runtime.clone().ok_or_else(|| invalid("Runtime is mandatory if the deployment package is a .zip file archive."))?;
-        let handler = input.handler.clone().ok_or_else(|| invalid("Handler is mandatory if the deployment package is a .zip file archive."))?;
+        let (Some(runtime), Some(handler)) = (input.runtime.clone(), input.handler.clone()) else {
+            return Err(invalid(
+                "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
+            ));
+        };
         rules::runtime(&runtime)?;
         rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
         Ok(Configuration {

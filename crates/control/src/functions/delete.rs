@@ -29,9 +29,7 @@ impl Control {
                 None | Some(Qualifier::Latest) => {}
                 // Deleting a version that is not there succeeds, and none is ever there yet.
                 Some(Qualifier::Version(_)) => return Ok(api::DeleteFunctionResponse::default()),
-                Some(Qualifier::Alias(alias)) => {
-                    return Err(invalid(format!("Deletion of aliases is not currently supported: '{alias}' is one.")));
-                }
+                Some(Qualifier::Alias(_)) => return Err(invalid("Deletion of aliases is not currently supported.")),
             }
             match self.remove(&target.name, loaded.version).await {
                 Ok(()) => return Ok(api::DeleteFunctionResponse::default()),

@@ -37,7 +37,9 @@ pub(super) fn log_group(given: Option<&api::LoggingConfig>) -> Result<Option<Str
         return Err(refused("LoggingConfig.LogFormat", "logs are text"));
     }
     if logging.application_log_level.is_some() || logging.system_log_level.is_some() {
-        return Err(invalid("Log levels can be set only with LogFormat JSON, which this version of Hearth does not have."));
+        return Err(invalid(
+            "Log levels can be set only with LogFormat JSON, which this version of Hearth does not have.",
+        ));
     }
     Ok(logging.log_group.clone())
 }
@@ -72,6 +74,7 @@ impl Shared<'_> {
     pub(super) fn refuse_unsupported(&self) -> Result<(), ApiError> {
         let some = |list: Option<&Vec<String>>| list.is_some_and(|list| !list.is_empty());
         let text = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+        rules::layers(self.layers.map_or(0, <[String]>::len))?;
         refuse(&[
             (
                 "VpcConfig",
@@ -82,7 +85,10 @@ impl Shared<'_> {
             ("TracingConfig", self.tracing.and_then(|config| config.mode) == Some(api::TracingMode::Active)),
             ("Layers", self.layers.is_some_and(|layers| !layers.is_empty())),
             ("FileSystemConfigs", self.file_systems.is_some_and(|systems| !systems.is_empty())),
-            ("SnapStart", self.snap_start.and_then(|config| config.apply_on) == Some(api::SnapStartApplyOn::PublishedVersions)),
+            (
+                "SnapStart",
+                self.snap_start.and_then(|config| config.apply_on) == Some(api::SnapStartApplyOn::PublishedVersions),
+            ),
         ])
     }
 }

@@ -1,6 +1,7 @@
 //! Making effective what a committed record asks for: Pending becomes Active, InProgress becomes Successful.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
@@ -13,15 +14,18 @@ use crate::Control;
 use crate::records::NotWritten;
 
 /// Tries against other writers of one record. Each failed one means that another writer got ahead.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
+/// Between tries while the store cannot be written.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Control {
     /// Settles a function in the background: the client's answer still shows what is under way.
     pub(crate) fn settle_later(self: &Arc<Self>, name: String) {
         let control = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(cause) = control.settle(&name).await {
-                error!("{name} stays in transition until the next start: {cause}");
+            while let Err(cause) = control.settle(&name).await {
+                error!("{name} stays in transition for now: {cause}");
+                tokio::time::sleep(SETTLE_AGAIN).await;
             }
         });
     }

@@ -6,14 +6,15 @@ use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
 use hearth_types::RevisionId;
-use hearth_types::function::{CodeRef, Configuration, FunctionRecord, Serving, State, UpdateStatus};
+use hearth_types::function::{CodeRef, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
 use uuid::Uuid;
 
 use crate::functions::code::Source;
 use crate::functions::members;
+use crate::functions::settle::TRIES;
 use crate::names::Target;
 use crate::records::{Loaded, NotWritten};
-use crate::{Control, refused, rules};
+use crate::{Control, invalid, refused, rules};
 
 impl Control {
     /// UpdateFunctionCode.
@@ -32,8 +33,12 @@ impl Control {
             ("SourceKMSKeyArn", input.source_kms_key_arn.is_some()),
         ])?;
         rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
-        let target = self.parts.place.resolve(&input.function_name, None)?;
-        let loaded = self.updatable(&target, input.revision_id.as_deref()).await?;
+        let target = self.parts.place.resolve(&input.function_name, None)?.whole_function()?;
+        let revision = input.revision_id.as_deref();
+        let loaded = self.updatable(&target, revision).await?;
+        if input.image_uri.is_some() {
+            return Err(invalid("Please don't provide ImageUri when updating a function with packageType Zip."));
+        }
         let package = Source {
             zip: input.zip_file,
             s3_bucket: input.s3_bucket.as_deref(),
@@ -42,13 +47,13 @@ impl Control {
             image_uri: input.image_uri.as_deref(),
         }
         .package()?;
-        let config = loaded.record.latest.config.clone();
         if input.dry_run == Some(true) {
             let code = self.check_package(package).await?;
+            let config = loaded.record.latest.config.clone();
             return Ok(self.shown(&self.updated(loaded.record, config, code)));
         }
         let code = self.take_package(package).await?;
-        self.update(loaded, config, code).await
+        self.update(&target, revision, |latest| Ok((latest.config.clone(), code.clone()))).await
     }
 
     /// UpdateFunctionConfiguration: an absent member changes nothing.
@@ -60,11 +65,9 @@ impl Control {
         input: api::UpdateFunctionConfigurationRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         refuse_unsupported(&input)?;
-        let target = self.parts.place.resolve(&input.function_name, None)?;
-        let loaded = self.updatable(&target, input.revision_id.as_deref()).await?;
-        let config = changed(loaded.record.latest.config.clone(), input)?;
-        let code = loaded.record.latest.code.clone();
-        self.update(loaded, config, code).await
+        let target = self.parts.place.resolve(&input.function_name, None)?.whole_function()?;
+        let change = |latest: &VersionRecord| Ok((changed(latest.config.clone(), &input)?, latest.code.clone()));
+        self.update(&target, input.revision_id.as_deref(), change).await
     }
 
     /// The record, where it may be changed now and the client knows its latest revision.
@@ -92,20 +95,24 @@ impl Control {
         ))
     }
 
+    /// Looks at the record again where somebody else was faster: it may be gone, of another revision, or be updated.
     async fn update(
         self: &Arc<Self>,
-        loaded: Loaded,
-        config: Configuration,
-        code: CodeRef,
+        target: &Target,
+        revision: Option<&str>,
+        change: impl Fn(&VersionRecord) -> Result<(Configuration, CodeRef), ApiError>,
     ) -> Result<api::FunctionConfiguration, ApiError> {
-        let record = self.updated(loaded.record, config, code);
-        match self.write(&record, Precondition::Version(loaded.version)).await {
-            Ok(()) => {}
-            Err(NotWritten::Conflict) => return Err(self.in_progress(record.name.as_str())),
-            Err(NotWritten::Failed(cause)) => return Err(cause),
+        for _ in 0..TRIES {
+            let loaded = self.updatable(target, revision).await?;
+            let (config, code) = change(&loaded.record.latest)?;
+            let record = self.updated(loaded.record, config, code);
+            match self.begin(record, Precondition::Version(loaded.version)).await {
+                Ok(record) => return Ok(self.shown(&record)),
+                Err(NotWritten::Conflict) => {}
+                Err(NotWritten::Failed(cause)) => return Err(cause),
+            }
         }
-        self.settle_later(record.name.to_string());
-        Ok(self.shown(&record))
+        Err(self.in_progress(&target.name))
     }
 
     /// What the record becomes; what serves until the update is done is kept.
@@ -124,11 +131,11 @@ impl Control {
 
 fn changed(
     mut config: Configuration,
-    input: api::UpdateFunctionConfigurationRequest,
+    input: &api::UpdateFunctionConfigurationRequest,
 ) -> Result<Configuration, ApiError> {
-    if let Some(runtime) = input.runtime {
-        rules::runtime(&runtime)?;
-        config.runtime = runtime;
+    if let Some(runtime) = &input.runtime {
+        rules::runtime(runtime)?;
+        config.runtime.clone_from(runtime);
     }
     if let Some(seconds) = input.timeout {
         config.timeout_s = rules::timeout(seconds.into())?;
@@ -145,9 +152,9 @@ fn changed(
     if let Some(group) = members::log_group(input.logging_config.as_ref())? {
         config.log_group = Some(group);
     }
-    config.handler = input.handler.unwrap_or(config.handler);
-    config.role = input.role.unwrap_or(config.role);
-    config.description = input.description.unwrap_or(config.description);
+    config.handler = input.handler.clone().unwrap_or(config.handler);
+    config.role = input.role.clone().unwrap_or(config.role);
+    config.description = input.description.clone().unwrap_or(config.description);
     Ok(config)
 }
 

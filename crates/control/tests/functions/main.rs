@@ -1,0 +1,166 @@
+//! The operations on functions over engines in memory and real packages.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
+
+mod life;
+mod recovery;
+mod refusals;
+
+use std::io::{Cursor, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_api::{ApiError, OperationType, encode, ops, types as api};
+use hearth_control::links::CodeLinks;
+use hearth_control::names::Place;
+use hearth_control::{Control, Parts};
+use hearth_image::Unpacker;
+use hearth_store::{BlobStore, MemoryBlobStore, MemoryStore, MetadataStore, Precondition, WatchEvent, Write};
+use hearth_types::CodeDigest;
+use hearth_types::function::FunctionRecord;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function";
+const ROLE: &str = "arn:aws:iam::123456789012:role/r";
+
+/// A control plane and what it works on, which outlives it.
+struct House {
+    control: Arc<Control>,
+    store: Arc<MemoryStore>,
+    blobs: Arc<MemoryBlobStore>,
+    folder: TempDir,
+}
+
+impl House {
+    /// Beside a front end that follows the store.
+    fn new() -> Self {
+        let (applied_to, applied) = watch::channel(0);
+        let house = Self::beside(applied);
+        house.follow(applied_to);
+        house
+    }
+
+    /// Beside a front end that the test plays.
+    fn beside(applied: watch::Receiver<u64>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, blobs) = (Arc::<MemoryStore>::default(), Arc::<MemoryBlobStore>::default());
+        let control = control(&store, &blobs, &folder, applied);
+        Self { control, store, blobs, folder }
+    }
+
+    /// The same after the process has ended and begun again.
+    fn restarted(mut self) -> Self {
+        let (applied_to, applied) = watch::channel(0);
+        self.control = control(&self.store, &self.blobs, &self.folder, applied);
+        self.follow(applied_to);
+        self
+    }
+
+    fn follow(&self, applied: watch::Sender<u64>) {
+        let mut changes = self.store.watch("function/");
+        tokio::spawn(async move {
+            while let Some(WatchEvent::Snapshot { version, .. } | WatchEvent::Commit { version, .. }) =
+                changes.next().await
+            {
+                applied.send_replace(version);
+            }
+        });
+    }
+
+    /// Creates a function and waits until it is Active.
+    async fn created(&self, name: &str) {
+        self.control.create_function(create(name)).await.unwrap();
+        self.control.settle(name).await.unwrap();
+    }
+
+    /// The configuration as GetFunction shows it, as JSON.
+    async fn configuration(&self, name: &str) -> Value {
+        let input = api::GetFunctionRequest { function_name: name.to_owned(), ..Default::default() };
+        let output = self.control.get_function(input, "http://localhost:4566").await.unwrap();
+        json::<ops::GetFunction>(&output)["Configuration"].take()
+    }
+
+    async fn update(&self, input: api::UpdateFunctionConfigurationRequest) -> Result<Value, ApiError> {
+        let output = self.control.update_function_configuration(input).await?;
+        Ok(json::<ops::UpdateFunctionConfiguration>(&output))
+    }
+
+    async fn update_code(&self, input: api::UpdateFunctionCodeRequest) -> Result<Value, ApiError> {
+        let output = self.control.update_function_code(input).await?;
+        Ok(json::<ops::UpdateFunctionCode>(&output))
+    }
+
+    async fn delete(&self, name: &str, qualifier: Option<&str>) -> Result<(), ApiError> {
+        let qualifier = qualifier.map(str::to_owned);
+        let input = api::DeleteFunctionRequest { function_name: name.to_owned(), qualifier };
+        self.control.delete_function(input).await.map(drop)
+    }
+
+    /// Changes a record behind the control plane's back.
+    async fn tamper(&self, name: &str, change: impl FnOnce(&mut FunctionRecord)) {
+        let key = format!("function/{name}");
+        let found = self.store.get(&key).await.unwrap().unwrap();
+        let mut record: FunctionRecord = serde_json::from_slice(&found.value).unwrap();
+        change(&mut record);
+        let value = serde_json::to_vec(&record).unwrap();
+        self.store.commit(vec![Write::put(key, value, Precondition::Any)]).await.unwrap();
+    }
+}
+
+fn control(
+    store: &Arc<MemoryStore>,
+    blobs: &Arc<MemoryBlobStore>,
+    folder: &TempDir,
+    applied: watch::Receiver<u64>,
+) -> Arc<Control> {
+    let (store, blobs): (Arc<dyn MetadataStore>, Arc<dyn BlobStore>) = (Arc::clone(store) as _, Arc::clone(blobs) as _);
+    Arc::new(Control::new(Parts {
+        place: Place { region: "us-east-1".into(), account: "123456789012".into() },
+        architecture: "x86_64",
+        store,
+        blobs,
+        unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),
+        applied,
+        links: CodeLinks::new([7; 64]),
+        now: || Duration::from_millis(1_709_640_000_000),
+    }))
+}
+
+/// What an operation answers, as a client reads it.
+fn json<Op: OperationType>(output: &Op::Output) -> Value {
+    serde_json::from_slice(encode::<Op>(output).body()).unwrap()
+}
+
+/// A package with one file of this text.
+fn zip(text: &str) -> Bytes {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("handler.py", zip::write::SimpleFileOptions::default()).unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    writer.finish().unwrap().into_inner().into()
+}
+
+fn create(name: &str) -> api::CreateFunctionRequest {
+    api::CreateFunctionRequest {
+        function_name: name.to_owned(),
+        runtime: Some("python3.12".to_owned()),
+        handler: Some("handler.handler".to_owned()),
+        role: ROLE.to_owned(),
+        code: api::FunctionCode { zip_file: Some(zip("one")), ..Default::default() },
+        ..Default::default()
+    }
+}
+
+fn configure(name: &str) -> api::UpdateFunctionConfigurationRequest {
+    api::UpdateFunctionConfigurationRequest { function_name: name.to_owned(), ..Default::default() }
+}
+
+fn code(name: &str, package: Bytes) -> api::UpdateFunctionCodeRequest {
+    api::UpdateFunctionCodeRequest { function_name: name.to_owned(), zip_file: Some(package), ..Default::default() }
+}
+
+fn check(error: &ApiError, code: &str, text: &str) {
+    assert_eq!((error.kind.code, error.message.as_deref()), (code, Some(text)));
+}

@@ -1,0 +1,106 @@
+//! Clients that go away, and starts after an end at any moment.
+
+use hearth_types::function::{State, UpdateStatus};
+
+use super::*;
+
+impl House {
+    fn is_unpacked(&self, package: &Bytes) -> bool {
+        let handler = self.folder.path().join("code").join(CodeDigest::of(package).to_string()).join("handler.py");
+        handler.is_file()
+    }
+}
+
+/// Waits until the store has seen so many commits.
+async fn committed(house: &House, version: u64) {
+    let commits = async {
+        let mut changes = house.store.watch("function/");
+        while let Some(WatchEvent::Snapshot { version: seen, .. } | WatchEvent::Commit { version: seen, .. }) =
+            changes.next().await
+        {
+            if seen >= version {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), commits).await.expect("the commit comes");
+}
+
+#[tokio::test]
+async fn a_transition_is_settled_though_its_client_went_away() {
+    let (applied_to, applied) = watch::channel(0);
+    let house = House::beside(applied);
+    for (operation, version) in [("create", 1), ("update", 3)] {
+        let control = Arc::clone(&house.control);
+        let client = tokio::spawn(async move {
+            match operation {
+                "create" => control.create_function(create("f")).await,
+                _ => control.update_function_code(code("f", zip("two"))).await,
+            }
+        });
+        // Written, but not answered: the front end has not seen it.
+        committed(&house, version).await;
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled(), "{operation}");
+        applied_to.send_replace(version + 1);
+        committed(&house, version + 1).await;
+        let answer = house.configuration("f").await;
+        assert_eq!((&answer["State"], &answer["LastUpdateStatus"]), (&"Active".into(), &"Successful".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_start_settles_what_was_under_way() {
+    let house = House::new();
+    for name in ["creating", "updating", "still"] {
+        house.created(name).await;
+    }
+    house.tamper("creating", |record| (record.latest.state, record.latest.last_update) = (State::Pending, None)).await;
+    house.tamper("updating", |record| record.latest.last_update = Some(UpdateStatus::InProgress)).await;
+    let still = house.configuration("still").await;
+    let house = house.restarted();
+    house.control.recover().await.unwrap();
+    for name in ["creating", "updating"] {
+        let answer = house.configuration(name).await;
+        assert_eq!((&answer["State"], &answer["LastUpdateStatus"]), (&"Active".into(), &"Successful".into()), "{name}");
+    }
+    assert_eq!(house.configuration("still").await, still, "what was settled is left alone");
+}
+
+#[tokio::test]
+async fn a_start_restores_packages_and_removes_those_of_nobody() {
+    let house = House::new();
+    let (one, two, three) = (zip("one"), zip("two"), zip("three"));
+    house.created("f").await;
+    house.update_code(code("f", two.clone())).await.unwrap();
+    house.control.settle("f").await.unwrap();
+    house.created("deleted").await;
+    house.update_code(code("deleted", three.clone())).await.unwrap();
+    house.delete("deleted", None).await.unwrap();
+    assert!([&one, &two, &three].iter().all(|package| house.is_unpacked(package)));
+
+    let house = house.restarted();
+    std::fs::remove_dir_all(house.folder.path().join("code").join(CodeDigest::of(&two).to_string())).unwrap();
+    house.control.recover().await.unwrap();
+    let left: Vec<bool> = [&one, &two, &three].iter().map(|package| house.is_unpacked(package)).collect();
+    assert_eq!(left, [false, true, false]);
+    assert_eq!(house.blobs.list().await.unwrap(), [CodeDigest::of(&two)]);
+}
+
+#[tokio::test]
+async fn a_package_that_is_lost_costs_no_other_function_its_start() {
+    let house = House::new();
+    house.created("lost").await;
+    house.created("whole").await;
+    house.update_code(code("whole", zip("two"))).await.unwrap();
+    house.control.settle("whole").await.unwrap();
+    let lost = CodeDigest::of(&zip("one"));
+    house.blobs.delete(&lost).await.unwrap();
+    std::fs::remove_dir_all(house.folder.path().join("code").join(lost.to_string())).unwrap();
+    let house = house.restarted();
+    house.control.recover().await.unwrap();
+    assert_eq!(house.configuration("lost").await["State"], "Active");
+    assert_eq!(house.configuration("whole").await["State"], "Active");
+    house.update_code(code("lost", zip("one"))).await.unwrap();
+    assert!(house.is_unpacked(&zip("one")), "deploying again mends it");
+}
