@@ -16,7 +16,9 @@ struct Need {
 
 /// Prints the report. The machine is only looked at.
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
-    let catalogue = hearth_runtimes::discover(&std::env::temp_dir());
+    // What discovery caches is not worth keeping for one look, and a name in /tmp could be somebody else's link.
+    let cache = tempfile::tempdir()?;
+    let catalogue = hearth_runtimes::discover(cache.path());
     let needs = needs();
     if args.json {
         let runtimes: Vec<Value> = catalogue

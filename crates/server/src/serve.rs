@@ -30,7 +30,8 @@ use crate::follow;
 use crate::gateway::Gateway;
 use crate::prepare::{Prepared, prepare};
 
-/// Threads that serve. Work on packages and files has threads of its own.
+/// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
+/// each invoke two wake-ups of the other. Work on packages and files has threads of its own.
 const THREADS_MAX: usize = 16;
 /// Time for requests in work at a stop: the longest invoke, and a little.
 const DRAIN: Duration = Duration::from_secs(TIMEOUT_MAX_S as u64 + 5);
@@ -40,7 +41,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let prepared = prepare(&args)?;
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, THREADS_MAX);
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let threads = (cores / 2).clamp(1, THREADS_MAX);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
