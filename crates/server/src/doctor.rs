@@ -47,7 +47,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     }
     println!("\nWhat environments need");
     for need in &needs {
-        println!("  {} {:<60} {}", if need.there { "yes" } else { "NO " }, need.what, if need.there { "" } else { need.how });
+        println!(
+            "  {} {:<60} {}",
+            if need.there { "yes" } else { "NO " },
+            need.what,
+            if need.there { "" } else { need.how }
+        );
     }
     Ok(())
 }
@@ -72,7 +77,11 @@ fn needs() -> Vec<Need> {
             there: ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"].iter().any(|path| exists(path)),
             how: "apt install e2fsprogs",
         },
-        Need { what: "loop devices, for the disks behind /tmp", there: exists("/dev/loop-control"), how: "modprobe loop" },
+        Need {
+            what: "loop devices, for the disks behind /tmp",
+            there: exists("/dev/loop-control"),
+            how: "modprobe loop",
+        },
         Need {
             what: "user namespaces",
             there: std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0"),

@@ -13,7 +13,7 @@ use crate::cli::{NetworkArg, ServeArgs};
 /// What was asked for cannot be: the message says what to ask for instead.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Refused(String);
+pub(crate) struct Refused(pub(crate) String);
 
 /// A machine that is ready to serve; no privilege is left in this process.
 pub(crate) struct Prepared {

@@ -1,6 +1,7 @@
 //! `hearth serve`: one node with all roles.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use hearth_sandbox::{Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
-use hearth_types::limits::{CONNECTIONS, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, SETTLE, TIMEOUT_MAX_S, ENVIRONMENTS_MAX};
+use hearth_types::limits::{CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, SETTLE, TIMEOUT_MAX_S};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -28,7 +29,7 @@ use crate::admin::{self, Admin};
 use crate::cli::ServeArgs;
 use crate::follow;
 use crate::gateway::Gateway;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, Refused, prepare};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
 /// each invoke two wake-ups of the other. Work on packages and files has threads of its own.
@@ -54,7 +55,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let mut stop = Stop::new()?;
     let data = &prepared.data;
-    let store: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(&data.join("meta.db"))?);
+    let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data)?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let unpacker = Arc::new(Unpacker::new(data.join("code"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
@@ -76,7 +77,12 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     }));
     control.recover().await.context("bringing the last state back")?;
 
-    let admin = Admin { control: Arc::clone(&control), dispatcher: Arc::clone(&dispatcher), logs: Arc::clone(&logs), isolation };
+    let admin = Admin {
+        control: Arc::clone(&control),
+        dispatcher: Arc::clone(&dispatcher),
+        logs: Arc::clone(&logs),
+        isolation,
+    };
     let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher) });
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
@@ -99,6 +105,14 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     spawner.stop().await;
     logs.close();
     Ok(())
+}
+
+/// The metadata. What is wrong with it is said with the name that the user gave its folder.
+fn open_metadata(args: &ServeArgs, data: &Path) -> Result<SqliteStore, Refused> {
+    SqliteStore::open(&data.join("meta.db")).map_err(|cause| {
+        let (here, given) = (data.display().to_string(), args.data_dir.display().to_string());
+        Refused(cause.to_string().replace(&here, &given))
+    })
 }
 
 /// SIGTERM and SIGINT.
@@ -147,8 +161,7 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
         logs: Arc::new(Lines(Arc::clone(logs))),
         freeze_after: Duration::from_millis(args.freeze_after),
     };
-    let dispatcher =
-        Dispatcher::new(config, |sink| Worker::new(worker, sink));
+    let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
     dispatcher
 }
