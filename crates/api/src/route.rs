@@ -21,10 +21,10 @@ impl Matched {
         self.labels.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
     }
 
-    /// The decoded value of a query parameter; none where it is absent or its percent codes are broken.
+    /// Whether the request has a query at all.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<String> {
-        query_pairs(&self.query).flatten().find(|(n, _)| n == name).map(|(_, value)| value.into_owned())
+    pub fn has_query(&self) -> bool {
+        !self.query.is_empty()
     }
 }
 

@@ -69,9 +69,9 @@ impl<'a> InvokeRequest<'a> {
         Ok(asked)
     }
 
-    /// The short way: the plain name of a function that exists, no qualifier, no rare header.
+    /// The short way: the plain name of a function that exists, no query, no rare header.
     fn usual(&self, functions: &FunctionSnapshot) -> Option<Asked<'a>> {
-        let plain = self.matched.parameter("Qualifier").is_none()
+        let plain = !self.matched.has_query()
             && [DURABLE_NAME, TENANT_ID, CLIENT_CONTEXT].iter().all(|name| !self.headers.contains_key(name))
             && matches!(self.header(&INVOCATION_TYPE), None | Some(b"RequestResponse"));
         let tail = match self.header(&LOG_TYPE) {

@@ -62,6 +62,12 @@ async fn the_models_constraints_are_checked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_query_that_cannot_be_read_is_not_taken_for_none() {
+    let error = refused("f", Some("Qualifier=%zz"), &[], b"").await;
+    assert_eq!((error.kind.status, error.kind.code), (400, "SerializationException"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_no_effect_yet_says_so() {
     for header in [("x-amz-invocation-type", "Event"), ("x-amz-durable-execution-name", "n"), ("x-amz-tenant-id", "t")]
     {
