@@ -29,6 +29,8 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long an invoke waits for an environment that has answered and is about to be idle, before a new one is made.
     pub settle: Duration,
+    /// How long an invoke waits for room, where all room is taken and some of it is about to be free.
+    pub room_wait: Duration,
 }
 
 /// Something that happened.

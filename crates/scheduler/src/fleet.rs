@@ -48,7 +48,7 @@ pub(crate) struct Version {
     pub(crate) idle: VecDeque<Resting>,
     /// Environments in [`Phase::Settling`].
     pub(crate) settling: usize,
-    /// Admitted invokes that wait for a settling environment; never more than those.
+    /// Admitted invokes that wait for an environment of this version to settle, or for room; oldest first.
     pub(crate) parked: VecDeque<InvokeId>,
     /// All environments, the stopping ones too.
     pub(crate) alive: u32,
@@ -63,6 +63,8 @@ pub(crate) struct Fleet {
     memory_mb: u64,
     /// Environments that are not stopping.
     living: u32,
+    /// Environments in [`Phase::Settling`].
+    settling: u32,
     last_id: u64,
     last_turn: u64,
 }
@@ -79,6 +81,11 @@ impl Fleet {
     /// Environments that have been told to go and are not gone.
     pub(crate) fn stopping(&self) -> usize {
         self.environments.len() - self.living as usize
+    }
+
+    /// Environments that have answered and are about to be idle.
+    pub(crate) fn settling(&self) -> u32 {
+        self.settling
     }
 
     pub(crate) fn phase(&self, id: EnvironmentId) -> Option<Phase> {
@@ -191,13 +198,17 @@ impl Fleet {
         environment.fresh = false;
         let version = self.versions.get_mut(&environment.generation)?;
         match before {
-            Phase::Settling => version.settling -= 1,
+            Phase::Settling => {
+                version.settling -= 1;
+                self.settling -= 1;
+            }
             // Assignment has taken it from the list already.
             Phase::Idle if phase != Phase::Busy => version.idle.retain(|resting| resting.id != id),
             _ => {}
         }
         if phase == Phase::Settling {
             version.settling += 1;
+            self.settling += 1;
         }
         Some(version)
     }
@@ -207,6 +218,7 @@ impl Fleet {
     pub(crate) fn check(&self) {
         let mut memory_mb = 0;
         let mut living = 0;
+        let mut settling = 0;
         for (generation, version) in &self.versions {
             let of =
                 |phase| self.environments.values().filter(|e| e.generation == *generation && e.phase == phase).count();
@@ -219,12 +231,13 @@ impl Fleet {
                 version.idle.iter().is_sorted_by_key(|resting| (resting.since, resting.turn)),
                 "longest idle first"
             );
-            assert!(version.parked.len() <= version.settling, "each parked invoke has an environment to wait for");
             assert!(version.parked.is_empty() || version.idle.is_empty(), "nobody waits beside an idle environment");
             assert!(!version.retired || (version.idle.is_empty() && version.parked.is_empty()), "retired is drained");
             memory_mb += u64::from(version.memory_mb) * here as u64;
             living += here;
+            settling += version.settling;
         }
+        assert_eq!(settling, self.settling as usize, "settling of the fleet");
         assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
         assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
     }

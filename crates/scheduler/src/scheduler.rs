@@ -8,6 +8,9 @@ use hearth_types::EnvironmentId;
 use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
 
+/// A shorter wait would let time stand still.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
+
 /// Counting, assignment, placement and keep-alive of one worker's environments.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -18,10 +21,30 @@ pub struct Scheduler {
     unreserved_in_flight: u32,
     /// Sum of what functions reserve.
     reserved: u32,
-    /// When each parked invoke has waited enough; those placed meanwhile are skipped.
-    patience: VecDeque<(Duration, Generation, InvokeId)>,
+    /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
+    patience: VecDeque<Patience>,
     /// No environment is due before this; may be earlier than the first one really is.
     reap_at: Option<Duration>,
+}
+
+/// A parked invoke's next chance.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// When a new environment is tried.
+    at: Duration,
+    /// When it is refused, if there is no room for one.
+    give_up_at: Duration,
+    generation: Generation,
+    invoke: InvokeId,
+}
+
+/// What came of looking for room.
+#[derive(PartialEq, Eq)]
+enum Placing {
+    /// The invoke has a new environment, or has been refused.
+    Done,
+    /// No room yet.
+    Wait,
 }
 
 /// What is counted for a function.
@@ -58,7 +81,7 @@ impl Scheduler {
             Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation, actions),
             Event::Answered(environment) => self.answered(environment),
             Event::Idle(environment) => self.idle(now, environment, actions),
-            Event::Gone(environment) => self.gone(environment, actions),
+            Event::Gone(environment) => self.gone(now, environment, actions),
             Event::Tick => self.tick(now, actions),
         }
         #[cfg(debug_assertions)]
@@ -68,7 +91,7 @@ impl Scheduler {
     /// When [`Event::Tick`] is due next; may be too early, never too late.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let impatient = self.patience.front().map(|(at, _, _)| *at);
+        let impatient = self.patience.front().map(|patience| patience.at);
         [impatient, self.reap_at].into_iter().flatten().min()
     }
 
@@ -149,39 +172,63 @@ impl Scheduler {
             return;
         };
         let (function, may_park) = (version.function, version.parked.len() < version.settling);
+        let give_up_at = now + self.limits.room_wait;
         if let Err(reason) = self.count(function) {
             actions.push(Action::Throttle { invoke, reason });
         } else if let Some(environment) = self.fleet.take_idle(generation) {
             actions.push(Action::Assign { invoke, environment });
-        } else if may_park {
-            self.park(now, invoke, generation);
-        } else {
-            self.place(invoke, generation, actions);
+        } else if may_park || self.place(now, invoke, generation, give_up_at, actions) == Placing::Wait {
+            self.park(now, invoke, generation, give_up_at);
         }
     }
 
-    /// Lets an admitted invoke wait for one of its version's settling environments.
-    fn park(&mut self, now: Duration, invoke: InvokeId, generation: Generation) {
+    /// Lets an admitted invoke wait.
+    fn park(&mut self, now: Duration, invoke: InvokeId, generation: Generation, give_up_at: Duration) {
         if let Some(version) = self.fleet.versions.get_mut(&generation) {
             version.parked.push_back(invoke);
         }
-        self.drop_patience_of_placed();
-        self.patience.push_back((now + self.limits.settle, generation, invoke));
+        while self.patience.front().is_some_and(|first| self.parked_at(first.generation, first.invoke).is_none()) {
+            self.patience.pop_front();
+        }
+        self.be_patient(now, Patience { at: now, give_up_at, generation, invoke });
     }
 
-    /// Finds room for a new environment and makes it, or refuses the admitted invoke.
-    fn place(&mut self, invoke: InvokeId, generation: Generation, actions: &mut Vec<Action>) {
-        let Some(version) = self.fleet.versions.get(&generation) else { return };
+    fn be_patient(&mut self, now: Duration, patience: Patience) {
+        self.patience.push_back(Patience { at: now + self.limits.settle.max(SHORTEST_PATIENCE), ..patience });
+    }
+
+    /// Finds room for a new environment and makes it for an admitted invoke, or refuses the invoke; neither while
+    /// waiting promises more.
+    fn place(
+        &mut self,
+        now: Duration,
+        invoke: InvokeId,
+        generation: Generation,
+        give_up_at: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Placing {
+        let Some(version) = self.fleet.versions.get(&generation) else { return Placing::Done };
         let (function, memory_mb) = (version.function, version.memory_mb);
         match self.make_room(memory_mb, actions) {
             Ok(()) => {
                 let environment = self.fleet.create(generation);
                 actions.push(Action::Create { invoke, environment, generation });
             }
+            Err(reason) if now < give_up_at && self.room_is_coming(reason) => return Placing::Wait,
             Err(reason) => {
                 self.uncount(function);
                 actions.push(Action::Throttle { invoke, reason });
             }
+        }
+        Placing::Done
+    }
+
+    /// Whether what is short will be less so without any invoke's end.
+    fn room_is_coming(&self, short: Throttle) -> bool {
+        match short {
+            Throttle::Memory => self.fleet.settling() > 0,
+            Throttle::Environments => self.fleet.settling() > 0 || self.fleet.stopping() > 0,
+            Throttle::AccountConcurrency | Throttle::ReservedConcurrency | Throttle::NeverFits { .. } => false,
         }
     }
 
@@ -246,27 +293,29 @@ impl Scheduler {
         }
     }
 
-    fn gone(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
+    fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.answered(environment);
         let Some(generation) = self.fleet.generation(environment) else { return };
         self.fleet.remove(environment);
-        // Whoever waited for this one gets a new one.
-        let surplus = self.fleet.versions.get_mut(&generation).and_then(|version| {
-            if version.parked.len() > version.settling { version.parked.pop_front() } else { None }
-        });
-        if let Some(invoke) = surplus {
-            self.place(invoke, generation, actions);
+        // Whoever waited for this one, or for its room, gets a new one.
+        let waits = self.fleet.versions.get(&generation).filter(|version| version.parked.len() > version.settling);
+        if let Some(invoke) = waits.and_then(|version| version.parked.front().copied())
+            && self.place(now, invoke, generation, Duration::MAX, actions) == Placing::Done
+        {
+            self.unpark(generation, invoke);
         }
     }
 
     fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        while let Some((at, generation, invoke)) = self.patience.front().copied() {
-            if at > now {
-                break;
-            }
+        while let Some(patience) = self.patience.front().copied().filter(|patience| patience.at <= now) {
             self.patience.pop_front();
-            if self.unpark(generation, invoke) {
-                self.place(invoke, generation, actions);
+            let Patience { generation, invoke, give_up_at, .. } = patience;
+            if self.parked_at(generation, invoke).is_none() {
+                continue;
+            }
+            match self.place(now, invoke, generation, give_up_at, actions) {
+                Placing::Done => self.unpark(generation, invoke),
+                Placing::Wait => self.be_patient(now, patience),
             }
         }
         self.reap(now, actions);
@@ -287,25 +336,15 @@ impl Scheduler {
         }
     }
 
-    /// Takes the invoke from those that wait; false when it waits no more.
-    fn unpark(&mut self, generation: Generation, invoke: InvokeId) -> bool {
-        let Some(version) = self.fleet.versions.get_mut(&generation) else { return false };
-        // Patience is equal for all, so whose ends first is first in the queue.
-        let waits = version.parked.front() == Some(&invoke);
-        if waits {
-            version.parked.pop_front();
-        }
-        waits
+    /// The invoke's place among those of its version that wait.
+    fn parked_at(&self, generation: Generation, invoke: InvokeId) -> Option<usize> {
+        self.fleet.versions.get(&generation)?.parked.iter().position(|parked| *parked == invoke)
     }
 
-    /// Keeps `patience` as short as what really waits at its front.
-    fn drop_patience_of_placed(&mut self) {
-        while let Some((_, generation, invoke)) = self.patience.front() {
-            let waits = self.fleet.versions.get(generation).and_then(|version| version.parked.front());
-            if waits == Some(invoke) {
-                break;
-            }
-            self.patience.pop_front();
+    fn unpark(&mut self, generation: Generation, invoke: InvokeId) {
+        let Some(place) = self.parked_at(generation, invoke) else { return };
+        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+            version.parked.remove(place);
         }
     }
 

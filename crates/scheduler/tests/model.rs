@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     environments_max: 7,
     keep_alive: Duration::from_millis(300),
     settle: Duration::from_millis(20),
+    room_wait: Duration::from_millis(70),
 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -38,11 +39,21 @@ struct Version {
     retired: bool,
 }
 
+struct Parked {
+    invoke: InvokeId,
+    generation: Generation,
+    give_up_at: Duration,
+    /// When it is looked at again, and how many others were parked, or parked again, before.
+    again: (Duration, u64),
+}
+
 #[derive(Default)]
 struct Model {
     versions: Vec<Version>,
     environments: Vec<Environment>,
-    parked: Vec<(Duration, InvokeId, Generation)>,
+    /// Oldest first.
+    parked: Vec<Parked>,
+    parkings: u64,
     reserved: Vec<(FunctionKey, u32)>,
     created: u64,
     rested: u64,
@@ -61,7 +72,7 @@ impl Model {
     /// All functions that have an invoke in flight, one entry for each.
     fn in_flight(&self) -> Vec<FunctionKey> {
         let busy = self.environments.iter().filter(|e| e.phase == Phase::Busy).map(|e| e.generation);
-        let parked = self.parked.iter().map(|(_, _, generation)| *generation);
+        let parked = self.parked.iter().map(|p| p.generation);
         busy.chain(parked).map(|generation| self.version(generation).function).collect()
     }
 
@@ -82,7 +93,7 @@ impl Model {
     }
 
     fn waiting(&self, generation: Generation) -> usize {
-        self.parked.iter().filter(|(_, _, g)| *g == generation).count()
+        self.parked.iter().filter(|p| p.generation == generation).count()
     }
 
     /// Those not stopping: MB and count; the idle ones of them where asked.
@@ -96,7 +107,8 @@ impl Model {
         (all.iter().map(|e| self.version(e.generation).memory_mb).sum(), all.len())
     }
 
-    fn place(&mut self, invoke: InvokeId, generation: Generation) {
+    /// Whether the invoke's fate is decided.
+    fn place(&mut self, now: Duration, invoke: InvokeId, generation: Generation, give_up_at: Duration) -> bool {
         let memory_mb = self.version(generation).memory_mb;
         let max = LIMITS.environments_max as usize;
         let (used_mb, used) = self.room(false);
@@ -112,9 +124,19 @@ impl Model {
         } else {
             None
         };
+        let settling = self.environments.iter().any(|e| e.phase == Phase::Settling);
+        let stopping = self.environments.iter().any(|e| e.phase == Phase::Stopping);
         if let Some(reason) = refused {
+            let hope = match reason {
+                Throttle::Memory => settling,
+                Throttle::Environments => settling || stopping,
+                _ => false,
+            };
+            if hope && now < give_up_at {
+                return false;
+            }
             self.actions.push(Action::Throttle { invoke, reason });
-            return;
+            return true;
         }
         while self.room(false).0 + memory_mb > LIMITS.memory_budget_mb || self.room(false).1 >= max {
             self.stop_longest_idle(Duration::MAX);
@@ -123,6 +145,12 @@ impl Model {
         let environment = EnvironmentId(self.created);
         self.environments.push(Environment { id: environment, generation, phase: Phase::Busy });
         self.actions.push(Action::Create { invoke, environment, generation });
+        true
+    }
+
+    fn again(&mut self, now: Duration) -> (Duration, u64) {
+        self.parkings += 1;
+        (now + LIMITS.settle, self.parkings)
     }
 
     /// Stops the environment that is idle longest, at least since `until`.
@@ -154,7 +182,7 @@ impl Model {
                 }
             }
             Event::Idle(id) => self.idle(now, id),
-            Event::Gone(id) => self.gone(id),
+            Event::Gone(id) => self.gone(now, id),
             Event::Tick => self.tick(now),
         }
     }
@@ -171,8 +199,8 @@ impl Model {
                 self.actions.push(Action::Stop { environment: e.id });
             }
         }
-        for (_, invoke, _) in self.parked.extract_if(.., |(_, _, g)| *g == generation) {
-            self.actions.push(Action::Stale { invoke });
+        for parked in self.parked.extract_if(.., |p| p.generation == generation) {
+            self.actions.push(Action::Stale { invoke: parked.invoke });
         }
     }
 
@@ -189,10 +217,13 @@ impl Model {
         if let Some(environment) = last_used {
             self.environments.iter_mut().find(|e| e.id == environment).unwrap().phase = Phase::Busy;
             self.actions.push(Action::Assign { invoke, environment });
-        } else if self.waiting(generation) < self.settling(generation) {
-            self.parked.push((now + LIMITS.settle, invoke, generation));
-        } else {
-            self.place(invoke, generation);
+            return;
+        }
+        let give_up_at = now + LIMITS.room_wait;
+        let one_settles = self.waiting(generation) < self.settling(generation);
+        if one_settles || !self.place(now, invoke, generation, give_up_at) {
+            let again = self.again(now);
+            self.parked.push(Parked { invoke, generation, give_up_at, again });
         }
     }
 
@@ -215,27 +246,34 @@ impl Model {
         if self.version(generation).retired {
             self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
             self.actions.push(Action::Stop { environment: id });
-        } else if let Some(at) = self.parked.iter().position(|(_, _, g)| *g == generation) {
-            let (_, invoke, _) = self.parked.remove(at);
+        } else if let Some(at) = self.parked.iter().position(|p| p.generation == generation) {
+            let invoke = self.parked.remove(at).invoke;
             self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
             self.actions.push(Action::Assign { invoke, environment: id });
         }
     }
 
-    fn gone(&mut self, id: EnvironmentId) {
+    fn gone(&mut self, now: Duration, id: EnvironmentId) {
         let Some(at) = self.environments.iter().position(|e| e.id == id) else { return };
         let generation = self.environments.remove(at).generation;
         if self.waiting(generation) > self.settling(generation) {
-            let at = self.parked.iter().position(|(_, _, g)| *g == generation).unwrap();
-            let (_, invoke, _) = self.parked.remove(at);
-            self.place(invoke, generation);
+            let at = self.parked.iter().position(|p| p.generation == generation).unwrap();
+            if self.place(now, self.parked[at].invoke, generation, Duration::MAX) {
+                self.parked.remove(at);
+            }
         }
     }
 
     fn tick(&mut self, now: Duration) {
-        while self.parked.first().is_some_and(|(at, _, _)| *at <= now) {
-            let (_, invoke, generation) = self.parked.remove(0);
-            self.place(invoke, generation);
+        loop {
+            let due = (0..self.parked.len()).filter(|at| self.parked[*at].again.0 <= now);
+            let Some(at) = due.min_by_key(|at| self.parked[*at].again) else { break };
+            let Parked { invoke, generation, give_up_at, .. } = self.parked[at];
+            if self.place(now, invoke, generation, give_up_at) {
+                self.parked.remove(at);
+            } else {
+                self.parked[at].again = self.again(now);
+            }
         }
         if let Some(until) = now.checked_sub(LIMITS.keep_alive) {
             while self.stop_longest_idle(until) {}
@@ -320,7 +358,7 @@ proptest! {
                 Phase::Idle(since, _) => Some(since + LIMITS.keep_alive),
                 _ => None,
             });
-            let needed = idle.chain(model.parked.iter().map(|(at, _, _)| *at)).min();
+            let needed = idle.chain(model.parked.iter().map(|p| p.again.0)).min();
             prop_assert!(needed.is_none() || due <= needed, "a tick is due at {needed:?}, not at {due:?}");
         }
     }

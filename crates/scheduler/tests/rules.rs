@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     environments_max: 8,
     keep_alive: Duration::from_secs(60),
     settle: Duration::from_millis(10),
+    room_wait: Duration::from_millis(500),
 };
 
 /// A scheduler with a clock that the test moves.
@@ -150,9 +151,8 @@ fn the_count_of_environments_is_bounded() {
     assert_eq!(bench.step(Event::Idle(env(1))), []);
     assert_eq!(bench.invoke(3, 2), [stop(1), create(3, 2, 2)]);
     assert_eq!(bench.step(Event::Idle(env(2))), []);
-    assert_eq!(bench.invoke(4, 1), [throttle(4, Throttle::Environments)], "one is stopping still");
-    assert_eq!(bench.step(Event::Gone(env(1))), []);
-    assert_eq!(bench.invoke(5, 1), [stop(2), create(5, 3, 1)]);
+    assert_eq!(bench.invoke(4, 1), [], "one is stopping still: waits for its end");
+    assert_eq!(bench.step(Event::Gone(env(1))), [stop(2), create(4, 3, 1)]);
 }
 
 #[test]
@@ -204,6 +204,39 @@ fn who_waits_for_an_environment_that_goes_gets_a_new_one() {
     bench.step(Event::Answered(env(1)));
     assert_eq!(bench.invoke(2, 1), []);
     assert_eq!(bench.step(Event::Gone(env(1))), [create(2, 2, 1)]);
+}
+
+#[test]
+fn an_invoke_without_room_waits_while_room_is_coming() {
+    let mut bench = Bench::new(LIMITS);
+    bench.deploy(1, 1, 2048);
+    bench.deploy(2, 2, 2048);
+    bench.invoke(1, 1);
+    assert_eq!(bench.invoke(2, 2), [throttle(2, Throttle::Memory)], "all memory is busy: nothing to wait for");
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.invoke(3, 2), [], "environment 1 is about to be idle");
+    assert_eq!(bench.after(10).step(Event::Tick), []);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.after(10).step(Event::Tick), [stop(1), create(3, 2, 2)]);
+    bench.step(Event::Answered(env(2)));
+    assert_eq!(bench.invoke(4, 1), []);
+    for _ in 0..49 {
+        assert_eq!(bench.after(10).step(Event::Tick), []);
+    }
+    assert_eq!(bench.after(10).step(Event::Tick), [throttle(4, Throttle::Memory)], "but not for ever");
+}
+
+#[test]
+fn a_deploy_in_a_full_house_refuses_nobody() {
+    let mut bench = Bench::deployed(Limits { environments_max: 2, ..LIMITS });
+    bench.invoke(1, 1);
+    bench.invoke(2, 1);
+    bench.deploy(2, 1, 128);
+    bench.step(Event::Retire(Generation(1)));
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.invoke(3, 2), []);
+    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1)]);
+    assert_eq!(bench.after(10).step(Event::Tick), [create(3, 3, 2)]);
 }
 
 #[test]

@@ -262,11 +262,12 @@ const AMPLE: Limits = Limits {
     environments_max: 1000,
     keep_alive: KEEP_ALIVE,
     settle: Duration::from_millis(10),
+    room_wait: Duration::from_millis(500),
 };
 
 #[test]
 fn with_ample_room_no_invoke_fails_under_deploys() {
-    for seed in 0..20 {
+    for seed in 0..8 {
         let tally = simulate(seed, AMPLE);
         assert_eq!((tally.throttled, tally.answered), (0, 4000), "seed {seed}: {tally:?}");
         assert!(tally.warm > 500 && tally.crashes > 0 && tally.deploys == 40 && tally.reaped > 0, "{tally:?}");
@@ -275,7 +276,7 @@ fn with_ample_room_no_invoke_fails_under_deploys() {
 
 #[test]
 fn in_a_tight_budget_the_bounds_hold() {
-    for seed in 0..20 {
+    for seed in 0..8 {
         let limits = Limits { account_concurrency: 12, memory_budget_mb: 6000, environments_max: 10, ..AMPLE };
         let tally = simulate(seed, limits);
         assert!(tally.throttled > 0 && tally.answered > 0, "seed {seed}: {tally:?}");

@@ -19,7 +19,9 @@ use hearth_sandbox::{Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
-use hearth_types::limits::{CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, SETTLE, TIMEOUT_MAX_S};
+use hearth_types::limits::{
+    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT, SETTLE, TIMEOUT_MAX_S,
+};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -153,6 +155,7 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
             environments_max: ENVIRONMENTS_MAX,
             keep_alive: Duration::from_secs(args.keep_alive),
             settle: SETTLE,
+            room_wait: ROOM_WAIT,
         },
     };
     let worker = WorkerConfig {

@@ -112,6 +112,8 @@ pub const JSON_DEPTH: usize = 64;
 pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
 /// How long an invoke waits for an environment that has answered and is about to be idle. Ours: less than a cold start.
 pub const SETTLE: Duration = Duration::from_millis(10);
+/// How long an invoke waits for room before it is refused, where environments are about to be idle or gone. Ours.
+pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
 pub const ENVIRONMENTS_MAX: u32 = 1000;
 /// Bytes of a key of the metadata store. Ours.

@@ -23,6 +23,7 @@ pub(crate) const LIMITS: Limits = Limits {
     environments_max: 20,
     keep_alive: Duration::from_secs(60),
     settle: Duration::from_millis(10),
+    room_wait: Duration::from_millis(500),
 };
 
 /// How long things take in the simulated worker.
