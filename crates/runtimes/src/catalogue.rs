@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use hearth_types::invoke::FunctionFailure;
 use hearth_types::rootfs::RootPlan;
 
+use crate::compiled::Compilation;
 use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
 use crate::node_version::NodeVersions;
-use crate::root;
+use crate::root::{self, Draft, PYTHON_SOURCES};
 
 /// The family of a runtime.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,8 +74,13 @@ pub struct Catalogue {
 #[must_use]
 pub fn discover(cache: &Path) -> Catalogue {
     let places = Places::of_this_machine();
+    let pythons: Vec<_> = PYTHON_MINORS
+        .filter_map(|minor| places.python(minor).map(|found| (minor, found)))
+        .map(|(minor, found)| (minor, Compilation::begin(cache, &found, &PYTHON_SOURCES), found))
+        .collect();
     let mut versions = NodeVersions::load(cache);
-    let mut catalogue = Catalogue { runtimes: Vec::new(), roots: vec![root::provided()] };
+    let common = Draft::common();
+    let mut catalogue = Catalogue { runtimes: Vec::new(), roots: vec![root::provided(&common)] };
     for name in ["provided.al2", "provided.al2023"] {
         catalogue.runtimes.push(Runtime {
             name: name.to_owned(),
@@ -85,17 +91,14 @@ pub fn discover(cache: &Path) -> Catalogue {
             location: None,
         });
     }
-    for minor in PYTHON_MINORS {
-        if let Some(found) = places.python(minor) {
-            let name = format!("python3.{minor}");
-            let plan = root::python(&name, minor, &found, cache);
-            catalogue.add(name, Kind::Python { minor }, found, plan);
-        }
+    for (minor, compilation, found) in pythons {
+        let plan = root::python(&common, minor, &found, compilation.finish());
+        catalogue.add(format!("python3.{minor}"), Kind::Python { minor }, found, plan);
     }
     for major in NODE_MAJORS {
         if let Some(found) = places.node(major, &mut versions) {
             let name = format!("nodejs{major}.x");
-            let plan = root::node(&name, &found);
+            let plan = root::node(&common, &name, &found);
             catalogue.add(name, Kind::Node { major }, found, plan);
         }
     }

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::elf::Elf;
 
 /// Where the machine's loader looks, and what has been found so far.
+#[derive(Clone)]
 pub(crate) struct Closure {
     directories: Vec<PathBuf>,
     /// Of `/etc/ld.so.conf`: there is no cache of them inside, so what lies there appears in the first of the others.
     configured: Vec<PathBuf>,
+    /// Files that have been read, symbolic links resolved.
     seen: HashSet<PathBuf>,
+    /// Names that have been looked for in the loader's directories.
+    named: HashSet<String>,
     /// Where the loader will look for it inside, and the file with symbolic links resolved.
     found: BTreeMap<PathBuf, PathBuf>,
 }
@@ -20,21 +24,28 @@ impl Closure {
     /// Of nothing yet, on this machine.
     pub(crate) fn new() -> Self {
         let (directories, configured) = (loader_directories(), configured_directories());
-        Self { directories, configured, seen: HashSet::new(), found: BTreeMap::new() }
+        Self { directories, configured, seen: HashSet::new(), named: HashSet::new(), found: BTreeMap::new() }
     }
 
     /// Adds what `program` needs, not the program itself. What is no ELF file or cannot be read needs nothing.
     pub(crate) fn add(&mut self, program: &Path) {
-        let Ok(file) = fs::canonicalize(program) else { return };
-        if !self.seen.insert(file.clone()) {
+        if let Ok(file) = fs::canonicalize(program) {
+            self.add_file(file);
+        }
+    }
+
+    fn add_file(&mut self, file: PathBuf) {
+        if self.seen.contains(&file) {
             return;
         }
-        let Ok(Some(elf)) = Elf::read(&file) else { return };
+        let elf = Elf::read(&file).ok().flatten();
+        let origin = file.parent().unwrap_or(Path::new("/")).to_owned();
+        self.seen.insert(file);
+        let Some(elf) = elf else { return };
         if let Some(interpreter) = &elf.interpreter {
             self.take(Path::new(interpreter), Path::new(interpreter));
         }
-        let origin = file.parent().unwrap_or(Path::new("/"));
-        let own: Vec<PathBuf> = elf.run_path.iter().map(|p| replace_origin(p, origin)).collect();
+        let own: Vec<PathBuf> = elf.run_path.iter().map(|p| replace_origin(p, &origin)).collect();
         for name in &elf.needed {
             self.take_named(name, &own);
         }
@@ -52,7 +63,13 @@ impl Closure {
 
     fn take_named(&mut self, name: &str, own: &[PathBuf]) {
         let within = |directories: &[PathBuf]| directories.iter().map(|d| d.join(name)).find(|path| path.is_file());
-        if let Some(path) = within(own).or_else(|| within(&self.directories)) {
+        if let Some(path) = within(own) {
+            return self.take(&path, &path);
+        }
+        if !self.named.insert(name.to_owned()) {
+            return;
+        }
+        if let Some(path) = within(&self.directories) {
             self.take(&path, &path);
         } else if let (Some(path), Some(first)) = (within(&self.configured), self.directories.first()) {
             let target = first.join(name);
@@ -61,9 +78,14 @@ impl Closure {
     }
 
     fn take(&mut self, library: &Path, target: &Path) {
-        let Ok(file) = fs::canonicalize(library) else { return };
-        self.found.insert(usr_merged(target), file.clone());
-        self.add(&file);
+        let target = usr_merged(target);
+        if self.found.contains_key(&target) {
+            return;
+        }
+        if let Ok(file) = fs::canonicalize(library) {
+            self.found.insert(target, file.clone());
+            self.add_file(file);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use hearth_types::rootfs::{Bind, RootPlan};
 
 use crate::closure::{Closure, usr_merged};
-use crate::compiled::bytecode;
+use crate::compiled::Source;
 use crate::discover::Interpreter;
 
 /// Programs that shell bootstraps and functions call: what there is of them.
@@ -67,7 +67,7 @@ const COMMANDS: [&str; 52] = [
 /// Further ones of `provided.*`, whose bootstrap may be a shell script that speaks HTTP.
 const PROVIDED_COMMANDS: [&str; 6] = ["curl", "tar", "timeout", "uniq", "xargs", "kill"];
 /// What binaries built elsewhere expect of the system, interpreters' extension modules among them.
-const LIBRARIES: [&str; 14] = [
+const LIBRARIES: [&str; 15] = [
     "libc.so.6",
     "libm.so.6",
     "libdl.so.2",
@@ -80,29 +80,40 @@ const LIBRARIES: [&str; 14] = [
     "libgcc_s.so.1",
     "libstdc++.so.6",
     "libz.so.1",
+    "libexpat.so.1",
     "libcrypto.so.3",
     "libssl.so.3",
 ];
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.py");
-const PYTHON_RARE: &str = include_str!("bootstrap/_hearth_rare.py");
+/// The Python bootstrap: the program, then the module that it imports when needed.
+pub(crate) const PYTHON_SOURCES: [Source; 2] = [
+    ("/var/runtime/bootstrap.py", include_str!("bootstrap/bootstrap.py")),
+    ("/var/runtime/_hearth_rare.py", include_str!("bootstrap/_hearth_rare.py")),
+];
 const NODE_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.js");
 
 /// A plan on its way, with the libraries that its programs need.
-struct Draft {
+#[derive(Clone)]
+pub(crate) struct Draft {
     plan: RootPlan,
     libraries: Closure,
 }
 
 impl Draft {
-    fn new(name: &str) -> Self {
-        let plan = RootPlan { name: name.to_owned(), ..RootPlan::default() };
-        let mut draft = Self { plan, libraries: Closure::new() };
+    /// What all roots have.
+    pub(crate) fn common() -> Self {
+        let mut draft = Self { plan: RootPlan::default(), libraries: Closure::new() };
         draft.skeleton();
         draft.configuration();
         draft.commands(&COMMANDS);
         LIBRARIES.iter().for_each(|name| draft.libraries.add_library(name));
+        draft
+    }
+
+    fn named(&self, name: &str) -> Self {
+        let mut draft = self.clone();
+        draft.plan.name = name.to_owned();
         draft
     }
 
@@ -195,16 +206,17 @@ impl Draft {
 }
 
 /// The root of `provided.al2` and `provided.al2023`.
-pub(crate) fn provided() -> RootPlan {
-    let mut draft = Draft::new("provided");
+pub(crate) fn provided(common: &Draft) -> RootPlan {
+    let mut draft = common.named("provided");
     draft.commands(&PROVIDED_COMMANDS);
     draft.done()
 }
 
-/// The root of `python3.minor`: `/var/lang` is the interpreter's prefix, without the host's packages.
-pub(crate) fn python(runtime: &str, minor: u32, found: &Interpreter, cache: &Path) -> RootPlan {
-    let mut draft = Draft::new(runtime);
+/// The root of `python3.minor`: `/var/lang` is the interpreter's prefix, without the host's packages. `bytecode` is that
+/// of [`PYTHON_SOURCES`].
+pub(crate) fn python(common: &Draft, minor: u32, found: &Interpreter, bytecode: Option<Vec<Vec<u8>>>) -> RootPlan {
     let program = format!("python3.{minor}");
+    let mut draft = common.named(&program);
     let library = found.prefix.join("lib").join(&program);
     draft.libraries.add(&found.executable);
     for module in fs::read_dir(library.join("lib-dynload")).into_iter().flatten().flatten() {
@@ -226,23 +238,19 @@ pub(crate) fn python(runtime: &str, minor: u32, found: &Interpreter, cache: &Pat
             draft.plan.masks.push(library.join(packages));
         }
     }
-    let sources = [
-        ("bootstrap", PYTHON_BOOTSTRAP, "bootstrap.pyc".to_owned()),
-        ("_hearth_rare", PYTHON_RARE, format!("__pycache__/_hearth_rare.cpython-3{minor}.pyc")),
-    ];
-    for (name, source, compiled) in sources {
-        let inside = format!("/var/runtime/{name}.py");
-        draft.file(&inside, source);
-        if let Some(bytes) = bytecode(cache, found, &inside, source) {
-            draft.plan.files.push((Path::new("/var/runtime").join(compiled), bytes, false));
-        }
+    for (path, text) in PYTHON_SOURCES {
+        draft.file(path, text);
+    }
+    let compiled = ["bootstrap.pyc".to_owned(), format!("__pycache__/_hearth_rare.cpython-3{minor}.pyc")];
+    for (name, bytes) in compiled.iter().zip(bytecode.into_iter().flatten()) {
+        draft.plan.files.push((Path::new("/var/runtime").join(name), bytes, false));
     }
     draft.done()
 }
 
 /// The root of `nodejs*.x`: the program alone, which holds its library.
-pub(crate) fn node(runtime: &str, found: &Interpreter) -> RootPlan {
-    let mut draft = Draft::new(runtime);
+pub(crate) fn node(common: &Draft, runtime: &str, found: &Interpreter) -> RootPlan {
+    let mut draft = common.named(runtime);
     draft.libraries.add(&found.executable);
     draft.bind(&found.executable, Path::new("/var/lang/bin/node"));
     draft.file("/var/runtime/bootstrap.js", NODE_BOOTSTRAP);
@@ -256,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_root_names_files_that_are_there_and_never_the_hosts_trees() {
-        let plan = provided();
+        let plan = provided(&Draft::common());
         let target = |path: &str| plan.binds.iter().any(|b| b.target == Path::new(path));
         assert!(target("/usr/bin/sh") && plan.binds.iter().any(|b| b.target.ends_with("libc.so.6")));
         for bind in &plan.binds {
@@ -268,7 +276,7 @@ mod tests {
 
     #[test]
     fn no_target_is_named_twice() {
-        let mut targets: Vec<_> = provided().binds.into_iter().map(|b| b.target).collect();
+        let mut targets: Vec<_> = provided(&Draft::common()).binds.into_iter().map(|b| b.target).collect();
         let count = targets.len();
         targets.sort();
         targets.dedup();

@@ -344,7 +344,7 @@ impl Environment {
     pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
         let mut line = String::with_capacity(80);
         text::start(&mut line, request_id, &self.spec.version);
-        self.journal.write(now.wall_ms, [line]);
+        self.journal.append(now.wall_ms, line);
     }
 
     /// Tells whom it concerns. Never called with the lock held.

@@ -79,6 +79,11 @@ impl Journal {
         self.drain_into(&mut self.lock(), now_ms, |pipe, buffer| pipe.try_read(buffer))
     }
 
+    /// Writes a line of the platform that need not wait for the function's output.
+    pub(crate) fn append(&self, now_ms: i64, line: String) {
+        self.event(&mut self.lock().tail, now_ms, Bytes::from(line));
+    }
+
     /// Takes what the function has written so far, ends a line that it left open, and writes lines of the platform.
     pub(crate) fn write(&self, now_ms: i64, lines: impl IntoIterator<Item = String>) {
         let mut writer = self.lock();

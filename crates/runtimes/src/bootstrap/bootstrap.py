@@ -7,10 +7,32 @@ import sys
 
 import _json
 import _socket
-import os
+import posix
 import time
 
 JSON = b"application/json"
+
+
+def variable(name, otherwise=None):
+    """A variable of the environment this process was started with: the os module costs more than a millisecond."""
+    value = posix.environ.get(name.encode())
+    return otherwise if value is None else value.decode("utf-8", "surrogateescape")
+
+
+def set_variable(name, value):
+    """Sets a variable, or removes it, wherever the function may look for it."""
+    os = sys.modules.get("os")
+    if os is not None:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    elif value is None:
+        if posix.environ.pop(name.encode(), None) is not None:
+            posix.unsetenv(name)
+    else:
+        posix.environ[name.encode()] = value.encode()
+        posix.putenv(name, value)
 
 
 class RuntimeApi:
@@ -112,15 +134,15 @@ def to_json(value):
 class LambdaContext:
     """What a handler gets as its second argument."""
 
+    function_name = variable("AWS_LAMBDA_FUNCTION_NAME")
+    function_version = variable("AWS_LAMBDA_FUNCTION_VERSION")
+    memory_limit_in_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    log_group_name = variable("AWS_LAMBDA_LOG_GROUP_NAME")
+    log_stream_name = variable("AWS_LAMBDA_LOG_STREAM_NAME")
+
     def __init__(self, request_id, headers):
-        environ = os.environ
         self.aws_request_id = request_id
         self.invoked_function_arn = headers[b"lambda-runtime-invoked-function-arn"].decode()
-        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-        self.memory_limit_in_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
         self._epoch_deadline_time_in_ms = int(headers[b"lambda-runtime-deadline-ms"])
         client = headers.get(b"lambda-runtime-client-context")
         identity = headers.get(b"lambda-runtime-cognito-identity")
@@ -143,7 +165,8 @@ class LambdaContext:
         sys.stdout.flush()
 
     def __repr__(self):
-        return "LambdaContext([%s])" % ",".join("%s=%s" % pair for pair in vars(self).items())
+        shown = {name: value for name, value in vars(LambdaContext).items() if isinstance(value, str) and name[0] != "_"}
+        return "LambdaContext([%s])" % ",".join("%s=%s" % pair for pair in {**vars(self), **shown}.items())
 
 
 class CognitoIdentity:
@@ -192,8 +215,8 @@ def set_up_interpreter():
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     builtins.help = _sitebuiltins._Helper()
     sys.stdout.reconfigure(line_buffering=True)
-    task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
-    here = os.environ.get("LAMBDA_RUNTIME_DIR", "/var/runtime")
+    task = variable("LAMBDA_TASK_ROOT", "/var/task")
+    here = variable("LAMBDA_RUNTIME_DIR", "/var/runtime")
     layers = ["/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2], "/opt/python"]
     sys.path[:] = [task, *layers, here, *(entry for entry in sys.path if entry not in (task, here))]
     sys.meta_path.insert(0, _LoggingHook())
@@ -234,10 +257,7 @@ def run_one(handler, headers, body):
     request_id = headers[b"lambda-runtime-aws-request-id"]
     Current.request_id = request_id.decode()
     trace = headers.get(b"lambda-runtime-trace-id")
-    if trace:
-        os.environ["_X_AMZN_TRACE_ID"] = trace.decode()
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    set_variable("_X_AMZN_TRACE_ID", trace.decode() if trace else None)
     content_type = JSON
     try:
         context = LambdaContext(Current.request_id, headers)
@@ -256,10 +276,10 @@ def run_one(handler, headers, body):
 
 
 def main():
-    api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    api = RuntimeApi(variable("AWS_LAMBDA_RUNTIME_API"))
     set_up_interpreter()
     try:
-        handler = find_handler(os.environ["_HANDLER"])
+        handler = find_handler(variable("_HANDLER"))
     except Exception as error:
         import _hearth_rare
         message = _hearth_rare.error_message(b"init/error", error, "")

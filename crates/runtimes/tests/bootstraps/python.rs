@@ -62,6 +62,20 @@ def handler(event, c):
 }
 
 #[test]
+fn the_trace_id_is_seen_however_late_one_looks() {
+    each(|runtime| {
+        let code = "def handler(event, c):
+  import os, subprocess
+  child = subprocess.run(['/bin/sh', '-c', 'echo $_X_AMZN_TRACE_ID'], stdout=subprocess.PIPE, text=True)
+  return [os.environ['_X_AMZN_TRACE_ID'], os.getenv('_X_AMZN_TRACE_ID'), child.stdout]";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        for _ in 0..2 {
+            assert_eq!(function.invoke("{}").json(), json!(["Root=1-2-3", "Root=1-2-3", "Root=1-2-3\n"]));
+        }
+    });
+}
+
+#[test]
 fn finds_handlers_in_packages() {
     each(|runtime| {
         for handler in ["pkg/mod.handler", "pkg.mod.handler"] {
