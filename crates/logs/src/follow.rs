@@ -40,6 +40,8 @@ impl Followers {
     pub(crate) fn follow(&self, group: &Arc<str>) -> Follower {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(groups) = groups.as_mut() else { return Follower(broadcast::channel(1).1) };
+        // Of a group that is silent nobody else notices that its followers have gone.
+        groups.retain(|_, sender| sender.receiver_count() > 0);
         let sender = groups.entry(Arc::clone(group)).or_insert_with(|| broadcast::channel(LOG_FOLLOW_LINES).0);
         Follower(sender.subscribe())
     }

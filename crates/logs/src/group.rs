@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use hearth_types::CodeDigest;
-use hearth_types::limits::{LOG_GROUP_BYTES, LOG_SEGMENT_BYTES};
+use hearth_types::limits::{LOG_GROUP_BYTES, LOG_READ_BYTES, LOG_SEGMENT_BYTES};
 
 use crate::record::{self, LogLine};
 
@@ -28,7 +28,10 @@ pub(crate) fn folder(root: &Path, group: &str) -> PathBuf {
 /// Writes one group.
 pub(crate) struct GroupWriter {
     folder: PathBuf,
-    file: File,
+    /// The last segment, while it is open.
+    file: Option<File>,
+    /// The sequence that names it.
+    segment: u64,
     file_bytes: u64,
     next: u64,
     buffer: Vec<u8>,
@@ -39,17 +42,26 @@ impl GroupWriter {
     pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let Some(last) = segments(&folder)?.pop() else {
-            let file = new_segment(&folder, 1)?;
-            return Ok(Self { folder, file, file_bytes: 0, next: 1, buffer: Vec::new() });
+            return Ok(Self { folder, file: None, segment: 1, file_bytes: 0, next: 1, buffer: Vec::new() });
         };
         let bytes = fs::read(&last.path)?;
         let (lines, whole) = parse(&bytes);
-        let file = OpenOptions::new().append(true).open(&last.path)?;
         if whole < bytes.len() {
-            file.set_len(whole as u64)?;
+            OpenOptions::new().append(true).open(&last.path)?.set_len(whole as u64)?;
         }
         let next = lines.last().map_or(last.first, |line| line.sequence + 1);
-        Ok(Self { folder, file, file_bytes: whole as u64, next, buffer: Vec::new() })
+        let (segment, file_bytes) = (last.first, whole as u64);
+        Ok(Self { folder, file: None, segment, file_bytes, next, buffer: Vec::new() })
+    }
+
+    /// Whether it holds a file open.
+    pub(crate) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The next line opens the file again.
+    pub(crate) fn close_file(&mut self) {
+        self.file = None;
     }
 
     /// The sequence of the next line.
@@ -66,42 +78,48 @@ impl GroupWriter {
     /// Puts what was pushed on file. What cannot be is lost, and nothing of it stays behind.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let pushed = std::mem::take(&mut self.buffer);
-        if let Err(cause) = self.file.write_all(&pushed) {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(open_segment(&self.folder, self.segment)?),
+        };
+        if let Err(cause) = file.write_all(&pushed) {
             // A record written in part would hide all that come after it.
-            self.file.set_len(self.file_bytes)?;
+            file.set_len(self.file_bytes)?;
             return Err(cause);
         }
         self.file_bytes += pushed.len() as u64;
         if self.file_bytes >= LOG_SEGMENT_BYTES {
-            self.file = new_segment(&self.folder, self.next)?;
-            self.file_bytes = 0;
+            (self.file, self.segment, self.file_bytes) = (None, self.next, 0);
             remove_oldest(&self.folder)?;
         }
         Ok(())
     }
 }
 
-/// The last `limit` lines since `since_ms`, oldest first.
+/// The last `limit` lines since `since_ms`, oldest first, and no more than [`LOG_READ_BYTES`] hold.
 pub(crate) fn read(folder: &Path, since_ms: i64, limit: usize) -> io::Result<Vec<LogLine>> {
-    let mut newest_first: Vec<Vec<LogLine>> = Vec::new();
-    let mut count = 0;
-    for segment in segments(folder)?.into_iter().rev() {
+    let mut newest_first: Vec<LogLine> = Vec::new();
+    let mut bytes_left = LOG_READ_BYTES;
+    'segments: for segment in segments(folder)?.into_iter().rev() {
         let bytes = match fs::read(&segment.path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => break,
             read => read?,
         };
-        let mut lines = parse(&bytes).0;
+        let lines = parse(&bytes).0;
         let is_oldest_needed = lines.first().is_some_and(|line| line.timestamp_ms < since_ms);
-        lines.retain(|line| line.timestamp_ms >= since_ms);
-        count += lines.len();
-        newest_first.push(lines);
-        if count >= limit || is_oldest_needed {
+        for line in lines.into_iter().rev().filter(|line| line.timestamp_ms >= since_ms) {
+            if newest_first.len() == limit || line.message.len() > bytes_left {
+                break 'segments;
+            }
+            bytes_left -= line.message.len();
+            newest_first.push(line);
+        }
+        if is_oldest_needed {
             break;
         }
     }
-    let mut lines: Vec<LogLine> = newest_first.into_iter().rev().flatten().collect();
-    lines.drain(..lines.len().saturating_sub(limit));
-    Ok(lines)
+    newest_first.reverse();
+    Ok(newest_first)
 }
 
 /// The whole records, and how many bytes they are.
@@ -136,13 +154,14 @@ fn segments(folder: &Path) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
-fn new_segment(folder: &Path, first: u64) -> io::Result<File> {
+fn open_segment(folder: &Path, first: u64) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(folder.join(format!("{first:020}.log")))
 }
 
+/// Makes room for one segment more.
 fn remove_oldest(folder: &Path) -> io::Result<()> {
     let segments = segments(folder)?;
-    let most = usize::try_from(LOG_GROUP_BYTES / LOG_SEGMENT_BYTES).unwrap_or(usize::MAX);
+    let most = usize::try_from(LOG_GROUP_BYTES / LOG_SEGMENT_BYTES - 1).unwrap_or(usize::MAX);
     for segment in segments.iter().take(segments.len().saturating_sub(most)) {
         fs::remove_file(&segment.path)?;
     }
@@ -202,7 +221,12 @@ mod tests {
         }
         let bytes: u64 = segments(&folder).unwrap().iter().map(|s| fs::metadata(&s.path).unwrap().len()).sum();
         assert!(bytes <= LOG_GROUP_BYTES + LOG_SEGMENT_BYTES, "{bytes} bytes are left");
-        assert_eq!(read(&folder, 0, 1).unwrap()[0].sequence, lines);
+        let last = |limit| read(&folder, 0, limit).unwrap().iter().map(|line| line.sequence).collect::<Vec<_>>();
+        assert_eq!(last(1), [lines]);
+        // Over the bounds of files, and no more than fits.
+        assert_eq!(last(60), (lines - 59..=lines).collect::<Vec<_>>());
+        let fit = (LOG_READ_BYTES / message.len()) as u64;
+        assert_eq!(last(usize::MAX), (lines - fit + 1..=lines).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What waits for the writer: bounded in lines and bytes, never blocking who appends.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearth_types::limits::{LOG_QUEUE_BYTES, LOG_QUEUE_LINES};
@@ -34,10 +34,16 @@ impl Batch {
 }
 
 /// The queue between invokes and the writer.
-#[derive(Default)]
 pub(crate) struct Queue {
-    waiting: Mutex<Batch>,
+    /// None once the writer has ended: nobody would take what came then, nor answer who waits.
+    waiting: Mutex<Option<Batch>>,
     filled: Condvar,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { waiting: Mutex::new(Some(Batch::default())), filled: Condvar::new() }
+    }
 }
 
 impl Queue {
@@ -54,7 +60,7 @@ impl Queue {
         });
     }
 
-    /// Answers once everything pushed so far is on file.
+    /// Answers once everything pushed so far is on file; fails where there is no writer any more.
     pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, wait) = oneshot::channel();
         self.change(|batch| batch.flushes.push(done));
@@ -66,11 +72,21 @@ impl Queue {
         self.change(|batch| batch.closed = true);
     }
 
+    /// The writer takes no more.
+    pub(crate) fn end(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Batch>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Batch)) {
-        let mut batch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        let Some(batch) = waiting.as_mut() else { return };
         let was_empty = batch.is_empty();
-        change(&mut batch);
-        drop(batch);
+        change(batch);
+        drop(waiting);
         // Only the first one wakes the writer: a busy log costs no system call per line.
         if was_empty {
             self.filled.notify_one();
@@ -79,19 +95,17 @@ impl Queue {
 
     /// Waits until there is something.
     pub(crate) fn wait(&self) {
-        let batch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.filled.wait_while(batch, |batch| batch.is_empty()));
+        drop(self.filled.wait_while(self.lock(), |batch| batch.as_ref().is_some_and(Batch::is_empty)));
     }
 
     /// All that waits.
     pub(crate) fn take(&self) -> Batch {
-        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether somebody wants the writer not to wait for more.
     pub(crate) fn is_urgent(&self) -> bool {
-        let batch = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        !batch.flushes.is_empty() || batch.closed
+        self.lock().as_ref().is_none_or(|batch| !batch.flushes.is_empty() || batch.closed)
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_types::limits::LOG_OPEN_FILES;
+#[cfg(doc)]
+use hearth_types::limits::LOG_READ_BYTES;
 use tracing::error;
 
 use crate::follow::{Follower, Followers};
@@ -65,7 +67,8 @@ impl LogStore {
         let _ = self.queue.flush().await;
     }
 
-    /// The last `limit` lines of a group since `since_ms`, oldest first. Reads files: not for a thread that serves.
+    /// The last `limit` lines of a group since `since_ms`, oldest first, and no more of them than [`LOG_READ_BYTES`]
+    /// hold. Reads files: not for a thread that serves.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -77,6 +80,11 @@ impl LogStore {
     #[must_use]
     pub fn follow(&self, group: &Arc<str>) -> Follower {
         self.followers.follow(group)
+    }
+
+    /// Ends all followers, those to come too: what waits for them to end can end.
+    pub fn end_followers(&self) {
+        self.followers.close();
     }
 
     /// Writes what is queued and ends the writer and all followers.
@@ -103,13 +111,29 @@ struct Writer {
     turn: u64,
 }
 
+/// A group that has been written to in this process's life.
 struct Open {
     group: GroupWriter,
     last_turn: u64,
 }
 
+/// Tells all that the writer is no more.
+struct End {
+    queue: Arc<Queue>,
+    followers: Arc<Followers>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.queue.end();
+        self.followers.close();
+    }
+}
+
 impl Writer {
     fn run(&mut self) {
+        // Also where it panics: who waits for it must not wait for ever.
+        let _end = End { queue: Arc::clone(&self.queue), followers: Arc::clone(&self.followers) };
         loop {
             self.queue.wait();
             if !self.queue.is_urgent() {
@@ -122,7 +146,6 @@ impl Writer {
                 break;
             }
         }
-        self.followers.close();
     }
 
     fn write(&mut self, batch: Batch) {
@@ -134,13 +157,7 @@ impl Writer {
                 Err(cause) => error!("{}: a line of the log is lost: {cause}", line.group),
             }
         }
-        for (name, open) in &mut self.open {
-            if open.last_turn == self.turn
-                && let Err(cause) = open.group.flush()
-            {
-                error!("{name}: lines of the log are lost: {cause}");
-            }
-        }
+        self.flush();
         // On file first: who follows and then reads sees every line at least once.
         for (group, line) in written {
             self.followers.tell(&group, line);
@@ -153,7 +170,6 @@ impl Writer {
 
     fn push(&mut self, line: &Arrived) -> io::Result<LogLine> {
         if !self.open.contains_key(&line.group) {
-            self.make_room();
             let group = GroupWriter::open(group::folder(&self.root, &line.group))?;
             self.open.insert(Arc::clone(&line.group), Open { group, last_turn: self.turn });
         }
@@ -169,16 +185,29 @@ impl Writer {
         Ok(kept)
     }
 
-    /// Closes the file that was not written for longest, where too many are open.
-    fn make_room(&mut self) {
-        if self.open.len() < LOG_OPEN_FILES {
-            return;
+    /// Puts what this turn pushed on file. Groups whose files are closed remember where they end: finding that out
+    /// again would mean to read a file.
+    fn flush(&mut self) {
+        let (now, mut idle): (Vec<_>, Vec<_>) = self.open.iter_mut().partition(|(_, open)| open.last_turn == self.turn);
+        let has_file = |(_, open): &&(&Arc<str>, &mut Open)| open.group.has_file();
+        let mut files = now.iter().filter(has_file).count() + idle.iter().filter(has_file).count();
+        let missing = now.iter().filter(|(_, open)| !open.group.has_file()).count();
+        if files + missing > LOG_OPEN_FILES {
+            for (_, open) in &mut idle {
+                open.group.close_file();
+            }
+            files = now.len() - missing;
         }
-        let oldest = self.open.iter().min_by_key(|(_, open)| open.last_turn).map(|(name, _)| Arc::clone(name));
-        if let Some(mut open) = oldest.and_then(|name| self.open.remove(&name))
-            && let Err(cause) = open.group.flush()
-        {
-            error!("lines of a log are lost: {cause}");
+        for (name, open) in now {
+            let had_file = open.group.has_file();
+            if let Err(cause) = open.group.flush() {
+                error!("{name}: lines of the log are lost: {cause}");
+            }
+            if !had_file && files >= LOG_OPEN_FILES {
+                open.group.close_file();
+            } else {
+                files += usize::from(!had_file);
+            }
         }
     }
 }
@@ -220,6 +249,33 @@ mod tests {
         }
         store.close();
         assert_eq!(follower.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_store_that_is_closed() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let group: Arc<str> = "g".into();
+        store.append(&group, &"s".into(), 0, Bytes::from_static(b"before"));
+        store.close();
+        store.append(&group, &"s".into(), 0, Bytes::from_static(b"after"));
+        store.flush().await;
+        assert_eq!(store.follow(&group).next().await, None);
+        assert_eq!(store.read(&group, 0, 10).unwrap().iter().map(message).collect::<Vec<_>>(), ["before"]);
+        store.close();
+    }
+
+    #[tokio::test]
+    async fn followers_can_be_ended_before_the_store() {
+        let root = tempfile::tempdir().unwrap();
+        let store = LogStore::open(root.path()).unwrap();
+        let group: Arc<str> = "g".into();
+        let mut follower = store.follow(&group);
+        store.end_followers();
+        assert_eq!(follower.next().await, None);
+        store.append(&group, &"s".into(), 0, Bytes::from_static(b"after"));
+        store.flush().await;
+        assert_eq!(store.read(&group, 0, 10).unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -48,6 +48,8 @@ pub const LOG_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 pub const LOG_GROUP_BYTES: u64 = 64 * 1024 * 1024;
 /// Log files open for writing at a time.
 pub const LOG_OPEN_FILES: usize = 64;
+/// Bytes of messages that one reading of a log group gives.
+pub const LOG_READ_BYTES: usize = 16 * 1024 * 1024;
 /// Lines that wait for a slow follower of a log; what it misses it is told.
 pub const LOG_FOLLOW_LINES: usize = 256;
 /// Concurrent executions of an account (Lambda's default).
