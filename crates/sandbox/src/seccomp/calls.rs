@@ -2,28 +2,28 @@
 //! call of the kernel is on neither list, and so does not exist for functions until somebody has thought about it.
 
 /// Flags of `clone` that make namespaces. With them a function could reach kernel code that is root's otherwise.
-pub(super) const NAMESPACE_FLAGS: [u64; 7] = [
-    libc::CLONE_NEWNS as u64,
-    libc::CLONE_NEWCGROUP as u64,
-    libc::CLONE_NEWUTS as u64,
-    libc::CLONE_NEWIPC as u64,
-    libc::CLONE_NEWUSER as u64,
-    libc::CLONE_NEWPID as u64,
-    libc::CLONE_NEWNET as u64,
+pub(super) const NAMESPACE_FLAGS: [u32; 7] = [
+    libc::CLONE_NEWNS as u32,
+    libc::CLONE_NEWCGROUP as u32,
+    libc::CLONE_NEWUTS as u32,
+    libc::CLONE_NEWIPC as u32,
+    libc::CLONE_NEWUSER as u32,
+    libc::CLONE_NEWPID as u32,
+    libc::CLONE_NEWNET as u32,
 ];
 
 /// The only persona that can be set, and the argument that asks for the present one.
-pub(super) const PERSONALITY_LINUX: u64 = 0;
-pub(super) const PERSONALITY_QUERY: u64 = 0xFFFF_FFFF;
+pub(super) const PERSONALITY_LINUX: u32 = 0;
+pub(super) const PERSONALITY_QUERY: u32 = 0xFFFF_FFFF;
 
 /// The obsolete type of raw packet sockets; the C library wants it forgotten.
 pub(super) const SOCK_PACKET: libc::c_int = 10;
 
 /// The bits of a socket's type that are no flags.
-pub(super) const SOCKET_TYPE_MASK: u64 = 0xF;
+pub(super) const SOCKET_TYPE_MASK: u32 = 0xF;
 
 /// Requests that type into a terminal.
-pub(super) const REFUSED_IOCTLS: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+pub(super) const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
 
 /// What an init needs once the function runs: to wait for it, to say how it ended, to end.
 pub(super) const INIT: &[i64] = &[

@@ -1,42 +1,35 @@
-//! System call filters. A function gets two: one allows what is on a list and answers `ENOSYS` to everything else, so
-//! that a C library that tries a newer call falls back to an older one; the other, loaded last and so the one whose
-//! answer counts, says `EPERM` to what is refused on purpose. Calls of another architecture's interface kill.
+//! System call filters. To a function the calls on one list are allowed, those on another are refused with `EPERM`, and
+//! what is on neither does not exist (`ENOSYS`), so that a C library that tries a newer call falls back to an older one.
 
 mod calls;
+mod program;
 
 use std::collections::BTreeMap;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-};
+use seccompiler::BpfProgram;
 
+use self::program::{Case, Condition, Test, Verdict, compile};
 use crate::error::{Done, Failure};
 
-/// Compiled filters; loaded in this order.
+const EPERM: u16 = libc::EPERM as u16;
+const ENOSYS: u16 = libc::ENOSYS as u16;
+
+/// Compiled filters.
 pub(crate) struct Filters {
-    allow: BpfProgram,
-    refuse: BpfProgram,
+    function: BpfProgram,
     init: BpfProgram,
 }
 
 impl Filters {
     /// Compiles for this machine's architecture.
-    pub(crate) fn compile() -> Done<Self> {
-        let allow = calls::allowed().map(|call| (call, vec![])).collect();
-        let refuse = refused_always().chain(refused_by_argument()?).collect();
-        let init = calls::INIT.iter().map(|call| (*call, vec![])).collect();
-        let (errno, nosys) = (SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Errno(libc::ENOSYS as u32));
-        Ok(Self {
-            allow: program(allow, nosys, SeccompAction::Allow)?,
-            refuse: program(refuse, SeccompAction::Allow, errno)?,
-            init: program(init, SeccompAction::KillProcess, SeccompAction::Allow)?,
-        })
+    pub(crate) fn compile() -> Self {
+        let init = calls::INIT.iter().map(|call| (*call as u32, Verdict::Allow)).collect();
+        Self { function: compile(&function_verdicts(), &Verdict::Errno(ENOSYS)), init: compile(&init, &Verdict::Kill) }
     }
 
     /// Filters this process and all it will start, as a function.
     pub(crate) fn confine_function(&self) -> Done {
-        load(&self.allow)?;
-        load(&self.refuse)
+        load(&self.function)
     }
 
     /// Filters this process as an init that waits for the function's end.
@@ -45,104 +38,73 @@ impl Filters {
     }
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
-fn program(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Done<BpfProgram> {
-    let arch = std::env::consts::ARCH.try_into().map_err(wrong)?;
-    SeccompFilter::new(rules, otherwise, matched, arch).and_then(TryInto::try_into).map_err(wrong)
-}
-
 fn load(program: &BpfProgram) -> Done {
     seccompiler::apply_filter(program)
         .map_err(|error| Failure::new(libc::EINVAL, format!("loading a system call filter: {error}")))
 }
 
-fn wrong(error: impl std::fmt::Display) -> Failure {
-    Failure::new(libc::EINVAL, format!("compiling the system call filters: {error}"))
+fn function_verdicts() -> BTreeMap<u32, Verdict> {
+    let allowed = calls::allowed().map(|call| (call, Verdict::Allow));
+    let refused = calls::refused().map(|call| (call, Verdict::Errno(EPERM)));
+    let by_argument = refused_by_argument().into_iter().map(|(call, cases)| (call, Verdict::ErrnoIf(EPERM, cases)));
+    // Later ones replace earlier ones.
+    allowed.chain(by_argument).chain(refused).map(|(call, verdict)| (call as u32, verdict)).collect()
 }
 
-fn refused_always() -> impl Iterator<Item = (i64, Vec<SeccompRule>)> {
-    calls::refused().map(|call| (call, vec![]))
-}
-
-/// Calls that are refused with certain arguments only; each rule is one such case.
-fn refused_by_argument() -> Done<Vec<(i64, Vec<SeccompRule>)>> {
-    let mut rules = vec![
-        (libc::SYS_clone, calls::NAMESPACE_FLAGS.iter().map(|flag| has(0, *flag)).collect::<Done<_>>()?),
-        (libc::SYS_personality, vec![none_of(0, &[calls::PERSONALITY_LINUX, calls::PERSONALITY_QUERY])?]),
-        (libc::SYS_socket, refused_sockets()?),
-        (libc::SYS_socketpair, vec![none_of(0, &[libc::AF_UNIX as u64])?]),
-        (libc::SYS_ioctl, calls::REFUSED_IOCTLS.iter().map(|request| is(1, *request)).collect::<Done<_>>()?),
-        (libc::SYS_mknodat, devices(2)?),
-    ];
-    #[cfg(target_arch = "x86_64")]
-    rules.push((libc::SYS_mknod, devices(1)?));
-    Ok(rules)
+/// Calls that are refused with certain arguments only.
+fn refused_by_argument() -> Vec<(i64, Vec<Case>)> {
+    vec![
+        (libc::SYS_clone, calls::NAMESPACE_FLAGS.map(|flag| vec![masked(0, flag, flag)]).to_vec()),
+        (libc::SYS_personality, vec![none_of(0, &[calls::PERSONALITY_LINUX, calls::PERSONALITY_QUERY])]),
+        (libc::SYS_socket, refused_sockets()),
+        (libc::SYS_socketpair, vec![none_of(0, &[libc::AF_UNIX as u32])]),
+        (libc::SYS_ioctl, calls::REFUSED_IOCTLS.map(|request| vec![is(1, request)]).to_vec()),
+        (libc::SYS_mknodat, devices(2)),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_mknod, devices(1)),
+    ]
 }
 
 /// Families beyond the usual four; of netlink all but routing; of the Internet's all that need no port.
-fn refused_sockets() -> Done<Vec<SeccompRule>> {
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(|family| family as u64);
-    let mut rules = vec![none_of(0, &families)?];
-    rules.push(all([eq(0, libc::AF_NETLINK as u64)?, ne(2, libc::NETLINK_ROUTE as u64)?])?);
+fn refused_sockets() -> Vec<Case> {
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK].map(|family| family as u32);
+    let mut cases = vec![none_of(0, &families)];
+    cases.push(vec![is(0, libc::AF_NETLINK as u32), is_not(2, libc::NETLINK_ROUTE as u32)]);
     for family in [libc::AF_INET, libc::AF_INET6] {
         for kind in [libc::SOCK_RAW, calls::SOCK_PACKET] {
-            rules.push(all([eq(0, family as u64)?, masked(1, calls::SOCKET_TYPE_MASK, kind as u64)?])?);
+            cases.push(vec![is(0, family as u32), masked(1, calls::SOCKET_TYPE_MASK, kind as u32)]);
         }
     }
-    Ok(rules)
+    cases
 }
 
 /// Character and block devices in the mode argument.
-fn devices(mode: u8) -> Done<Vec<SeccompRule>> {
-    let format = u64::from(libc::S_IFMT);
-    [libc::S_IFCHR, libc::S_IFBLK].into_iter().map(|kind| all([masked(mode, format, u64::from(kind))?])).collect()
+fn devices(mode: u8) -> Vec<Case> {
+    [libc::S_IFCHR, libc::S_IFBLK].map(|kind| vec![masked(mode, libc::S_IFMT, kind)]).to_vec()
 }
 
-fn is(argument: u8, value: u64) -> Done<SeccompRule> {
-    all([eq(argument, value)?])
+fn none_of(argument: u8, values: &[u32]) -> Case {
+    values.iter().map(|value| is_not(argument, *value)).collect()
 }
 
-fn has(argument: u8, bits: u64) -> Done<SeccompRule> {
-    all([masked(argument, bits, bits)?])
+fn is(argument: u8, value: u32) -> Condition {
+    Condition { argument, test: Test::Is(value) }
 }
 
-fn none_of(argument: u8, values: &[u64]) -> Done<SeccompRule> {
-    let conditions = values.iter().map(|value| ne(argument, *value)).collect::<Done<_>>()?;
-    SeccompRule::new(conditions).map_err(wrong)
+fn is_not(argument: u8, value: u32) -> Condition {
+    Condition { argument, test: Test::IsNot(value) }
 }
 
-fn all<const N: usize>(conditions: [SeccompCondition; N]) -> Done<SeccompRule> {
-    SeccompRule::new(conditions.into()).map_err(wrong)
-}
-
-fn eq(argument: u8, value: u64) -> Done<SeccompCondition> {
-    condition(argument, SeccompCmpOp::Eq, value)
-}
-
-fn ne(argument: u8, value: u64) -> Done<SeccompCondition> {
-    condition(argument, SeccompCmpOp::Ne, value)
-}
-
-fn masked(argument: u8, mask: u64, value: u64) -> Done<SeccompCondition> {
-    condition(argument, SeccompCmpOp::MaskedEq(mask), value)
-}
-
-/// All arguments that are looked at are 32-bit ones in the kernel, which ignores the upper half.
-fn condition(argument: u8, op: SeccompCmpOp, value: u64) -> Done<SeccompCondition> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, op, value).map_err(wrong)
+fn masked(argument: u8, mask: u32, value: u32) -> Condition {
+    Condition { argument, test: Test::Masked { mask, value } }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::program::machine::call;
     use super::*;
-
-    #[test]
-    fn filters_compile() {
-        assert!(Filters::compile().is_ok());
-    }
 
     #[test]
     fn no_call_is_both_allowed_and_always_refused() {
@@ -154,8 +116,33 @@ mod tests {
     #[test]
     fn calls_refused_by_argument_are_allowed_with_others() {
         let allowed: BTreeSet<_> = calls::allowed().collect();
-        for (call, _) in refused_by_argument().unwrap() {
+        for (call, _) in refused_by_argument() {
             assert!(allowed.contains(&call), "{call}");
+        }
+    }
+
+    #[test]
+    fn the_program_says_what_the_lists_say() {
+        let program = Filters::compile().function;
+        let special: BTreeSet<_> = refused_by_argument().into_iter().map(|(call, _)| call).collect();
+        let (allowed, refused): (BTreeSet<_>, BTreeSet<_>) = (calls::allowed().collect(), calls::refused().collect());
+        for number in (0..1000).filter(|number| !special.contains(number)) {
+            let answer = match (allowed.contains(&number), refused.contains(&number)) {
+                (true, _) => libc::SECCOMP_RET_ALLOW,
+                (_, true) => libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+                _ => libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+            };
+            assert_eq!(call(&program, number as u32, [0; 6]), answer, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_init_can_do_next_to_nothing() {
+        let program = Filters::compile().init;
+        let number = |call: i64| call as u32;
+        assert_eq!(call(&program, number(libc::SYS_wait4), [0; 6]), libc::SECCOMP_RET_ALLOW);
+        for other in [libc::SYS_execve, libc::SYS_openat, libc::SYS_socket, libc::SYS_clone, libc::SYS_kill] {
+            assert_eq!(call(&program, number(other), [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
         }
     }
 }

@@ -136,7 +136,7 @@ impl Prepared {
             code: open_code_folder(config)?,
             tmp_folder,
             mount_point,
-            filters: Filters::compile()?,
+            filters: Filters::compile(),
             reaper,
             reaper_process,
         })
