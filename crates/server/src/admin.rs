@@ -89,7 +89,13 @@ impl Admin {
             if pieces.send(Bytes::from(shown)).await.is_err() {
                 return;
             }
-            while let Some(line) = follower.next().await {
+            loop {
+                let line = tokio::select! {
+                    line = follower.next() => line,
+                    // The client has gone, which a silent log would never tell.
+                    () = pieces.closed() => return,
+                };
+                let Some(line) = line else { return };
                 let piece = match line {
                     Ok(line) if line.sequence <= last => continue,
                     Ok(line) => self::shown(&line, as_json),

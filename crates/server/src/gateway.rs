@@ -9,9 +9,10 @@ use hearth_control::Control;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
 use hearth_types::RequestId;
-use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES, ZIP_BYTES};
+use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::debug;
 use uuid::Uuid;
 
@@ -22,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) admin: Admin,
     pub(crate) control: Arc<Control>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    /// A place for each package that is being taken in.
+    pub(crate) packages: Semaphore,
 }
 
 impl Handler for Gateway {
@@ -50,6 +53,7 @@ impl Gateway {
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
             return Err(unsupported_encoding(encoding));
         }
+        let _turn = self.turn(matched.operation, &body).await?;
         let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
             .await
             .map_err(|error| body_error(matched.operation, &error))?;
@@ -57,6 +61,16 @@ impl Gateway {
             return self.invoke(id, &matched, &head.headers, body).await;
         }
         self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
+    }
+
+    /// Waits until a package that a client sends may be held in memory; its bytes wait in the kernel until then.
+    async fn turn(&self, operation: Operation, body: &Incoming) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
+        let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES as u64);
+        let may_be = body_limit(operation) == CONTROL_BODY_BYTES;
+        if !(is_large && may_be) {
+            return Ok(None);
+        }
+        self.packages.acquire().await.map(Some).map_err(|_| ApiError::service("The server is stopping."))
     }
 
     async fn invoke(
@@ -75,7 +89,7 @@ impl Gateway {
         let control = &self.control;
         macro_rules! answer {
             ($operation:ident, $input:ident => $output:expr) => {{
-                let $input = decode::<ops::$operation>(matched, headers, body)?;
+                let $input = decode_off(body.len(), || decode::<ops::$operation>(matched, headers, body))?;
                 encode::<ops::$operation>(&$output.await?)
             }};
         }
@@ -102,6 +116,11 @@ impl Gateway {
     }
 }
 
+/// Decodes a large body beside the invokes that this thread serves: that is work of a tenth of a second.
+fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
+    if bytes > SMALL_BODY_BYTES { tokio::task::block_in_place(decode) } else { decode() }
+}
+
 /// The address that the client used.
 fn endpoint(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
@@ -119,9 +138,6 @@ fn body_limit(operation: Operation) -> usize {
 fn body_error(operation: Operation, error: &BodyError) -> ApiError {
     match (error, operation) {
         (BodyError::TooLarge { .. }, Operation::Invoke) => payload_too_large(),
-        (BodyError::TooLarge { .. }, Operation::CreateFunction | Operation::UpdateFunctionCode) => {
-            ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes"))
-        }
         (BodyError::TooLarge { limit }, other) => ApiError::request_entity_too_large(format!(
             "Request must be smaller than {limit} bytes for the {} operation",
             other.name()

@@ -20,11 +20,12 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
-    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT, SETTLE, TIMEOUT_MAX_S,
+    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE,
+    TIMEOUT_MAX_S,
 };
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::info;
 
 use crate::admin::{self, Admin};
@@ -85,7 +86,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         logs: Arc::clone(&logs),
         isolation,
     };
-    let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher) });
+    let packages = Semaphore::new(PACKAGES_IN_WORK);
+    let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), packages });
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listener, limits).context("the listening socket")?;
@@ -97,6 +99,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
     };
+    // A follower's answer has no end of its own.
+    logs.end_followers();
     stop_server.send_replace(true);
     if lost {
         logs.close();

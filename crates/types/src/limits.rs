@@ -148,6 +148,8 @@ pub const EXEC_STRINGS: usize = 4096;
 /// Connections that wait to be accepted by the Runtime API.
 pub const RUNTIME_BACKLOG: i32 = 64;
 
+/// Packages over [`SMALL_BODY_BYTES`] that are taken in at a time; each holds up to 120 MB. Further clients wait.
+pub const PACKAGES_IN_WORK: usize = 8;
 /// Time for a client to take some bytes of its answer.
 pub const ANSWER_STALL: Duration = Duration::from_secs(60);
 /// Time for a client to stop sending after its connection was ended, so that it sees the answer it got.
