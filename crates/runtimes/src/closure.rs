@@ -34,7 +34,8 @@ impl Closure {
         }
     }
 
-    fn add_file(&mut self, file: PathBuf) {
+    /// The same for a path without symbolic links.
+    pub(crate) fn add_file(&mut self, file: PathBuf) {
         if self.seen.contains(&file) {
             return;
         }

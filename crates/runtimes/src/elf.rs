@@ -24,6 +24,8 @@ const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
+/// Bytes read at first: the header and, as a rule, the program header table.
+const HEAD: usize = 1024;
 /// Bytes: no real header, dynamic section or string table comes near.
 const SECTION_MAX: u64 = 16 << 20;
 
@@ -42,11 +44,13 @@ impl Elf {
     /// The file cannot be read, or its tables point outside it.
     pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
         let file = File::open(path)?;
-        let mut head = [0_u8; 64];
-        if file.read_exact_at(&mut head, 0).is_err() || &head[..6] != b"\x7fELF\x02\x01" {
+        let mut head = [0_u8; HEAD];
+        let length = file.read_at(&mut head, 0)?;
+        let head = &head[..length];
+        if length < 64 || !head.starts_with(b"\x7fELF\x02\x01") {
             return Ok(None);
         }
-        let segments = segments(&file, &head)?;
+        let segments = segments(&file, head)?;
         let mut elf = Self::default();
         if let Some(interpreter) = segments.iter().find(|s| s.kind == PT_INTERP) {
             elf.interpreter = Some(text_at(&section(&file, interpreter.offset, interpreter.size)?, 0));
@@ -74,12 +78,18 @@ impl Elf {
     }
 }
 
-fn segments(file: &File, head: &[u8; 64]) -> io::Result<Vec<Segment>> {
+fn segments(file: &File, head: &[u8]) -> io::Result<Vec<Segment>> {
     let (offset, entry, count) = (u64_at(head, 32), u16_at(head, 54), u16_at(head, 56));
     if entry < 56 {
         return Ok(Vec::new());
     }
-    let table = section(file, offset, u64::from(entry) * u64::from(count))?;
+    let size = usize::from(entry) * usize::from(count);
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    // As a rule it follows the header at once and has been read with it.
+    let table = match head.get(start..start.saturating_add(size)) {
+        Some(table) => table.to_owned(),
+        None => section(file, offset, size as u64)?,
+    };
     Ok(table
         .chunks_exact(usize::from(entry))
         .map(|s| Segment { kind: u32_at(s, 0), offset: u64_at(s, 8), address: u64_at(s, 16), size: u64_at(s, 32) })

@@ -219,10 +219,11 @@ pub(crate) fn python(common: &Draft, minor: u32, found: &Interpreter, bytecode: 
     let mut draft = common.named(&program);
     let library = found.prefix.join("lib").join(&program);
     draft.libraries.add(&found.executable);
-    for module in fs::read_dir(library.join("lib-dynload")).into_iter().flatten().flatten() {
+    let modules = fs::canonicalize(library.join("lib-dynload")).and_then(fs::read_dir);
+    for module in modules.into_iter().flatten().flatten() {
         // Its libraries are a windowing system's.
         if !module.file_name().to_string_lossy().starts_with("_tkinter") {
-            draft.libraries.add(&module.path());
+            draft.libraries.add_file(module.path());
         }
     }
     draft.plan.directories.retain(|directory| !directory.starts_with("/var/lang"));
