@@ -27,8 +27,11 @@ pub struct Limits {
     pub environments_max: u32,
     /// How long an environment may be idle before it goes.
     pub keep_alive: Duration,
-    /// How long an invoke waits for an environment that has answered and is about to be idle, before a new one is made.
+    /// How long an invoke waits at least for an environment that has answered and is about to be idle, before a new one
+    /// is made; it waits as long as its version's fastest cold start took.
     pub settle: Duration,
+    /// How long it waits at most.
+    pub settle_max: Duration,
     /// How long an invoke waits for room, where all room is taken and some of it is about to be free.
     pub room_wait: Duration,
 }

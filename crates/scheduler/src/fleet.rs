@@ -25,8 +25,8 @@ pub(crate) enum Phase {
 struct Environment {
     generation: Generation,
     phase: Phase,
-    /// Has answered no invoke yet.
-    fresh: bool,
+    /// When it was made; none once it has answered an invoke.
+    fresh_since: Option<Duration>,
 }
 
 /// An idle environment.
@@ -50,6 +50,8 @@ pub(crate) struct Version {
     pub(crate) settling: usize,
     /// Admitted invokes that wait for an environment of this version to settle, or for room; oldest first.
     pub(crate) parked: VecDeque<InvokeId>,
+    /// The fastest way of an environment from nothing to its first answer.
+    pub(crate) cold_start: Option<Duration>,
     /// All environments, the stopping ones too.
     pub(crate) alive: u32,
 }
@@ -101,7 +103,7 @@ impl Fleet {
         let of_it = self.environments.iter().filter(|(_, environment)| environment.generation == generation);
         let mut all: Vec<_> = of_it
             .filter_map(|(id, environment)| match environment.phase {
-                Phase::Busy if environment.fresh => Some((*id, Activity::Init)),
+                Phase::Busy if environment.fresh_since.is_some() => Some((*id, Activity::Init)),
                 Phase::Busy | Phase::Settling => Some((*id, Activity::Busy)),
                 Phase::Idle => Some((*id, Activity::Idle)),
                 Phase::Stopping => None,
@@ -112,10 +114,10 @@ impl Fleet {
     }
 
     /// Adds a busy environment of a known generation.
-    pub(crate) fn create(&mut self, generation: Generation) -> EnvironmentId {
+    pub(crate) fn create(&mut self, generation: Generation, now: Duration) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
-        self.environments.insert(id, Environment { generation, phase: Phase::Busy, fresh: true });
+        self.environments.insert(id, Environment { generation, phase: Phase::Busy, fresh_since: Some(now) });
         if let Some(version) = self.versions.get_mut(&generation) {
             version.alive += 1;
             self.memory_mb += u64::from(version.memory_mb);
@@ -132,8 +134,12 @@ impl Fleet {
     }
 
     /// Busy to settling.
-    pub(crate) fn settle(&mut self, id: EnvironmentId) {
-        self.set(id, Phase::Settling);
+    pub(crate) fn settle(&mut self, id: EnvironmentId, now: Duration) {
+        let since = self.environments.get(&id).and_then(|environment| environment.fresh_since);
+        if let (Some(version), Some(since)) = (self.set(id, Phase::Settling), since) {
+            let took = now.saturating_sub(since);
+            version.cold_start = Some(version.cold_start.map_or(took, |fastest| fastest.min(took)));
+        }
     }
 
     /// Settling to idle.
@@ -195,7 +201,7 @@ impl Fleet {
     fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
-        environment.fresh = false;
+        environment.fresh_since = None;
         let version = self.versions.get_mut(&environment.generation)?;
         match before {
             Phase::Settling => {

@@ -1,6 +1,7 @@
 //! The state machine.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
@@ -22,16 +23,19 @@ pub struct Scheduler {
     /// Sum of what functions reserve.
     reserved: u32,
     /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
-    patience: VecDeque<Patience>,
+    patience: BinaryHeap<Reverse<Patience>>,
+    last_turn: u64,
     /// No environment is due before this; may be earlier than the first one really is.
     reap_at: Option<Duration>,
 }
 
 /// A parked invoke's next chance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Patience {
     /// When a new environment is tried.
     at: Duration,
+    /// Tells apart those of the same time: who asked first is first.
+    turn: u64,
     /// When it is refused, if there is no room for one.
     give_up_at: Duration,
     generation: Generation,
@@ -66,7 +70,8 @@ impl Scheduler {
             functions: HashMap::new(),
             unreserved_in_flight: 0,
             reserved: 0,
-            patience: VecDeque::new(),
+            patience: BinaryHeap::new(),
+            last_turn: 0,
             reap_at: None,
         }
     }
@@ -79,7 +84,7 @@ impl Scheduler {
             Event::Retire(generation) => self.retire(generation, actions),
             Event::Reserve { function, concurrency } => self.reserve(function, concurrency),
             Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation, actions),
-            Event::Answered(environment) => self.answered(environment),
+            Event::Answered(environment) => self.answered(now, environment),
             Event::Idle(environment) => self.idle(now, environment, actions),
             Event::Gone(environment) => self.gone(now, environment, actions),
             Event::Tick => self.tick(now, actions),
@@ -91,7 +96,7 @@ impl Scheduler {
     /// When [`Event::Tick`] is due next; may be too early, never too late.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let impatient = self.patience.front().map(|patience| patience.at);
+        let impatient = self.patience.peek().map(|Reverse(patience)| patience.at);
         [impatient, self.reap_at].into_iter().flatten().min()
     }
 
@@ -129,6 +134,7 @@ impl Scheduler {
             idle: VecDeque::new(),
             settling: 0,
             parked: VecDeque::new(),
+            cold_start: None,
             alive: 0,
         };
         self.fleet.versions.insert(generation, version);
@@ -187,14 +193,25 @@ impl Scheduler {
         if let Some(version) = self.fleet.versions.get_mut(&generation) {
             version.parked.push_back(invoke);
         }
-        while self.patience.front().is_some_and(|first| self.parked_at(first.generation, first.invoke).is_none()) {
-            self.patience.pop_front();
+        while let Some(Reverse(first)) = self.patience.peek()
+            && self.parked_at(first.generation, first.invoke).is_none()
+        {
+            self.patience.pop();
         }
-        self.be_patient(now, Patience { at: now, give_up_at, generation, invoke });
+        let at = now + self.patience_of(generation);
+        self.look_again(Patience { at, turn: 0, give_up_at, generation, invoke });
     }
 
-    fn be_patient(&mut self, now: Duration, patience: Patience) {
-        self.patience.push_back(Patience { at: now + self.limits.settle.max(SHORTEST_PATIENCE), ..patience });
+    /// How long it is better to wait for a settling environment than to make one.
+    fn patience_of(&self, generation: Generation) -> Duration {
+        let cold_start = self.fleet.versions.get(&generation).and_then(|version| version.cold_start);
+        let settle = self.limits.settle.max(SHORTEST_PATIENCE);
+        cold_start.unwrap_or_default().min(self.limits.settle_max).max(settle)
+    }
+
+    fn look_again(&mut self, patience: Patience) {
+        self.last_turn += 1;
+        self.patience.push(Reverse(Patience { turn: self.last_turn, ..patience }));
     }
 
     /// Finds room for a new environment and makes it for an admitted invoke, or refuses the invoke; neither while
@@ -211,7 +228,7 @@ impl Scheduler {
         let (function, memory_mb) = (version.function, version.memory_mb);
         match self.make_room(memory_mb, actions) {
             Ok(()) => {
-                let environment = self.fleet.create(generation);
+                let environment = self.fleet.create(generation, now);
                 actions.push(Action::Create { invoke, environment, generation });
             }
             Err(reason) if now < give_up_at && self.room_is_coming(reason) => return Placing::Wait,
@@ -264,18 +281,18 @@ impl Scheduler {
         Ok(())
     }
 
-    fn answered(&mut self, environment: EnvironmentId) {
+    fn answered(&mut self, now: Duration, environment: EnvironmentId) {
         if self.fleet.phase(environment) != Some(Phase::Busy) {
             return;
         }
         if let Some(function) = self.function_of(environment) {
-            self.fleet.settle(environment);
+            self.fleet.settle(environment, now);
             self.uncount(function);
         }
     }
 
     fn idle(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
-        self.answered(environment);
+        self.answered(now, environment);
         if self.fleet.phase(environment) != Some(Phase::Settling) {
             return;
         }
@@ -294,7 +311,7 @@ impl Scheduler {
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
-        self.answered(environment);
+        self.answered(now, environment);
         let Some(generation) = self.fleet.generation(environment) else { return };
         self.fleet.remove(environment);
         // Whoever waited for this one, or for its room, gets a new one.
@@ -307,15 +324,18 @@ impl Scheduler {
     }
 
     fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        while let Some(patience) = self.patience.front().copied().filter(|patience| patience.at <= now) {
-            self.patience.pop_front();
+        while let Some(Reverse(patience)) = self.patience.peek().copied().filter(|first| first.0.at <= now) {
+            self.patience.pop();
             let Patience { generation, invoke, give_up_at, .. } = patience;
             if self.parked_at(generation, invoke).is_none() {
                 continue;
             }
             match self.place(now, invoke, generation, give_up_at, actions) {
                 Placing::Done => self.unpark(generation, invoke),
-                Placing::Wait => self.be_patient(now, patience),
+                Placing::Wait => {
+                    let at = now + self.limits.settle.max(SHORTEST_PATIENCE);
+                    self.look_again(Patience { at, ..patience });
+                }
             }
         }
         self.reap(now, actions);

@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     environments_max: 7,
     keep_alive: Duration::from_millis(300),
     settle: Duration::from_millis(20),
+    settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
 };
 
@@ -28,6 +29,8 @@ enum Phase {
 
 struct Environment {
     id: EnvironmentId,
+    made_at: Duration,
+    answered: bool,
     generation: Generation,
     phase: Phase,
 }
@@ -37,6 +40,8 @@ struct Version {
     function: FunctionKey,
     memory_mb: u64,
     retired: bool,
+    /// How long each environment took for its first answer.
+    cold_starts: Vec<Duration>,
 }
 
 struct Parked {
@@ -143,14 +148,20 @@ impl Model {
         }
         self.created += 1;
         let environment = EnvironmentId(self.created);
-        self.environments.push(Environment { id: environment, generation, phase: Phase::Busy });
+        self.environments.push(Environment {
+            id: environment,
+            made_at: now,
+            answered: false,
+            generation,
+            phase: Phase::Busy,
+        });
         self.actions.push(Action::Create { invoke, environment, generation });
         true
     }
 
-    fn again(&mut self, now: Duration) -> (Duration, u64) {
+    fn again(&mut self, at: Duration) -> (Duration, u64) {
         self.parkings += 1;
-        (now + LIMITS.settle, self.parkings)
+        (at, self.parkings)
     }
 
     /// Stops the environment that is idle longest, at least since `until`.
@@ -168,7 +179,13 @@ impl Model {
     fn step(&mut self, now: Duration, event: Event) {
         match event {
             Event::Deploy { generation, function, memory_mb } => {
-                self.versions.push(Version { generation, function, memory_mb: memory_mb.into(), retired: false });
+                self.versions.push(Version {
+                    generation,
+                    function,
+                    memory_mb: memory_mb.into(),
+                    retired: false,
+                    cold_starts: Vec::new(),
+                });
             }
             Event::Retire(generation) => self.retire(generation),
             Event::Reserve { function, concurrency } => {
@@ -176,11 +193,7 @@ impl Model {
                 self.reserved.extend(concurrency.map(|limit| (function, limit)));
             }
             Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation),
-            Event::Answered(id) => {
-                for e in self.environments.iter_mut().filter(|e| e.id == id && e.phase == Phase::Busy) {
-                    e.phase = Phase::Settling;
-                }
-            }
+            Event::Answered(id) => self.answered(now, id),
             Event::Idle(id) => self.idle(now, id),
             Event::Gone(id) => self.gone(now, id),
             Event::Tick => self.tick(now),
@@ -222,8 +235,18 @@ impl Model {
         let give_up_at = now + LIMITS.room_wait;
         let one_settles = self.waiting(generation) < self.settling(generation);
         if one_settles || !self.place(now, invoke, generation, give_up_at) {
-            let again = self.again(now);
+            let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
+            let again = self.again(now + cold.clamp(LIMITS.settle, LIMITS.settle_max));
             self.parked.push(Parked { invoke, generation, give_up_at, again });
+        }
+    }
+
+    fn answered(&mut self, now: Duration, id: EnvironmentId) {
+        let Some(e) = self.environments.iter_mut().find(|e| e.id == id && e.phase == Phase::Busy) else { return };
+        e.phase = Phase::Settling;
+        if !std::mem::replace(&mut e.answered, true) {
+            let (generation, took) = (e.generation, now - e.made_at);
+            self.versions.iter_mut().find(|v| v.generation == generation).unwrap().cold_starts.push(took);
         }
     }
 
@@ -236,6 +259,7 @@ impl Model {
     }
 
     fn idle(&mut self, now: Duration, id: EnvironmentId) {
+        self.answered(now, id);
         let Some(e) = self.environments.iter_mut().find(|e| e.id == id) else { return };
         if !matches!(e.phase, Phase::Busy | Phase::Settling) {
             return;
@@ -254,6 +278,7 @@ impl Model {
     }
 
     fn gone(&mut self, now: Duration, id: EnvironmentId) {
+        self.answered(now, id);
         let Some(at) = self.environments.iter().position(|e| e.id == id) else { return };
         let generation = self.environments.remove(at).generation;
         if self.waiting(generation) > self.settling(generation) {
@@ -272,7 +297,7 @@ impl Model {
             if self.place(now, invoke, generation, give_up_at) {
                 self.parked.remove(at);
             } else {
-                self.parked[at].again = self.again(now);
+                self.parked[at].again = self.again(now + LIMITS.settle);
             }
         }
         if let Some(until) = now.checked_sub(LIMITS.keep_alive) {

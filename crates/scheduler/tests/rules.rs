@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     environments_max: 8,
     keep_alive: Duration::from_secs(60),
     settle: Duration::from_millis(10),
+    settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
 };
 
@@ -195,6 +196,18 @@ fn an_invoke_waits_a_moment_for_an_environment_that_has_just_answered() {
     assert_eq!(bench.after(10).step(Event::Tick), [create(2, 3, 1)], "but not for ever");
     assert_eq!(bench.step(Event::Idle(env(1))), []);
     assert_eq!(bench.invoke(4, 1), [assign(4, 1)]);
+}
+
+#[test]
+fn it_waits_as_long_as_a_cold_start_would_take() {
+    for (cold_ms, patience_ms) in [(3, 10), (80, 80), (900, 200)] {
+        let mut bench = Bench::deployed(LIMITS);
+        bench.invoke(1, 1);
+        bench.after(cold_ms).step(Event::Answered(env(1)));
+        assert_eq!(bench.invoke(2, 1), []);
+        assert_eq!(bench.after(patience_ms - 1).step(Event::Tick), []);
+        assert_eq!(bench.after(1).step(Event::Tick), [create(2, 2, 1)], "cold start of {cold_ms} ms");
+    }
 }
 
 #[test]

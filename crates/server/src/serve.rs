@@ -20,7 +20,7 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
-    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE,
+    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX,
     TIMEOUT_MAX_S,
 };
 use hearth_worker::{LogSink, Worker, WorkerConfig};
@@ -159,6 +159,7 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
             environments_max: ENVIRONMENTS_MAX,
             keep_alive: Duration::from_secs(args.keep_alive),
             settle: SETTLE,
+            settle_max: SETTLE_MAX,
             room_wait: ROOM_WAIT,
         },
     };

@@ -112,8 +112,11 @@ pub const MESSAGE_VIOLATIONS: usize = 100;
 pub const JSON_DEPTH: usize = 64;
 /// How long an environment stays idle before it goes, unless told otherwise. Ours (Lambda: minutes, not stated).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
-/// How long an invoke waits for an environment that has answered and is about to be idle. Ours: less than a cold start.
+/// How long an invoke waits at least for an environment that has answered and is about to be idle, before another one is
+/// made. Ours: less than a cold start.
 pub const SETTLE: Duration = Duration::from_millis(10);
+/// How long it waits at most, where cold starts take long. Ours.
+pub const SETTLE_MAX: Duration = Duration::from_millis(200);
 /// How long an invoke waits for room before it is refused, where environments are about to be idle or gone. Ours.
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
