@@ -2,13 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 /// Longer than anything that is measured here takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
+/// A connection that has been idle for longer may be closed by the server at any time.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// A request that is sent again and again.
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     host: String,
     answer: Vec<u8>,
+    used: Instant,
 }
 
 /// A whole answer at the start of a buffer.
@@ -83,7 +86,7 @@ impl Connection {
         let stream = TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-        Ok(Self { stream, host: host.to_owned(), answer: Vec::with_capacity(16 * 1024) })
+        Ok(Self { stream, host: host.to_owned(), answer: Vec::with_capacity(16 * 1024), used: Instant::now() })
     }
 
     /// Sends a prepared request and waits for the whole answer.
@@ -108,8 +111,12 @@ impl Connection {
         Ok(())
     }
 
-    /// A request of the control plane and its JSON.
+    /// A request of the control plane and its JSON; connects again after a long measurement.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: &[u8]) -> Result<(u16, Value)> {
+        if self.used.elapsed() > IDLE {
+            *self = Self::open(&self.host)?;
+        }
+        self.used = Instant::now();
         let request = request(&self.host, method, path, body);
         let answer = self.exchange(&request)?;
         let text = self.body(answer);

@@ -32,6 +32,14 @@ impl Server {
         Self::start_in(binary, args, TempDir::with_prefix("hearth-bench-")?)
     }
 
+    /// Starts a server, lets `measure` use it, and stops it. An error comes with the end of the server's log.
+    pub(crate) fn with<T>(binary: &Path, args: &[&str], measure: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let server = Self::start(binary, args)?;
+        let measured = measure(&server).with_context(|| format!("with this in the server's log:\n{}", server.log()))?;
+        server.stop()?;
+        Ok(measured)
+    }
+
     /// Starts a server in a data folder that may have been used before.
     pub(crate) fn start_in(binary: &Path, args: &[&str], data: TempDir) -> Result<Self> {
         let log = File::create(data.path().join("server.log"))?;
@@ -85,7 +93,7 @@ impl Server {
     }
 
     /// The end of the server's log.
-    pub(crate) fn log(&self) -> String {
+    fn log(&self) -> String {
         let path = self.data.as_ref().map(|data| data.path().join("server.log"));
         let text = path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();

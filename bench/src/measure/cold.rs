@@ -22,14 +22,15 @@ const REST: Duration = Duration::from_secs(1);
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let packages = [functions::python(args)?, functions::node(args)?, functions::rust(args)?];
-    let server = Server::start(&args.hearth, &AMPLE)?;
-    for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
-        for package in &packages {
-            one(args, report, &server, package, FULL_MB, pace, gap)?;
+    Server::with(&args.hearth, &AMPLE, |server| {
+        for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
+            for package in &packages {
+                one(args, report, server, package, FULL_MB, pace, gap)?;
+            }
+            one(args, report, server, &packages[0], SMALL_MB, pace, gap)?;
         }
-        one(args, report, &server, &packages[0], SMALL_MB, pace, gap)?;
-    }
-    server.stop().map(drop)
+        Ok(())
+    })
 }
 
 fn one(

@@ -20,7 +20,10 @@ const FILES: usize = 500;
 const FILE_BYTES: usize = 100_000;
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    let server = Server::start(&args.hearth, &[])?;
+    Server::with(&args.hearth, &[], |server| deploys(args, report, server))
+}
+
+fn deploys(args: &RunArgs, report: &mut Report, server: &Server) -> Result<()> {
     let mut connection = server.connect()?;
     let (mut answered, mut active, mut bare) = (Samples::default(), Samples::default(), Samples::default());
     for round in 0..args.samples(DEPLOYS).max(2) {
@@ -41,7 +44,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
         ("active_max_ms", active.quantile_ms(1.0)),
     ];
     report.add("deploy/50MB-zip", &figures);
-    server.stop().map(drop)
+    Ok(())
 }
 
 /// A package whose zip has about 50 MB: what is in it cannot be compressed, and is new each time.

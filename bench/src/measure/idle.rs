@@ -24,7 +24,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     ready(args, report)?;
     let environments = args.samples(ENVIRONMENTS);
     for package in [functions::slow_python(args)?, functions::node(args)?, functions::rust(args)?] {
-        environment(args, report, &package, environments)?;
+        Server::with(&args.hearth, &AMPLE, |server| environment(report, server, &package, environments))?;
     }
     Ok(())
 }
@@ -59,8 +59,7 @@ fn ready(args: &RunArgs, report: &mut Report) -> Result<()> {
 }
 
 /// What each environment adds, to the server, to the spawner, in its own processes and in the kernel.
-fn environment(args: &RunArgs, report: &mut Report, package: &Package, count: usize) -> Result<()> {
-    let server = Server::start(&args.hearth, &AMPLE)?;
+fn environment(report: &mut Report, server: &Server, package: &Package, count: usize) -> Result<()> {
     let mut connection = server.connect()?;
     functions::deploy(&mut connection, package.name, package, FULL_MB)?;
     let target = Target::invoke(server.host(), package.name, b"{}");
@@ -68,11 +67,11 @@ fn environment(args: &RunArgs, report: &mut Report, package: &Package, count: us
     load::sequential(&target, 1)?;
     let alive = |server: &Server| -> Result<usize> { Ok(environments(server)?.len()) };
     thread::sleep(REST);
-    let (before, others) = (Use::of(&server)?, alive(&server)?);
+    let (before, others) = (Use::of(server)?, alive(server)?);
     load::closed(&target, count + 1, Duration::ZERO)?;
     thread::sleep(REST);
     let added = (connected_count(&mut connection, package.name)? - 1).max(1) as f64;
-    let after = Use::of(&server)?;
+    let after = Use::of(server)?;
     let each = |after: u64, before: u64| (after as f64 - before as f64) / added;
     let figures = [
         ("environments", added),
@@ -82,10 +81,10 @@ fn environment(args: &RunArgs, report: &mut Report, package: &Package, count: us
         ("kernel_kb", each(after.kernel_kb, before.kernel_kb)),
         ("server_descriptors", each(after.server_descriptors, before.server_descriptors)),
         ("spawner_descriptors", each(after.spawner_descriptors, before.spawner_descriptors)),
-        ("processes", (alive(&server)? as f64 - others as f64) / added),
+        ("processes", (alive(server)? as f64 - others as f64) / added),
     ];
     report.add(format!("idle/environment/{}", package.name), &figures);
-    server.stop().map(drop)
+    Ok(())
 }
 
 /// Living environments, as the server counts them.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::args::RunArgs;
 use crate::client::Target;
-use crate::functions;
+use crate::functions::{self, Package};
 use crate::load;
 use crate::measure::{AMPLE, FULL_MB};
 use crate::report::Report;
@@ -17,20 +17,23 @@ const SECONDS: usize = 10;
 const PART: f64 = 0.5;
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    let server = Server::start(&args.hearth, &AMPLE)?;
-    for package in [functions::python(args)?, functions::awslambdaric(args)?, functions::rust(args)?] {
-        let mut connection = server.connect()?;
-        functions::deploy(&mut connection, package.name, &package, FULL_MB)?;
-        let target = Target::invoke(server.host(), package.name, br#"{"key":"value"}"#);
-        for connections in [16, 64] {
-            let name = format!("throughput/{}/{FULL_MB}MB/closed-loop-{connections}", package.name);
-            let closed = at(args, report, &server, &target, connections, None, name)?;
-            let name = format!("throughput/{}/{FULL_MB}MB/open-loop-{connections}-at-half", package.name);
-            at(args, report, &server, &target, connections, Some(closed * PART), name)?;
-        }
-        functions::delete(&mut connection, package.name)?;
+    let packages = [functions::python(args)?, functions::awslambdaric(args)?, functions::rust(args)?];
+    Server::with(&args.hearth, &AMPLE, |server| {
+        packages.iter().try_for_each(|package| one(args, report, server, package))
+    })
+}
+
+fn one(args: &RunArgs, report: &mut Report, server: &Server, package: &Package) -> Result<()> {
+    let mut connection = server.connect()?;
+    functions::deploy(&mut connection, package.name, package, FULL_MB)?;
+    let target = Target::invoke(server.host(), package.name, br#"{"key":"value"}"#);
+    for connections in [16, 64] {
+        let name = format!("throughput/{}/{FULL_MB}MB/closed-loop-{connections}", package.name);
+        let closed = at(args, report, server, &target, connections, None, name)?;
+        let name = format!("throughput/{}/{FULL_MB}MB/open-loop-{connections}-at-half", package.name);
+        at(args, report, server, &target, connections, Some(closed * PART), name)?;
     }
-    server.stop().map(drop)
+    functions::delete(&mut connection, package.name)
 }
 
 fn at(

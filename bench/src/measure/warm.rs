@@ -31,14 +31,14 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let packages =
         [functions::awslambdaric(args)?, functions::python(args)?, functions::node(args)?, functions::rust(args)?];
     for (freeze, after) in FREEZES {
-        let server = Server::start(&args.hearth, &[&AMPLE[..], &["--freeze-after", after]].concat())?;
-        for package in &packages {
-            closed(args, report, &server, package, FULL_MB, freeze)?;
-        }
-        closed(args, report, &server, &packages[0], SMALL_MB, freeze)?;
-        closed(args, report, &server, &packages[1], SMALL_MB, freeze)?;
-        open(args, report, &server, &packages[0], freeze)?;
-        server.stop()?;
+        Server::with(&args.hearth, &[&AMPLE[..], &["--freeze-after", after]].concat(), |server| {
+            for package in &packages {
+                closed(args, report, server, package, FULL_MB, freeze)?;
+            }
+            closed(args, report, server, &packages[0], SMALL_MB, freeze)?;
+            closed(args, report, server, &packages[1], SMALL_MB, freeze)?;
+            open(args, report, server, &packages[0], freeze)
+        })?;
     }
     Ok(())
 }
