@@ -5,6 +5,7 @@
 
 mod blobs;
 mod checksum;
+mod log;
 mod open;
 mod store;
 mod writer;

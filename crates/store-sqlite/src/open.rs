@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checksum::Checksum;
+use crate::log::has_lost_commits;
 
 /// "Hrth": marks the file as ours.
 const APPLICATION_ID: i32 = 0x4872_7468;
@@ -71,9 +72,19 @@ pub(crate) struct Opened {
 
 pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     let named = |cause| name_error(path, &cause);
-    create_file(path).map_err(|cause| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() })?;
+    let disk = |cause: io::Error| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() };
+    create_file(path).map_err(disk)?;
     let mut connection = connect(path).map_err(named)?;
-    identify(path, &mut connection)?;
+    let is_new = identify(path, &connection)?;
+    // After the first read, so that the lock is ours, and before the first write.
+    if has_lost_commits(path).map_err(disk)? {
+        let why = "its log has a changed byte ahead of acknowledged commits".to_owned();
+        return Err(OpenError::Damaged { path: path.to_owned(), why });
+    }
+    use_log(path, &connection)?;
+    if is_new {
+        create_tables(&mut connection).map_err(named)?;
+    }
     check_structure(path, &connection)?;
     let (table, checksum) = load(path, &connection)?;
     // From here on it is ours: on closing, the log may be folded into the file.
@@ -109,20 +120,17 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Tells a new file from ours and from others.
-fn identify(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+/// Tells ours (false) and a new file (true) from others.
+fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let named = |cause| name_error(path, &cause);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(named);
     let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(named)?;
     match (application, schema) {
-        (APPLICATION_ID, SCHEMA) => use_log(path, connection),
+        (APPLICATION_ID, SCHEMA) => Ok(false),
         (APPLICATION_ID, newer) if newer > SCHEMA => Err(OpenError::Newer { path: path.to_owned(), found: newer }),
-        (0, 0) if tables == 0 => {
-            use_log(path, connection)?;
-            create_tables(connection).map_err(named)
-        }
+        (0, 0) if tables == 0 => Ok(true),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }

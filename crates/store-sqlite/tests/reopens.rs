@@ -137,6 +137,47 @@ async fn a_changed_byte_anywhere_is_noticed() {
     assert!(matches!(refusal(&path), OpenError::Damaged { .. }));
 }
 
+#[tokio::test]
+async fn a_changed_byte_in_the_log_loses_nothing_but_a_last_commit() {
+    let (folder, path) = database();
+    let store = SqliteStore::open(&path).unwrap();
+    for n in 0..30 {
+        put(&store, &format!("k{n:02}"), vec![b'v'; 100 * n]).await;
+    }
+    // As a killed process would leave them.
+    let copy = folder.path().join("copy.db");
+    let (main, log) = (fs::read(&path).unwrap(), fs::read(path.with_extension("db-wal")).unwrap());
+    let expected = store.list("", None, usize::MAX).await.unwrap();
+    let without_last = &expected[..29];
+    let mut outcomes = [0; 3];
+    for position in (0..log.len()).step_by(log.len() / 400) {
+        let mut bad = log.clone();
+        bad[position] ^= 4;
+        fs::write(&copy, &main).unwrap();
+        fs::write(copy.with_extension("db-wal"), &bad).unwrap();
+        match SqliteStore::open(&copy) {
+            Err(OpenError::Damaged { .. }) => outcomes[0] += 1,
+            Err(other) => panic!("byte {position}: {other}"),
+            Ok(store) => {
+                let found = store.list("", None, usize::MAX).await.unwrap();
+                // The same, or as after a crash in the middle of the last commit: no reader can tell.
+                outcomes[if found == expected { 1 } else { 2 }] += 1;
+                assert!(found == expected || found == without_last, "byte {position}");
+            }
+        }
+    }
+    assert!(outcomes[0] > 300 && outcomes[2] > 0, "{outcomes:?}");
+    fs::write(&copy, &main).unwrap();
+    fs::write(copy.with_extension("db-wal"), &log).unwrap();
+    assert_eq!(contents(&copy).await, expected);
+    // A torn end: the last commit is there or not, the others are.
+    for length in (log.len() - 9000..log.len()).step_by(700) {
+        fs::write(&copy, &main).unwrap();
+        fs::write(copy.with_extension("db-wal"), &log[..length]).unwrap();
+        assert!(contents(&copy).await.starts_with(&expected[..28]), "{length} bytes");
+    }
+}
+
 async fn contents(path: &Path) -> Vec<(String, Versioned)> {
     SqliteStore::open(path).unwrap().list("", None, usize::MAX).await.unwrap()
 }
