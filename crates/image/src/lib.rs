@@ -1,6 +1,6 @@
 //! Packages: from the bytes of a zip to the read-only tree that an environment sees at /var/task.
 //!
-//! [`Archive`] reads the zip strictly, [`Plan`] turns its entries into paths that stay inside, and [`Unpacker`] writes
+//! `Archive` reads the zip strictly, `Plan` turns its entries into paths that stay inside, and [`Unpacker`] writes
 //! them aside and gives the tree its name when it is whole.
 
 mod archive;
