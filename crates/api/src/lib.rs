@@ -1,9 +1,9 @@
 //! The wire side of the Lambda API: which request is which operation, what its input says and whether it may, how its
 //! output or error is written. Pure: bytes in, values out; no I/O, no clock.
 //!
-//! The way of a request: [`route`] finds the operation from method, path and query; [`decode`] binds labels, query,
+//! The way of a request: [`route()`] finds the operation from method, path and query; [`decode()`] binds labels, query,
 //! headers and body to the operation's typed input and refuses what breaks the service model's constraints, in the
-//! real service's words; a handler written elsewhere makes an output; [`encode`] writes it. An [`ApiError`] can come
+//! real service's words; a handler written elsewhere makes an output; [`encode()`] writes it. An [`ApiError`] can come
 //! from any step and writes itself. Tables and types in [`generated`] come from `models/` by `cargo xtask codegen`.
 
 mod decode;

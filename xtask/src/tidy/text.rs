@@ -25,9 +25,12 @@ pub(super) fn check(path: &str, content: &str) -> Vec<String> {
     broken
 }
 
-/// Texts that we did not write: facts from elsewhere, and this checker's own list of words.
+/// Texts that we did not write: facts and inputs from elsewhere, and this checker's own list of words.
 fn foreign(path: &str) -> bool {
-    path.starts_with("models/") || path == "LICENSE" || path == "xtask/src/tidy/text.rs"
+    path.starts_with("models/")
+        || path.starts_with("fuzz/seeds/")
+        || path == "LICENSE"
+        || path == "xtask/src/tidy/text.rs"
 }
 
 fn too_long(path: &str, content: &str) -> Option<String> {
@@ -51,10 +54,9 @@ fn uses_unsafe(line: &str) -> bool {
         || code.contains("allow(unsafe_code)")
 }
 
+/// Folders of a developer's machine; `/root/x` alone may be meant in a guest.
 fn machine_path(line: &str) -> bool {
-    // Followed by a name: `/root/$x` is the root of something that a script makes.
-    let named = |rest: &str| rest.starts_with(|c: char| c.is_alphanumeric() || c == '.');
-    ["/work/", "/root/", "/tmp/team/"].iter().any(|dir| line.split(dir).skip(1).any(named))
+    ["/work/", "/root/.", "/tmp/team/"].iter().any(|folder| line.contains(folder))
 }
 
 fn tracker_word(line: &str) -> bool {
@@ -91,7 +93,7 @@ mod tests {
 
     #[test]
     fn finds_what_is_of_one_machine_or_one_day() {
-        assert_eq!(check("a.md", "see /root/x\n").len(), 1);
+        assert_eq!(check("a.md", "see /root/.cache/x\n").len(), 1);
         assert_eq!(check("a.md", "fixes issue #12\n").len(), 1);
         assert_eq!(check("a.md", "Session 3 did it\n").len(), 1);
         assert_eq!(check("a.md", "from crates.io\n").len(), 1);
