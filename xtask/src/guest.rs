@@ -20,7 +20,7 @@ Runs COMMAND as root in a Debian guest that has cgroup v2 only, and ends with it
 Without COMMAND: the sandbox's tests and an end-to-end smoke test of the server.
 
   --copy HOST:GUEST   put a file or folder of this machine into the guest, at an absolute path (repeatable)
-  --timeout SECONDS   of the whole run, boot included (default 900)
+  --timeout SECONDS   of the whole run, boot included (default 900; of the proof 2400)
   --keep              keep the run's folder: the guest's console and the files copied";
 
 /// What one run of the guest does.
@@ -30,7 +30,7 @@ struct Job {
     command: Vec<String>,
     /// (file or folder here, absolute path in the guest)
     copies: Vec<(PathBuf, PathBuf)>,
-    timeout: Duration,
+    timeout: Option<Duration>,
     keep: bool,
 }
 
@@ -41,8 +41,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if prove {
         proof::prepare(&mut job)?;
     }
+    let timeout = job.timeout.unwrap_or(Duration::from_secs(if prove { 2400 } else { 900 }));
     let images = image::prepare()?;
-    let status = boot::run(&images, &job)?;
+    let status = boot::run(&images, &job, timeout)?;
     if status == 0 {
         return Ok(());
     }
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 fn parse(args: &[String]) -> Result<Job> {
-    let mut job = Job { timeout: Duration::from_secs(900), ..Job::default() };
+    let mut job = Job::default();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         match arg.as_str() {
@@ -68,7 +69,7 @@ fn parse(args: &[String]) -> Result<Job> {
             "--timeout" => {
                 let value = rest.next().context("--timeout needs a number of seconds")?;
                 let seconds = value.parse().with_context(|| format!("{value:?} is not a number of seconds"))?;
-                job.timeout = Duration::from_secs(seconds);
+                job.timeout = Some(Duration::from_secs(seconds));
             }
             "--" => job.command = rest.by_ref().cloned().collect(),
             "--help" | "-h" => {
@@ -122,7 +123,7 @@ mod tests {
     fn options_end_at_the_command() {
         let job = parse(&words("--copy a/b:/c --timeout 5 -- sh --keep")).unwrap();
         assert_eq!(job.copies, [(PathBuf::from("a/b"), PathBuf::from("/c"))]);
-        assert_eq!(job.timeout, Duration::from_secs(5));
+        assert_eq!(job.timeout, Some(Duration::from_secs(5)));
         assert_eq!(job.command, ["sh", "--keep"]);
         assert!(!job.keep);
     }

@@ -25,8 +25,8 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 lpj=4000000 no_time
 const LINE_LIMIT: usize = 64 << 10;
 
 /// Runs the job in a fresh guest; the command's exit status.
-pub(super) fn run(images: &Images, job: &Job) -> Result<i32> {
-    let deadline = Instant::now() + job.timeout;
+pub(super) fn run(images: &Images, job: &Job, timeout: Duration) -> Result<i32> {
+    let deadline = Instant::now() + timeout;
     let folder = RunFolder::make(job.keep)?;
     let payload = pack(&folder.path, job)?;
     let console = folder.path.join("console.log");
@@ -38,7 +38,7 @@ pub(super) fn run(images: &Images, job: &Job) -> Result<i32> {
                 return match guest.next_mark(deadline)? {
                     Some(Mark::Exit(status)) => Ok(status),
                     Some(Mark::Ready) => bail!("the guest started over while the command ran"),
-                    None => bail!("the command did not end within {} s\n{}", job.timeout.as_secs(), tail(&console)),
+                    None => bail!("the command did not end within {} s\n{}", timeout.as_secs(), tail(&console)),
                 };
             }
             Some(Mark::Exit(status)) => bail!("the guest ended (status {status}) before it was ready"),
@@ -141,7 +141,16 @@ impl Guest {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
         let mut machine = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"])
-            .args(["-M", "microvm,acpi=on", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "2048"])
+            .args([
+                "-M",
+                "q35,hpet=on,sata=off,smbus=off,vmport=off",
+                "-accel",
+                "tcg,thread=multi",
+                "-smp",
+                "2",
+                "-m",
+                "2048",
+            ])
             .args(["-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+rdrand"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
@@ -155,12 +164,12 @@ impl Guest {
             // What the guest writes goes into a temporary file without a name.
             .args(["-drive", &drive("root", &images.root, "snapshot=on,cache=unsafe")])
             .args(["-drive", &drive("payload", payload, "readonly=on")])
-            .args(["-device", "virtio-blk-device,drive=root,serial=root"])
-            .args(["-device", "virtio-blk-device,drive=payload,serial=payload"])
-            .args(["-device", "virtio-serial-device"])
+            .args(["-device", "virtio-blk-pci,drive=root,serial=root"])
+            .args(["-device", "virtio-blk-pci,drive=payload,serial=payload"])
+            .args(["-device", "virtio-serial-pci"])
             .args(["-chardev", "stdio,id=port,signal=off"])
             .args(["-device", "virtserialport,chardev=port,name=hearth.guest"])
-            .args(["-device", "virtio-rng-device"])
+            .args(["-device", "virtio-rng-pci"])
             .env("TMPDIR", console.parent().unwrap_or(console))
             // Held open: at the end of its input QEMU takes the whole port for closed.
             .stdin(Stdio::piped())
@@ -180,7 +189,10 @@ impl Guest {
             }
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.lines.push(&bytes),
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.lines.write_pending(&mut out)?;
+                    return Ok(None);
+                }
                 Err(RecvTimeoutError::Disconnected) => bail!("the machine stopped ({})", self.machine.wait()?),
             }
         }
@@ -248,11 +260,17 @@ impl Lines {
             out.write_all(&line)?;
         }
         if self.pending.len() > LINE_LIMIT {
-            out.write_all(&self.pending)?;
-            self.pending.clear();
+            self.write_pending(out)?;
         }
         out.flush()?;
         Ok(None)
+    }
+
+    /// Passes on the beginning of a line whose end has not come.
+    fn write_pending(&mut self, out: &mut impl Write) -> Result<()> {
+        out.write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(out.flush()?)
     }
 
     /// A mark and where in the line it begins. The nonce alone is none: the guest's kernel log has it as well.

@@ -52,7 +52,7 @@ const PACKAGES: &[&str] = &[
 const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// Drivers that must be there before the root is (ext4 is built in); everything else loads on demand from the root.
-const EARLY_MODULES: &[&str] = &["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng"];
+const EARLY_MODULES: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
 
 /// Size of the guest's root file system in bytes; sparse on this machine.
 const ROOT_BYTES: u64 = 6 << 30;

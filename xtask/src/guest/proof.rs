@@ -39,10 +39,11 @@ fn executables(args: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(String::from_utf8(output.stdout)?.lines().filter_map(executable).collect())
 }
 
-/// The program that one of cargo's messages names.
+/// The program that one of cargo's messages names; examples, which come along with tests, are none.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    message["executable"].as_str().map(PathBuf::from)
+    let example = message["target"]["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "example"));
+    message["executable"].as_str().filter(|_| !example).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod tests {
     fn only_messages_about_programs_name_one() {
         assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":"/t/a"}"#), Some("/t/a".into()));
         assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":null}"#), None);
+        assert_eq!(executable(r#"{"target":{"kind":["example"]},"executable":"/t/a"}"#), None);
         assert_eq!(executable("running 3 tests"), None);
     }
 }
