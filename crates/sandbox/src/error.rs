@@ -17,6 +17,14 @@ pub enum SandboxError {
         /// The system's answer.
         source: io::Error,
     },
+    /// Everything is ready, but the program to run cannot be executed.
+    #[error("executing {program}: {source}")]
+    NotExecutable {
+        /// Its path inside.
+        program: String,
+        /// The answer of `execve`.
+        source: io::Error,
+    },
     /// The spawner has died; no sandbox can be made and the living ones are being killed.
     #[error("the spawner process has died; restart the server")]
     SpawnerGone,

@@ -68,6 +68,8 @@ pub(crate) enum Event {
     Gone,
     /// A step failed; the environment is of no more use.
     Failed(Failure),
+    /// All is prepared, but the program, which the failure names, cannot be executed.
+    NotExecutable(Failure),
 }
 
 /// What the spawner orders an environment's init to do.
@@ -155,6 +157,7 @@ impl Frame for Event {
             Self::Exited(Exit::Signal(signal)) => Writer::new(5).u32(*signal as u32).done(),
             Self::Gone => Writer::new(6).done(),
             Self::Failed(failure) => Writer::new(7).failure(failure).done(),
+            Self::NotExecutable(failure) => Writer::new(8).failure(failure).done(),
         }
     }
 
@@ -168,6 +171,7 @@ impl Frame for Event {
             5 => Self::Exited(Exit::Signal(r.u32() as i32)),
             6 => Self::Gone,
             7 => Self::Failed(r.failure()?),
+            8 => Self::NotExecutable(r.failure()?),
             _ => return None,
         };
         r.only_zeros_left().then_some(event)
@@ -333,6 +337,7 @@ mod tests {
         survives(Event::Exited(Exit::Code(255)));
         survives(Event::Exited(Exit::Signal(9)));
         survives(Event::Failed(Failure::new(2, "no such thing")));
+        survives(Event::NotExecutable(Failure::new(8, "/var/task/bootstrap")));
         for event in [Event::Ready, Event::Started, Event::Running, Event::Gone] {
             survives(event);
         }

@@ -20,6 +20,7 @@ mod error;
 mod frame;
 mod init;
 mod launch;
+mod machine;
 mod privileges;
 mod sandbox;
 mod seccomp;
@@ -31,6 +32,7 @@ pub use client::Spawner;
 pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
+pub use machine::{Finding, examine_machine};
 pub use sandbox::{Assignment, Made, Sandbox, Started, Tmp, TmpVolume};
 
 /// How a runtime process ended.

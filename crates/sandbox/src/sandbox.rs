@@ -125,7 +125,7 @@ impl Spawner {
     /// Lets a sandbox become an environment of a function; returns once the runtime's program runs.
     ///
     /// # Errors
-    /// What failed, with the system's answer to `execve` where the program cannot be run. The sandbox is taken down.
+    /// What failed; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
     pub async fn assign(&self, started: Started, a: Assignment) -> Result<Sandbox, SandboxError> {
         let Started(environment) = started;
         let Assignment { code, memory_mb, argv, env, cwd, output } = a;
@@ -230,6 +230,10 @@ impl Environment {
         match self.next_event().await {
             Ok(Some((event, fds))) if event == *wanted => Ok(fds),
             Ok(Some((Event::Failed(failure), _))) => Err(failure.into()),
+            Ok(Some((Event::NotExecutable(failure), _))) => {
+                let source = io::Error::from_raw_os_error(failure.errno);
+                Err(SandboxError::NotExecutable { program: failure.what, source })
+            }
             Ok(Some((Event::Gone, _)) | None) => Err(SandboxError::EnvironmentGone),
             Ok(Some((event, _))) => Err(protocol_error(&format!("{event:?} where {wanted:?} was due"))),
             Err(source) => Err(SandboxError::Failed { what: "listening to an environment".to_owned(), source }),

@@ -116,7 +116,7 @@ fn platform(error: SandboxError) -> Cause {
 /// The last step fails for the function's sake where its program cannot be executed.
 fn not_executable(error: SandboxError, program: String) -> Cause {
     match error {
-        SandboxError::Failed { what, source } if what.starts_with("running ") => {
+        SandboxError::NotExecutable { source, .. } => {
             let missing = source.kind() == io::ErrorKind::NotFound;
             let text = source.to_string();
             let error = text.split(" (os error").next().unwrap_or_default().to_owned();

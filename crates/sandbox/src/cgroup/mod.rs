@@ -35,6 +35,12 @@ fn init_quota_us(cores: u32) -> u64 {
     CPU_PERIOD.as_micros() as u64 * u64::from(INIT_CORES.min(cores.max(1)))
 }
 
+/// How many times a usual group's weight all environments together have. As one group among the machine's others they
+/// would get, on a busy machine, no more than any single process outside.
+fn weight_factor() -> u32 {
+    2 * cores()
+}
+
 fn pids_max() -> String {
     (ENVIRONMENT_TASKS + ENVIRONMENT_OWN_TASKS).to_string()
 }
@@ -56,21 +62,19 @@ pub(crate) struct CgroupFiles {
     pub(crate) memory_peak: OwnedFd,
     /// `memory.oom_control` or `memory.events`, for reading: both have a line `oom_kill N`.
     pub(crate) oom: OwnedFd,
-    /// `memory.stat`, for reading.
-    pub(crate) memory_stat: OwnedFd,
 }
 
 impl CgroupFiles {
     /// How many there are.
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 5;
 
     pub(crate) fn in_order(&self) -> [BorrowedFd<'_>; Self::COUNT] {
-        [&self.freeze, &self.kill, &self.cpu, &self.memory_peak, &self.oom, &self.memory_stat].map(AsFd::as_fd)
+        [&self.freeze, &self.kill, &self.cpu, &self.memory_peak, &self.oom].map(AsFd::as_fd)
     }
 
     pub(crate) fn from_order(fds: [OwnedFd; Self::COUNT]) -> Self {
-        let [freeze, kill, cpu, memory_peak, oom, memory_stat] = fds;
-        Self { freeze, kill, cpu, memory_peak, oom, memory_stat }
+        let [freeze, kill, cpu, memory_peak, oom] = fds;
+        Self { freeze, kill, cpu, memory_peak, oom }
     }
 }
 
@@ -85,6 +89,9 @@ pub(crate) struct NewCgroup {
     pub(crate) attach: Vec<OwnedFd>,
 }
 
+/// See [`Cgroups::open`].
+const OPEN_ATTEMPTS: u32 = 4;
+
 /// The groups of one spawner.
 pub(crate) struct Cgroups {
     layout: Layout,
@@ -95,6 +102,15 @@ enum Layout {
     V2(v2::Instance),
 }
 
+impl Layout {
+    fn open(mounts: &[CgroupMount<'_>], instance: &str) -> Done<Self> {
+        match v2::find(mounts)? {
+            Some(root) => Ok(Self::V2(v2::Instance::open(&root, instance)?)),
+            None => Ok(Self::V1(v1::Instance::open(mounts, instance)?)),
+        }
+    }
+}
+
 impl Cgroups {
     /// Finds the hierarchies, removes what dead instances left and makes this instance's directories.
     ///
@@ -103,11 +119,14 @@ impl Cgroups {
     pub(crate) fn open(instance: &str) -> Done<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
         let mounts = parse_mounts(&mounts);
-        let layout = match v2::find(&mounts)? {
-            Some(root) => Layout::V2(v2::Instance::open(&root, instance)?),
-            None => Layout::V1(v1::Instance::open(&mounts, instance)?),
-        };
-        Ok(Self { layout })
+        // Another instance's end may remove our common directory at the very moment that we go into it.
+        for _ in 1..OPEN_ATTEMPTS {
+            match Layout::open(&mounts, instance) {
+                Err(failure) if failure.errno == libc::ENOENT => {}
+                layout => return Ok(Self { layout: layout? }),
+            }
+        }
+        Ok(Self { layout: Layout::open(&mounts, instance)? })
     }
 
     pub(crate) fn is_v2(&self) -> bool {
@@ -136,10 +155,12 @@ impl Cgroups {
         self.instances().iter().try_for_each(|dir| dir.remove(&slot.to_string()))
     }
 
-    /// Removes this instance with all slots; those with processes in them stay, and so does the instance then.
+    /// Removes this instance with all slots, and what instances have in common after the last of them. Slots with
+    /// processes in them stay, and so does what is above them.
     pub(crate) fn remove_all(&self, instance: &str) {
         for top in self.tops() {
             remove_instance(top, instance);
+            let _ = top.remove(&format!("../{TOP}"));
         }
     }
 
@@ -180,6 +201,21 @@ impl Cgroups {
             Layout::V2(instance) => vec![instance.top()],
         }
     }
+}
+
+/// What the machine has of control groups, only looked at.
+///
+/// # Errors
+/// Names the controller that it does not offer.
+pub(crate) fn describe() -> Done<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
+    let mounts = parse_mounts(&mounts);
+    if v2::find(&mounts)?.is_some() {
+        return Ok("v2".to_owned());
+    }
+    v1::require_controllers(&mounts)?;
+    let beside = mounts.iter().find(|mount| mount.v2).map_or("one of our own", |mount| mount.point);
+    Ok(format!("v1, and to freeze and kill a v2 hierarchy ({beside})"))
 }
 
 /// This process as an instance name.

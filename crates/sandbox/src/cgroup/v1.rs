@@ -6,8 +6,11 @@ use rustix::fs::OFlags;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::dir::Dir;
-use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max};
+use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, During, Failure};
+
+/// `cpu.shares` of a group that nobody has changed.
+const USUAL_SHARES: u32 = 1024;
 
 /// This instance's directories in the hierarchies, and those of all instances above them.
 pub(super) struct Instance {
@@ -24,9 +27,13 @@ impl Instance {
         let cpu = open_top(&Dir::at(controller(mounts, "cpu")?)?)?;
         let pids = open_top(&Dir::at(controller(mounts, "pids")?)?)?;
         let unified = open_top(&unified(mounts)?)?;
+        let shares = (USUAL_SHARES * weight_factor()).to_string();
+        let instance_cpu = cpu.create(instance)?;
+        cpu.write("cpu.shares", &shares)?;
+        instance_cpu.write("cpu.shares", &shares)?;
         Ok(Self {
             memory: memory.create(instance)?,
-            cpu: cpu.create(instance)?,
+            cpu: instance_cpu,
             pids: pids.create(instance)?,
             unified: unified.create(instance)?,
             tops: [memory, cpu, pids, unified],
@@ -59,7 +66,6 @@ impl Instance {
                 cpu: cpu.open_file("cpu.cfs_quota_us", OFlags::WRONLY)?,
                 memory_peak: memory.open_file("memory.max_usage_in_bytes", OFlags::RDONLY)?,
                 oom: memory.open_file("memory.oom_control", OFlags::RDONLY)?,
-                memory_stat: memory.open_file("memory.stat", OFlags::RDONLY)?,
             },
             unified: unified.try_clone()?,
             attach: procs.into_iter().collect::<Done<_>>()?,
@@ -78,6 +84,11 @@ impl Instance {
             other => other,
         }
     }
+}
+
+/// Fails with the name of the first controller that is missing.
+pub(super) fn require_controllers(mounts: &[CgroupMount<'_>]) -> Done {
+    ["memory", "cpu", "pids"].iter().try_for_each(|name| controller(mounts, name).map(drop))
 }
 
 fn controller<'a>(mounts: &[CgroupMount<'a>], name: &str) -> Done<&'a str> {

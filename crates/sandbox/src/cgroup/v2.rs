@@ -4,10 +4,14 @@ use hearth_types::limits::CPU_PERIOD;
 use rustix::fs::OFlags;
 
 use super::dir::Dir;
-use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max};
+use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, Failure};
 
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+
+/// `cpu.weight` of a group that nobody has changed, and the largest there is.
+const USUAL_WEIGHT: u32 = 100;
+const WEIGHT_MAX: u32 = 10_000;
 
 /// This instance's directory, and that of all instances above it.
 pub(super) struct Instance {
@@ -41,6 +45,9 @@ impl Instance {
         enable(&top)?;
         let dir = top.create(instance)?;
         enable(&dir)?;
+        let weight = (USUAL_WEIGHT * weight_factor()).min(WEIGHT_MAX).to_string();
+        top.write("cpu.weight", &weight)?;
+        dir.write("cpu.weight", &weight)?;
         Ok(Self { dir, top })
     }
 
@@ -63,7 +70,6 @@ impl Instance {
                 cpu: dir.open_file("cpu.max", OFlags::WRONLY)?,
                 memory_peak: dir.open_file("memory.peak", OFlags::RDONLY)?,
                 oom: dir.open_file("memory.events", OFlags::RDONLY)?,
-                memory_stat: dir.open_file("memory.stat", OFlags::RDONLY)?,
             },
             unified: dir.try_clone()?,
             attach: Vec::new(),

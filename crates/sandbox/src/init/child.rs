@@ -36,7 +36,17 @@ pub(super) struct Launch<'a> {
 impl Launch<'_> {
     /// Starts the runtime and gives up all privileges of this process, in this order: the new process waits until init
     /// is harmless. Returns once the runtime's program runs.
-    pub(super) fn run(self) -> Done<Pid> {
+    pub(super) fn run(self) -> Result<Pid, Event> {
+        let (pid, ours) = self.prepare().map_err(Event::Failed)?;
+        // Its end closes when the program replaces it; until then it may say what is wrong.
+        match channel::receive(&ours, RecvFlags::empty()).during("waiting for the runtime process") {
+            Ok(Received::Closed) => Ok(pid),
+            Ok(Received::Frame(event, _)) => Err(event),
+            Err(failure) => Err(Event::Failed(failure)),
+        }
+    }
+
+    fn prepare(self) -> Done<(Pid, OwnedFd)> {
         // The function may open its output by name (/dev/stdout), which asks for the owner of the pipe.
         let owner = rustix::fs::Uid::from_raw(self.plan.ids.function);
         rustix::fs::fchown(&self.output, Some(owner), None).during("handing the output over")?;
@@ -53,11 +63,7 @@ impl Launch<'_> {
         privileges::become_user(self.plan.ids.init)?;
         privileges::die_with_spawner(&self.plan.orders)?;
         channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
-        match channel::receive(&ours, RecvFlags::empty()).during("waiting for the runtime process")? {
-            Received::Closed => Ok(pid),
-            Received::Frame(Event::Failed(failure), _) => Err(failure),
-            Received::Frame(..) => Err(super::unexpected("the runtime process sent an unexpected frame")),
-        }
+        Ok((pid, ours))
     }
 
     /// One user and one group inside, each a number of its own outside.
@@ -74,14 +80,21 @@ impl Launch<'_> {
     }
 
     fn become_runtime(self, parent: &OwnedFd) -> ! {
-        if let Err(failure) = self.exec(parent) {
-            let _ = channel::send(parent, &Event::Failed(failure), &[], SendFlags::empty());
-        }
+        let event = match self.confine(parent) {
+            Ok(args) => {
+                let program = &args.argv[0];
+                let error = sys::exec(program, &args.argv, &args.env);
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                Event::NotExecutable(Failure::new(errno, program.to_string_lossy()))
+            }
+            Err(failure) => Event::Failed(failure),
+        };
+        let _ = channel::send(parent, &event, &[], SendFlags::empty());
         sys::exit_now(1)
     }
 
-    /// Returns only on failure.
-    fn exec(self, parent: &OwnedFd) -> Done {
+    /// All that comes between init's word and the program.
+    fn confine(self, parent: &OwnedFd) -> Done<ExecArgs> {
         match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
             Received::Frame(Order::Start, _) => {}
             _ => return Err(Failure::new(libc::EPIPE, "init died")),
@@ -95,8 +108,7 @@ impl Launch<'_> {
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
         sys::close_all_on_exec().during("closing descriptors")?;
         self.plan.filters.confine_function()?;
-        let path = &args.argv[0];
-        Err(sys::exec(path, &args.argv, &args.env)).during(format_args!("running {}", path.to_string_lossy()))
+        Ok(args)
     }
 
     fn set_stdio(&self) -> Done {

@@ -56,31 +56,44 @@ pub(crate) struct Plan<'a> {
 
 /// Runs an environment from its making to its end.
 pub(crate) fn run(plan: &Plan<'_>) -> ! {
-    let status = match live(plan) {
-        Ok(()) => 0,
-        Err(failure) => {
-            // Nobody to tell where this fails, too: the server then sees the channel closed.
-            let _ = channel::send(&plan.channel, &Event::Failed(failure), &[], SendFlags::DONTWAIT);
-            1
-        }
-    };
-    sys::exit_now(status)
+    if let Err(event) = live(plan) {
+        // Nobody to tell where this fails, too: the server then hears from the spawner.
+        let _ = channel::send(&plan.channel, &event, &[], SendFlags::DONTWAIT);
+    }
+    sys::exit_now(0)
 }
 
-fn live(plan: &Plan<'_>) -> Done {
+fn live(plan: &Plan<'_>) -> Result<(), Event> {
+    let Some(assigned) = prepare(plan).map_err(Event::Failed)? else { return Ok(()) };
+    let runtime = run_function(plan, assigned)?;
+    wait_for_end(plan, runtime).map_err(Event::Failed)
+}
+
+/// Up to the assignment; none where the spawner went before.
+fn prepare(plan: &Plan<'_>) -> Done<Option<Assigned>> {
     privileges::die_with_spawner(&plan.orders)?;
-    let mut keep: Vec<_> =
-        [&plan.channel, &plan.orders].into_iter().chain(&plan.attach).map(AsRawFd::as_raw_fd).collect();
-    keep.push(plan.tmp_folder.as_raw_fd());
+    let own = [plan.channel.as_raw_fd(), plan.orders.as_raw_fd()];
+    let mut keep = own.to_vec();
+    keep.extend(plan.attach.iter().map(AsRawFd::as_raw_fd).chain([plan.tmp_folder.as_raw_fd()]));
     sys::close_all_but(&mut keep).during("closing inherited descriptors")?;
     // What the spawner says on standard error is not for here.
     rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;
     let volume = make::make(plan)?;
-    let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(()) };
+    let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(None) };
     start(plan, fds, volume)?;
-    let Some((Order::Assign { memory_mb }, fds)) = next_order(plan)? else { return Ok(()) };
-    let child = assign(plan, memory_mb, fds)?;
-    wait_for_end(plan, child)
+    // Nothing that only making needed goes on to where a function runs.
+    sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
+    let Some((Order::Assign { memory_mb }, fds)) = next_order(plan)? else { return Ok(None) };
+    let [code, output, args] = exactly(fds).ok_or_else(|| unexpected("an assignment without its 3 descriptors"))?;
+    Ok(Some(Assigned { memory_mb, code, output, args }))
+}
+
+/// What the function is made from.
+struct Assigned {
+    memory_mb: u32,
+    code: OwnedFd,
+    output: OwnedFd,
+    args: OwnedFd,
 }
 
 fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
@@ -91,15 +104,13 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
     tell_server(plan, &Event::Started)
 }
 
-fn assign(plan: &Plan<'_>, memory_mb: u32, fds: Vec<OwnedFd>) -> Done<Pid> {
-    let [code, output, args] = exactly(fds).ok_or_else(|| unexpected("an assignment without its 3 descriptors"))?;
-    mounts::attach(&code, "/var/task")?;
+fn run_function(plan: &Plan<'_>, assigned: Assigned) -> Result<Pid, Event> {
+    let Assigned { memory_mb, code, output, args } = assigned;
+    mounts::attach(&code, "/var/task").map_err(Event::Failed)?;
     drop(code);
-    let launch = child::Launch { plan, memory_mb, output, args };
-    let child = launch.run()?;
-    tell_server(plan, &Event::Running)?;
-    plan.filters.confine_init()?;
-    Ok(child)
+    let runtime = child::Launch { plan, memory_mb, output, args }.run()?;
+    tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
+    Ok(runtime)
 }
 
 /// Reaps until the runtime process has ended, and says how. This process's end takes the others with it.

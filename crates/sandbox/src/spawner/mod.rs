@@ -18,6 +18,7 @@ use rustix::event::epoll;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
 use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Resource, Rlimit};
 
 use self::ids::IdPool;
 use self::pool::Pool;
@@ -120,6 +121,7 @@ impl Prepared {
         rustix::process::setsid().during("making a session")?;
         rustix::thread::set_thread_groups(&[]).during("dropping supplementary groups")?;
         rustix::process::umask(Mode::from_raw_mode(0o077));
+        allow_descriptors()?;
         sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .during("making mounts private")?;
@@ -141,6 +143,13 @@ impl Prepared {
             reaper_process,
         })
     }
+}
+
+/// As many as the machine allows: each environment needs some, and the usual limit of 1,024 is meant for other programs.
+fn allow_descriptors() -> Done {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(Resource::Nofile, most).during("raising the limit of open files")
 }
 
 /// Whether the machine starts a program for each core dump.

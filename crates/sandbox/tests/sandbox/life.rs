@@ -48,8 +48,11 @@ pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
             output: OwnedFd::from(theirs),
         };
         match world.spawner.assign(started, assignment).await {
-            Err(SandboxError::Failed { source, what }) => {
-                assert_eq!(source.raw_os_error(), Some(errno), "{what}: {source}");
+            Err(SandboxError::NotExecutable { program: named, source }) => {
+                assert_eq!((named.as_str(), source.raw_os_error()), (program, Some(errno)));
+            }
+            Err(SandboxError::Failed { what, source }) => {
+                assert_eq!((what.as_str(), source.raw_os_error()), ("entering /nowhere", Some(errno)));
             }
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("{program} runs in {cwd}"),

@@ -1,0 +1,59 @@
+//! What this machine offers a sandbox, only looked at: for a report to its user. The spawner finds out by doing.
+
+use std::fs;
+
+use crate::cgroup;
+use crate::error::{Failure, SandboxError};
+use crate::volume;
+
+/// One thing that environments need.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it is for.
+    pub what: &'static str,
+    /// What there is, or what is missing and how to get it. With anything missing no environment can be made: nothing
+    /// is left out silently.
+    pub outcome: Result<String, SandboxError>,
+}
+
+/// Looks at everything that the spawner needs.
+#[must_use]
+pub fn examine_machine() -> Vec<Finding> {
+    let finding = |what, outcome: Result<String, Failure>| Finding { what, outcome: outcome.map_err(Into::into) };
+    vec![
+        finding("root, to make environments (the server gives it up before it serves)", root()),
+        finding("control groups, for limits, freezing and killing", cgroup::describe()),
+        finding("ext4 on loop devices, for the disk behind /tmp", disks()),
+        finding("user namespaces, so that functions have no privileges anywhere", user_namespaces()),
+        finding("system call filters", filters()),
+    ]
+}
+
+fn root() -> Result<String, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::new(libc::EPERM, "this process is not root; start the server as root"));
+    }
+    Ok("this process has it".to_owned())
+}
+
+fn disks() -> Result<String, Failure> {
+    volume::check_machine()?;
+    Ok("mkfs.ext4 and /dev/loop-control are there".to_owned())
+}
+
+fn user_namespaces() -> Result<String, Failure> {
+    let most = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    match most.trim().parse::<u64>() {
+        Ok(most) if most > 0 => Ok(format!("up to {most}")),
+        Ok(_) => Err(Failure::new(libc::ENOSPC, "there may be none; sysctl user.max_user_namespaces=16384")),
+        Err(_) => Err(Failure::new(libc::ENOSYS, "this kernel has none (CONFIG_USER_NS)")),
+    }
+}
+
+fn filters() -> Result<String, Failure> {
+    let actions = fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    if actions.split_ascii_whitespace().any(|action| action == "kill_process") {
+        return Ok(format!("the kernel can {}", actions.trim()));
+    }
+    Err(Failure::new(libc::ENOSYS, "this kernel has none (CONFIG_SECCOMP_FILTER)"))
+}
