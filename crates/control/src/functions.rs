@@ -6,4 +6,5 @@ mod delete;
 mod members;
 mod read;
 mod settle;
+mod tidy;
 mod update;

@@ -7,12 +7,14 @@ mod records;
 mod rules;
 mod view;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MetadataStore};
+use hearth_types::CodeDigest;
 use tokio::sync::{Semaphore, watch};
 
 use crate::links::CodeLinks;
@@ -45,13 +47,15 @@ pub struct Parts {
 pub struct Control {
     parts: Parts,
     unpacking: Arc<Semaphore>,
+    /// Packages that came since [`Control::tidy`] looked last.
+    sent: Arc<Mutex<HashSet<CodeDigest>>>,
 }
 
 impl Control {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, unpacking: Arc::new(Semaphore::new(UNPACKING)) }
+        Self { parts, unpacking: Arc::new(Semaphore::new(UNPACKING)), sent: Arc::default() }
     }
 
     /// Signs and checks links to packages.

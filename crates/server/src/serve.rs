@@ -79,6 +79,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         now: admin::now,
     }));
     control.recover().await.context("bringing the last state back")?;
+    tokio::spawn(Arc::clone(&control).keep_tidy());
 
     let admin = Admin {
         control: Arc::clone(&control),

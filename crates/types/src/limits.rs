@@ -151,6 +151,8 @@ pub const EXEC_STRINGS: usize = 4096;
 /// Connections that wait to be accepted by the Runtime API.
 pub const RUNTIME_BACKLOG: i32 = 64;
 
+/// Between two looks for packages that no function has; longer than an environment of replaced code can still run.
+pub const TIDY_EVERY: Duration = Duration::from_secs(30 * 60);
 /// Packages over [`SMALL_BODY_BYTES`] that are taken in at a time; each holds up to 120 MB. Further clients wait.
 pub const PACKAGES_IN_WORK: usize = 8;
 /// Time for a client to take some bytes of its answer.

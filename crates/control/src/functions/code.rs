@@ -1,6 +1,6 @@
 //! Taking a package in: checked and unpacked before any record names it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
@@ -59,13 +59,15 @@ impl Control {
 
     /// Checks a package, puts it on stable storage and unpacks it.
     ///
-    /// What it leaves behind when the record is then not written is removed at the next start.
+    /// What it leaves behind when the record is then not written is removed later, see [`Control::tidy`].
     pub(crate) async fn take_package(&self, zip: Bytes) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
+        let sent = Arc::clone(&self.sent);
         let bytes = zip.clone();
         let code = self
             .on_a_core(move || {
                 let code = reference(&bytes);
+                sent.lock().unwrap_or_else(PoisonError::into_inner).insert(code.digest);
                 unpacker.unpack(&code.digest, &bytes).map(|_| code).map_err(package_error)
             })
             .await?;

@@ -1,12 +1,13 @@
 //! Making effective what a committed record asks for: Pending becomes Active, InProgress becomes Successful.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
-use hearth_types::RevisionId;
 use hearth_types::function::{FunctionRecord, State, UpdateStatus};
+use hearth_types::{CodeDigest, RevisionId};
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -55,20 +56,17 @@ impl Control {
     /// # Errors
     /// When the store fails.
     pub async fn recover(self: &Arc<Self>) -> Result<(), ApiError> {
-        let mut wanted = Vec::new();
         let mut after: Option<String> = None;
         loop {
             let page = self.list(after.as_deref(), 100).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.name.to_string());
             for record in page {
-                wanted.push(record.latest.code.digest);
-                wanted.extend(record.latest.serving.as_ref().map(|serving| serving.code.digest));
                 self.restore(&record).await;
                 self.settle(record.name.as_str()).await?;
             }
         }
-        self.collect(wanted).await;
+        self.collect(self.digests().await?).await;
         Ok(())
     }
 
@@ -91,8 +89,7 @@ impl Control {
     }
 
     /// Only at a start, when no environment runs: an environment's code must not go from under it.
-    async fn collect(&self, wanted: Vec<hearth_types::CodeDigest>) {
-        let wanted: std::collections::HashSet<_> = wanted.into_iter().collect();
+    async fn collect(&self, wanted: HashSet<CodeDigest>) {
         match self.parts.blobs.list().await {
             Ok(all) => {
                 for digest in all.into_iter().filter(|digest| !wanted.contains(digest)) {

@@ -1,5 +1,7 @@
 //! Clients that go away, and starts after an end at any moment.
 
+use std::collections::HashSet;
+
 use hearth_types::function::{State, UpdateStatus};
 
 use super::*;
@@ -103,4 +105,63 @@ async fn a_package_that_is_lost_costs_no_other_function_its_start() {
     assert_eq!(house.configuration("whole").await["State"], "Active");
     house.update_code(code("lost", zip("one"))).await.unwrap();
     assert!(house.is_unpacked(&zip("one")), "deploying again mends it");
+}
+
+#[tokio::test]
+async fn packages_go_at_the_second_look_that_finds_them_unused() {
+    let house = House::new();
+    let (one, two, three) = (zip("one"), zip("two"), zip("three"));
+    let digests = |packages: &[&Bytes]| packages.iter().map(|bytes| CodeDigest::of(bytes)).collect::<HashSet<_>>();
+    let kept = async || house.blobs.list().await.unwrap().into_iter().collect::<HashSet<_>>();
+    let deploy = async |package: &Bytes| {
+        house.update_code(code("f", package.clone())).await.unwrap();
+        house.control.settle("f").await.unwrap();
+    };
+    house.created("f").await;
+    deploy(&two).await;
+    let unused = house.control.tidy(&HashSet::new()).await.unwrap();
+    assert_eq!((&unused, kept().await), (&digests(&[&one]), digests(&[&one, &two])), "it may still run");
+
+    // Sent again and replaced again between two looks: it may still run.
+    deploy(&one).await;
+    deploy(&three).await;
+    let unused = house.control.tidy(&unused).await.unwrap();
+    assert_eq!((&unused, kept().await), (&digests(&[&one, &two]), digests(&[&one, &two, &three])));
+
+    let unused = house.control.tidy(&unused).await.unwrap();
+    assert_eq!((unused, kept().await), (HashSet::new(), digests(&[&three])));
+    let unpacked: Vec<bool> = [&one, &two, &three].iter().map(|package| house.is_unpacked(package)).collect();
+    assert_eq!(unpacked, [false, false, true]);
+    deploy(&one).await;
+    assert!(house.is_unpacked(&one), "what went can be sent again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_that_is_sent_while_it_goes_is_whole() {
+    let house = House::new();
+    house.created("f").await;
+    house.update_code(code("f", zip("two"))).await.unwrap();
+    for round in 0..20 {
+        house.control.settle("f").await.unwrap();
+        let package = zip(if round % 2 == 0 { "one" } else { "two" });
+        let before = house.control.tidy(&HashSet::new()).await.unwrap();
+        assert!(before.contains(&CodeDigest::of(&package)));
+        let control = Arc::clone(&house.control);
+        let going = tokio::spawn(async move { control.tidy(&before).await.unwrap() });
+        house.update_code(code("f", package.clone())).await.unwrap();
+        going.await.unwrap();
+        assert!(house.is_unpacked(&package), "round {round}");
+        assert!(house.blobs.get(&CodeDigest::of(&package)).await.unwrap().is_some(), "round {round}");
+        // What was not in use in this round may have gone: it is sent again for the next one.
+        let other = zip(if round % 2 == 0 { "two" } else { "one" });
+        house
+            .control
+            .create_function(api::CreateFunctionRequest {
+                code: api::FunctionCode { zip_file: Some(other), ..Default::default() },
+                ..create("g")
+            })
+            .await
+            .unwrap();
+        house.delete("g", None).await.unwrap();
+    }
 }
