@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hearth_types::invoke::FunctionFailure;
 use hearth_types::rootfs::RootPlan;
 
+use crate::cache::Cache;
 use crate::compiled::Compilation;
 use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
 use crate::node_version::NodeVersions;
@@ -73,12 +74,13 @@ pub struct Catalogue {
 /// of a `node` without headers, the bytecode of the Python bootstrap) are kept; with it filled, none is run.
 #[must_use]
 pub fn discover(cache: &Path) -> Catalogue {
+    let cache = Cache::open(cache);
     let places = Places::of_this_machine();
     let pythons: Vec<_> = PYTHON_MINORS
         .filter_map(|minor| places.python(minor).map(|found| (minor, found)))
-        .map(|(minor, found)| (minor, Compilation::begin(cache, &found, &PYTHON_SOURCES), found))
+        .map(|(minor, found)| (minor, Compilation::begin(&cache, &found, &PYTHON_SOURCES), found))
         .collect();
-    let mut versions = NodeVersions::load(cache);
+    let mut versions = NodeVersions::load(&cache);
     let common = Draft::common();
     let mut catalogue = Catalogue { runtimes: Vec::new(), roots: vec![root::provided(&common)] };
     for name in ["provided.al2", "provided.al2023"] {

@@ -1,11 +1,10 @@
 //! Python bytecode of the bootstrap: compiling it anew in each cold start would cost milliseconds.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs;
 use std::hash::{Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::cache::Cache;
 use crate::discover::Interpreter;
 use crate::node_version::identity;
 
@@ -23,9 +22,10 @@ const HEAD: usize = 16;
 pub(crate) type Source = (&'static str, &'static str);
 
 /// Bytecode that is there or being made.
-pub(crate) struct Compilation {
+pub(crate) struct Compilation<'a> {
+    cache: &'a Cache,
     count: usize,
-    file: PathBuf,
+    name: String,
     state: State,
 }
 
@@ -35,15 +35,15 @@ enum State {
     Failed,
 }
 
-impl Compilation {
+impl<'a> Compilation<'a> {
     /// Takes the bytecode that an earlier start left in `cache`, else has the interpreter make it.
-    pub(crate) fn begin(cache: &Path, python: &Interpreter, sources: &[Source]) -> Self {
+    pub(crate) fn begin(cache: &'a Cache, python: &Interpreter, sources: &[Source]) -> Self {
         let mut hasher = DefaultHasher::new();
         (identity(&python.executable), sources, COMPILE).hash(&mut hasher);
-        let file = cache.join(format!("bootstrap-{:016x}", hasher.finish()));
-        let kept = fs::read(&file).ok().and_then(|bytes| split(&bytes, sources.len()));
+        let name = format!("bootstrap-{:016x}", hasher.finish());
+        let kept = cache.read(&name).and_then(|bytes| split(&bytes, sources.len()));
         let state = kept.map_or_else(|| State::of(start(python, sources)), State::Kept);
-        Self { count: sources.len(), file, state }
+        Self { cache, count: sources.len(), name, state }
     }
 
     /// The bytecode of each source. None where that fails: the sources run as well, only later.
@@ -60,11 +60,7 @@ impl Compilation {
             tracing::warn!(said, "the Python bootstrap is not compiled ahead");
             return None;
         }
-        // Through a rename, so that a reader never sees half a file.
-        let draft = self.file.with_extension(std::process::id().to_string());
-        if let Err(error) = fs::write(&draft, &output.stdout).and_then(|()| fs::rename(&draft, &self.file)) {
-            tracing::debug!(file = %self.file.display(), %error, "the compiled bootstrap is not kept");
-        }
+        self.cache.write(&self.name, &output.stdout);
         all
     }
 }

@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// Node.js of this major version: the first on the PATH, else the newest of nvm.
-    pub(crate) fn node(&self, major: u32, versions: &mut NodeVersions) -> Option<Interpreter> {
+    pub(crate) fn node(&self, major: u32, versions: &mut NodeVersions<'_>) -> Option<Interpreter> {
         let on_path = self.path.iter().flat_map(|d| [d.join("node"), d.join("nodejs")]);
         let managed =
             self.node_managers.iter().flat_map(|d| newest_first(d, &format!("v{major}."))).map(|d| d.join("bin/node"));
@@ -83,7 +83,7 @@ fn python_at(candidate: &Path, minor: u32) -> Option<Interpreter> {
     })
 }
 
-fn node_at(candidate: &Path, major: u32, versions: &mut NodeVersions) -> Option<Interpreter> {
+fn node_at(candidate: &Path, major: u32, versions: &mut NodeVersions<'_>) -> Option<Interpreter> {
     let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
     let version = versions.of(&executable)?;
     let prefix = executable.parent()?.parent()?.to_owned();
@@ -191,7 +191,8 @@ mod tests {
             b"#define NODE_MAJOR_VERSION 20\n#define NODE_MINOR_VERSION 1\n#define NODE_PATCH_VERSION 2\n",
         );
         let places = machine.places(&["usr/bin"]);
-        let mut versions = NodeVersions::load(&machine.0.path().join("cache"));
+        let cache = crate::cache::Cache::open(machine.0.path());
+        let mut versions = NodeVersions::load(&cache);
         assert_eq!(places.node(20, &mut versions).unwrap().version, "20.1.2");
         assert_eq!(places.node(22, &mut versions), None);
     }

@@ -10,6 +10,13 @@ use crate::catalogue::Kind;
 /// Where a runtime finds its Runtime API.
 pub const RUNTIME_API: &str = "127.0.0.1:9001";
 
+/// What stands for a role's credentials until there are roles.
+const PLACEHOLDER_CREDENTIALS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "ASIAHEARTHNOTAREALID"),
+    ("AWS_SECRET_ACCESS_KEY", "hearth/placeholder/not/a/real/secret/key"),
+    ("AWS_SESSION_TOKEN", "hearth-placeholder-not-a-real-session-token"),
+];
+
 /// All that starting a runtime's process takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Launch {
@@ -39,9 +46,8 @@ pub struct Session<'a> {
 
 /// Draws up the start of `spec` in `runtime`.
 ///
-/// The variables are those of the runtime contract, section 6, as recorded on Lambda. The keys of role credentials
-/// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`) are left out: there are no role credentials yet,
-/// and functions cannot set these names themselves.
+/// The variables are those of the runtime contract, section 6, as recorded on Lambda. There are no role credentials yet:
+/// `AWS_ACCESS_KEY_ID` and its siblings hold placeholders of the right form, so that SDKs find some; no service takes them.
 ///
 /// # Errors
 /// A variable or the handler holds a NUL byte.
@@ -137,6 +143,9 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
     set("AWS_LAMBDA_RUNTIME_API", session.runtime_api);
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    for (name, value) in PLACEHOLDER_CREDENTIALS {
+        set(name, value);
+    }
     all
 }
 
@@ -185,8 +194,9 @@ mod tests {
         let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
         let mut names: Vec<&str> = text(&launch.env).iter().map(|v| v.split_once('=').unwrap().0).collect();
         names.sort_unstable();
-        // Recorded, less the X-Ray daemon, the role's credentials and the trace id, which the bootstrap sets.
+        // Recorded, less the X-Ray daemon and the trace id, which the bootstrap sets.
         let recorded = [
+            "AWS_ACCESS_KEY_ID",
             "AWS_DEFAULT_REGION",
             "AWS_EXECUTION_ENV",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
@@ -197,6 +207,8 @@ mod tests {
             "AWS_LAMBDA_LOG_STREAM_NAME",
             "AWS_LAMBDA_RUNTIME_API",
             "AWS_REGION",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
             "AWS_XRAY_CONTEXT_MISSING",
             "LAMBDA_RUNTIME_DIR",
             "LAMBDA_TASK_ROOT",

@@ -1,6 +1,7 @@
 //! Runtimes: which interpreters the machine has, the root file system each needs, our own bootstraps, and how a
 //! runtime's process is started.
 
+mod cache;
 mod catalogue;
 mod closure;
 mod compiled;

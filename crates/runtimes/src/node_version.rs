@@ -2,24 +2,28 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::cache::Cache;
+
+/// The name of the file with what had to be asked for.
+const FILE: &str = "node-versions";
+
 /// Versions by program. What had to be asked for is kept in a file, because asking takes tens of milliseconds.
-pub(crate) struct NodeVersions {
-    file: PathBuf,
+pub(crate) struct NodeVersions<'a> {
+    cache: &'a Cache,
     /// Path, size, time of change; version.
     known: Vec<(String, String)>,
     changed: bool,
 }
 
-impl NodeVersions {
+impl<'a> NodeVersions<'a> {
     /// What the file knows. A missing or broken one knows nothing.
-    pub(crate) fn load(directory: &Path) -> Self {
-        let file = directory.join("node-versions");
-        let text = fs::read_to_string(&file).unwrap_or_default();
+    pub(crate) fn load(cache: &'a Cache) -> Self {
+        let text = cache.read(FILE).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
         let known = text.lines().filter_map(|line| line.split_once('\t')).map(|(k, v)| (k.to_owned(), v.to_owned()));
-        Self { known: known.collect(), file, changed: false }
+        Self { cache, known: known.collect(), changed: false }
     }
 
     /// `MAJOR.MINOR.PATCH` of this program.
@@ -37,13 +41,11 @@ impl NodeVersions {
         Some(version)
     }
 
-    /// Writes down what had to be asked for. A directory that cannot be written costs the next start the same question.
+    /// Writes down what had to be asked for.
     pub(crate) fn save(&self) {
         if self.changed {
             let text: String = self.known.iter().map(|(key, version)| format!("{key}\t{version}\n")).collect();
-            if let Err(error) = fs::write(&self.file, text) {
-                tracing::debug!(file = %self.file.display(), %error, "the versions of node are not kept");
-            }
+            self.cache.write(FILE, text.as_bytes());
         }
     }
 }
@@ -86,15 +88,16 @@ mod tests {
             fs::set_permissions(&node, fs::Permissions::from_mode(0o755)).unwrap();
         };
         let asked = || fs::read_to_string(dir.path().join("asked")).unwrap_or_default().lines().count();
+        let cache = Cache::open(dir.path());
         install("v20.20.2");
         for _ in 0..2 {
-            let mut versions = NodeVersions::load(dir.path());
+            let mut versions = NodeVersions::load(&cache);
             assert_eq!(versions.of(&node).as_deref(), Some("20.20.2"));
             versions.save();
         }
         assert_eq!(asked(), 1);
         install("v22.1.0 "); // one byte more: another program
-        assert_eq!(NodeVersions::load(dir.path()).of(&node).as_deref(), Some("22.1.0"));
+        assert_eq!(NodeVersions::load(&cache).of(&node).as_deref(), Some("22.1.0"));
         assert_eq!(asked(), 2);
     }
 }

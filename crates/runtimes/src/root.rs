@@ -153,10 +153,15 @@ impl Draft {
             self.link("/etc/localtime", "/usr/share/zoneinfo/UTC");
         }
         if self.bind_if_there(CERTIFICATES) {
-            self.link("/etc/ssl/cert.pem", CERTIFICATES);
+            // Where OpenSSL of Debian, of Fedora and of others, and what is linked with it, look.
+            for place in ["/etc/ssl/cert.pem", "/usr/lib/ssl/cert.pem", "/etc/pki/tls/cert.pem"] {
+                self.link(place, CERTIFICATES);
+            }
             self.link("/etc/pki/tls/certs/ca-bundle.crt", CERTIFICATES);
         }
-        self.bind_if_there("/etc/ssl/openssl.cnf");
+        if self.bind_if_there("/etc/ssl/openssl.cnf") {
+            self.link("/usr/lib/ssl/openssl.cnf", "/etc/ssl/openssl.cnf");
+        }
         for locale in ["/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8"] {
             if self.bind_if_there(locale) {
                 // LANG is en_US.UTF-8, as on Lambda: programs then find UTF-8 without the host having that locale.

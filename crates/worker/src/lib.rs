@@ -6,6 +6,7 @@
 
 mod api;
 mod clock;
+mod coalesce;
 mod environment;
 mod failure;
 mod journal;

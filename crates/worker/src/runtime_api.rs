@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use hearth_runtimes::Kind;
 use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -17,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::coalesce::Coalesce;
 use crate::environment::{Delivery, Environment, Refused};
 use crate::lifecycle::NotAllowed;
 use crate::text;
@@ -45,12 +47,13 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
         tracing::debug!(%error, "a runtime's connection was gone at once");
         return;
     }
+    let ours = environment.runtime.as_ref().is_some_and(|runtime| runtime.kind != Kind::Provided);
     let service = service_fn(|request| handle(&environment, request));
     let connection = http1::Builder::new()
         .auto_date_header(false)
         .header_read_timeout(None)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Coalesce::new(stream, ours)), service);
     if let Err(error) = connection.await {
         tracing::debug!(environment = %environment.id, %error, "a runtime's connection ended");
     }

@@ -82,7 +82,6 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         let error_type = "Runtime.InvalidEntrypoint".to_owned();
         Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
     })?;
-    let program = start.argv.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
     let (reader, writer) = output_pipe().map_err(|error| Cause::Platform(format!("a pipe for its output: {error}")))?;
     let reader = Arc::new(reader);
     let made = machine.spawner.make(tmp).await.map_err(platform)?;
@@ -98,8 +97,7 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         cwd: start.cwd,
         output: writer,
     };
-    let mut sandbox =
-        machine.spawner.assign(started, assignment).await.map_err(|error| not_executable(error, program))?;
+    let mut sandbox = machine.spawner.assign(started, assignment).await.map_err(not_executable)?;
     let listener =
         sandbox.take_listener().ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
     let listener = TcpListener::from_std(listener)
@@ -114,9 +112,9 @@ fn platform(error: SandboxError) -> Cause {
 }
 
 /// The last step fails for the function's sake where its program cannot be executed.
-fn not_executable(error: SandboxError, program: String) -> Cause {
+fn not_executable(error: SandboxError) -> Cause {
     match error {
-        SandboxError::NotExecutable { source, .. } => {
+        SandboxError::NotExecutable { program, source } => {
             let missing = source.kind() == io::ErrorKind::NotFound;
             let text = source.to_string();
             let error = text.split(" (os error").next().unwrap_or_default().to_owned();
