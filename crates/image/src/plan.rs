@@ -16,6 +16,9 @@ const LINK: u32 = 0o120_000;
 const PERMISSIONS: u32 = 0o777;
 /// Of a file whose entry has none.
 const FILE_MODE: u32 = 0o644;
+/// Everybody may read a package's files: the function's user owns none of them, and the usual way to write an archive
+/// from memory (Python's `writestr`) marks each file as its owner's alone.
+const READABLE: u32 = 0o444;
 /// Linux's PATH_MAX less the ending NUL, in bytes.
 const TARGET_BYTES: u64 = 4095;
 
@@ -59,7 +62,7 @@ impl<'a> Plan<'a> {
                 _ if path.is_empty() => return Err(PackageError::entry(entry.name, "names no file")),
                 Kind::File | Kind::Link => {
                     taken.put(&path, kind, entry.name)?;
-                    let mode = entry.mode.map_or(FILE_MODE, |mode| mode & PERMISSIONS);
+                    let mode = entry.mode.map_or(FILE_MODE, permissions);
                     let list = if kind == Kind::Link { &mut plan.links } else { &mut plan.files };
                     list.push(Planned { path: path.into_owned().into(), mode, entry });
                 }
@@ -67,6 +70,12 @@ impl<'a> Plan<'a> {
         }
         Ok(plan)
     }
+}
+
+/// As given, readable by everybody, and executable by everybody where it is by its owner.
+fn permissions(mode: u32) -> u32 {
+    let mode = mode & PERMISSIONS | READABLE;
+    if mode & 0o100 == 0 { mode } else { mode | 0o111 }
 }
 
 fn kind(entry: &Entry<'_>) -> Result<Kind, PackageError> {
