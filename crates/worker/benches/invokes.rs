@@ -39,9 +39,12 @@ fn main() {
     let begin = Instant::now();
     let catalogue = Arc::new(discover(directory.path()));
     let first = begin.elapsed();
-    let begin = Instant::now();
-    let _ = discover(directory.path());
-    println!("discover: {first:?} at first, {:?} then", begin.elapsed());
+    let again = (0..20).map(|_| {
+        let begin = Instant::now();
+        let _ = discover(directory.path());
+        begin.elapsed()
+    });
+    println!("discover: {first:?} at first, {:?} at best then", again.min().unwrap());
     std::fs::create_dir(directory.path().join("code")).unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let config = SpawnerConfig::new(directory.path().to_owned(), catalogue.roots().to_vec());

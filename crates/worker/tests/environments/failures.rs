@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_worker::EnvironmentEvent;
+use hearth_worker::{EnvironmentEvent, WorkerError};
 use serde_json::json;
 
 use crate::harness::{Function, Machine};
@@ -24,7 +24,7 @@ tests![
     errors_of_python_and_node,
     a_runtime_that_dies_between_invokes,
     a_function_that_answers_and_exits,
-    drain_ends_what_runs,
+    a_stop_waits_for_the_invoke,
 ];
 
 fn owned(kind: &str, message: &str) -> (String, String) {
@@ -274,14 +274,25 @@ exit 5
     assert_eq!(function.log().matches("REPORT RequestId").count(), 3);
 }
 
-async fn drain_ends_what_runs(machine: Arc<Machine>) {
-    let mut function = machine.python("import time\ndef handler(e, c): print('in'); time.sleep(100)");
+async fn a_stop_waits_for_the_invoke(machine: Arc<Machine>) {
+    let mut function = machine.python("import time\ndef handler(e, c): print('in'); time.sleep(0.5); return 'over'");
     let reply = function.begin("{}", false);
     while !function.log().contains("in\n") {
         tokio::task::yield_now().await;
     }
     machine.worker.stop(function.id);
-    // A stop waits for the invoke; the time limit ends it.
-    assert!(reply.await.unwrap().unwrap().function_error);
+    assert_eq!(reply.await.unwrap().unwrap().payload, "\"over\"");
+    while !matches!(function.event().await, EnvironmentEvent::Gone(..)) {}
+}
+
+/// Run last: it ends the worker's environments, all of them.
+pub(crate) async fn drain_ends_what_runs(machine: Arc<Machine>) {
+    let mut function = machine.python("import time\ndef handler(e, c): print('in'); time.sleep(100)");
+    let reply = function.begin("{}", false);
+    while !function.log().contains("in\n") {
+        tokio::task::yield_now().await;
+    }
+    machine.worker.drain().await;
+    assert_eq!(reply.await.unwrap(), Err(WorkerError::Ended(function.id)));
     while !matches!(function.event().await, EnvironmentEvent::Gone(..)) {}
 }

@@ -75,10 +75,19 @@ pub(crate) fn run(tests: &[&[Test]]) {
     let config = SpawnerConfig::new(directory.path().to_owned(), catalogue.roots().to_vec());
     let spawner = start_spawner(&config).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let count = tests.len();
     let failed = runtime.block_on(async {
         let spawner = Spawner::new(spawner).unwrap();
         let machine = Arc::new(Machine::new(directory.path(), catalogue, spawner.clone()));
-        let failed = run_all(&machine, tests).await;
+        let mut failed = run_all(&machine, tests).await;
+        let last = tokio::spawn(crate::failures::drain_ends_what_runs(Arc::clone(&machine))).await;
+        println!(
+            "test environments::failures::drain_ends_what_runs ... {}",
+            if last.is_ok() { "ok" } else { "FAILED" }
+        );
+        failed += usize::from(last.is_err());
+        let word = if failed == 0 { "ok" } else { "FAILED" };
+        println!("\ntest result: {word}. {} passed; {failed} failed; 0 ignored", count + 1 - failed);
         machine.worker.drain().await;
         drop(machine);
         spawner.stop().await;
@@ -89,8 +98,8 @@ pub(crate) fn run(tests: &[&[Test]]) {
 }
 
 async fn run_all(machine: &Arc<Machine>, tests: Vec<Test>) -> usize {
-    println!("running {} tests", tests.len());
-    let (count, turns, mut running) = (tests.len(), Arc::new(Semaphore::new(AT_A_TIME)), Vec::new());
+    println!("running {} tests", tests.len() + 1);
+    let (turns, mut running) = (Arc::new(Semaphore::new(AT_A_TIME)), Vec::new());
     for (name, test) in tests {
         let (machine, turns) = (Arc::clone(machine), Arc::clone(&turns));
         let test = async move {
@@ -105,8 +114,6 @@ async fn run_all(machine: &Arc<Machine>, tests: Vec<Test>) -> usize {
         println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
         failed += usize::from(!ok);
     }
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {word}. {} passed; {failed} failed; 0 ignored", count - failed);
     failed
 }
 

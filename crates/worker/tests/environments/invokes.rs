@@ -14,6 +14,7 @@ tests![
     every_runtime_cold_and_warm,
     a_shell_bootstrap,
     an_environment_variables_and_context,
+    certificates_and_credentials_are_found,
     the_hosts_packages_are_not_there,
     frozen_between_invokes,
     one_invoke_after_another_at_full_speed,
@@ -86,6 +87,20 @@ def handler(event, c):
     let left = about[6].as_i64().unwrap();
     assert!((9_000..=10_000).contains(&left), "{left}");
     assert_eq!(about[7..], [json!(true), json!("hé")]);
+}
+
+async fn certificates_and_credentials_are_found(machine: Arc<Machine>) {
+    let code = "import os, ssl
+def handler(e, c):
+  keys = [os.environ[n] for n in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN')]
+  return [len(ssl.create_default_context().get_ca_certs()), len(keys[0]), len(keys[1])]";
+    let seen = machine.python(code).answer("{}").await;
+    assert!(seen[0].as_u64().unwrap() > 0, "no certificate authorities");
+    assert_eq!((&seen[1], &seen[2]), (&json!(20), &json!(40)));
+    let code = "import tls from 'node:tls'; import fs from 'node:fs';
+export const handler = async () => [tls.rootCertificates.length, fs.existsSync('/etc/ssl/certs/ca-certificates.crt')];";
+    let seen = machine.node(code).answer("{}").await;
+    assert!(seen[0].as_u64().unwrap() > 0 && seen[1] == true, "{seen}");
 }
 
 async fn the_hosts_packages_are_not_there(machine: Arc<Machine>) {
