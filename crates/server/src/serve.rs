@@ -26,7 +26,7 @@ use hearth_types::limits::{
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::cli::ServeArgs;
@@ -40,7 +40,7 @@ const THREADS_MAX: usize = 16;
 /// Time for requests in work at a stop: the longest invoke, and a little.
 const DRAIN: Duration = Duration::from_secs(TIMEOUT_MAX_S as u64 + 5);
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT; a second one ends what the first one lets finish.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -107,8 +107,15 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         logs.close();
         bail!("the spawner has ended, and with it all environments; start hearth again");
     }
-    serving.await.context("the server's task")?;
-    dispatcher.drain(DRAIN).await;
+    let drained = async {
+        serving.await.context("the server's task")?;
+        dispatcher.drain(DRAIN).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        outcome = drained => outcome?,
+        name = stop.signalled() => warn!("{name} again: what still runs is ended"),
+    }
     spawner.stop().await;
     logs.close();
     Ok(())
