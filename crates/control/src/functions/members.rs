@@ -78,7 +78,11 @@ impl Shared<'_> {
         refuse(&[
             (
                 "VpcConfig",
-                self.vpc.is_some_and(|vpc| some(vpc.subnet_ids.as_ref()) || some(vpc.security_group_ids.as_ref())),
+                self.vpc.is_some_and(|vpc| {
+                    some(vpc.subnet_ids.as_ref())
+                        || some(vpc.security_group_ids.as_ref())
+                        || vpc.ipv6_allowed_for_dual_stack == Some(true)
+                }),
             ),
             ("DeadLetterConfig", text(self.dead_letter.and_then(|config| config.target_arn.as_deref()))),
             ("KMSKeyArn", text(self.kms_key)),
