@@ -25,7 +25,7 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 /// Count of request headers. Ours.
 pub const HEADERS: usize = 100;
 /// Time for a client to send a whole head, and for a connection to stay idle.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for a client to send a whole body.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Client connections open at a time.
