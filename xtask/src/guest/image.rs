@@ -4,7 +4,7 @@
 //! script runs, which takes seconds instead of minutes and needs no emulation.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -222,6 +222,8 @@ fn unpack_into(root: &Path, package: &Path) -> Result<()> {
 fn finish_root(root: &Path) -> Result<()> {
     fs::copy(root.join("usr/share/base-passwd/passwd.master"), root.join("etc/passwd"))?;
     fs::copy(root.join("usr/share/base-passwd/group.master"), root.join("etc/group"))?;
+    fs::write(root.join("etc/shadow"), "root:*:19000:0:99999:7:::\n")?;
+    fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o640))?;
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
     fs::write(root.join("etc/hostname"), "guest\n")?;
     for folder in ["home", "mnt", "opt", "srv"] {
@@ -299,7 +301,6 @@ fn script(name: &str) -> Result<String> {
 }
 
 fn make_executable(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
