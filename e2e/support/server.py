@@ -87,6 +87,7 @@ class Traces:
 
     def __init__(self, server):
         table = processes()
+        self.taken = float(read("/proc/uptime").split()[0]) * os.sysconf("SC_CLK_TCK")
         self.data = str(server.folder)
         self.processes = {(pid, table[pid][1]) for pid in descendants(server.pid, table)}
         own = cgroups_of("self")
@@ -107,7 +108,8 @@ class Traces:
         for file in Path("/sys/block").glob("loop*/loop/backing_file"):
             if self.data in read(file):
                 left.append(f"loop device {file}")
-        held = {ns for pid in table for ns in namespaces_of(pid)}
+        # The kernel gives a namespace's number to a new one once it is free: younger processes hold another.
+        held = {ns for pid, (_, start) in table.items() if start <= self.taken for ns in namespaces_of(pid)}
         left += [f"namespace {ns}" for ns in self.namespaces & held]
         return left
 

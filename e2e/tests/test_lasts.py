@@ -64,7 +64,7 @@ def test_acknowledged_means_stored(alone):
 def test_a_crash_leaves_nothing_behind(alone, both):
     server = alone()
     deploy, _ = deployer(client_of(server))
-    function = deploy(CODE + "import subprocess\nsubprocess.Popen(['python3', '-c', 'import time; time.sleep(1000)']) if False else None\n")
+    function = deploy(CODE)
     function.call()
     spawner = server.spawner()
     invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 15}))

@@ -1,5 +1,6 @@
 """Requests that must be refused, with the service's own words."""
 
+import base64
 import json
 
 import pytest
@@ -7,8 +8,6 @@ import pytest
 from conftest import PYTHON, ROLE
 from support import raw
 from support.packages import zip_of
-
-import base64
 
 ZIP = base64.b64encode(zip_of({"app.py": "def handler(event, context):\n    return 1\n"})).decode()
 GOOD = {"FunctionName": "v", "Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "Code": {"ZipFile": ZIP}}
