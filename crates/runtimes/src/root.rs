@@ -254,11 +254,23 @@ pub(crate) fn python(common: &Draft, minor: u32, found: &Interpreter, bytecode: 
     draft.done()
 }
 
+/// What Debian's build of Node.js reads from files instead of holding it: parts of itself, no packages for functions.
+const DEBIANS_NODE_PARTS: [&str; 5] = [
+    "/usr/share/nodejs/acorn/dist/acorn.js",
+    "/usr/share/nodejs/acorn-walk/dist/walk.js",
+    "/usr/share/nodejs/cjs-module-lexer/lexer.js",
+    "/usr/share/nodejs/cjs-module-lexer/dist/lexer.js",
+    "/usr/share/nodejs/undici/undici-fetch.js",
+];
+
 /// The root of `nodejs*.x`: the program alone, which holds its library.
 pub(crate) fn node(common: &Draft, runtime: &str, found: &Interpreter) -> RootPlan {
     let mut draft = common.named(runtime);
     draft.libraries.add(&found.executable);
     draft.bind(&found.executable, Path::new("/var/lang/bin/node"));
+    for part in DEBIANS_NODE_PARTS {
+        draft.bind_if_there(part);
+    }
     draft.file("/var/runtime/bootstrap.js", NODE_BOOTSTRAP);
     draft.link("/var/runtime/ca-cert.pem", CERTIFICATES);
     draft.done()

@@ -51,6 +51,8 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
     let service = service_fn(|request| handle(&environment, request));
     let connection = http1::Builder::new()
         .auto_date_header(false)
+        // What a runtime sent before it ended is still handled: an error report is its last act.
+        .half_close(true)
         .header_read_timeout(None)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(Coalesce::new(stream, ours)), service);

@@ -172,7 +172,9 @@ impl Processes {
                 }
                 Some(_) = self.connections.join_next() => {}
                 exit = self.sandbox.exited() => {
-                    self.hear_last_words(environment).await;
+                    if environment.expects_words() {
+                        self.hear_last_words(environment).await;
+                    }
                     return Cause::Exit(match exit {
                         Exit::Code(status) => ProcessEnd::Status(status),
                         Exit::Signal(number) => ProcessEnd::Signal(number),
@@ -230,6 +232,11 @@ impl Environment {
             }
             self.wake.notified().await;
         }
+    }
+
+    /// Whether the runtime may have something to say: a connection that only waits for an invoke never ends by itself.
+    fn expects_words(&self) -> bool {
+        matches!(self.lock().life.state(), State::Init { .. } | State::Running { .. })
     }
 
     fn is_ending(&self) -> bool {

@@ -277,9 +277,7 @@ exit 5
 async fn a_stop_waits_for_the_invoke(machine: Arc<Machine>) {
     let mut function = machine.python("import time\ndef handler(e, c): print('in'); time.sleep(0.5); return 'over'");
     let reply = function.begin("{}", false);
-    while !function.log().contains("in\n") {
-        tokio::task::yield_now().await;
-    }
+    function.until_logged("in\n").await;
     machine.worker.stop(function.id);
     assert_eq!(reply.await.unwrap().unwrap().payload, "\"over\"");
     while !matches!(function.event().await, EnvironmentEvent::Gone(..)) {}
@@ -289,9 +287,7 @@ async fn a_stop_waits_for_the_invoke(machine: Arc<Machine>) {
 pub(crate) async fn drain_ends_what_runs(machine: Arc<Machine>) {
     let mut function = machine.python("import time\ndef handler(e, c): print('in'); time.sleep(100)");
     let reply = function.begin("{}", false);
-    while !function.log().contains("in\n") {
-        tokio::task::yield_now().await;
-    }
+    function.until_logged("in\n").await;
     machine.worker.drain().await;
     assert_eq!(reply.await.unwrap(), Err(WorkerError::Ended(function.id)));
     while !matches!(function.event().await, EnvironmentEvent::Gone(..)) {}

@@ -282,6 +282,16 @@ impl Function {
         lines.concat().replace(&self.last_request.to_string(), "ID")
     }
 
+    /// Waits until the log has this.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        let there = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), there).await.expect("never logged");
+    }
+
     /// The events of the log.
     pub(crate) fn log_events(&self) -> Vec<String> {
         self.machine.log.0.lock().unwrap().get(&*self.spec.log_group).cloned().unwrap_or_default()
