@@ -88,7 +88,8 @@ impl Spawner {
     /// Makes a sandbox: namespaces, network, control groups, /tmp. Nothing of a runtime or a customer is in it.
     ///
     /// # Errors
-    /// What could not be made; with `EAGAIN` where [`hearth_types::limits::SANDBOXES`] exist.
+    /// What could not be made; with `EINVAL` for a /tmp of less than [`hearth_types::limits::EPHEMERAL_MIN_MB`] or more
+    /// than [`hearth_types::limits::EPHEMERAL_MAX_MB`], with `EAGAIN` where [`hearth_types::limits::SANDBOXES`] exist.
     pub async fn make(&self, tmp: Tmp) -> Result<Made, SandboxError> {
         let choice = match &tmp {
             Tmp::New { mb } => TmpChoice::New { mb: *mb },

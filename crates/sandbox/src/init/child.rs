@@ -22,6 +22,9 @@ const INSIDE_GID: u32 = 990;
 /// Functions go before anything else of the machine when memory is short, and before their own init.
 const OOM_SCORE_ADJ: &str = "500";
 
+/// The file system of pipes without names.
+const PIPEFS: libc::c_long = 0x5049_5045;
+
 /// A core size limit of 1 byte is how the kernel is told not to start the host's dump program.
 const NO_PIPED_CORE: u64 = 1;
 
@@ -47,9 +50,7 @@ impl Launch<'_> {
     }
 
     fn prepare(self) -> Done<(Pid, OwnedFd)> {
-        // The function may open its output by name (/dev/stdout), which asks for the owner of the pipe.
-        let owner = rustix::fs::Uid::from_raw(self.plan.ids.function);
-        rustix::fs::fchown(&self.output, Some(owner), None).during("handing the output over")?;
+        self.hand_output_over().during("handing the output over")?;
         let (ours, childs) = channel::pair().during("making a socket pair")?;
         let pid = match sys::fork(libc::CLONE_NEWUSER, None).during("cloning into a user namespace")? {
             Fork::Child => {
@@ -64,6 +65,17 @@ impl Launch<'_> {
         privileges::die_with_spawner(&self.plan.orders)?;
         channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
         Ok((pid, ours))
+    }
+
+    /// The function may open its output by name (/dev/stdout), which asks for the owner of the pipe. The server, which
+    /// sent the descriptor, is not trusted with root's right to give things away: a pipe without a name it is, or it
+    /// stays whose it was.
+    fn hand_output_over(&self) -> rustix::io::Result<()> {
+        if rustix::fs::fstatfs(&self.output)?.f_type != PIPEFS {
+            return Ok(());
+        }
+        let owner = rustix::fs::Uid::from_raw(self.plan.ids.function);
+        rustix::fs::fchown(&self.output, Some(owner), None)
     }
 
     /// One user and one group inside, each a number of its own outside.

@@ -11,7 +11,6 @@ mod slot;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
 use hearth_types::CodeDigest;
 use rustix::event::epoll;
@@ -88,8 +87,6 @@ struct Spawner {
     code: OwnedFd,
     /// `tmp/` of the data folder.
     tmp_folder: OwnedFd,
-    /// Mounted over, in a builder's own namespace, while a root is composed.
-    mount_point: PathBuf,
     filters: Filters,
     cores_piped: bool,
     /// Mount namespaces, one for each root that was started once.
@@ -110,7 +107,6 @@ struct Prepared {
     cgroups: Cgroups,
     code: OwnedFd,
     tmp_folder: OwnedFd,
-    mount_point: PathBuf,
     filters: Filters,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
@@ -129,15 +125,12 @@ impl Prepared {
         let instance = cgroup::instance_name()?;
         let cgroups = Cgroups::open(&instance)?;
         let tmp_folder = volume::open_folder(&config.data_dir)?;
-        let mount_point = config.data_dir.join(volume::TMP_FOLDER).join("root");
-        std::fs::create_dir_all(&mount_point).during(format_args!("creating {}", mount_point.display()))?;
         let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,
             cgroups,
             code: open_code_folder(config)?,
             tmp_folder,
-            mount_point,
             filters: Filters::compile(),
             reaper,
             reaper_process,
@@ -191,7 +184,6 @@ impl Spawner {
                 cgroups: p.cgroups,
                 code: p.code,
                 tmp_folder: p.tmp_folder,
-                mount_point: p.mount_point,
                 filters: p.filters,
                 cores_piped: cores_are_piped(),
                 roots: config.roots.iter().map(|_| None).collect(),
@@ -272,7 +264,7 @@ impl Spawner {
             .ok_or_else(|| Failure::new(libc::EINVAL, format!("root number {root}, of which there is no plan")))?;
         let namespace = match self.roots[index].take() {
             Some(namespace) => namespace,
-            None => root::compose(plan, &self.mount_point)?,
+            None => root::compose(plan)?,
         };
         let namespace = self.roots[index].insert(namespace);
         let Some(slot) = self.slots.get(&slot) else { return Ok(()) };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use hearth_types::rootfs::{Bind, RootPlan};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{WaitId, WaitIdOptions};
 
@@ -34,20 +34,22 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
+/// The most that a root's generated files may take.
+const ROOT_SIZE: &str = "64m";
+
 /// Where the host's root hangs while the new one is composed.
 const HOST: &str = "/.host";
 
 const BIND_ATTRIBUTES: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
 
-/// Composes `plan` and returns the mount namespace. `mount_point` is any directory; nothing of the plan's sources may
-/// lie below it. The caller's own mounts are not changed.
-pub(super) fn compose(plan: &RootPlan, mount_point: &Path) -> Done<OwnedFd> {
+/// Composes `plan` and returns the mount namespace. The caller's own mounts are not changed.
+pub(super) fn compose(plan: &RootPlan) -> Done<OwnedFd> {
     let (ours, childs) = channel::pair().during("making a socket pair")?;
     let (pid, pidfd) = match sys::fork(libc::CLONE_NEWNS, None).during("cloning into a mount namespace")? {
         Fork::Child => {
             drop(ours);
-            builder(plan, mount_point, &childs)
+            builder(plan, &childs)
         }
         Fork::Parent { pid, pidfd } => (pid, pidfd),
     };
@@ -67,8 +69,8 @@ pub(super) fn compose(plan: &RootPlan, mount_point: &Path) -> Done<OwnedFd> {
 }
 
 /// The process whose namespace becomes the root. It lives until the parent has the namespace.
-fn builder(plan: &RootPlan, mount_point: &Path, parent: &OwnedFd) -> ! {
-    let event = match build(plan, mount_point) {
+fn builder(plan: &RootPlan, parent: &OwnedFd) -> ! {
+    let event = match build(plan) {
         Ok(()) => Event::Ready,
         Err(failure) => Event::Failed(failure),
     };
@@ -77,9 +79,9 @@ fn builder(plan: &RootPlan, mount_point: &Path, parent: &OwnedFd) -> ! {
     sys::exit_now(0)
 }
 
-fn build(plan: &RootPlan, mount_point: &Path) -> Done {
+fn build(plan: &RootPlan) -> Done {
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    enter_new_root(mount_point)?;
+    enter_new_root()?;
     let host = rustix::fs::open(HOST, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .during("opening the host's root")?;
     for path in DIRECTORIES.map(PathBuf::from).iter().chain(&plan.directories) {
@@ -99,14 +101,21 @@ fn build(plan: &RootPlan, mount_point: &Path) -> Done {
 }
 
 /// Makes an empty file system the root and hangs the host's below it.
-fn enter_new_root(mount_point: &Path) -> Done {
-    let what = format!("mounting a root at {}", mount_point.display());
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    rustix::mount::mount("hearth", mount_point, "tmpfs", flags, c"mode=755,size=64m").during(&what)?;
-    rustix::process::chdir(mount_point).during(&what)?;
-    fs::create_dir(HOST.trim_start_matches('/')).during(&what)?;
-    rustix::process::pivot_root(".", HOST.trim_start_matches('/')).during(&what)?;
-    rustix::process::chdir("/").during(&what)
+fn enter_new_root() -> Done {
+    let what = "mounting a root";
+    let fs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during(what)?;
+    rustix::mount::fsconfig_set_string(&fs, "source", "hearth").during(what)?;
+    rustix::mount::fsconfig_set_string(&fs, "mode", "755").during(what)?;
+    rustix::mount::fsconfig_set_string(&fs, "size", ROOT_SIZE).during(what)?;
+    rustix::mount::fsconfig_create(&fs).during(what)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mount = rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)?;
+    // On top of the root itself: this process still has the one below, and nothing is hidden from it.
+    rustix::mount::move_mount(&mount, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(what)?;
+    rustix::process::fchdir(&mount).during(what)?;
+    fs::create_dir(HOST.trim_start_matches('/')).during(what)?;
+    rustix::process::pivot_root(".", HOST.trim_start_matches('/')).during(what)?;
+    rustix::process::chdir("/").during(what)
 }
 
 /// Cuts the host off and makes the root read-only.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use hearth_types::limits::{EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, SANDBOXES};
 use rustix::event::epoll;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -113,6 +114,10 @@ impl Spawner {
 
     /// A sandbox with a new /tmp of so many MB.
     pub(super) fn clone_new(&mut self, mb: u32) -> Done<u64> {
+        if !(EPHEMERAL_MIN_MB..=EPHEMERAL_MAX_MB).contains(&mb) {
+            let what = format!("making a /tmp of {mb} MB, where {EPHEMERAL_MIN_MB} to {EPHEMERAL_MAX_MB} are possible");
+            return Err(Failure::new(libc::EINVAL, what));
+        }
         let ids = self.ids.take().ok_or_else(too_many)?;
         self.add(ids, mb, TmpPlan::New { mb }, None)
     }
@@ -297,6 +302,5 @@ fn unwatch(epoll: &OwnedFd, fd: &OwnedFd) {
 }
 
 fn too_many() -> Failure {
-    let limit = hearth_types::limits::SANDBOXES;
-    Failure::new(libc::EAGAIN, format!("making a sandbox beyond the {limit} that one spawner keeps"))
+    Failure::new(libc::EAGAIN, format!("making a sandbox beyond the {SANDBOXES} that one spawner keeps"))
 }

@@ -301,20 +301,24 @@ impl World {
     }
 
     pub(crate) async fn run(&self, probe: Probe<'_>) -> Running {
+        let (output, theirs) = std::io::pipe().unwrap();
+        let assignment = self.assignment(&probe, theirs.into());
         let made = self.spawner.make(probe.tmp).await.unwrap();
         let started = self.spawner.start(made, 0).await.unwrap();
-        let (output, theirs) = std::io::pipe().unwrap();
+        let sandbox = self.spawner.assign(started, assignment).await.unwrap();
+        Running { sandbox, output }
+    }
+
+    pub(crate) fn assignment(&self, probe: &Probe<'_>, output: OwnedFd) -> Assignment {
         let argv = [PYTHON, "-I", "-S", "-c", probe.script];
-        let assignment = Assignment {
+        Assignment {
             code: CODE,
             memory_mb: probe.memory_mb,
             argv: argv.map(|arg| CString::new(arg).unwrap()).to_vec(),
             env: vec![c"LANG=C.UTF-8".to_owned()],
             cwd: c"/var/task".to_owned(),
-            output: OwnedFd::from(theirs),
-        };
-        let sandbox = self.spawner.assign(started, assignment).await.unwrap();
-        Running { sandbox, output }
+            output,
+        }
     }
 
     /// Runs a probe to its end and returns what it printed.

@@ -133,6 +133,81 @@ pub(crate) async fn the_death_of_the_spawner_takes_all_along(world: World) {
     residue.must_go(<[String]>::is_empty);
 }
 
+pub(crate) async fn a_server_cannot_have_files_given_away(world: World) {
+    use std::os::unix::fs::MetadataExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+    let started = world.spawner.start(made, 0).await.unwrap();
+    let output = OwnedFd::from(file.reopen().unwrap());
+    let sandbox = world.spawner.assign(started, world.assignment(&Probe::new("print(1)"), output)).await.unwrap();
+    assert_eq!(sandbox.exited().await, Exit::Code(0));
+    sandbox.destroy(false).await;
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "1\n");
+    assert_eq!(file.path().metadata().unwrap().uid(), 0, "the function's user must not own it");
+}
+
+pub(crate) async fn a_tmp_out_of_range_is_refused(world: World) {
+    for mb in [0, 511, 10_241, u32::MAX] {
+        let Err(SandboxError::Failed { source, .. }) = world.spawner.make(Tmp::New { mb }).await else {
+            panic!("{mb} MB")
+        };
+        assert_eq!(source.raw_os_error(), Some(22));
+    }
+}
+
+pub(crate) async fn a_start_that_nobody_waits_for_leaves_nothing(world: World) {
+    let residue = world.residue();
+    // Given up after a number of steps of its future that reaches from before the first request to after the last.
+    let mut finished = 0;
+    for steps in 0..12 {
+        let mut start = Box::pin(world.run(Probe::new("import time; time.sleep(600)")));
+        for _ in 0..steps {
+            if !futures_pending(&mut start).await {
+                finished += 1;
+                break;
+            }
+            // The answer that the next step needs; the machine decides when it comes.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+    assert!(finished < 12, "some were given up");
+    residue.must_go(|left| !left.iter().any(|what| what.starts_with("process")));
+    assert_eq!(world.output(Probe::new("print(1)")).await, "1\n");
+}
+
+pub(crate) async fn the_spawner_keeps_no_descriptor(world: World) {
+    let count = || std::fs::read_dir(format!("/proc/{}/fd", world.spawner_process)).unwrap().count();
+    let once = async || {
+        let running = world.run(Probe { tmp: Tmp::New { mb: 513 }, ..Probe::new("pass") }).await;
+        running.sandbox.exited().await;
+        drop(running.sandbox.destroy(true).await);
+    };
+    once().await;
+    world.spawner.make(Tmp::New { mb: 512 }).await.map(drop).unwrap();
+    world.residue().must_go(|left| left.iter().filter(|what| what.contains("/sys/block")).count() == 1);
+    let before = count();
+    for _ in 0..10 {
+        once().await;
+    }
+    world.residue().must_go(|left| left.iter().filter(|what| what.contains("/sys/block")).count() == 1);
+    assert_eq!(count(), before);
+}
+
+pub(crate) async fn many_start_at_a_time(world: World) {
+    let world = std::rc::Rc::new(world);
+    let local = tokio::task::LocalSet::new();
+    let mut starts = Vec::new();
+    for n in 0..40 {
+        let world = world.clone();
+        let probe = format!("print({n})");
+        starts.push(local.spawn_local(async move { world.output(Probe::new(&probe)).await }));
+    }
+    local.await;
+    for (n, start) in starts.into_iter().enumerate() {
+        assert_eq!(start.await.unwrap(), format!("{n}\n"));
+    }
+}
+
 pub(crate) async fn many_live_at_a_time(world: World) {
     let mut all = Vec::new();
     for _ in 0..20 {
