@@ -134,9 +134,8 @@ pub(crate) async fn the_next_start_removes_what_both_deaths_left(world: World) {
     let mut server = Server::start(data.path());
     server.until_running();
     let family = world.family_of(server.residue.spawner_process);
-    server.process.kill().unwrap();
     world.kill_all(&family);
-    server.process.wait().unwrap();
+    server.kill();
     // No process does anything for it any more, so only empty groups can be left.
     server.residue.must_go(|left| left.iter().all(|what| what.contains("/cgroup")));
     assert!(!server.residue.cgroups().is_empty(), "this test shows nothing: nobody was late");
