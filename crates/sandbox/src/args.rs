@@ -42,9 +42,9 @@ impl ExecArgs {
     }
 
     /// Reads what [`Self::seal`] wrote.
-    pub(crate) fn open(file: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn open(file: &OwnedFd) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        File::from(file).take(EXEC_STRINGS_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        File::from(file.try_clone()?).take(EXEC_STRINGS_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Self::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn strings_survive_the_file() {
         for given in [args(&["a", "", "b c"], &["K=V", "EMPTY="]), args(&["a"], &[])] {
-            assert_eq!(ExecArgs::open(given.seal().unwrap()).unwrap(), given);
+            assert_eq!(ExecArgs::open(&given.seal().unwrap()).unwrap(), given);
         }
     }
 

@@ -7,13 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use hearth_types::CodeDigest;
-use hearth_types::limits::CPU_PERIOD;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::args::ExecArgs;
-use crate::cgroup::{self, CgroupFiles};
+use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::error::{Failure, SandboxError};
 use crate::frame::{Answer, Event, Request, TmpChoice};
@@ -69,7 +68,11 @@ pub struct Assignment {
 pub struct Made(Environment);
 
 /// A sandbox with a runtime's root. Dropped, it is taken down.
-pub struct Started(Environment);
+pub struct Started {
+    environment: Environment,
+    /// Whether that is known.
+    composed: bool,
+}
 
 /// A sandbox with a function's process in it. Dropped, it is killed and taken down.
 pub struct Sandbox(Environment);
@@ -111,31 +114,48 @@ impl Spawner {
         Ok(Made(environment))
     }
 
-    /// Gives a sandbox the runtime's root with this index in [`crate::SpawnerConfig::roots`].
+    /// Gives a sandbox the runtime's root with this index in [`crate::SpawnerConfig::roots`]. Does not wait until it is
+    /// composed: an assignment can follow at once, and tells if it could not be.
     ///
     /// # Errors
-    /// What could not be composed. The sandbox is taken down.
+    /// That the spawner is gone.
     pub async fn start(&self, made: Made, root: usize) -> Result<Started, SandboxError> {
         let Made(environment) = made;
         let root = u32::try_from(root).map_err(|_| SandboxError::Invalid(format!("root number {root}: no such")))?;
         self.send(&Request::Start { slot: environment.slot, root }, &[]).await?;
-        environment.expect(&Event::Started).await?;
-        Ok(Started(environment))
+        Ok(Started { environment, composed: false })
     }
 
     /// Lets a sandbox become an environment of a function; returns once the runtime's program runs.
     ///
     /// # Errors
-    /// What failed; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
+    /// What failed, here or when it was started; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
     pub async fn assign(&self, started: Started, a: Assignment) -> Result<Sandbox, SandboxError> {
-        let Started(environment) = started;
+        let Started { environment, composed } = started;
         let Assignment { code, memory_mb, argv, env, cwd, output } = a;
         let args = ExecArgs { argv, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
         let request = Request::Assign { slot: environment.slot, code, memory_mb };
         self.send(&request, &[output.as_fd(), args.as_fd()]).await?;
         drop((output, args));
+        if !composed {
+            environment.expect(&Event::Started).await?;
+        }
         environment.expect(&Event::Running).await?;
         Ok(Sandbox(environment))
+    }
+}
+
+impl Started {
+    /// Waits until the root is composed; for one that is started ahead and will be assigned later.
+    ///
+    /// # Errors
+    /// What could not be composed.
+    pub async fn composed(&mut self) -> Result<(), SandboxError> {
+        if !self.composed {
+            self.environment.expect(&Event::Started).await?;
+            self.composed = true;
+        }
+        Ok(())
     }
 }
 
@@ -167,9 +187,7 @@ impl Sandbox {
     /// # Errors
     /// The system's, where the environment is gone.
     pub fn limit_cpu(&self, memory_mb: u32) -> io::Result<()> {
-        let quota = cgroup::quota_us(memory_mb, cgroup::cores());
-        let text =
-            if self.0.spawner.cgroup_v2() { format!("{quota} {}", CPU_PERIOD.as_micros()) } else { quota.to_string() };
+        let text = CpuQuota::of_memory(memory_mb, cgroup::cores()).text(self.0.spawner.cgroup_v2());
         write(&self.0.files.cpu, &text)
     }
 

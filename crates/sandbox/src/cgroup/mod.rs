@@ -23,16 +23,55 @@ const TOP: &str = "hearth";
 /// The kernel refuses a smaller quota.
 const QUOTA_MIN_US: u64 = 1000;
 
-/// Microseconds of CPU time per [`CPU_PERIOD`] for so much memory on a machine of `cores`.
-pub(crate) fn quota_us(memory_mb: u32, cores: u32) -> u64 {
-    let period = CPU_PERIOD.as_micros() as u64;
-    let share = period * u64::from(memory_mb) / u64::from(MEMORY_MB_PER_CORE);
-    share.clamp(QUOTA_MIN_US, period * u64::from(cores.max(1)))
+/// How much CPU time an environment gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CpuQuota {
+    /// As much as there is. Also where a quota would be all cores: enforcing it costs, and at the edges of its periods
+    /// the kernel would hold tasks back.
+    All,
+    /// So many microseconds in each [`CPU_PERIOD`].
+    Micros(u64),
 }
 
-/// The quota of the init phase, clamped to the machine.
-fn init_quota_us(cores: u32) -> u64 {
-    CPU_PERIOD.as_micros() as u64 * u64::from(INIT_CORES.min(cores.max(1)))
+impl CpuQuota {
+    /// What so much memory buys on a machine of `cores`.
+    pub(crate) fn of_memory(memory_mb: u32, cores: u32) -> Self {
+        Self::of(period_us() * u64::from(memory_mb) / u64::from(MEMORY_MB_PER_CORE), cores)
+    }
+
+    /// Of the init phase.
+    fn of_init(cores: u32) -> Self {
+        Self::of(period_us() * u64::from(INIT_CORES), cores)
+    }
+
+    fn of(micros: u64, cores: u32) -> Self {
+        if micros >= period_us() * u64::from(cores) { Self::All } else { Self::Micros(micros.max(QUOTA_MIN_US)) }
+    }
+
+    /// As `cpu.cfs_quota_us` takes it.
+    fn v1(self) -> String {
+        match self {
+            Self::All => "-1".to_owned(),
+            Self::Micros(micros) => micros.to_string(),
+        }
+    }
+
+    /// As `cpu.max` takes it.
+    fn v2(self) -> String {
+        match self {
+            Self::All => format!("max {}", period_us()),
+            Self::Micros(micros) => format!("{micros} {}", period_us()),
+        }
+    }
+
+    /// As the control file takes it that the server has.
+    pub(crate) fn text(self, cgroup_v2: bool) -> String {
+        if cgroup_v2 { self.v2() } else { self.v1() }
+    }
+}
+
+fn period_us() -> u64 {
+    CPU_PERIOD.as_micros() as u64
 }
 
 /// How many times a usual group's weight all environments together have. As one group among the machine's others they
@@ -136,8 +175,8 @@ impl Cgroups {
     /// Makes the group of a slot.
     pub(crate) fn create(&self, slot: u64) -> Done<NewCgroup> {
         match &self.layout {
-            Layout::V1(instance) => instance.create(&slot.to_string(), init_quota_us(cores())),
-            Layout::V2(instance) => instance.create(&slot.to_string(), init_quota_us(cores())),
+            Layout::V1(instance) => instance.create(&slot.to_string(), CpuQuota::of_init(cores())),
+            Layout::V2(instance) => instance.create(&slot.to_string(), CpuQuota::of_init(cores())),
         }
     }
 
@@ -288,11 +327,14 @@ mod tests {
 
     #[test]
     fn cpu_share_is_memory_over_1769_of_a_core() {
-        assert_eq!(quota_us(1769, 4), 20_000);
-        assert_eq!(quota_us(128, 4), 1447);
-        assert_eq!(quota_us(3538, 4), 40_000);
-        assert_eq!(quota_us(10_240, 4), 80_000, "clamped to the machine");
-        assert_eq!(quota_us(1, 4), QUOTA_MIN_US);
+        let quota = |memory_mb| CpuQuota::of_memory(memory_mb, 4);
+        assert_eq!(quota(1769), CpuQuota::Micros(20_000));
+        assert_eq!(quota(128), CpuQuota::Micros(1447));
+        assert_eq!(quota(3538), CpuQuota::Micros(40_000));
+        assert_eq!(quota(10_240), CpuQuota::All, "more than the machine has");
+        assert_eq!(quota(1), CpuQuota::Micros(QUOTA_MIN_US));
+        assert_eq!(CpuQuota::of_init(4), CpuQuota::Micros(40_000));
+        assert_eq!((CpuQuota::All.v1(), CpuQuota::All.v2()), ("-1".to_owned(), "max 20000".to_owned()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rustix::fs::OFlags;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::dir::Dir;
-use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max, weight_factor};
+use super::{CgroupFiles, CgroupMount, CpuQuota, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, During, Failure};
 
 /// `cpu.shares` of a group that nobody has changed.
@@ -52,11 +52,11 @@ impl Instance {
         self.tops.each_ref()
     }
 
-    pub(super) fn create(&self, slot: &str, quota_us: u64) -> Done<NewCgroup> {
+    pub(super) fn create(&self, slot: &str, quota: CpuQuota) -> Done<NewCgroup> {
         let [memory, cpu, pids, unified] =
             [self.memory.create(slot)?, self.cpu.create(slot)?, self.pids.create(slot)?, self.unified.create(slot)?];
         cpu.write("cpu.cfs_period_us", &CPU_PERIOD.as_micros().to_string())?;
-        cpu.write("cpu.cfs_quota_us", &quota_us.to_string())?;
+        cpu.write("cpu.cfs_quota_us", &quota.v1())?;
         pids.write("pids.max", &pids_max())?;
         let procs = [&memory, &cpu, &pids].map(|dir| dir.open_file("cgroup.procs", OFlags::WRONLY));
         Ok(NewCgroup {

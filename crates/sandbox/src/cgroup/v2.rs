@@ -1,10 +1,9 @@
 //! Pure cgroup v2: one group does everything.
 
-use hearth_types::limits::CPU_PERIOD;
 use rustix::fs::OFlags;
 
 use super::dir::Dir;
-use super::{CgroupFiles, CgroupMount, NewCgroup, open_top, pids_max, weight_factor};
+use super::{CgroupFiles, CgroupMount, CpuQuota, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, Failure};
 
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
@@ -59,9 +58,9 @@ impl Instance {
         &self.top
     }
 
-    pub(super) fn create(&self, slot: &str, quota_us: u64) -> Done<NewCgroup> {
+    pub(super) fn create(&self, slot: &str, quota: CpuQuota) -> Done<NewCgroup> {
         let dir = self.dir.create(slot)?;
-        dir.write("cpu.max", &format!("{quota_us} {}", CPU_PERIOD.as_micros()))?;
+        dir.write("cpu.max", &quota.v2())?;
         dir.write("pids.max", &pids_max())?;
         Ok(NewCgroup {
             files: CgroupFiles {

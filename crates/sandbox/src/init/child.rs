@@ -105,18 +105,21 @@ impl Launch<'_> {
         sys::exit_now(1)
     }
 
-    /// All that comes between init's word and the program.
+    /// All that comes before the program. What does not need to be the function's user is done while init still maps ids
+    /// and gives up its privileges.
     fn confine(self, parent: &OwnedFd) -> Done<ExecArgs> {
+        self.set_stdio()?;
+        rustix::process::setsid().during("making a session")?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        sys::reset_signals();
+        self.set_limits()?;
+        privileges::drop_bounding_set()?;
         match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
             Received::Frame(Order::Start, _) => {}
             _ => return Err(Failure::new(libc::EPIPE, "init died")),
         }
-        self.set_stdio()?;
-        rustix::process::setsid().during("making a session")?;
-        rustix::process::umask(Mode::from_raw_mode(0o022));
-        self.become_function()?;
-        sys::reset_signals();
-        let args = ExecArgs::open(self.args).during("reading the arguments")?;
+        become_function()?;
+        let args = ExecArgs::open(&self.args).during("reading the arguments")?;
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
         sys::close_all_on_exec().during("closing descriptors")?;
         self.plan.filters.confine_function()?;
@@ -130,17 +133,6 @@ impl Launch<'_> {
             .and_then(|()| rustix::stdio::dup2_stdout(&self.output))
             .and_then(|()| rustix::stdio::dup2_stderr(&self.output))
             .during("setting standard input and output")
-    }
-
-    fn become_function(&self) -> Done {
-        let what = "becoming the function's user";
-        let (uid, gid) = (rustix::thread::Uid::from_raw(INSIDE_UID), rustix::thread::Gid::from_raw(INSIDE_GID));
-        self.set_limits()?;
-        privileges::drop_bounding_set()?;
-        rustix::thread::set_thread_res_gid(gid, gid, gid).during(what)?;
-        rustix::thread::set_thread_res_uid(uid, uid, uid).during(what)?;
-        privileges::drop_capabilities()?;
-        rustix::thread::set_no_new_privs(true).during("setting no_new_privs")
     }
 
     /// Limits as recorded on Lambda, where this process may set them: raising a hard one needs a right of the machine's
@@ -167,6 +159,15 @@ impl Launch<'_> {
         }
         Ok(())
     }
+}
+
+fn become_function() -> Done {
+    let what = "becoming the function's user";
+    let (uid, gid) = (rustix::thread::Uid::from_raw(INSIDE_UID), rustix::thread::Gid::from_raw(INSIDE_GID));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).during(what)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).during(what)?;
+    privileges::drop_capabilities()?;
+    rustix::thread::set_no_new_privs(true).during("setting no_new_privs")
 }
 
 /// The lower of two limits; none is unlimited.

@@ -63,7 +63,15 @@ pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
 pub(crate) async fn a_root_that_cannot_be_composed_is_an_error(world: World) {
     for (root, text) in [(1, "/no/such/interpreter"), (7, "root number 7")] {
         let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
-        let Err(error) = world.spawner.start(made, root).await else { panic!("root {root} was composed") };
+        let mut started = world.spawner.start(made, root).await.unwrap();
+        let error = started.composed().await.unwrap_err();
+        assert!(error.to_string().contains(text), "{error}");
+        // The same without having asked before.
+        let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+        let started = world.spawner.start(made, root).await.unwrap();
+        let (_output, theirs) = std::io::pipe().unwrap();
+        let assigned = world.spawner.assign(started, world.assignment(&Probe::new("pass"), theirs.into())).await;
+        let Err(error) = assigned else { panic!("root {root} was composed") };
         assert!(error.to_string().contains(text), "{error}");
     }
     assert_eq!(world.output(Probe::new("print(1)")).await, "1\n", "others go on");
