@@ -87,12 +87,14 @@ class Traces:
 
     def __init__(self, server):
         table = processes()
-        self.taken = float(read("/proc/uptime").split()[0]) * os.sysconf("SC_CLK_TCK")
         self.data = str(server.folder)
         self.processes = {(pid, table[pid][1]) for pid in descendants(server.pid, table)}
         own = cgroups_of("self")
         self.cgroups = {path for pid, _ in self.processes for path in cgroups_of(pid)} - own
         self.namespaces = {ns for pid, _ in self.processes for ns in namespaces_of(pid)} - namespaces_of("self")
+        # Whoever else is in them: the kernel gives a namespace's number to a new one once it is free, so a process
+        # that was in none of these holds another, however old it is.
+        self.holders = {(pid, start) for pid, (_, start) in table.items() if namespaces_of(pid) & self.namespaces}
 
     def check(self, cgroups):
         """Fails unless all is gone within a few seconds; `cgroups`: empty ones count too."""
@@ -108,8 +110,7 @@ class Traces:
         for file in Path("/sys/block").glob("loop*/loop/backing_file"):
             if self.data in read(file):
                 left.append(f"loop device {file}")
-        # The kernel gives a namespace's number to a new one once it is free: younger processes hold another.
-        held = {ns for pid, (_, start) in table.items() if start <= self.taken for ns in namespaces_of(pid)}
+        held = {ns for pid, (_, start) in table.items() if (pid, start) in self.holders for ns in namespaces_of(pid)}
         left += [f"namespace {ns}" for ns in self.namespaces & held]
         return left
 
