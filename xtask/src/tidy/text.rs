@@ -56,7 +56,7 @@ fn uses_unsafe(line: &str) -> bool {
 
 /// Folders of a developer's machine; `/root/x` alone may be meant in a guest.
 fn machine_path(line: &str) -> bool {
-    ["/work/", "/root/.", "/tmp/team/"].iter().any(|folder| line.contains(folder))
+    ["/work/", "/root/."].iter().any(|folder| line.contains(folder))
 }
 
 fn tracker_word(line: &str) -> bool {
