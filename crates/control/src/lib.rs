@@ -2,7 +2,8 @@
 
 pub mod functions;
 pub mod links;
-pub mod names;
+mod names;
+mod paging;
 mod records;
 mod rules;
 mod view;
@@ -14,11 +15,10 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MetadataStore};
-use hearth_types::CodeDigest;
+use hearth_types::{CodeDigest, Place};
 use tokio::sync::{Semaphore, watch};
 
 use crate::links::CodeLinks;
-use crate::names::Place;
 
 /// Packages unpacked at a time: it is work for a core each.
 const UNPACKING: usize = 2;

@@ -1,4 +1,4 @@
-//! Function records in the metadata store.
+//! Records in the metadata store, typed. Where they are: [`hearth_types::keys`].
 
 use std::sync::Arc;
 
@@ -6,17 +6,28 @@ use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_store::{CommitError, Precondition, Write};
 use hearth_types::function::FunctionRecord;
+use hearth_types::keys;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tracing::error;
 
 use crate::Control;
 
-/// Where function records are: `function/NAME`.
-pub(crate) const FUNCTION_PREFIX: &str = "function/";
+/// Tries against other writers of one record. Each failed one means that another writer got ahead.
+pub(crate) const TRIES: usize = 16;
 
 /// A record and the store's version of it.
-pub(crate) struct Loaded {
-    pub(crate) record: FunctionRecord,
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded<T = FunctionRecord> {
+    pub(crate) record: T,
     pub(crate) version: u64,
+}
+
+impl<T> Loaded<T> {
+    /// That nobody wrote it since.
+    pub(crate) fn unchanged(&self) -> Precondition {
+        Precondition::Version(self.version)
+    }
 }
 
 /// Why a record was not written.
@@ -28,28 +39,86 @@ pub(crate) enum NotWritten {
     Failed(ApiError),
 }
 
+impl From<ApiError> for NotWritten {
+    fn from(cause: ApiError) -> Self {
+        Self::Failed(cause)
+    }
+}
+
 impl Control {
+    /// The record under a key.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
+        let Some(found) = self.parts.store.get(key).await.map_err(store_failed)? else { return Ok(None) };
+        Ok(Some(Loaded { record: parse(key, &found.value)?, version: found.version }))
+    }
+
+    /// Up to `limit` records whose keys begin with `prefix`, behind the whole key `after`; with what follows the prefix
+    /// in their keys.
+    pub(crate) async fn read_page<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
+        let found = self.parts.store.list(prefix, after, limit).await.map_err(store_failed)?;
+        let typed = |(key, found): (String, hearth_store::Versioned)| {
+            let record = parse(&key, &found.value)?;
+            Ok((key[prefix.len()..].to_owned(), Loaded { record, version: found.version }))
+        };
+        found.into_iter().map(typed).collect()
+    }
+
+    #[expect(dead_code, reason = "the parts of functions come next")]
+    /// All records whose keys begin with `prefix`. For what is bounded by the function that it belongs to.
+    pub(crate) async fn read_all<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
+        self.read_page(prefix, None, usize::MAX).await
+    }
+
+    /// All keys that begin with `prefix`.
+    pub(crate) async fn keys(&self, prefix: &str) -> Result<Vec<String>, ApiError> {
+        let found = self.parts.store.list(prefix, None, usize::MAX).await.map_err(store_failed)?;
+        Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// Does all the writes, or none; returns when they are on stable storage and the front end has them.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), NotWritten> {
+        let is_followed = writes.iter().any(|write| write.key.starts_with(keys::FOLLOWED));
+        match self.parts.store.commit(writes).await {
+            Ok(version) if is_followed => {
+                self.until_applied(version).await;
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(CommitError::Conflict { .. }) => Err(NotWritten::Conflict),
+            Err(cause) => {
+                error!("the metadata store refused a commit: {cause}");
+                Err(NotWritten::Failed(ApiError::service("The metadata store is not available.")))
+            }
+        }
+    }
+
     /// The record of a function, once the front end knows it too.
     pub(crate) async fn load(&self, name: &str) -> Result<Option<Loaded>, ApiError> {
-        let Some(found) = self.parts.store.get(&key(name)).await.map_err(store_failed)? else {
-            return Ok(None);
-        };
-        self.until_applied(found.version).await;
-        Ok(Some(Loaded { record: parse(&key(name), &found.value)?, version: found.version }))
+        let found = self.read(&keys::function(name)).await?;
+        if let Some(Loaded { version, .. }) = &found {
+            self.until_applied(*version).await;
+        }
+        Ok(found)
     }
 
-    /// Up to `limit` records behind the name `after`.
+    /// Up to `limit` functions behind the name `after`.
     pub(crate) async fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<FunctionRecord>, ApiError> {
-        let after = after.map(key);
-        let found = self.parts.store.list(FUNCTION_PREFIX, after.as_deref(), limit).await.map_err(store_failed)?;
-        found.iter().map(|(key, found)| parse(key, &found.value)).collect()
+        let after = after.map(keys::function);
+        let found = self.read_page(keys::FUNCTIONS, after.as_deref(), limit).await?;
+        Ok(found.into_iter().map(|(_, loaded)| loaded.record).collect())
     }
 
-    /// Writes a record where `precondition` holds; returns when it is on stable storage and the front end has it.
+    /// Writes a function's record where `precondition` holds.
     pub(crate) async fn write(&self, record: &FunctionRecord, precondition: Precondition) -> Result<(), NotWritten> {
-        let key = key(record.name.as_str());
-        let value = serde_json::to_vec(record).map_err(|cause| NotWritten::Failed(broken(&key, &cause)))?;
-        self.commit(Write::put(key, Bytes::from(value), precondition)).await
+        self.commit(vec![put(keys::function(record.name.as_str()), record, precondition)?]).await
     }
 
     /// Writes a record that is in transition and lets it settle. This goes on where the caller stops waiting, as a
@@ -71,36 +140,26 @@ impl Control {
         })
     }
 
-    /// Removes the record of a function.
-    pub(crate) async fn remove(&self, name: &str, version: u64) -> Result<(), NotWritten> {
-        self.commit(Write::delete(key(name), Precondition::Version(version))).await
-    }
-
-    async fn commit(&self, write: Write) -> Result<(), NotWritten> {
-        match self.parts.store.commit(vec![write]).await {
-            Ok(version) => {
-                self.until_applied(version).await;
-                Ok(())
-            }
-            Err(CommitError::Conflict { .. }) => Err(NotWritten::Conflict),
-            Err(cause) => {
-                error!("the metadata store refused a commit: {cause}");
-                Err(NotWritten::Failed(ApiError::service("The metadata store is not available.")))
-            }
-        }
-    }
-
     async fn until_applied(&self, version: u64) {
         // The sender goes only when the server does.
         let _ = self.parts.applied.clone().wait_for(|applied| *applied >= version).await;
     }
 }
 
-fn key(name: &str) -> String {
-    format!("{FUNCTION_PREFIX}{name}")
+/// Writes a function's record as it is. Belongs into each commit that makes a part of the function: deleting the function
+/// removes the parts that it found, and must notice when there is one more.
+#[expect(dead_code, reason = "the parts of functions come next")]
+pub(crate) fn touch(function: &Loaded) -> Result<Write, ApiError> {
+    put(keys::function(function.record.name.as_str()), &function.record, function.unchanged())
 }
 
-fn parse(key: &str, value: &[u8]) -> Result<FunctionRecord, ApiError> {
+/// Sets a record.
+pub(crate) fn put<T: Serialize>(key: String, record: &T, precondition: Precondition) -> Result<Write, ApiError> {
+    let value = serde_json::to_vec(record).map_err(|cause| broken(&key, &cause))?;
+    Ok(Write::put(key, Bytes::from(value), precondition))
+}
+
+fn parse<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(value).map_err(|cause| broken(key, &cause))
 }
 

@@ -1,10 +1,9 @@
 //! Records as Lambda shows them. Pure.
 
 use hearth_api::types as api;
+use hearth_types::Place;
 use hearth_types::function::{Configuration, State, UpdateStatus, VersionRecord};
 use sha2::{Digest as _, Sha256};
-
-use crate::names::Place;
 
 /// Which members an operation shows: lists leave the states out (observed).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,11 +29,11 @@ pub(crate) fn configuration(
     let mut view = api::FunctionConfiguration {
         function_name: Some(name.to_owned()),
         function_arn: Some(arn),
-        runtime: Some(config.runtime.clone()),
+        runtime: config.runtime.clone(),
         role: Some(config.role.clone()),
-        handler: Some(config.handler.clone()),
-        code_size: i64::try_from(record.code.size).ok(),
-        code_sha256: Some(record.code.digest.base64()),
+        handler: config.handler.clone(),
+        code_size: record.code.zip().and_then(|code| i64::try_from(code.size).ok()),
+        code_sha256: record.code.zip().map(|code| code.digest.base64()),
         description: Some(config.description.clone()),
         timeout: i32::try_from(config.timeout_s).ok(),
         memory_size: i32::try_from(config.memory_mb).ok(),
@@ -63,7 +62,7 @@ pub(crate) fn configuration(
     if shown == Shown::Whole {
         show_states(&mut view, record);
         view.runtime_version_config = Some(api::RuntimeVersionConfig {
-            runtime_version_arn: Some(runtime_version_arn(place, &config.runtime)),
+            runtime_version_arn: config.runtime.as_deref().map(|runtime| runtime_version_arn(place, runtime)),
             ..Default::default()
         });
     }
@@ -73,7 +72,7 @@ pub(crate) fn configuration(
 /// The group that a function's log goes to.
 #[must_use]
 pub(crate) fn log_group(name: &str, config: &Configuration) -> String {
-    config.log_group.clone().unwrap_or_else(|| format!("/aws/lambda/{name}"))
+    config.logging.group.clone().unwrap_or_else(|| format!("/aws/lambda/{name}"))
 }
 
 fn show_states(view: &mut api::FunctionConfiguration, record: &VersionRecord) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_scheduler::{Action, Event, Generation, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
+use hearth_types::Place;
 use hearth_worker::{
     EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Worker, WorkerError,
 };
@@ -17,7 +18,7 @@ use tracing::warn;
 
 use crate::environments::Environments;
 use crate::invoke::invocable;
-use crate::snapshot::{FunctionSnapshot, Place, Ready, Writer};
+use crate::snapshot::{FunctionSnapshot, Ready, Writer};
 
 /// How often an invoke looks its function up again when deploys overtake it. Each time the snapshot is newer.
 const LOOK_UPS: usize = 16;

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_scheduler::Throttle;
+use hearth_types::Place;
 use hearth_worker::{Invocation, WorkerError};
 use tracing::error;
 
@@ -13,7 +14,7 @@ use crate::dispatcher::{Dispatcher, Refused};
 use crate::environments::Environments;
 use crate::request::{Asked, InvokeRequest, TRACE_ID};
 use crate::response::InvokeResponse;
-use crate::snapshot::{EntryState, FunctionEntry, Place, Ready};
+use crate::snapshot::{EntryState, FunctionEntry, Ready};
 use crate::trace::trace_id;
 
 /// The event of an invoke without a payload.

@@ -22,4 +22,4 @@ pub use environments::Environments;
 pub use operate::{EnvironmentView, PhasesView};
 pub use request::{InvokeRequest, payload_too_large};
 pub use response::InvokeResponse;
-pub use snapshot::{FunctionChange, FunctionSnapshot, Place};
+pub use snapshot::{FunctionChange, FunctionSnapshot};

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use hearth_api::types::{InvocationType, LogType};
 use hearth_api::{ApiError, Matched, decode, ops};
 use hearth_types::limits::SYNC_PAYLOAD_BYTES;
-use hearth_types::{FunctionRef, RequestId};
+use hearth_types::{Place, RequestId, Unresolved};
 use http::{HeaderMap, HeaderName};
 
-use crate::snapshot::{FunctionEntry, FunctionSnapshot, Place};
+use crate::snapshot::{FunctionEntry, FunctionSnapshot};
 use crate::{client_context, json};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
@@ -104,10 +104,10 @@ impl<'a> InvokeRequest<'a> {
         if input.tenant_id.is_some() {
             return unsupported("TenantId");
         }
-        let (name, qualifier) = resolve(place, &input.function_name, input.qualifier)?;
+        let target = place.resolve(&input.function_name, input.qualifier.as_deref()).map_err(unresolved)?;
         Ok(Asked {
-            name: Cow::Owned(name),
-            qualifier: qualifier.map(Cow::Owned),
+            name: Cow::Owned(target.name),
+            qualifier: target.qualifier.map(Cow::Owned),
             entry: None,
             dry_run: input.invocation_type == Some(InvocationType::DryRun),
             tail: input.log_type == Some(LogType::Tail),
@@ -120,21 +120,11 @@ impl<'a> InvokeRequest<'a> {
     }
 }
 
-/// Name and qualifier out of a FunctionName and a Qualifier member, for this account and region.
-fn resolve(place: &Place, name: &str, qualifier: Option<String>) -> Result<(String, Option<String>), ApiError> {
-    let named = FunctionRef::parse(name);
-    if let (Some(derived), Some(given)) = (&named.qualifier, &qualifier)
-        && derived != given
-    {
-        let text = "The derived qualifier from the function name does not match the specified qualifier.";
-        return Err(ApiError::invalid_parameter(text));
+/// The answer to a name that means nothing here.
+fn unresolved(cause: Unresolved) -> ApiError {
+    match cause {
+        Unresolved::TwoQualifiers => ApiError::invalid_parameter(cause.to_string()),
+        Unresolved::OtherRegion { .. } => ApiError::not_found(cause.to_string()),
+        Unresolved::OtherAccount => ApiError::access_denied(None),
     }
-    if let Some(region) = named.region.as_deref().filter(|region| *region != &*place.region) {
-        let text = format!("Functions from '{region}' are not reachable in this region ('{}')", place.region);
-        return Err(ApiError::not_found(text));
-    }
-    if named.account.as_deref().is_some_and(|account| account != &*place.account) {
-        return Err(ApiError::access_denied(None));
-    }
-    Ok((named.name, named.qualifier.or(qualifier).filter(|text| !text.is_empty())))
 }

@@ -5,24 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use hearth_scheduler::{FunctionKey, Generation};
-use hearth_types::function::{CodeRef, Configuration, FunctionRecord, State};
+use hearth_types::Place;
+use hearth_types::function::{Code, CodeRef, Configuration, FunctionRecord, State};
 use hearth_types::invoke::VersionSpec;
-
-/// Where this server says it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
-    /// Of all ARNs, and AWS_REGION inside.
-    pub region: Arc<str>,
-    /// 12 digits.
-    pub account: Arc<str>,
-}
-
-impl Place {
-    /// The unqualified ARN of a function.
-    pub(crate) fn arn(&self, name: &str) -> String {
-        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account)
-    }
-}
 
 /// One change that a commit in the metadata store made.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +51,9 @@ impl Ready {
         Generation(self.spec.generation)
     }
 }
+
+/// Why an image is not invoked.
+const IMAGE: &str = "Container images cannot be run by this version of Hearth";
 
 /// All functions by name.
 pub(crate) type Functions = HashMap<Arc<str>, Arc<FunctionEntry>>;
@@ -155,29 +143,36 @@ impl Writer {
         let state = match &version.state {
             State::Pending => EntryState::Pending,
             State::Failed(_, text) => EntryState::Failed { text: text.clone() },
-            State::Active => match before.and_then(ready) {
-                Some(ready) if ready.config == *config && ready.code == *code => EntryState::Ready(Arc::clone(ready)),
-                _ => EntryState::Ready(Arc::new(self.ready(record.name.as_str(), key, config, code))),
+            State::Active => match (code, before.and_then(ready)) {
+                (Code::Image { .. }, _) => EntryState::Failed { text: IMAGE.to_owned() },
+                (Code::Zip(code), Some(ready)) if ready.config == *config && ready.code == *code => {
+                    EntryState::Ready(Arc::clone(ready))
+                }
+                (Code::Zip(code), _) => {
+                    EntryState::Ready(Arc::new(self.ready(record.name.as_str(), key, config, code)))
+                }
             },
         };
         FunctionEntry { key, state, log_group: log_group(record.name.as_str(), config) }
     }
 
     fn ready(&mut self, name: &str, key: FunctionKey, config: &Configuration, code: &CodeRef) -> Ready {
-        let arn = self.place.arn(name);
+        let arn = self.place.arn(name).to_string();
         let spec = VersionSpec {
             generation: next(&mut self.last_generation),
             function: name.into(),
             function_arn: arn.as_str().into(),
             version: "$LATEST".into(),
-            runtime: config.runtime.clone(),
-            handler: config.handler.clone(),
+            runtime: config.runtime.clone().unwrap_or_default(),
+            handler: config.handler.clone().unwrap_or_default(),
             memory_mb: config.memory_mb,
             timeout_s: config.timeout_s,
             ephemeral_mb: config.ephemeral_mb,
             variables: config.variables.clone().unwrap_or_default(),
             code: code.digest,
+            layers: config.layers.iter().map(|layer| layer.code.digest).collect(),
             log_group: log_group(name, config),
+            log_format: config.logging.format,
             region: Arc::clone(&self.place.region),
         };
         Ready {
@@ -203,5 +198,5 @@ fn next(last: &mut u64) -> u64 {
 }
 
 fn log_group(name: &str, config: &Configuration) -> Arc<str> {
-    config.log_group.as_deref().map_or_else(|| format!("/aws/lambda/{name}").into(), Arc::from)
+    config.logging.group.as_deref().map_or_else(|| format!("/aws/lambda/{name}").into(), Arc::from)
 }

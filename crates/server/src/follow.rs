@@ -5,11 +5,9 @@ use std::sync::Arc;
 use hearth_frontend::{Dispatcher, FunctionChange};
 use hearth_store::{Watch, WatchEvent};
 use hearth_types::function::FunctionRecord;
+use hearth_types::keys;
 use tokio::sync::watch;
 use tracing::{error, info};
-
-/// Where function records are.
-pub(crate) const PREFIX: &str = "function/";
 
 /// Brings the dispatcher up to date for as long as the store lives; `applied` says how far it is.
 pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, applied: watch::Sender<u64>) {
@@ -34,7 +32,7 @@ pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, appl
 
 fn apply(dispatcher: &Dispatcher, key: &str, value: Option<&[u8]>) {
     match value {
-        None => dispatcher.apply(&[FunctionChange::Delete(key.strip_prefix(PREFIX).unwrap_or(key))]),
+        None => dispatcher.apply(&[FunctionChange::Delete(key.strip_prefix(keys::FUNCTIONS).unwrap_or(key))]),
         Some(value) => {
             // What does not parse leaves what is served as it was.
             if let Some(record) = parse(key, value) {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use hearth_control::links::CodeLinks;
-use hearth_control::names::Place;
 use hearth_control::{Control, Parts};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
@@ -23,6 +22,7 @@ use hearth_types::limits::{
     CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX,
     TIMEOUT_MAX_S,
 };
+use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
@@ -67,9 +67,9 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
 
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
     let (applied_to, applied) = watch::channel(0);
-    tokio::spawn(follow::follow(store.watch(follow::PREFIX), Arc::clone(&dispatcher), applied_to));
+    tokio::spawn(follow::follow(store.watch(keys::FUNCTIONS), Arc::clone(&dispatcher), applied_to));
     let control = Arc::new(Control::new(Parts {
-        place: Place { region: args.region.clone(), account: args.account.clone() },
+        place: place(&args),
         architecture: architecture(),
         store,
         blobs,
@@ -160,7 +160,7 @@ impl LogSink for Lines {
 
 fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &Arc<LogStore>) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
-        place: hearth_frontend::Place { region: args.region.as_str().into(), account: args.account.as_str().into() },
+        place: place(args),
         limits: Limits {
             account_concurrency: args.concurrency,
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
@@ -180,6 +180,10 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
     dispatcher
+}
+
+fn place(args: &ServeArgs) -> Place {
+    Place { region: args.region.as_str().into(), account: args.account.as_str().into() }
 }
 
 /// MB. A machine that does not say how much it has gets the budget of a small one.

@@ -126,7 +126,14 @@ async fn judges_preconditions(store: Store) {
     }
     store.commit(vec![Write::delete("absent", Any)]).await.unwrap();
     store.commit(vec![Write::delete("k", Any)]).await.unwrap();
-    try_write(Absent).await.expect("a removed key is absent");
+    let back = try_write(Absent).await.expect("a removed key is absent");
+
+    let checked = async |check| store.commit(vec![Write::put("other", "1", Any), check]).await;
+    assert_eq!(checked(Write::check("k", Version(now))).await, Err(CommitError::Conflict { key: "k".into() }));
+    checked(Write::check("k", Version(back))).await.unwrap();
+    checked(Write::check("absent", Absent)).await.unwrap();
+    assert_eq!(value(&store, "k").await, Some((back, "3".into())), "a check changes nothing");
+    assert_eq!(keys(&store, "", None, 9).await, ["k", "other"]);
 }
 
 async fn refuses_what_breaks_a_bound(store: Store) {
@@ -264,6 +271,7 @@ async fn agrees_with_a_plain_map(store: Store) {
                     match operation {
                         crate::Operation::Put(value) => expected.insert(key, (version, value)),
                         crate::Operation::Delete => expected.remove(&key),
+                        crate::Operation::Check => None,
                     };
                 }
                 seen.follow(&mut watch).await;

@@ -73,6 +73,8 @@ pub enum Operation {
     Put(Bytes),
     /// Removes the key; nothing where it is absent.
     Delete,
+    /// Leaves the key as it is: only the precondition counts.
+    Check,
 }
 
 /// What must hold for a key, or the whole commit is a conflict.
@@ -102,6 +104,11 @@ impl Write {
     /// Sets a value.
     pub fn put(key: impl Into<String>, value: impl Into<Bytes>, precondition: Precondition) -> Self {
         Self { key: key.into(), operation: Operation::Put(value.into()), precondition }
+    }
+
+    /// Changes nothing, but must hold for the rest to be done.
+    pub fn check(key: impl Into<String>, precondition: Precondition) -> Self {
+        Self { key: key.into(), operation: Operation::Check, precondition }
     }
 
     /// Removes a key.

@@ -155,6 +155,7 @@ impl<'a> Pending<'a> {
             let value = match write.operation {
                 Operation::Put(value) => Some(value),
                 Operation::Delete => None,
+                Operation::Check => continue,
             };
             self.keys.insert(write.key.clone(), value.as_ref().map(|_| self.version));
             changes.push(Change { key: write.key, value });

@@ -1,6 +1,7 @@
 //! A function as the metadata store keeps it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +18,21 @@ pub struct FunctionRecord {
     pub latest: VersionRecord,
     /// Tags of the function.
     pub tags: BTreeMap<String, String>,
+    /// The number of the last published version, deleted ones too: none is ever given again. 0 before the first.
+    #[serde(default)]
+    pub last_published: u64,
+    /// Environments that are this function's alone, and the most it may have; none where nothing is reserved.
+    #[serde(default)]
+    pub reserved_concurrency: Option<u32>,
 }
 
-/// One version's code and configuration.
+/// One version's code and configuration: $LATEST, or as it was when it was published.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VersionRecord {
     /// What runs.
     pub config: Configuration,
-    /// The package.
-    pub code: CodeRef,
+    /// What it is made of.
+    pub code: Code,
     /// What new invokes run while an update is in progress: the code and configuration before it.
     pub serving: Option<Box<Serving>>,
     /// Whether it can be invoked.
@@ -43,8 +50,31 @@ pub struct VersionRecord {
 pub struct Serving {
     /// Configuration before the update.
     pub config: Configuration,
-    /// Package before the update.
-    pub code: CodeRef,
+    /// Code before the update.
+    pub code: Code,
+}
+
+/// What a function is made of. It is of one kind for its whole life.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Code {
+    /// A package, unpacked at the deploy.
+    Zip(CodeRef),
+    /// A container image.
+    Image {
+        /// As given.
+        uri: String,
+    },
+}
+
+impl Code {
+    /// The package; none for an image.
+    #[must_use]
+    pub fn zip(&self) -> Option<&CodeRef> {
+        match self {
+            Self::Zip(code) => Some(code),
+            Self::Image { .. } => None,
+        }
+    }
 }
 
 /// A package in the blob store.
@@ -59,10 +89,10 @@ pub struct CodeRef {
 /// What a client sets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Configuration {
-    /// `python3.12`, `provided.al2023`, ...
-    pub runtime: String,
-    /// As given.
-    pub handler: String,
+    /// `python3.12`, `provided.al2023`, ...; none for an image.
+    pub runtime: Option<String>,
+    /// As given; none for an image.
+    pub handler: Option<String>,
     /// Role ARN.
     pub role: String,
     /// At most 256 characters.
@@ -77,8 +107,88 @@ pub struct Configuration {
     pub variables: Option<Variables>,
     /// `x86_64` or `arm64`.
     pub architecture: String,
-    /// LoggingConfig.LogGroup; none stands for `/aws/lambda/NAME`.
-    pub log_group: Option<String>,
+    /// Where and how it logs.
+    #[serde(default)]
+    pub logging: Logging,
+    /// Mounted at /opt, later ones over earlier ones. At most 5.
+    #[serde(default)]
+    pub layers: Vec<LayerRef>,
+}
+
+/// A layer version as a function uses it: it goes on doing so when the layer version is deleted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LayerRef {
+    /// The version's ARN.
+    pub arn: String,
+    /// Its package.
+    pub code: CodeRef,
+}
+
+/// LoggingConfig.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Logging {
+    /// Plain lines, or JSON with levels.
+    pub format: LogFormat,
+    /// LogGroup; none stands for `/aws/lambda/NAME`.
+    pub group: Option<String>,
+}
+
+/// How a function's log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// As the function wrote them.
+    #[default]
+    Text,
+    /// One JSON object each.
+    Json {
+        /// Lines of the function below this are dropped.
+        application: LogLevel,
+        /// Lines of the platform below this are dropped.
+        system: LogLevel,
+    },
+}
+
+/// Levels, rising. The platform's are Debug, Info and Warn only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+/// A name for a version of a function: what routing needs no more than.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AliasRecord {
+    /// The version that it stands for.
+    pub version: VersionId,
+    /// At most 256 characters.
+    pub description: String,
+    /// Further versions, and the part of the invokes that each gets, 0 to 1; the rest goes to `version`.
+    pub weights: BTreeMap<u64, f64>,
+    /// Changes with every change of the alias.
+    pub revision: RevisionId,
+}
+
+/// One version of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum VersionId {
+    /// `$LATEST`.
+    Latest,
+    /// A published one, from 1.
+    Number(u64),
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("$LATEST"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// Environment variables in the order given: the order is part of an error's text.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::CodeDigest;
+use crate::function::LogFormat;
 
 /// One deployed generation of one version: what an environment runs for its whole life. A new one is made by each
 /// change of code or configuration; environments of an older generation are drained.
@@ -32,8 +33,12 @@ pub struct VersionSpec {
     pub variables: Vec<(String, String)>,
     /// The unpacked package.
     pub code: CodeDigest,
+    /// Layers, unpacked, in the function's order: a later one covers an earlier one at /opt.
+    pub layers: Vec<CodeDigest>,
     /// Where the log goes.
     pub log_group: Arc<str>,
+    /// How its lines look, and which are kept.
+    pub log_format: LogFormat,
     /// AWS_REGION inside.
     pub region: Arc<str>,
 }

@@ -5,9 +5,12 @@ pub mod digest;
 pub mod function;
 pub mod ids;
 pub mod invoke;
+pub mod keys;
 pub mod limits;
+pub mod place;
 pub mod rootfs;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};
 pub use digest::CodeDigest;
 pub use ids::{EnvironmentId, RequestId, RevisionId};
+pub use place::{Place, Target, Unresolved};

@@ -192,6 +192,8 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
         ephemeral_mb: 512,
         variables: Vec::new(),
         code,
+        layers: Vec::new(),
+        log_format: hearth_types::function::LogFormat::Text,
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
-use hearth_types::function::{Configuration, FunctionRecord, State, VersionRecord};
+use hearth_types::function::{Code, Configuration, FunctionRecord, Logging, State, VersionRecord};
 use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
 use hearth_types::{FunctionName, RevisionId};
 use uuid::Uuid;
@@ -34,7 +34,7 @@ impl Control {
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }
-        let code = self.take_package(package).await?;
+        let code = Code::Zip(self.take_package(package).await?);
         let record = FunctionRecord {
             name: name.clone(),
             latest: VersionRecord {
@@ -47,6 +47,8 @@ impl Control {
                 last_modified_ms: self.now_ms(),
             },
             tags,
+            last_published: 0,
+            reserved_concurrency: None,
         };
         match self.begin(record, Precondition::Absent).await {
             Ok(record) => Ok(self.shown(&record)),
@@ -56,7 +58,7 @@ impl Control {
     }
 
     fn new_name(&self, given: &str) -> Result<FunctionName, ApiError> {
-        let target = self.parts.place.resolve(given, None)?;
+        let target = self.resolve(given, None)?;
         if let Some(qualifier) = target.qualifier {
             return Err(invalid(format!(
                 "A new function is named without a qualifier: ':{qualifier}' is one too many."
@@ -75,8 +77,8 @@ impl Control {
         rules::runtime(&runtime)?;
         rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
         Ok(Configuration {
-            runtime,
-            handler,
+            runtime: Some(runtime),
+            handler: Some(handler),
             role: input.role.clone(),
             description: input.description.clone().unwrap_or_default(),
             timeout_s: input.timeout.map_or(Ok(TIMEOUT_DEFAULT_S), |s| rules::timeout(s.into()))?,
@@ -84,7 +86,8 @@ impl Control {
             ephemeral_mb: members::ephemeral(input.ephemeral_storage.as_ref())?.unwrap_or(EPHEMERAL_MIN_MB),
             variables: members::variables(input.environment.as_ref())?,
             architecture: self.parts.architecture.to_owned(),
-            log_group: members::log_group(input.logging_config.as_ref())?,
+            logging: Logging { group: members::log_group(input.logging_config.as_ref())?, ..Logging::default() },
+            layers: Vec::new(),
         })
     }
 

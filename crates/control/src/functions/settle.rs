@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
-use hearth_types::function::{FunctionRecord, State, UpdateStatus};
+use hearth_types::function::{CodeRef, FunctionRecord, State, UpdateStatus};
 use hearth_types::{CodeDigest, RevisionId};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::Control;
-use crate::records::NotWritten;
+use crate::records::{NotWritten, TRIES};
 
-/// Tries against other writers of one record. Each failed one means that another writer got ahead.
-pub(super) const TRIES: usize = 16;
 /// Between tries while the store cannot be written.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -72,7 +70,7 @@ impl Control {
 
     /// A function whose package cannot be restored stays listed; its invokes say what is wrong.
     async fn restore(&self, record: &FunctionRecord) {
-        let digest = record.latest.code.digest;
+        let Some(CodeRef { digest, .. }) = record.latest.code.zip().cloned() else { return };
         let unpacker = Arc::clone(&self.parts.unpacker);
         if matches!(tokio::task::spawn_blocking(move || unpacker.is_whole(&digest)).await, Ok(true)) {
             return;

@@ -60,8 +60,10 @@ impl Control {
             let Some(last) = page.last() else { return Ok(digests) };
             after = Some(last.name.to_string());
             for record in page {
-                digests.insert(record.latest.code.digest);
-                digests.extend(record.latest.serving.map(|serving| serving.code.digest));
+                let version = record.latest;
+                let codes = std::iter::once(version.code).chain(version.serving.map(|serving| serving.code));
+                digests.extend(codes.filter_map(|code| code.zip().map(|zip| zip.digest)));
+                digests.extend(version.config.layers.iter().map(|layer| layer.code.digest));
             }
         }
     }

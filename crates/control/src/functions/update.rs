@@ -5,15 +5,13 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
-use hearth_types::RevisionId;
-use hearth_types::function::{CodeRef, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
+use hearth_types::function::{Code, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
+use hearth_types::{RevisionId, Target};
 use uuid::Uuid;
 
 use crate::functions::code::Source;
 use crate::functions::members;
-use crate::functions::settle::TRIES;
-use crate::names::Target;
-use crate::records::{Loaded, NotWritten};
+use crate::records::{Loaded, NotWritten, TRIES};
 use crate::{Control, invalid, refused, rules};
 
 impl Control {
@@ -33,7 +31,7 @@ impl Control {
             ("SourceKMSKeyArn", input.source_kms_key_arn.is_some()),
         ])?;
         rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
-        let target = self.parts.place.resolve(&input.function_name, None)?.whole_function()?;
+        let target = self.resolve_whole(&input.function_name)?;
         let revision = input.revision_id.as_deref();
         let loaded = self.updatable(&target, revision).await?;
         if input.image_uri.is_some() {
@@ -48,11 +46,11 @@ impl Control {
         }
         .package()?;
         if input.dry_run == Some(true) {
-            let code = self.check_package(package).await?;
+            let code = Code::Zip(self.check_package(package).await?);
             let config = loaded.record.latest.config.clone();
             return Ok(self.shown(&self.updated(loaded.record, config, code)));
         }
-        let code = self.take_package(package).await?;
+        let code = Code::Zip(self.take_package(package).await?);
         self.update(&target, revision, |latest| Ok((latest.config.clone(), code.clone()))).await
     }
 
@@ -65,7 +63,7 @@ impl Control {
         input: api::UpdateFunctionConfigurationRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         refuse_unsupported(&input)?;
-        let target = self.parts.place.resolve(&input.function_name, None)?.whole_function()?;
+        let target = self.resolve_whole(&input.function_name)?;
         let change = |latest: &VersionRecord| Ok((changed(latest.config.clone(), &input)?, latest.code.clone()));
         self.update(&target, input.revision_id.as_deref(), change).await
     }
@@ -73,7 +71,7 @@ impl Control {
     /// The record, where it may be changed now and the client knows its latest revision.
     async fn updatable(&self, target: &Target, revision: Option<&str>) -> Result<Loaded, ApiError> {
         let Some(loaded) = self.load(&target.name).await? else {
-            return Err(self.parts.place.function_not_found(target));
+            return Err(self.function_not_found(target));
         };
         let latest = &loaded.record.latest;
         if revision.is_some_and(|revision| revision != latest.revision.to_string()) {
@@ -100,7 +98,7 @@ impl Control {
         self: &Arc<Self>,
         target: &Target,
         revision: Option<&str>,
-        change: impl Fn(&VersionRecord) -> Result<(Configuration, CodeRef), ApiError>,
+        change: impl Fn(&VersionRecord) -> Result<(Configuration, Code), ApiError>,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         for _ in 0..TRIES {
             let loaded = self.updatable(target, revision).await?;
@@ -116,7 +114,7 @@ impl Control {
     }
 
     /// What the record becomes; what serves until the update is done is kept.
-    fn updated(&self, mut record: FunctionRecord, config: Configuration, code: CodeRef) -> FunctionRecord {
+    fn updated(&self, mut record: FunctionRecord, config: Configuration, code: Code) -> FunctionRecord {
         let latest = &mut record.latest;
         latest.serving = Some(Box::new(Serving {
             config: std::mem::replace(&mut latest.config, config),
@@ -135,7 +133,7 @@ fn changed(
 ) -> Result<Configuration, ApiError> {
     if let Some(runtime) = &input.runtime {
         rules::runtime(runtime)?;
-        config.runtime.clone_from(runtime);
+        config.runtime = Some(runtime.clone());
     }
     if let Some(seconds) = input.timeout {
         config.timeout_s = rules::timeout(seconds.into())?;
@@ -150,9 +148,9 @@ fn changed(
         config.variables = Some(variables);
     }
     if let Some(group) = members::log_group(input.logging_config.as_ref())? {
-        config.log_group = Some(group);
+        config.logging.group = Some(group);
     }
-    config.handler = input.handler.clone().unwrap_or(config.handler);
+    config.handler = input.handler.clone().or(config.handler);
     config.role = input.role.clone().unwrap_or(config.role);
     config.description = input.description.clone().unwrap_or(config.description);
     Ok(config)

@@ -143,8 +143,8 @@ async fn the_old_code_serves_until_the_update_is_done() {
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(record.latest.code.digest, CodeDigest::of(&zip("two")));
-    assert_eq!(record.latest.serving.unwrap().code.digest, CodeDigest::of(&zip("one")));
+    assert_eq!(record.latest.code.zip().unwrap().digest, CodeDigest::of(&zip("two")));
+    assert_eq!(record.latest.serving.unwrap().code.zip().unwrap().digest, CodeDigest::of(&zip("one")));
     assert!(!updating.is_finished(), "the answer waits for the front end");
     updating.abort();
 }

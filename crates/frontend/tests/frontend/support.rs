@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::{ApiError, route};
-use hearth_frontend::{
-    Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse, Place,
-};
+use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
 use hearth_scheduler::Limits;
-use hearth_types::function::{CodeRef, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
+use hearth_types::Place;
+use hearth_types::function::{
+    Code, CodeRef, Configuration, FunctionRecord, Logging, Serving, State, UpdateStatus, VersionRecord,
+};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId, RevisionId};
 use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome};
@@ -164,8 +165,8 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
         name: name.to_owned().try_into().unwrap(),
         latest: VersionRecord {
             config: Configuration {
-                runtime: "python3.12".into(),
-                handler: "app.handler".into(),
+                runtime: Some("python3.12".into()),
+                handler: Some("app.handler".into()),
                 role: "arn:aws:iam::123456789012:role/r".into(),
                 description: String::new(),
                 timeout_s: 3,
@@ -173,7 +174,8 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
                 ephemeral_mb: 512,
                 variables: None,
                 architecture: "x86_64".into(),
-                log_group: None,
+                logging: Logging::default(),
+                layers: Vec::new(),
             },
             code: code("1"),
             serving: None,
@@ -183,11 +185,13 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
             last_modified_ms: 0,
         },
         tags: Default::default(),
+        last_published: 0,
+        reserved_concurrency: None,
     }
 }
 
-pub(crate) fn code(content: &str) -> CodeRef {
-    CodeRef { digest: CodeDigest::of(content.as_bytes()), size: content.len() as u64 }
+pub(crate) fn code(content: &str) -> Code {
+    Code::Zip(CodeRef { digest: CodeDigest::of(content.as_bytes()), size: content.len() as u64 })
 }
 
 /// `record` while new code is being made effective.

@@ -201,6 +201,8 @@ fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec
         ephemeral_mb: 512,
         variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         code: CodeDigest([0; 32]),
+        layers: Vec::new(),
+        log_format: hearth_types::function::LogFormat::Text,
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
     }

@@ -180,6 +180,8 @@ impl Machine {
             ephemeral_mb: 512,
             variables: Vec::new(),
             code,
+            layers: Vec::new(),
+            log_format: hearth_types::function::LogFormat::Text,
             log_group: format!("/aws/lambda/{name}").into(),
             region: "us-east-1".into(),
         };

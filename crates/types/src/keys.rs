@@ -1,0 +1,130 @@
+//! Where records are in the metadata store. What the front end follows begins with [`FOLLOWED`]; all that belongs to one
+//! function lies below [`parts_of`] it, so that it can be removed in one commit.
+
+use crate::function::VersionId;
+
+/// The prefix of everything that invokes depend on.
+pub const FOLLOWED: &str = "function";
+/// Functions: `function/NAME`.
+pub const FUNCTIONS: &str = "function/";
+const PARTS: &str = "function-part/";
+
+/// The record of a function.
+#[must_use]
+pub fn function(name: &str) -> String {
+    format!("{FUNCTIONS}{name}")
+}
+
+/// The prefix of what belongs to a function besides its own record: `function-part/NAME/`.
+#[must_use]
+pub fn parts_of(name: &str) -> String {
+    format!("{PARTS}{name}/")
+}
+
+/// Kinds of records that belong to a function. Each is a folder below [`parts_of`] it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Part {
+    /// Published versions, by number: `VersionRecord`.
+    Version,
+    /// Aliases, by name: `AliasRecord`.
+    Alias,
+    /// Resource policies, by qualifier.
+    Policy,
+    /// Settings of asynchronous invokes, by qualifier.
+    EventInvokeConfig,
+    /// Function URLs, by qualifier.
+    Url,
+    /// Provisioned concurrency, by qualifier.
+    ProvisionedConcurrency,
+    /// How runtimes are updated, by version.
+    RuntimeManagement,
+}
+
+impl Part {
+    const ALL: [(Self, &str); 7] = [
+        (Self::Version, "version"),
+        (Self::Alias, "alias"),
+        (Self::Policy, "policy"),
+        (Self::EventInvokeConfig, "event-invoke-config"),
+        (Self::Url, "url"),
+        (Self::ProvisionedConcurrency, "provisioned-concurrency"),
+        (Self::RuntimeManagement, "runtime-management"),
+    ];
+
+    fn folder(self) -> &'static str {
+        Self::ALL.iter().find(|(part, _)| *part == self).map_or("", |(_, folder)| folder)
+    }
+
+    /// The prefix of all records of this kind of a function.
+    #[must_use]
+    pub fn prefix(self, function: &str) -> String {
+        format!("{PARTS}{function}/{}/", self.folder())
+    }
+
+    /// The key of the record that has this name: an alias, or a qualifier as text.
+    #[must_use]
+    pub fn key(self, function: &str, name: &str) -> String {
+        format!("{}{name}", self.prefix(function))
+    }
+}
+
+/// The record of a published version. Numbers have 20 digits, so that keys are in the numbers' order.
+#[must_use]
+pub fn version(function: &str, number: u64) -> String {
+    Part::Version.key(function, &format!("{number:020}"))
+}
+
+/// What a key that begins with [`FOLLOWED`] names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Followed<'a> {
+    /// A function's own record.
+    Function(&'a str),
+    /// A published version: function, number.
+    Version(&'a str, u64),
+    /// Any other part: function, kind, name.
+    Part(&'a str, Part, &'a str),
+}
+
+impl<'a> Followed<'a> {
+    /// Takes a key apart; none for what is no such key.
+    #[must_use]
+    pub fn parse(key: &'a str) -> Option<Self> {
+        if let Some(name) = key.strip_prefix(FUNCTIONS) {
+            return Some(Self::Function(name));
+        }
+        let mut steps = key.strip_prefix(PARTS)?.splitn(3, '/');
+        let (function, folder, name) = (steps.next()?, steps.next()?, steps.next()?);
+        let (part, _) = Part::ALL.into_iter().find(|(_, known)| *known == folder)?;
+        match part {
+            Part::Version => Some(Self::Version(function, name.parse().ok()?)),
+            part => Some(Self::Part(function, part, name)),
+        }
+    }
+}
+
+/// The record of a version as it stands in [`FUNCTIONS`] or below the function.
+#[must_use]
+pub fn of_version(function: &str, id: VersionId) -> String {
+    match id {
+        VersionId::Latest => self::function(function),
+        VersionId::Number(number) => version(function, number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_followed_and_taken_apart() {
+        for (part, _) in Part::ALL.into_iter().filter(|(part, _)| *part != Part::Version) {
+            let key = part.key("f", "$LATEST");
+            assert!(key.starts_with(FOLLOWED) && key.starts_with(&parts_of("f")), "{key}");
+            assert_eq!(Followed::parse(&key), Some(Followed::Part("f", part, "$LATEST")));
+        }
+        assert_eq!(Followed::parse(&version("f", 7)), Some(Followed::Version("f", 7)));
+        assert_eq!(Followed::parse(&function("f")), Some(Followed::Function("f")));
+        assert_eq!(Followed::parse("function-part/f/none/x"), None);
+        assert!(version("f", 9) < version("f", 10));
+    }
+}
