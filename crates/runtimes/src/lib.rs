@@ -33,6 +33,8 @@ mod test_support {
             ephemeral_mb: 512,
             variables: vec![("TEST_KEY".into(), "TEST_VAL".into())],
             code: CodeDigest([0; 32]),
+            layers: Vec::new(),
+            log_format: hearth_types::function::LogFormat::Text,
             log_group: "/aws/lambda/f".into(),
             region: "us-east-1".into(),
         }
