@@ -84,6 +84,9 @@ pub struct CodeRef {
     pub digest: CodeDigest,
     /// Bytes of the zip.
     pub size: u64,
+    /// Bytes unpacked: what counts towards the limit of a function with its layers.
+    #[serde(default)]
+    pub unpacked: u64,
 }
 
 /// What a client sets.

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
-use hearth_image::PackageError;
+use hearth_image::{PackageError, Unpacked};
 use hearth_types::CodeDigest;
 use hearth_types::function::CodeRef;
 use hearth_types::limits::ZIP_BYTES;
@@ -51,8 +51,8 @@ impl Control {
     pub(crate) async fn check_package(&self, zip: Bytes) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
         self.on_a_core(move || {
-            let code = reference(&zip);
-            unpacker.check(&zip).map(|_| code).map_err(package_error)
+            let unpacked = unpacker.check(&zip).map_err(package_error)?;
+            Ok(reference(CodeDigest::of(&zip), &zip, unpacked))
         })
         .await
     }
@@ -66,9 +66,10 @@ impl Control {
         let bytes = zip.clone();
         let code = self
             .on_a_core(move || {
-                let code = reference(&bytes);
-                sent.lock().unwrap_or_else(PoisonError::into_inner).insert(code.digest);
-                unpacker.unpack(&code.digest, &bytes).map(|_| code).map_err(package_error)
+                let digest = CodeDigest::of(&bytes);
+                sent.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+                let unpacked = unpacker.unpack(&digest, &bytes).map_err(package_error)?;
+                Ok(reference(digest, &bytes, unpacked))
             })
             .await?;
         self.parts.blobs.put(&code.digest, zip).await.map_err(|cause| {
@@ -104,6 +105,6 @@ fn package_error(cause: PackageError) -> ApiError {
     ApiError::service("The package could not be unpacked.")
 }
 
-fn reference(zip: &[u8]) -> CodeRef {
-    CodeRef { digest: CodeDigest::of(zip), size: zip.len() as u64 }
+fn reference(digest: CodeDigest, zip: &[u8], unpacked: Unpacked) -> CodeRef {
+    CodeRef { digest, size: zip.len() as u64, unpacked: unpacked.bytes }
 }

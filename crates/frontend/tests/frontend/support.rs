@@ -191,7 +191,11 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
 }
 
 pub(crate) fn code(content: &str) -> Code {
-    Code::Zip(CodeRef { digest: CodeDigest::of(content.as_bytes()), size: content.len() as u64 })
+    Code::Zip(CodeRef {
+        digest: CodeDigest::of(content.as_bytes()),
+        size: content.len() as u64,
+        unpacked: content.len() as u64,
+    })
 }
 
 /// `record` while new code is being made effective.
