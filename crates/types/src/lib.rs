@@ -8,6 +8,7 @@ pub mod invoke;
 pub mod keys;
 pub mod limits;
 pub mod place;
+pub mod policy;
 pub mod rootfs;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};
