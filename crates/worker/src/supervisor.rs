@@ -24,6 +24,9 @@ use crate::text::{self, ProcessEnd};
 /// connection open, not something that happens.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// A segmentation fault.
+const SIGSEGV: i32 = 11;
+
 /// What environments are made of.
 pub(crate) struct Machine {
     pub(crate) spawner: Spawner,
@@ -36,6 +39,8 @@ struct Processes {
     listener: TcpListener,
     output: Option<Arc<pipe::Receiver>>,
     connections: JoinSet<()>,
+    /// The runtime's process is gone, and its invoke lasts until the time limit.
+    gone: bool,
 }
 
 /// What the supervisor is to do.
@@ -104,7 +109,7 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         .map_err(|error| Cause::Platform(format!("registering its listener: {error}")))?;
     let sandbox = Arc::new(sandbox);
     environment.started(Arc::clone(&sandbox), begin.elapsed());
-    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new() })
+    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), gone: false })
 }
 
 fn platform(error: SandboxError) -> Cause {
@@ -171,14 +176,18 @@ impl Processes {
                     }
                 }
                 Some(_) = self.connections.join_next() => {}
-                exit = self.sandbox.exited() => {
+                exit = self.sandbox.exited(), if !self.gone => {
                     if environment.expects_words() {
                         self.hear_last_words(environment).await;
                     }
-                    return Cause::Exit(match exit {
+                    let end = match exit {
                         Exit::Code(status) => ProcessEnd::Status(status),
                         Exit::Signal(number) => ProcessEnd::Signal(number),
-                    });
+                    };
+                    self.gone = environment.lasts_beyond(end);
+                    if !self.gone {
+                        return Cause::Exit(end);
+                    }
                 }
             }
         }
@@ -237,6 +246,19 @@ impl Environment {
     /// Whether the runtime may have something to say: a connection that only waits for an invoke never ends by itself.
     fn expects_words(&self) -> bool {
         matches!(self.lock().life.state(), State::Init { .. } | State::Running { .. })
+    }
+
+    /// Whether the invoke in progress is answered only at its time limit although its runtime ended like this: so it is
+    /// on Lambda after a segmentation fault (recorded). Its log says at once what happened.
+    fn lasts_beyond(&self, end: ProcessEnd) -> bool {
+        let inner = self.lock();
+        let (State::Running { .. }, Some(current)) = (inner.life.state(), &inner.current) else { return false };
+        let lasts = end == ProcessEnd::Signal(SIGSEGV);
+        if lasts {
+            let failure = text::exited(current.request_id, end);
+            self.journal.write(Moment::now().wall_ms, [format!("{}\n", failure.message)]);
+        }
+        lasts
     }
 
     fn is_ending(&self) -> bool {

@@ -119,8 +119,7 @@ pub(crate) fn timed_out(request_id: RequestId, timeout: Duration) -> FunctionFai
     failure("Sandbox.Timedout", request_id, &format!("Task timed out after {} seconds", Seconds(timeout)))
 }
 
-/// Also for a signal like SIGSEGV, after which Lambda has been seen to answer only when the time limit was over: to know
-/// at once helps whoever looks for the fault.
+/// The runtime's process ended by itself.
 pub(crate) fn exited(request_id: RequestId, end: ProcessEnd) -> FunctionFailure {
     let text = match end {
         ProcessEnd::Status(0) => "Runtime exited without providing a reason".to_owned(),
