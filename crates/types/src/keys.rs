@@ -8,6 +8,14 @@ pub const FOLLOWED: &str = "function";
 /// Functions: `function/NAME`.
 pub const FUNCTIONS: &str = "function/";
 const PARTS: &str = "function-part/";
+/// The prefix of everything that permissions depend on.
+pub const IDENTITIES: &str = "identity/";
+/// Roles: `identity/role/NAME`, names in lower case.
+pub const ROLES: &str = "identity/role/";
+/// Customer managed policies: `identity/policy/NAME`, names in lower case.
+pub const POLICIES: &str = "identity/policy/";
+/// Access keys: `identity/access-key/ID`.
+pub const ACCESS_KEYS: &str = "identity/access-key/";
 
 /// The record of a function.
 #[must_use]
@@ -19,6 +27,24 @@ pub fn function(name: &str) -> String {
 #[must_use]
 pub fn parts_of(name: &str) -> String {
     format!("{PARTS}{name}/")
+}
+
+/// The record of a role: `RoleRecord`. Two names that differ only in case are one.
+#[must_use]
+pub fn role(name: &str) -> String {
+    format!("{ROLES}{}", name.to_ascii_lowercase())
+}
+
+/// The record of a customer managed policy: `PolicyRecord`. Two names that differ only in case are one.
+#[must_use]
+pub fn policy(name: &str) -> String {
+    format!("{POLICIES}{}", name.to_ascii_lowercase())
+}
+
+/// The record of an access key: `AccessKeyRecord`.
+#[must_use]
+pub fn access_key(id: &str) -> String {
+    format!("{ACCESS_KEYS}{id}")
 }
 
 /// Kinds of records that belong to a function. Each is a folder below [`parts_of`] it.

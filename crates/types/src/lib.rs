@@ -3,6 +3,7 @@
 pub mod arn;
 pub mod digest;
 pub mod function;
+pub mod identity;
 pub mod ids;
 pub mod invoke;
 pub mod keys;
