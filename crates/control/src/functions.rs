@@ -1,6 +1,6 @@
 //! Operations on functions.
 
-mod code;
+pub(crate) mod code;
 mod create;
 mod delete;
 mod members;

@@ -1,9 +1,11 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
 pub mod functions;
+mod layers;
 pub mod links;
 mod names;
 mod paging;
+mod policy;
 mod records;
 mod rules;
 mod view;
@@ -68,6 +70,11 @@ impl Control {
     #[must_use]
     pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.parts.blobs
+    }
+
+    /// Milliseconds since 1970.
+    fn now_ms(&self) -> i64 {
+        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::Control;
 /// Tries against other writers of one record. Each failed one means that another writer got ahead.
 pub(crate) const TRIES: usize = 16;
 
+/// Records that are read at a time where all are looked at.
+const VISITED: usize = 100;
+
 /// A record and the store's version of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded<T = FunctionRecord> {
@@ -75,6 +78,45 @@ impl Control {
         prefix: &str,
     ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
         self.read_page(prefix, None, usize::MAX).await
+    }
+
+    /// Up to `limit` records like [`Self::read_page`] gives them, of those that are kept.
+    pub(crate) async fn read_matching<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        keep: impl Fn(&T) -> bool,
+    ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
+        let mut kept = Vec::new();
+        let mut after = after.map(str::to_owned);
+        loop {
+            let page = self.read_page::<T>(prefix, after.as_deref(), limit).await?;
+            let is_last = page.len() < limit;
+            after = page.last().map(|(rest, _)| format!("{prefix}{rest}"));
+            kept.extend(page.into_iter().filter(|(_, loaded)| keep(&loaded.record)));
+            if is_last || kept.len() >= limit {
+                kept.truncate(limit);
+                return Ok(kept);
+            }
+        }
+    }
+
+    /// Shows all records whose keys begin with `prefix`, some at a time, with what follows the prefix in their keys.
+    pub(crate) async fn visit<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        mut seen: impl FnMut(&str, T),
+    ) -> Result<(), ApiError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.read_page::<T>(prefix, after.as_deref(), VISITED).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(format!("{prefix}{last}"));
+            for (rest, loaded) in page {
+                seen(&rest, loaded.record);
+            }
+        }
     }
 
     /// All keys that begin with `prefix`.
@@ -151,6 +193,11 @@ impl Control {
 #[expect(dead_code, reason = "the parts of functions come next")]
 pub(crate) fn touch(function: &Loaded) -> Result<Write, ApiError> {
     put(keys::function(function.record.name.as_str()), &function.record, function.unchanged())
+}
+
+/// For an operation that [`TRIES`] other writers got ahead of.
+pub(crate) fn contended() -> ApiError {
+    ApiError::service("The record is being written by others.")
 }
 
 /// Sets a record.

@@ -107,7 +107,7 @@ fn show_states(view: &mut api::FunctionConfiguration, record: &VersionRecord) {
 }
 
 /// `2024-03-05T12:00:00.000+0000`.
-fn last_modified(ms: i64) -> String {
+pub(crate) fn last_modified(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
 }

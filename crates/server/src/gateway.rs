@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_api::{ApiError, Matched, Operation, check, decode, encode, ops, route};
+use hearth_api::{ApiError, Matched, Operation, route};
 use hearth_control::Control;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
@@ -83,53 +83,13 @@ impl Gateway {
         let response = self.dispatcher.invoke(InvokeRequest { matched, headers, payload, request_id: id }).await?;
         Ok(response.into_http().map(ResponseBody::from))
     }
-
-    /// The operations that have a handler; the others say that they have none.
-    async fn operate(&self, matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Response<Bytes>, ApiError> {
-        let control = &self.control;
-        macro_rules! answer {
-            ($operation:ident, $input:ident => $output:expr) => {{
-                let $input = decode_off(body.len(), || decode::<ops::$operation>(matched, headers, body))?;
-                encode::<ops::$operation>(&$output.await?)
-            }};
-        }
-        Ok(match matched.operation {
-            Operation::CreateFunction => answer!(CreateFunction, input => control.create_function(input)),
-            Operation::GetFunction => {
-                let endpoint = endpoint(headers);
-                answer!(GetFunction, input => control.get_function(input, &endpoint))
-            }
-            Operation::GetFunctionConfiguration => {
-                answer!(GetFunctionConfiguration, input => control.get_function_configuration(input))
-            }
-            Operation::ListFunctions => answer!(ListFunctions, input => control.list_functions(input)),
-            Operation::UpdateFunctionCode => answer!(UpdateFunctionCode, input => control.update_function_code(input)),
-            Operation::UpdateFunctionConfiguration => {
-                answer!(UpdateFunctionConfiguration, input => control.update_function_configuration(input))
-            }
-            Operation::DeleteFunction => answer!(DeleteFunction, input => control.delete_function(input)),
-            other => {
-                check(matched, headers, body)?;
-                return Err(ApiError::not_implemented(other));
-            }
-        })
-    }
-}
-
-/// Decodes a large body beside the invokes that this thread serves: that is work of a tenth of a second.
-fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
-    if bytes > SMALL_BODY_BYTES { tokio::task::block_in_place(decode) } else { decode() }
-}
-
-/// The address that the client used.
-fn endpoint(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    format!("http://{host}")
 }
 
 fn body_limit(operation: Operation) -> usize {
     match operation {
-        Operation::CreateFunction | Operation::UpdateFunctionCode => CONTROL_BODY_BYTES,
+        Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion => {
+            CONTROL_BODY_BYTES
+        }
         Operation::Invoke => SYNC_PAYLOAD_BYTES,
         _ => SMALL_BODY_BYTES,
     }

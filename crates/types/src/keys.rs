@@ -17,6 +17,11 @@ pub const POLICIES: &str = "identity/policy/";
 /// Access keys: `identity/access-key/ID`.
 pub const ACCESS_KEYS: &str = "identity/access-key/";
 
+/// Layers: `layer/NAME`, kept when the layer has no version any more.
+pub const LAYERS: &str = "layer/";
+/// Versions of all layers.
+pub const LAYER_VERSIONS: &str = "layer-version/";
+
 /// The record of a function.
 #[must_use]
 pub fn function(name: &str) -> String {
@@ -98,6 +103,24 @@ impl Part {
 #[must_use]
 pub fn version(function: &str, number: u64) -> String {
     Part::Version.key(function, &format!("{number:020}"))
+}
+
+/// The record of a layer as a whole.
+#[must_use]
+pub fn layer(name: &str) -> String {
+    format!("{LAYERS}{name}")
+}
+
+/// The prefix of a layer's versions.
+#[must_use]
+pub fn versions_of_layer(name: &str) -> String {
+    format!("{LAYER_VERSIONS}{name}/")
+}
+
+/// The record of a layer's version. Its digits are counted down, so that the newest comes first, as in lists.
+#[must_use]
+pub fn layer_version(name: &str, number: u64) -> String {
+    format!("{}{:020}", versions_of_layer(name), u64::MAX - number)
 }
 
 /// What a key that begins with [`FOLLOWED`] names.

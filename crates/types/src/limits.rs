@@ -96,6 +96,10 @@ pub const ENVIRONMENT_RLIMIT_CORE: u64 = 10_737_418_240;
 pub const ENVIRONMENT_RLIMIT_STACK: u64 = 8_388_608;
 /// Functions on a page of a list (Lambda).
 pub const LIST_FUNCTIONS_PAGE: usize = 50;
+/// Layers, and versions of a layer, on a page of a list (Lambda).
+pub const LIST_LAYERS_PAGE: usize = 50;
+/// Bytes of a policy document (Lambda: 20 KB).
+pub const POLICY_BYTES: usize = 20 * 1024;
 /// Connections a runtime may hold to its Runtime API.
 pub const RUNTIME_CONNECTIONS: usize = 64;
 /// How long a link in GetFunction's Code.Location is good (Lambda).

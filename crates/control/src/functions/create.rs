@@ -96,10 +96,6 @@ impl Control {
         let (place, name) = (&self.parts.place, record.name.as_str());
         view::configuration(place, name, place.arn(name).to_string(), &record.latest, Shown::Whole)
     }
-
-    pub(super) fn now_ms(&self) -> i64 {
-        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
-    }
 }
 
 fn exists(name: &FunctionName) -> ApiError {

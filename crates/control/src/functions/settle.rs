@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
-use hearth_types::function::{CodeRef, FunctionRecord, State, UpdateStatus};
+use hearth_types::function::{FunctionRecord, State, UpdateStatus};
 use hearth_types::{CodeDigest, RevisionId};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::Control;
-use crate::records::{NotWritten, TRIES};
+use crate::records::{NotWritten, TRIES, contended};
 
 /// Between tries while the store cannot be written.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
@@ -45,11 +45,11 @@ impl Control {
                 Err(NotWritten::Failed(cause)) => return Err(cause),
             }
         }
-        Err(ApiError::service("The record is being written by others."))
+        Err(contended())
     }
 
     /// After a start: restores packages whose unpacked form is gone, settles what was under way, and removes packages
-    /// that no function has.
+    /// that nothing has.
     ///
     /// # Errors
     /// When the store fails.
@@ -60,17 +60,19 @@ impl Control {
             let Some(last) = page.last() else { break };
             after = Some(last.name.to_string());
             for record in page {
-                self.restore(&record).await;
                 self.settle(record.name.as_str()).await?;
             }
         }
-        self.collect(self.digests().await?).await;
+        let packages = self.packages().await?;
+        for (digest, user) in &packages {
+            self.restore(*digest, user).await;
+        }
+        self.collect(packages.into_keys().collect()).await;
         Ok(())
     }
 
     /// A function whose package cannot be restored stays listed; its invokes say what is wrong.
-    async fn restore(&self, record: &FunctionRecord) {
-        let Some(CodeRef { digest, .. }) = record.latest.code.zip().cloned() else { return };
+    async fn restore(&self, digest: CodeDigest, user: &str) {
         let unpacker = Arc::clone(&self.parts.unpacker);
         if matches!(tokio::task::spawn_blocking(move || unpacker.is_whole(&digest)).await, Ok(true)) {
             return;
@@ -78,11 +80,11 @@ impl Control {
         match self.parts.blobs.get(&digest).await {
             Ok(Some(zip)) => {
                 if let Err(cause) = self.take_package(zip).await {
-                    error!("{}: the package {digest} cannot be unpacked again: {cause}", record.name);
+                    error!("{user}: the package {digest} cannot be unpacked again: {cause}");
                 }
             }
-            Ok(None) => error!("{}: the package {digest} is missing: deploy the function again", record.name),
-            Err(cause) => error!("{}: the package {digest} cannot be read: {cause}", record.name),
+            Ok(None) => error!("{user}: the package {digest} is missing: deploy it again"),
+            Err(cause) => error!("{user}: the package {digest} cannot be read: {cause}"),
         }
     }
 

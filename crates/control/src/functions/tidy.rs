@@ -1,17 +1,17 @@
-//! Removing packages that no function has any more, while the server runs.
+//! Removing packages that nothing has any more, while the server runs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use hearth_api::ApiError;
 use hearth_types::CodeDigest;
+use hearth_types::function::{FunctionRecord, VersionRecord};
+use hearth_types::keys::{self, Part};
 use hearth_types::limits::TIDY_EVERY;
 use tracing::{error, warn};
 
+use crate::layers::LayerVersion;
 use crate::{Control, UNPACKING};
-
-/// Records that are read at a time.
-const PAGE: usize = 100;
 
 impl Control {
     /// Removes from time to time what updates and deletes leave behind; runs until it is dropped.
@@ -26,21 +26,21 @@ impl Control {
         }
     }
 
-    /// One look: removes the packages that no function had at the look before, nor has now, and that nobody sent in
+    /// One look: removes the packages that nothing had at the look before, nor has now, and that nobody sent in
     /// between. Environments of their code are long gone then, where looks are [`TIDY_EVERY`] apart. The result is for
-    /// the next look: all that no function has now.
+    /// the next look: all that nothing has now.
     ///
     /// # Errors
     /// When a store fails.
     pub async fn tidy(&self, unused_before: &HashSet<CodeDigest>) -> Result<HashSet<CodeDigest>, ApiError> {
         // First these: what is sent from now on is seen by `discard`.
         let sent = std::mem::take(&mut *self.sent());
-        let used = self.digests().await?;
+        let used = self.packages().await?;
         let all = self.parts.blobs.list().await.map_err(|cause| {
             error!("the blob store failed: {cause}");
             ApiError::service("The package store is not available.")
         })?;
-        let mut unused: HashSet<_> = all.into_iter().filter(|digest| !used.contains(digest)).collect();
+        let mut unused: HashSet<_> = all.into_iter().filter(|digest| !used.contains_key(digest)).collect();
         let gone: Vec<_> =
             unused.intersection(unused_before).filter(|digest| !sent.contains(digest)).copied().collect();
         for digest in gone {
@@ -51,21 +51,27 @@ impl Control {
         Ok(unused)
     }
 
-    /// The packages of all functions.
-    pub(super) async fn digests(&self) -> Result<HashSet<CodeDigest>, ApiError> {
-        let mut digests = HashSet::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.list(after.as_deref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(digests) };
-            after = Some(last.name.to_string());
-            for record in page {
-                let version = record.latest;
-                let codes = std::iter::once(version.code).chain(version.serving.map(|serving| serving.code));
-                digests.extend(codes.filter_map(|code| code.zip().map(|zip| zip.digest)));
-                digests.extend(version.config.layers.iter().map(|layer| layer.code.digest));
-            }
+    /// The packages that functions, their published versions and layers have, each with the name of one that has it.
+    pub(super) async fn packages(&self) -> Result<HashMap<CodeDigest, String>, ApiError> {
+        let mut functions = Vec::new();
+        let mut packages = HashMap::new();
+        self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, record| {
+            packages.extend(packages_of(&record.latest).map(|digest| (digest, name.to_owned())));
+            functions.push(name.to_owned());
+        })
+        .await?;
+        for name in functions {
+            self.visit::<VersionRecord>(&Part::Version.prefix(&name), |_, version| {
+                packages.extend(packages_of(&version).map(|digest| (digest, name.clone())));
+            })
+            .await?;
         }
+        self.visit::<LayerVersion>(keys::LAYER_VERSIONS, |key, version| {
+            let name = key.split('/').next().unwrap_or_default();
+            packages.insert(version.code.digest, self.layer_version_arn(name, version.number));
+        })
+        .await?;
+        Ok(packages)
     }
 
     /// Removes a package, unless it is being sent again. Nothing is unpacked meanwhile: who sends it now finds it whole
@@ -92,4 +98,12 @@ impl Control {
     fn sent(&self) -> MutexGuard<'_, HashSet<CodeDigest>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a version runs, and what serves until an update of it is done: code and layers.
+fn packages_of(version: &VersionRecord) -> impl Iterator<Item = CodeDigest> {
+    let serving = version.serving.iter().map(|serving| (&serving.code, &serving.config));
+    std::iter::once((&version.code, &version.config)).chain(serving).flat_map(|(code, config)| {
+        code.zip().into_iter().chain(config.layers.iter().map(|layer| &layer.code)).map(|code| code.digest)
+    })
 }

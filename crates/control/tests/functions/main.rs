@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
+mod layers;
 mod life;
 mod recovery;
 mod refusals;
@@ -18,7 +19,7 @@ use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MemoryBlobStore, MemoryStore, MetadataStore, Precondition, WatchEvent, Write};
 use hearth_types::CodeDigest;
 use hearth_types::Place;
-use hearth_types::function::FunctionRecord;
+use hearth_types::function::{CodeRef, FunctionRecord};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -68,6 +69,12 @@ impl House {
                 applied.send_replace(version);
             }
         });
+    }
+
+    /// Whether a package is there to be mounted.
+    fn is_unpacked(&self, package: &Bytes) -> bool {
+        let handler = self.folder.path().join("code").join(CodeDigest::of(package).to_string()).join("handler.py");
+        handler.is_file()
     }
 
     /// Creates a function and waits until it is Active.

@@ -6,13 +6,6 @@ use hearth_types::function::{State, UpdateStatus};
 
 use super::*;
 
-impl House {
-    fn is_unpacked(&self, package: &Bytes) -> bool {
-        let handler = self.folder.path().join("code").join(CodeDigest::of(package).to_string()).join("handler.py");
-        handler.is_file()
-    }
-}
-
 /// Waits until the store has seen so many commits.
 async fn committed(house: &House, version: u64) {
     let commits = async {

@@ -1,0 +1,67 @@
+//! The table of operations: which of the control plane's functions answers which operation, a line each.
+
+use bytes::Bytes;
+use hearth_api::{ApiError, Matched, Operation, check, decode, encode, ops};
+use hearth_types::limits::SMALL_BODY_BYTES;
+use http::{HeaderMap, Response, header};
+
+use crate::gateway::Gateway;
+
+/// Decodes the input of the operation that was asked for, runs its line and encodes what it gives.
+macro_rules! answer {
+    ($matched:ident, $headers:ident, $body:ident; $($operation:ident($input:ident) => $output:expr,)*) => {
+        match $matched.operation {
+            $(Operation::$operation => {
+                let $input = decode_off($body.len(), || decode::<ops::$operation>($matched, $headers, $body))?;
+                Ok(encode::<ops::$operation>(&$output.await?))
+            })*
+            other => {
+                check($matched, $headers, $body)?;
+                Err(ApiError::not_implemented(other))
+            }
+        }
+    };
+}
+
+impl Gateway {
+    /// The operations that have a handler; the others say that they have none.
+    pub(crate) async fn operate(
+        &self,
+        matched: &Matched,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let control = &self.control;
+        let endpoint = &endpoint(headers);
+        answer! { matched, headers, body;
+            CreateFunction(input) => control.create_function(input),
+            GetFunction(input) => control.get_function(input, endpoint),
+            GetFunctionConfiguration(input) => control.get_function_configuration(input),
+            ListFunctions(input) => control.list_functions(input),
+            UpdateFunctionCode(input) => control.update_function_code(input),
+            UpdateFunctionConfiguration(input) => control.update_function_configuration(input),
+            DeleteFunction(input) => control.delete_function(input),
+
+            PublishLayerVersion(input) => control.publish_layer_version(input, endpoint),
+            GetLayerVersion(input) => control.get_layer_version(input, endpoint),
+            GetLayerVersionByArn(input) => control.get_layer_version_by_arn(input, endpoint),
+            ListLayers(input) => control.list_layers(input),
+            ListLayerVersions(input) => control.list_layer_versions(input),
+            DeleteLayerVersion(input) => control.delete_layer_version(input),
+            AddLayerVersionPermission(input) => control.add_layer_version_permission(input),
+            RemoveLayerVersionPermission(input) => control.remove_layer_version_permission(input),
+            GetLayerVersionPolicy(input) => control.get_layer_version_policy(input),
+        }
+    }
+}
+
+/// Decodes a large body beside the invokes that this thread serves: that is work of a tenth of a second.
+fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
+    if bytes > SMALL_BODY_BYTES { tokio::task::block_in_place(decode) } else { decode() }
+}
+
+/// The address that the client used.
+fn endpoint(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    format!("http://{host}")
+}
