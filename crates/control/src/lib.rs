@@ -1,13 +1,16 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
+mod aliases;
 pub mod functions;
 mod layers;
 pub mod links;
+mod named;
 mod names;
 mod paging;
 mod policy;
 mod records;
 mod rules;
+mod versions;
 mod view;
 
 use std::collections::HashSet;
@@ -17,8 +20,9 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MetadataStore};
-use hearth_types::{CodeDigest, Place};
+use hearth_types::{CodeDigest, Place, RevisionId};
 use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
 
 use crate::links::CodeLinks;
 
@@ -76,6 +80,10 @@ impl Control {
     fn now_ms(&self) -> i64 {
         i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+fn new_revision() -> RevisionId {
+    RevisionId(Uuid::new_v4())
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {

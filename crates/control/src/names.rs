@@ -36,6 +36,14 @@ pub(crate) fn not_found(place: &Place, target: &Target) -> ApiError {
     ApiError::not_found(format!("Function not found: {}", place.arn_as_asked(target)))
 }
 
+/// 412 for a function, a version or an alias that has changed since the client saw it.
+pub(crate) fn stale_revision() -> ApiError {
+    ApiError::precondition_failed(
+        "The Revision Id provided does not match the latest Revision Id. \
+         Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+    )
+}
+
 /// The answer to a name that means nothing here.
 fn unresolved(cause: Unresolved) -> ApiError {
     match cause {

@@ -49,9 +49,12 @@ impl From<ApiError> for NotWritten {
 }
 
 impl Control {
-    /// The record under a key.
+    /// The record under a key, once the front end knows it too where it follows it.
     pub(crate) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
         let Some(found) = self.parts.store.get(key).await.map_err(store_failed)? else { return Ok(None) };
+        if key.starts_with(keys::FOLLOWED) {
+            self.until_applied(found.version).await;
+        }
         Ok(Some(Loaded { record: parse(key, &found.value)?, version: found.version }))
     }
 
@@ -71,7 +74,6 @@ impl Control {
         found.into_iter().map(typed).collect()
     }
 
-    #[expect(dead_code, reason = "the parts of functions come next")]
     /// All records whose keys begin with `prefix`. For what is bounded by the function that it belongs to.
     pub(crate) async fn read_all<T: DeserializeOwned>(
         &self,
@@ -142,13 +144,9 @@ impl Control {
         }
     }
 
-    /// The record of a function, once the front end knows it too.
+    /// The record of a function.
     pub(crate) async fn load(&self, name: &str) -> Result<Option<Loaded>, ApiError> {
-        let found = self.read(&keys::function(name)).await?;
-        if let Some(Loaded { version, .. }) = &found {
-            self.until_applied(*version).await;
-        }
-        Ok(found)
+        self.read(&keys::function(name)).await
     }
 
     /// Up to `limit` functions behind the name `after`.
@@ -190,7 +188,6 @@ impl Control {
 
 /// Writes a function's record as it is. Belongs into each commit that makes a part of the function: deleting the function
 /// removes the parts that it found, and must notice when there is one more.
-#[expect(dead_code, reason = "the parts of functions come next")]
 pub(crate) fn touch(function: &Loaded) -> Result<Write, ApiError> {
     put(keys::function(function.record.name.as_str()), &function.record, function.unchanged())
 }

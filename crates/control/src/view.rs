@@ -2,7 +2,7 @@
 
 use hearth_api::types as api;
 use hearth_types::Place;
-use hearth_types::function::{Configuration, State, UpdateStatus, VersionRecord};
+use hearth_types::function::{Configuration, State, UpdateStatus, VersionId, VersionRecord};
 use sha2::{Digest as _, Sha256};
 
 /// Which members an operation shows: lists leave the states out (observed).
@@ -22,6 +22,7 @@ pub(crate) fn configuration(
     place: &Place,
     name: &str,
     arn: String,
+    id: VersionId,
     record: &VersionRecord,
     shown: Shown,
 ) -> api::FunctionConfiguration {
@@ -33,12 +34,12 @@ pub(crate) fn configuration(
         role: Some(config.role.clone()),
         handler: config.handler.clone(),
         code_size: record.code.zip().and_then(|code| i64::try_from(code.size).ok()),
-        code_sha256: record.code.zip().map(|code| code.digest.base64()),
+        code_sha256: Some(record.code.sha256()),
         description: Some(config.description.clone()),
         timeout: i32::try_from(config.timeout_s).ok(),
         memory_size: i32::try_from(config.memory_mb).ok(),
         last_modified: Some(last_modified(record.last_modified_ms)),
-        version: Some("$LATEST".to_owned()),
+        version: Some(id.to_string()),
         revision_id: Some(record.revision.to_string()),
         environment: config.variables.clone().map(|variables| api::EnvironmentResponse {
             variables: Some(variables.into_iter().collect()),

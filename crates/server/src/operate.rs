@@ -42,6 +42,14 @@ impl Gateway {
             UpdateFunctionConfiguration(input) => control.update_function_configuration(input),
             DeleteFunction(input) => control.delete_function(input),
 
+            PublishVersion(input) => control.publish_version(input),
+            ListVersionsByFunction(input) => control.list_versions_by_function(input),
+            CreateAlias(input) => control.create_alias(input),
+            GetAlias(input) => control.get_alias(input),
+            ListAliases(input) => control.list_aliases(input),
+            UpdateAlias(input) => control.update_alias(input),
+            DeleteAlias(input) => control.delete_alias(input),
+
             PublishLayerVersion(input) => control.publish_layer_version(input, endpoint),
             GetLayerVersion(input) => control.get_layer_version(input, endpoint),
             GetLayerVersionByArn(input) => control.get_layer_version_by_arn(input, endpoint),

@@ -21,6 +21,9 @@ pub struct FunctionRecord {
     /// The number of the last published version, deleted ones too: none is ever given again. 0 before the first.
     #[serde(default)]
     pub last_published: u64,
+    /// The description of $LATEST when it was published last; the version may have got one of its own.
+    #[serde(default)]
+    pub published_description: String,
     /// Environments that are this function's alone, and the most it may have; none where nothing is reserved.
     #[serde(default)]
     pub reserved_concurrency: Option<u32>,
@@ -73,6 +76,19 @@ impl Code {
         match self {
             Self::Zip(code) => Some(code),
             Self::Image { .. } => None,
+        }
+    }
+
+    /// CodeSha256: of a package in base64, of an image in hexadecimal. Where an image's URI does not name its digest, it
+    /// is the digest of the URI: nothing here asks a registry.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::Zip(code) => code.digest.base64(),
+            Self::Image { uri } => match uri.split_once("@sha256:") {
+                Some((_, digest)) => digest.to_owned(),
+                None => CodeDigest::of(uri.as_bytes()).to_string(),
+            },
         }
     }
 }

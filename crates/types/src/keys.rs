@@ -123,6 +123,12 @@ pub fn layer_version(name: &str, number: u64) -> String {
     format!("{}{:020}", versions_of_layer(name), u64::MAX - number)
 }
 
+/// What belongs to one version or alias of a function and goes with it: its policy, its URL, ...
+pub fn parts_of_qualifier(function: &str, qualifier: &str) -> impl Iterator<Item = String> {
+    let own = |part: &Part| !matches!(part, Part::Version | Part::Alias);
+    Part::ALL.into_iter().map(|(part, _)| part).filter(own).map(move |part| part.key(function, qualifier))
+}
+
 /// What a key that begins with [`FOLLOWED`] names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Followed<'a> {

@@ -100,6 +100,12 @@ pub const LIST_FUNCTIONS_PAGE: usize = 50;
 pub const LIST_LAYERS_PAGE: usize = 50;
 /// Bytes of a policy document (Lambda: 20 KB).
 pub const POLICY_BYTES: usize = 20 * 1024;
+/// Versions on a page of a list (Lambda).
+pub const LIST_VERSIONS_PAGE: usize = 50;
+/// Aliases on a page of a list. Ours: the largest that may be asked for.
+pub const LIST_ALIASES_PAGE: usize = 10_000;
+/// Versions that an alias may lead to beside its first (Lambda).
+pub const ALIAS_WEIGHTS: usize = 1;
 /// Connections a runtime may hold to its Runtime API.
 pub const RUNTIME_CONNECTIONS: usize = 64;
 /// How long a link in GetFunction's Code.Location is good (Lambda).

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
-use hearth_types::function::{Code, Configuration, FunctionRecord, Logging, State, VersionRecord};
+use hearth_types::FunctionName;
+use hearth_types::function::{Code, Configuration, FunctionRecord, Logging, State, VersionId, VersionRecord};
 use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
-use hearth_types::{FunctionName, RevisionId};
-use uuid::Uuid;
 
 use crate::functions::members;
 use crate::records::NotWritten;
 use crate::view::{self, Shown};
-use crate::{Control, invalid, refused, rules};
+use crate::{Control, invalid, new_revision, refused, rules};
 
 impl Control {
     /// CreateFunction: the answer shows it Pending; it is Active when the front end has it.
@@ -43,11 +42,12 @@ impl Control {
                 serving: None,
                 state: State::Pending,
                 last_update: None,
-                revision: RevisionId(Uuid::new_v4()),
+                revision: new_revision(),
                 last_modified_ms: self.now_ms(),
             },
             tags,
             last_published: 0,
+            published_description: String::new(),
             reserved_concurrency: None,
         };
         match self.begin(record, Precondition::Absent).await {
@@ -92,9 +92,9 @@ impl Control {
     }
 
     /// $LATEST as a mutating operation shows it: whole, with the unqualified ARN.
-    pub(super) fn shown(&self, record: &FunctionRecord) -> api::FunctionConfiguration {
+    pub(crate) fn shown(&self, record: &FunctionRecord) -> api::FunctionConfiguration {
         let (place, name) = (&self.parts.place, record.name.as_str());
-        view::configuration(place, name, place.arn(name).to_string(), &record.latest, Shown::Whole)
+        view::configuration(place, name, place.arn(name).to_string(), VersionId::Latest, &record.latest, Shown::Whole)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_types::function::FunctionRecord;
+use hearth_types::Target;
+use hearth_types::function::{FunctionRecord, VersionId};
 use hearth_types::limits::LIST_FUNCTIONS_PAGE;
-use hearth_types::{Qualifier, Target};
 
+use crate::named::Found;
 use crate::paging::Page;
+use crate::versions::Listed;
 use crate::view::{self, Shown};
 use crate::{Control, refused};
 
@@ -21,14 +23,15 @@ impl Control {
         endpoint: &str,
     ) -> Result<api::GetFunctionResponse, ApiError> {
         let target = self.resolve(&input.function_name, input.qualifier.as_deref())?;
-        let record = self.found(&target).await?;
-        let location = record.latest.code.zip().map(|code| {
+        let found = self.found(&target).await?;
+        let location = found.version().code.zip().map(|code| {
             let path = self.parts.links.path(&code.digest, (self.parts.now)());
             format!("{endpoint}{path}")
         });
+        let record = &found.function.record;
         let tags: Option<_> = (!record.tags.is_empty()).then(|| record.tags.clone().into_iter().collect());
         Ok(api::GetFunctionResponse {
-            configuration: Some(self.as_asked(&target, &record)),
+            configuration: Some(self.as_asked(&target, &found)),
             code: Some(api::FunctionCodeLocation {
                 repository_type: Some("S3".into()),
                 location,
@@ -48,11 +51,11 @@ impl Control {
         input: api::GetFunctionConfigurationRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         let target = self.resolve(&input.function_name, input.qualifier.as_deref())?;
-        let record = self.found(&target).await?;
-        Ok(self.as_asked(&target, &record))
+        let found = self.found(&target).await?;
+        Ok(self.as_asked(&target, &found))
     }
 
-    /// ListFunctions, in the order of their names. The marker is the name that a page ended with.
+    /// ListFunctions, in the order of their names; with FunctionVersion `ALL` each with its published versions.
     ///
     /// # Errors
     /// A marker that is none of ours.
@@ -63,34 +66,58 @@ impl Control {
         if input.master_region.is_some() {
             return Err(refused("MasterRegion", "functions are not replicated between regions"));
         }
-        let page = Page::new("functions", input.marker.as_deref(), input.max_items, LIST_FUNCTIONS_PAGE)?;
-        let mut found = self.list(page.after.as_deref(), page.read()).await?;
-        let next_marker = page.cut(&mut found, |record| record.name.as_str());
-        let all_versions = input.function_version.is_some();
-        Ok(api::ListFunctionsResponse {
-            functions: Some(found.iter().map(|record| self.listed(record, all_versions)).collect()),
-            next_marker,
-        })
+        let (marker, most) = (input.marker.as_deref(), input.max_items);
+        let (functions, next_marker) = match input.function_version {
+            Some(api::FunctionVersion::All) => {
+                let page = Page::new("versions of functions", marker, most, LIST_FUNCTIONS_PAGE)?;
+                let mut found = self.all_versions(&page).await?;
+                let next_marker = page.cut(&mut found, |listed| &listed.key);
+                (found.iter().map(|listed| self.listed(listed)).collect(), next_marker)
+            }
+            None => {
+                let page = Page::new("functions", marker, most, LIST_FUNCTIONS_PAGE)?;
+                let mut found = self.list(page.after.as_deref(), page.read()).await?;
+                let next_marker = page.cut(&mut found, |record| record.name.as_str());
+                (found.iter().map(|record| self.listed_whole(record)).collect(), next_marker)
+            }
+        };
+        Ok(api::ListFunctionsResponse { functions: Some(functions), next_marker })
     }
 
-    /// The record of a function that has the qualifier that was asked for.
-    async fn found(&self, target: &Target) -> Result<FunctionRecord, ApiError> {
-        let is_latest = target.qualifier.as_deref().is_none_or(|text| Qualifier::from(text) == Qualifier::Latest);
-        match self.load(&target.name).await? {
-            Some(loaded) if is_latest => Ok(loaded.record),
-            _ => Err(self.function_not_found(target)),
+    /// The entries of a page and one more: each function's $LATEST, then its published versions by number.
+    async fn all_versions(&self, page: &Page) -> Result<Vec<Listed>, ApiError> {
+        let mut found = Vec::new();
+        let mut behind = None;
+        if let Some((name, version)) = page.after.as_deref().and_then(|after| after.split_once('/')) {
+            // $LATEST comes before all numbers.
+            let number = version.parse().unwrap_or(0);
+            if let Some(function) = self.load(name).await? {
+                found = self.versions_behind(&function.record, number, page.read()).await?;
+            }
+            behind = Some(name.to_owned());
         }
+        while found.len() < page.read() {
+            let functions = self.list(behind.as_deref(), page.read() - found.len()).await?;
+            let Some(last) = functions.last() else { break };
+            behind = Some(last.name.to_string());
+            for function in functions {
+                let room = page.read().saturating_sub(found.len() + 1);
+                found.push(Listed::latest(&function));
+                found.extend(self.versions_behind(&function, 0, room).await?);
+            }
+        }
+        found.truncate(page.read());
+        Ok(found)
     }
 
-    fn as_asked(&self, target: &Target, record: &FunctionRecord) -> api::FunctionConfiguration {
-        let place = &self.parts.place;
-        let arn = place.arn_as_asked(target).to_string();
-        view::configuration(place, record.name.as_str(), arn, &record.latest, Shown::Whole)
+    fn as_asked(&self, target: &Target, found: &Found) -> api::FunctionConfiguration {
+        let arn = self.parts.place.arn_as_asked(target).to_string();
+        view::configuration(&self.parts.place, &target.name, arn, found.id, found.version(), Shown::Whole)
     }
 
-    fn listed(&self, record: &FunctionRecord, qualified: bool) -> api::FunctionConfiguration {
+    /// $LATEST in a list of functions: its ARN is not qualified.
+    fn listed_whole(&self, record: &FunctionRecord) -> api::FunctionConfiguration {
         let (place, name) = (&self.parts.place, record.name.as_str());
-        let arn = if qualified { format!("{}:$LATEST", place.arn(name)) } else { place.arn(name).to_string() };
-        view::configuration(place, name, arn, &record.latest, Shown::Listed)
+        view::configuration(place, name, place.arn(name).to_string(), VersionId::Latest, &record.latest, Shown::Listed)
     }
 }

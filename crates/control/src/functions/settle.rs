@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
+use hearth_types::CodeDigest;
 use hearth_types::function::{FunctionRecord, State, UpdateStatus};
-use hearth_types::{CodeDigest, RevisionId};
 use tracing::{error, warn};
-use uuid::Uuid;
 
-use crate::Control;
 use crate::records::{NotWritten, TRIES, contended};
+use crate::{Control, new_revision};
 
 /// Between tries while the store cannot be written.
 const SETTLE_AGAIN: Duration = Duration::from_secs(1);
@@ -117,7 +116,7 @@ fn settled(record: &mut FunctionRecord) -> bool {
         version.state = State::Active;
         version.last_update = Some(UpdateStatus::Successful);
         version.serving = None;
-        version.revision = RevisionId(Uuid::new_v4());
+        version.revision = new_revision();
     }
     in_transition
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
+use hearth_types::Target;
 use hearth_types::function::{Code, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
-use hearth_types::{RevisionId, Target};
-use uuid::Uuid;
 
 use crate::functions::code::Source;
 use crate::functions::members;
 use crate::records::{Loaded, NotWritten, TRIES};
-use crate::{Control, invalid, refused, rules};
+use crate::{Control, invalid, names, new_revision, refused, rules};
 
 impl Control {
     /// UpdateFunctionCode.
@@ -69,16 +68,11 @@ impl Control {
     }
 
     /// The record, where it may be changed now and the client knows its latest revision.
-    async fn updatable(&self, target: &Target, revision: Option<&str>) -> Result<Loaded, ApiError> {
-        let Some(loaded) = self.load(&target.name).await? else {
-            return Err(self.function_not_found(target));
-        };
+    pub(crate) async fn updatable(&self, target: &Target, revision: Option<&str>) -> Result<Loaded, ApiError> {
+        let loaded = self.function(target).await?;
         let latest = &loaded.record.latest;
         if revision.is_some_and(|revision| revision != latest.revision.to_string()) {
-            return Err(ApiError::precondition_failed(
-                "The Revision Id provided does not match the latest Revision Id. \
-                 Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
-            ));
+            return Err(names::stale_revision());
         }
         if latest.state == State::Pending || latest.last_update == Some(UpdateStatus::InProgress) {
             return Err(self.in_progress(&target.name));
@@ -86,7 +80,7 @@ impl Control {
         Ok(loaded)
     }
 
-    fn in_progress(&self, name: &str) -> ApiError {
+    pub(crate) fn in_progress(&self, name: &str) -> ApiError {
         ApiError::conflict(format!(
             "The operation cannot be performed at this time. An update is in progress for resource: {}",
             self.parts.place.arn(name)
@@ -121,7 +115,7 @@ impl Control {
             code: std::mem::replace(&mut latest.code, code),
         }));
         latest.last_update = Some(UpdateStatus::InProgress);
-        latest.revision = RevisionId(Uuid::new_v4());
+        latest.revision = new_revision();
         latest.last_modified_ms = self.now_ms();
         record
     }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
+mod aliases;
 mod layers;
 mod life;
 mod recovery;
 mod refusals;
+mod versions;
 
 use std::io::{Cursor, Write as _};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use hearth_store::{BlobStore, MemoryBlobStore, MemoryStore, MetadataStore, Preco
 use hearth_types::CodeDigest;
 use hearth_types::Place;
 use hearth_types::function::{CodeRef, FunctionRecord};
+use hearth_types::keys;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -61,7 +64,7 @@ impl House {
     }
 
     fn follow(&self, applied: watch::Sender<u64>) {
-        let mut changes = self.store.watch("function/");
+        let mut changes = self.store.watch(keys::FOLLOWED);
         tokio::spawn(async move {
             while let Some(WatchEvent::Snapshot { version, .. } | WatchEvent::Commit { version, .. }) =
                 changes.next().await
@@ -104,6 +107,33 @@ impl House {
         let qualifier = qualifier.map(str::to_owned);
         let input = api::DeleteFunctionRequest { function_name: name.to_owned(), qualifier };
         self.control.delete_function(input).await.map(drop)
+    }
+
+    async fn publish_version(&self, name: &str) -> Value {
+        let input = api::PublishVersionRequest { function_name: name.to_owned(), ..Default::default() };
+        json::<ops::PublishVersion>(&self.control.publish_version(input).await.unwrap())
+    }
+
+    /// Changes $LATEST's description, which is enough for another version, and publishes.
+    async fn publish_anew(&self, name: &str, description: &str) -> Value {
+        self.update(api::UpdateFunctionConfigurationRequest {
+            description: Some(description.to_owned()),
+            ..configure(name)
+        })
+        .await
+        .unwrap();
+        self.control.settle(name).await.unwrap();
+        self.publish_version(name).await
+    }
+
+    /// GetFunctionConfiguration.
+    async fn asked(&self, name: &str, qualifier: Option<&str>) -> Result<Value, ApiError> {
+        let input = api::GetFunctionConfigurationRequest {
+            function_name: name.to_owned(),
+            qualifier: qualifier.map(str::to_owned),
+        };
+        let output = self.control.get_function_configuration(input).await?;
+        Ok(json::<ops::GetFunctionConfiguration>(&output))
     }
 
     /// Changes a record behind the control plane's back.

@@ -186,6 +186,7 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
         },
         tags: Default::default(),
         last_published: 0,
+        published_description: String::new(),
         reserved_concurrency: None,
     }
 }
