@@ -185,3 +185,22 @@ pub const ZIP_PARALLEL_BYTES: u64 = 1024 * 1024;
 /// Time from unpacking a package until its files are flushed to the disk; a crash of the machine before then costs
 /// unpacking it again. Ours: by then the kernel has written most by itself.
 pub const CODE_FLUSH_DELAY: Duration = Duration::from_secs(30);
+
+/// How far the time of a signed request may be from the server's (AWS).
+pub const SIGNATURE_CLOCK: Duration = Duration::from_secs(5 * 60);
+/// The same for S3 and for presigned links (AWS).
+pub const SIGNATURE_CLOCK_S3: Duration = Duration::from_secs(15 * 60);
+/// The longest life of a presigned link (AWS).
+pub const SIGNATURE_LINK_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The life of a presigned link that names none (AWS).
+pub const SIGNATURE_LINK_DEFAULT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Headers that a signature covers. Ours: as many as a request may have.
+pub const SIGNED_HEADERS: usize = HEADERS;
+/// Characters of an access key id (IAM).
+pub const ACCESS_KEY_ID_CHARS: usize = 128;
+/// Bytes of a session token. Ours (AWS states none and recommends to expect 4 KiB and more).
+pub const SESSION_TOKEN_BYTES: usize = 16 * 1024;
+/// Bytes of the first line of a chunk in a body of `aws-chunked`. Ours: a size and a signature have about 100.
+pub const CHUNK_HEAD_BYTES: usize = 1024;
+/// Bytes of the trailer behind the chunks. Ours: checksums and a signature have some hundred.
+pub const CHUNK_TRAILER_BYTES: usize = 4096;

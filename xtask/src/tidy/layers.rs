@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-store", 1),
     ("hearth-store-sqlite", 1),
     ("hearth-http", 1),
+    ("hearth-identity", 1),
     // The node.
     ("hearth-sandbox", 2),
     ("hearth-image", 2),
