@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hearth_api::ApiError;
-use hearth_scheduler::{Action, Event, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{Action, Event, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
 use hearth_worker::{
@@ -18,7 +18,8 @@ use tracing::warn;
 
 use crate::environments::Environments;
 use crate::invoke::invocable;
-use crate::snapshot::{FunctionSnapshot, Ready, Writer};
+use crate::snapshot::{FunctionSnapshot, Ready};
+use crate::writer::Writer;
 
 /// How often an invoke looks its function up again when deploys overtake it. Each time the snapshot is newer.
 const LOOK_UPS: usize = 16;
@@ -28,6 +29,8 @@ const LOOK_UPS: usize = 16;
 pub struct DispatcherConfig {
     /// Where this server says it is.
     pub place: Place,
+    /// `x86_64` or `arm64`: what this machine runs.
+    pub architecture: &'static str,
     /// The scheduler's bounds.
     pub limits: Limits,
 }
@@ -85,7 +88,7 @@ impl Waiting {
 /// Why an invoke has no outcome.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// The function was deleted meanwhile.
+    /// The function, or the version, was deleted meanwhile.
     Gone,
     /// Deploys kept overtaking the invoke.
     Overtaken,
@@ -112,7 +115,7 @@ impl<W: Environments> Dispatcher<W> {
     pub fn new(config: DispatcherConfig, worker: impl FnOnce(Arc<dyn EnvironmentSink>) -> W) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             functions: FunctionSnapshot::default(),
-            writer: Mutex::new(Writer::new(config.place.clone())),
+            writer: Mutex::new(Writer::new(config.place.clone(), config.architecture)),
             place: config.place,
             core: Mutex::new(Core {
                 scheduler: Scheduler::new(config.limits),
@@ -150,11 +153,10 @@ impl<W: Environments> Dispatcher<W> {
         }
         let (reply, outcome) = oneshot::channel();
         let (fate, mut known_fate) = oneshot::channel();
-        let generation = ready.generation();
         self.submit(Waiting { ready, invocation: invocation(reply), fate, looked_up: 0 });
         match (outcome.await, known_fate.try_recv()) {
             (Ok(Ok(outcome)), Ok(Fate::Created(environment))) => {
-                self.remember(environment, generation, outcome.phases);
+                self.remember(environment, outcome.phases);
                 Ok(outcome)
             }
             (Ok(outcome), _) => outcome.map_err(Refused::Platform),
@@ -164,10 +166,9 @@ impl<W: Environments> Dispatcher<W> {
     }
 
     /// Keeps what a cold start was made of for as long as its environment lives.
-    fn remember(&self, environment: EnvironmentId, generation: Generation, phases: Option<InitPhases>) {
+    fn remember(&self, environment: EnvironmentId, phases: Option<InitPhases>) {
         let mut core = lock(&self.core);
-        let lives = core.scheduler.environments(generation).iter().any(|(id, _)| *id == environment);
-        if let Some(phases) = phases.filter(|_| lives) {
+        if let Some(phases) = phases.filter(|_| core.scheduler.lives(environment)) {
             core.phases.insert(environment, phases);
         }
     }
@@ -221,10 +222,11 @@ impl<W: Environments> Dispatcher<W> {
     /// A deploy has overtaken the invoke: it runs what serves now.
     fn look_up(&self, waiting: Waiting) {
         let looked_up = waiting.looked_up + 1;
-        match self.functions.get(&waiting.ready.spec.function) {
+        let entry = self.functions.get(&waiting.ready.spec.function);
+        match entry.as_deref().and_then(|entry| entry.version(waiting.ready.version)) {
             None => waiting.refuse(Refused::Gone),
             Some(_) if looked_up > LOOK_UPS => waiting.refuse(Refused::Overtaken),
-            Some(entry) => match invocable(&entry) {
+            Some(state) => match invocable(state, &waiting.ready.spec.function) {
                 Ok(ready) => self.submit(Waiting { ready: Arc::clone(ready), looked_up, ..waiting }),
                 Err(error) => waiting.refuse(Refused::NotReady(error)),
             },

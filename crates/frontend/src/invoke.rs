@@ -5,16 +5,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_api::error::NOT_IMPLEMENTED;
 use hearth_scheduler::Throttle;
-use hearth_types::Place;
+use hearth_types::Qualifier;
+use hearth_types::function::VersionId;
 use hearth_worker::{Invocation, WorkerError};
 use tracing::error;
 
+use crate::alias::Alias;
 use crate::dispatcher::{Dispatcher, Refused};
 use crate::environments::Environments;
 use crate::request::{Asked, InvokeRequest, TRACE_ID};
 use crate::response::InvokeResponse;
-use crate::snapshot::{EntryState, FunctionEntry, Ready};
+use crate::snapshot::{EntryState, Ready, Unfit};
 use crate::trace::trace_id;
 
 /// The event of an invoke without a payload.
@@ -27,30 +30,29 @@ impl<W: Environments> Dispatcher<W> {
     /// As the service model has them for Invoke: validation, a function that does not exist or is not ready, a payload
     /// that is too large or no JSON, throttles, and `ServiceException` where the platform failed.
     pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<InvokeResponse, ApiError> {
-        let asked = request.read(self.functions(), self.place())?;
-        let ready = self.ready(&asked)?;
+        let mut asked = request.read(self.functions(), self.place())?;
+        let (ready, invoked_arn) = self.wanted(&asked)?;
         if asked.dry_run {
             return Ok(InvokeResponse::DryRun);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let trace_id = trace_id(request.header(&TRACE_ID), request.request_id, now.as_secs());
-        let invoked_arn = if asked.qualifier.is_some() { &ready.qualified_arn } else { &ready.spec.function_arn };
         let executed_version = Arc::clone(&ready.spec.version);
-        let invoked_arn = Arc::clone(invoked_arn);
+        let client_context = asked.client_context.take();
         let outcome = self
             .run(ready, |reply| Invocation {
                 request_id: request.request_id,
                 payload: if request.payload.is_empty() { EMPTY_EVENT } else { request.payload },
                 content_type: None,
                 invoked_arn,
-                client_context: asked.client_context,
+                client_context,
                 cognito_identity: None,
                 trace_id: Arc::clone(&trace_id),
                 tail: asked.tail,
                 reply,
             })
             .await
-            .map_err(|refused| self.refusal(refused, &asked.name))?;
+            .map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
             payload: outcome.payload,
             executed_version,
@@ -60,21 +62,41 @@ impl<W: Environments> Dispatcher<W> {
         })
     }
 
-    /// The generation that serves what was asked for.
-    fn ready(&self, asked: &Asked<'_>) -> Result<Arc<Ready>, ApiError> {
-        let qualifier = asked.qualifier.as_deref().unwrap_or("$LATEST");
-        let entry = match &asked.entry {
-            Some(entry) => Some(Arc::clone(entry)),
-            None => self.functions().get(&asked.name).filter(|_| qualifier == "$LATEST"),
+    /// The generation that serves what was asked for, and the ARN as it was asked for.
+    fn wanted(&self, asked: &Asked<'_>) -> Result<(Arc<Ready>, Arc<str>), ApiError> {
+        if let (Some(entry), None) = (&asked.entry, &asked.qualifier) {
+            let ready = invocable(&entry.latest, &asked.name)?;
+            return Ok((Arc::clone(ready), Arc::clone(&ready.spec.function_arn)));
+        }
+        let entry = self.functions().get(&asked.name).ok_or_else(|| self.not_found(asked))?;
+        let (id, alias) = match asked.qualifier.as_deref().map(Qualifier::from) {
+            None | Some(Qualifier::Latest) => (VersionId::Latest, None),
+            Some(Qualifier::Version(number)) => (VersionId::Number(number), None),
+            Some(Qualifier::Alias(name)) => {
+                let alias = entry.aliases.get(&name).ok_or_else(|| self.not_found(asked))?;
+                (alias.choose(chance(alias)?), Some(alias))
+            }
         };
-        let entry = entry.ok_or_else(|| not_found(self.place(), &asked.name, qualifier))?;
-        invocable(&entry).cloned()
+        let state = entry.version(id).ok_or_else(|| self.not_found(asked))?;
+        let ready = invocable(state, &asked.name)?;
+        let arn = match (alias, &asked.qualifier) {
+            (Some(alias), _) => &alias.arn,
+            (None, Some(_)) => &ready.qualified_arn,
+            (None, None) => &ready.spec.function_arn,
+        };
+        Ok((Arc::clone(ready), Arc::clone(arn)))
+    }
+
+    fn not_found(&self, asked: &Asked<'_>) -> ApiError {
+        let qualifier = asked.qualifier.as_deref().unwrap_or("$LATEST");
+        ApiError::not_found(format!("Function not found: {}:{qualifier}", self.place().arn(&asked.name)))
     }
 
     /// The error that a client sees.
-    fn refusal(&self, refused: Refused, name: &str) -> ApiError {
+    fn refusal(&self, refused: Refused, asked: &Asked<'_>) -> ApiError {
+        let name = &asked.name;
         match refused {
-            Refused::Gone => not_found(self.place(), name, "$LATEST"),
+            Refused::Gone => self.not_found(asked),
             Refused::NotReady(error) => error,
             Refused::Overtaken => ApiError::conflict(format!("{name} is being deployed too often to be invoked.")),
             Refused::Draining => ApiError::service("The server is stopping."),
@@ -94,23 +116,37 @@ impl<W: Environments> Dispatcher<W> {
     }
 }
 
-/// The serving generation of a function, or why it cannot be invoked.
-pub(crate) fn invocable(entry: &FunctionEntry) -> Result<&Arc<Ready>, ApiError> {
+/// A random number where it decides.
+fn chance(alias: &Alias) -> Result<u64, ApiError> {
+    if !alias.is_split() {
+        return Ok(0);
+    }
+    getrandom::u64().map_err(|cause| {
+        error!("the machine gives no random bytes: {cause}");
+        ApiError::service("The alias' weights could not be applied.")
+    })
+}
+
+/// The serving generation of a version of this function, or why it cannot be invoked.
+pub(crate) fn invocable<'a>(version: &'a EntryState, name: &str) -> Result<&'a Arc<Ready>, ApiError> {
     let state = |state: &str| {
         format!(
             "The operation cannot be performed at this time. The function is currently in the following state: {state}"
         )
     };
-    match &entry.state {
+    match version {
         EntryState::Ready(ready) => Ok(ready),
         EntryState::Pending => Err(ApiError::conflict(state("Pending"))),
         EntryState::Failed { text } if text.is_empty() => Err(ApiError::conflict(state("Failed"))),
         EntryState::Failed { text } => Err(ApiError::conflict(format!("{}. {text}", state("Failed")))),
+        EntryState::Unfit(Unfit::Image) => Err(ApiError::new(
+            &NOT_IMPLEMENTED,
+            format!("{name} is a container image, and this version of Hearth runs functions of PackageType Zip only."),
+        )),
+        EntryState::Unfit(Unfit::Architecture { of_version, of_machine }) => Err(ApiError::invalid_parameter(format!(
+            "{name} is built for the architecture {of_version}, but this machine is {of_machine}."
+        ))),
     }
-}
-
-fn not_found(place: &Place, name: &str, qualifier: &str) -> ApiError {
-    ApiError::not_found(format!("Function not found: {}:{qualifier}", place.arn(name)))
 }
 
 fn throttled(reason: Throttle, name: &str) -> ApiError {

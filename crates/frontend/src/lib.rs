@@ -5,6 +5,7 @@
 //! worker. An invoke of a plain name with usual headers takes the short way: one look into the snapshot, one scan over the
 //! payload, one step of the scheduler. Anything else is read and validated by the API layer first.
 
+mod alias;
 mod client_context;
 mod deploys;
 mod dispatcher;
@@ -16,10 +17,12 @@ mod request;
 mod response;
 mod snapshot;
 mod trace;
+mod writer;
 
 pub use dispatcher::{Dispatcher, DispatcherConfig};
 pub use environments::Environments;
 pub use operate::{EnvironmentView, PhasesView};
 pub use request::{InvokeRequest, payload_too_large};
 pub use response::InvokeResponse;
-pub use snapshot::{FunctionChange, FunctionSnapshot};
+pub use snapshot::FunctionSnapshot;
+pub use writer::FunctionChange;

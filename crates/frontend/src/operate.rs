@@ -1,18 +1,17 @@
 //! What the server asks of the dispatcher besides invokes: the timer, the drain, a look at the environments.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hearth_scheduler::{Activity, Event};
-use hearth_types::EnvironmentId;
 use hearth_worker::InitPhases;
 use serde::Serialize;
 use tracing::warn;
 
 use crate::dispatcher::{Dispatcher, lock};
 use crate::environments::Environments;
-use crate::invoke::invocable;
 
 impl<W: Environments> Dispatcher<W> {
     /// Reaps idle environments and ends waits when they are due; runs until it is dropped.
@@ -50,23 +49,26 @@ impl<W: Environments> Dispatcher<W> {
         self.worker.drain().await;
     }
 
-    /// The living environments of a function's serving generation, oldest first; none where there is no such function.
+    /// The living environments of a function's serving generations, oldest first; none where there is no such function.
     #[must_use]
     pub fn environments_of(&self, name: &str) -> Option<Vec<EnvironmentView>> {
         let entry = self.functions.get(name)?;
-        let Ok(ready) = invocable(&entry) else { return Some(Vec::new()) };
+        let versions: HashMap<_, _> = entry.serving().map(|ready| (ready.generation(), ready.version)).collect();
         let core = lock(&self.core);
-        let living = core.scheduler.environments(ready.generation());
-        let view = |(id, activity): (EnvironmentId, Activity)| EnvironmentView {
-            id: id.to_string(),
-            state: match activity {
-                Activity::Init => "Init",
-                Activity::Busy => "Busy",
-                Activity::Idle => "Idle",
-            },
-            init_phases: core.phases.get(&id).map(PhasesView::from),
-        };
-        Some(living.into_iter().map(view).collect())
+        let living = core.scheduler.environments(entry.key).into_iter();
+        let views = living.filter_map(|(id, generation, activity)| {
+            Some(EnvironmentView {
+                id: id.to_string(),
+                version: versions.get(&generation)?.to_string(),
+                state: match activity {
+                    Activity::Init => "Init",
+                    Activity::Busy => "Busy",
+                    Activity::Idle => "Idle",
+                },
+                init_phases: core.phases.get(&id).map(PhasesView::from),
+            })
+        });
+        Some(views.collect())
     }
 }
 
@@ -76,6 +78,8 @@ impl<W: Environments> Dispatcher<W> {
 pub struct EnvironmentView {
     /// `env-7`.
     pub id: String,
+    /// `$LATEST` or a number.
+    pub version: String,
     /// `Init`, `Busy` or `Idle`.
     pub state: &'static str,
     /// Once the first invoke has been answered.

@@ -1,49 +1,60 @@
-//! What can be invoked: every function's serving code and configuration, in memory, read without a lock.
+//! What can be invoked: the serving code and configuration of every version of every function, in memory, read without
+//! a lock.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use hearth_scheduler::{FunctionKey, Generation};
-use hearth_types::Place;
-use hearth_types::function::{Code, CodeRef, Configuration, FunctionRecord, State};
+use hearth_types::CodeDigest;
+use hearth_types::function::VersionId;
 use hearth_types::invoke::VersionSpec;
 
-/// One change that a commit in the metadata store made.
-#[derive(Clone, Copy, Debug)]
-pub enum FunctionChange<'a> {
-    /// The record is now this.
-    Put(&'a FunctionRecord),
-    /// There is no function of this name any more.
-    Delete(&'a str),
-}
+use crate::alias::Alias;
 
 /// A function as the front end knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FunctionEntry {
     pub(crate) key: FunctionKey,
-    pub(crate) state: EntryState,
-    log_group: Arc<str>,
+    pub(crate) latest: EntryState,
+    pub(crate) published: BTreeMap<u64, EntryState>,
+    pub(crate) aliases: BTreeMap<String, Alias>,
+    pub(crate) reserved: Option<u32>,
+    /// Of $LATEST.
+    pub(crate) log_group: Arc<str>,
 }
 
-/// Whether it can be invoked.
+/// Whether a version can be invoked.
 #[derive(Clone, Debug)]
 pub(crate) enum EntryState {
     Pending,
-    Failed { text: String },
+    Failed {
+        text: String,
+    },
+    /// It is well, but not for this server.
+    Unfit(Unfit),
     Ready(Arc<Ready>),
+}
+
+/// Why this server cannot run a version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Unfit {
+    /// It is a container image.
+    Image,
+    /// It is built for another architecture than the machine's.
+    Architecture { of_version: String, of_machine: &'static str },
 }
 
 /// One generation that serves.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) key: FunctionKey,
+    pub(crate) version: VersionId,
     pub(crate) spec: Arc<VersionSpec>,
-    /// The ARN with `:$LATEST`.
+    /// The ARN with `:$LATEST` or `:NUMBER`.
     pub(crate) qualified_arn: Arc<str>,
-    /// What the generation was made of: an update that changes any of it makes a new one.
-    config: Configuration,
-    code: CodeRef,
+    /// Of the configuration and code that it was made of: an update that changes any of it makes a new one.
+    pub(crate) made_of: CodeDigest,
 }
 
 impl Ready {
@@ -52,11 +63,33 @@ impl Ready {
     }
 }
 
-/// Why an image is not invoked.
-const IMAGE: &str = "Container images cannot be run by this version of Hearth";
+impl EntryState {
+    pub(crate) fn ready(&self) -> Option<&Arc<Ready>> {
+        match self {
+            Self::Ready(ready) => Some(ready),
+            _ => None,
+        }
+    }
+}
 
-/// All functions by name.
-pub(crate) type Functions = HashMap<Arc<str>, Arc<FunctionEntry>>;
+impl FunctionEntry {
+    /// A version; none where there is no such one.
+    pub(crate) fn version(&self, id: VersionId) -> Option<&EntryState> {
+        match id {
+            VersionId::Latest => Some(&self.latest),
+            VersionId::Number(number) => self.published.get(&number),
+        }
+    }
+
+    /// All generations that serve.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Ready>> {
+        std::iter::once(&self.latest).chain(self.published.values()).filter_map(EntryState::ready)
+    }
+}
+
+/// All functions by name. A copy shares all but what is changed in it, so that a change costs the same however many
+/// functions there are.
+pub(crate) type Functions = rpds::HashTrieMapSync<Arc<str>, Arc<FunctionEntry>>;
 
 /// All functions by name.
 #[derive(Debug, Default)]
@@ -69,7 +102,7 @@ impl FunctionSnapshot {
         self.functions.load().get(name).cloned()
     }
 
-    /// Where a function's log is; none where there is no such function.
+    /// Where the log of a function's $LATEST is; none where there is no such function.
     #[must_use]
     pub fn log_group(&self, name: &str) -> Option<Arc<str>> {
         self.functions.load().get(name).map(|entry| Arc::clone(&entry.log_group))
@@ -78,7 +111,7 @@ impl FunctionSnapshot {
     /// How many functions there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.functions.load().len()
+        self.functions.load().size()
     }
 
     pub(crate) fn load(&self) -> Functions {
@@ -88,115 +121,4 @@ impl FunctionSnapshot {
     pub(crate) fn store(&self, functions: Functions) {
         self.functions.store(Arc::new(functions));
     }
-}
-
-/// Makes entries out of records. One at a time writes.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    place: Place,
-    last_generation: u64,
-    last_key: u64,
-}
-
-/// What a change means to the scheduler.
-#[derive(Default, Debug)]
-pub(crate) struct Turnover {
-    /// Known to the scheduler before the snapshot shows them.
-    pub(crate) deploy: Vec<Arc<Ready>>,
-    /// Retired after the snapshot has let go of them.
-    pub(crate) retire: Vec<Generation>,
-}
-
-impl Writer {
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, last_generation: 0, last_key: 0 }
-    }
-
-    pub(crate) fn change(&mut self, functions: &mut Functions, change: FunctionChange<'_>, turnover: &mut Turnover) {
-        match change {
-            FunctionChange::Put(record) => {
-                let name = record.name.as_str();
-                let before = functions.get(name).cloned();
-                let entry = self.entry(record, before.as_deref());
-                let served = before.as_deref().and_then(ready);
-                let serves = ready(&entry);
-                if served.map(|ready| ready.generation()) != serves.map(|ready| ready.generation()) {
-                    turnover.deploy.extend(serves.cloned());
-                    turnover.retire.extend(served.map(|ready| ready.generation()));
-                }
-                functions.insert(name.into(), Arc::new(entry));
-            }
-            FunctionChange::Delete(name) => {
-                let before = functions.remove(name);
-                turnover.retire.extend(before.as_deref().and_then(ready).map(|ready| ready.generation()));
-            }
-        }
-    }
-
-    fn entry(&mut self, record: &FunctionRecord, before: Option<&FunctionEntry>) -> FunctionEntry {
-        let version = &record.latest;
-        let (config, code) = match &version.serving {
-            Some(serving) => (&serving.config, &serving.code),
-            None => (&version.config, &version.code),
-        };
-        let key = before.map_or_else(|| FunctionKey(next(&mut self.last_key)), |entry| entry.key);
-        let state = match &version.state {
-            State::Pending => EntryState::Pending,
-            State::Failed(_, text) => EntryState::Failed { text: text.clone() },
-            State::Active => match (code, before.and_then(ready)) {
-                (Code::Image { .. }, _) => EntryState::Failed { text: IMAGE.to_owned() },
-                (Code::Zip(code), Some(ready)) if ready.config == *config && ready.code == *code => {
-                    EntryState::Ready(Arc::clone(ready))
-                }
-                (Code::Zip(code), _) => {
-                    EntryState::Ready(Arc::new(self.ready(record.name.as_str(), key, config, code)))
-                }
-            },
-        };
-        FunctionEntry { key, state, log_group: log_group(record.name.as_str(), config) }
-    }
-
-    fn ready(&mut self, name: &str, key: FunctionKey, config: &Configuration, code: &CodeRef) -> Ready {
-        let arn = self.place.arn(name).to_string();
-        let spec = VersionSpec {
-            generation: next(&mut self.last_generation),
-            function: name.into(),
-            function_arn: arn.as_str().into(),
-            version: "$LATEST".into(),
-            runtime: config.runtime.clone().unwrap_or_default(),
-            handler: config.handler.clone().unwrap_or_default(),
-            memory_mb: config.memory_mb,
-            timeout_s: config.timeout_s,
-            ephemeral_mb: config.ephemeral_mb,
-            variables: config.variables.clone().unwrap_or_default(),
-            code: code.digest,
-            layers: config.layers.iter().map(|layer| layer.code.digest).collect(),
-            log_group: log_group(name, config),
-            log_format: config.logging.format,
-            region: Arc::clone(&self.place.region),
-        };
-        Ready {
-            key,
-            spec: Arc::new(spec),
-            qualified_arn: format!("{arn}:$LATEST").into(),
-            config: config.clone(),
-            code: code.clone(),
-        }
-    }
-}
-
-fn ready(entry: &FunctionEntry) -> Option<&Arc<Ready>> {
-    match &entry.state {
-        EntryState::Ready(ready) => Some(ready),
-        _ => None,
-    }
-}
-
-fn next(last: &mut u64) -> u64 {
-    *last += 1;
-    *last
-}
-
-fn log_group(name: &str, config: &Configuration) -> Arc<str> {
-    config.logging.group.as_deref().map_or_else(|| format!("/aws/lambda/{name}").into(), Arc::from)
 }

@@ -98,18 +98,22 @@ impl Fleet {
         self.environments.get(&id).map(|environment| environment.generation)
     }
 
-    /// The living environments of a generation, oldest first, and what each is doing.
-    pub(crate) fn activities(&self, generation: Generation) -> Vec<(EnvironmentId, Activity)> {
-        let of_it = self.environments.iter().filter(|(_, environment)| environment.generation == generation);
+    /// The living environments of a function, oldest first: what each runs, and what it is doing.
+    pub(crate) fn activities(&self, function: FunctionKey) -> Vec<(EnvironmentId, Generation, Activity)> {
+        let is_its = |generation| self.versions.get(generation).is_some_and(|version| version.function == function);
+        let of_it = self.environments.iter().filter(|(_, environment)| is_its(&environment.generation));
         let mut all: Vec<_> = of_it
-            .filter_map(|(id, environment)| match environment.phase {
-                Phase::Busy if environment.fresh_since.is_some() => Some((*id, Activity::Init)),
-                Phase::Busy | Phase::Settling => Some((*id, Activity::Busy)),
-                Phase::Idle => Some((*id, Activity::Idle)),
-                Phase::Stopping => None,
+            .filter_map(|(id, environment)| {
+                let activity = match environment.phase {
+                    Phase::Busy if environment.fresh_since.is_some() => Activity::Init,
+                    Phase::Busy | Phase::Settling => Activity::Busy,
+                    Phase::Idle => Activity::Idle,
+                    Phase::Stopping => return None,
+                };
+                Some((*id, environment.generation, activity))
             })
             .collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
+        all.sort_unstable_by_key(|(id, ..)| *id);
         all
     }
 

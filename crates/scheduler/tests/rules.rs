@@ -284,7 +284,9 @@ fn retiring_stops_what_is_idle_at_once() {
 #[test]
 fn activities_tell_what_each_environment_does() {
     let mut bench = Bench::deployed(LIMITS);
-    let of = |bench: &Bench| bench.scheduler.environments(Generation(1));
+    let of = |bench: &Bench| -> Vec<_> {
+        bench.scheduler.environments(FunctionKey(1)).into_iter().map(|(id, _, activity)| (id, activity)).collect()
+    };
     bench.invoke(1, 1);
     bench.invoke(2, 1);
     assert_eq!(of(&bench), [(env(1), Activity::Init), (env(2), Activity::Init)]);

@@ -37,6 +37,7 @@ impl Random {
 enum Happening {
     Arrive { function: u64 },
     Deploy { function: u64 },
+    Reserve { function: u64, concurrency: Option<u32> },
     Answer(EnvironmentId),
     Rest(EnvironmentId),
     Vanish(EnvironmentId),
@@ -52,6 +53,7 @@ struct Simulated {
 
 struct World {
     random: Random,
+    account_concurrency: u32,
     now: Duration,
     scheduler: Scheduler,
     agenda: BinaryHeap<Reverse<(Duration, u64, Happening)>>,
@@ -61,9 +63,13 @@ struct World {
     serving: HashMap<u64, Generation>,
     retired: HashSet<Generation>,
     generations: u64,
+    /// Whose each generation is.
+    functions: HashMap<Generation, u64>,
     invokes: u64,
     /// Not placed yet, and whose they are.
     unplaced: HashMap<InvokeId, u64>,
+    /// What each function reserves.
+    reserved: HashMap<u64, u32>,
     tally: Tally,
 }
 
@@ -76,6 +82,8 @@ struct Tally {
     stale: u64,
     deploys: u64,
     crashes: u64,
+    /// Throttled because of what the function or others reserve.
+    reserved: u64,
     /// Stopped though no deploy and no end asked for it.
     reaped: u64,
 }
@@ -84,6 +92,7 @@ impl World {
     fn new(seed: u64, limits: Limits) -> Self {
         Self {
             random: Random(seed),
+            account_concurrency: limits.account_concurrency,
             now: Duration::ZERO,
             scheduler: Scheduler::new(limits),
             agenda: BinaryHeap::new(),
@@ -92,8 +101,10 @@ impl World {
             serving: HashMap::new(),
             retired: HashSet::new(),
             generations: 0,
+            functions: HashMap::new(),
             invokes: 0,
             unplaced: HashMap::new(),
+            reserved: HashMap::new(),
             tally: Tally::default(),
         }
     }
@@ -135,8 +146,9 @@ impl World {
             }
             Action::Throttle { invoke, reason } => {
                 assert!(!matches!(reason, Throttle::NeverFits { .. }));
-                self.unplaced.remove(&invoke).expect("placed once");
+                let function = self.unplaced.remove(&invoke).expect("placed once");
                 self.tally.throttled += 1;
+                self.justly(function, reason);
             }
             Action::Stale { invoke } => {
                 let function = self.unplaced.remove(&invoke).expect("placed once");
@@ -160,16 +172,66 @@ impl World {
         assert_eq!(self.serving[&function], generation, "the newest code serves");
     }
 
+    /// Invokes of a function that wait or run.
+    fn in_flight(&self, function: u64) -> u32 {
+        let waiting = self.unplaced.values().filter(|of| **of == function).count();
+        let is_its = |e: &&Simulated| e.running.is_some() && self.functions[&e.generation] == function;
+        (waiting + self.environments.values().filter(is_its).count()) as u32
+    }
+
+    /// What functions without a reservation use together, and what they may.
+    fn unreserved(&self) -> (u32, u32) {
+        let used = self.serving.keys().filter(|function| !self.reserved.contains_key(function));
+        let used = used.map(|function| self.in_flight(*function)).sum();
+        (used, self.account_concurrency.saturating_sub(self.reserved.values().sum()))
+    }
+
+    /// No invoke is refused for a limit that is not reached.
+    fn justly(&mut self, function: u64, reason: Throttle) {
+        match reason {
+            Throttle::ReservedConcurrency => {
+                self.tally.reserved += 1;
+                assert!(self.in_flight(function) >= self.reserved[&function], "the reservation is used up");
+            }
+            Throttle::AccountConcurrency => {
+                self.tally.reserved += u64::from(!self.reserved.is_empty());
+                assert!(!self.reserved.contains_key(&function), "what is reserved is not lent");
+                let (used, limit) = self.unreserved();
+                assert!(used >= limit, "the account is used up");
+            }
+            _ => {}
+        }
+    }
+
     fn invoke(&mut self, function: u64) {
         self.invokes += 1;
         let invoke = InvokeId(self.invokes);
         self.unplaced.insert(invoke, function);
+        let refused = self.tally.throttled;
         self.step(Event::Invoke { invoke, generation: self.serving[&function] });
+        if self.tally.throttled > refused {
+            return;
+        }
+        // Admitted, so it had a place: its function's, or one that nobody reserves.
+        match self.reserved.get(&function) {
+            Some(limit) => assert!(self.in_flight(function) <= *limit, "more than function {function} reserves"),
+            None => {
+                let (used, limit) = self.unreserved();
+                assert!(used <= limit, "{used} of {limit} unreserved");
+            }
+        }
+    }
+
+    fn reserve(&mut self, function: u64, concurrency: Option<u32>) {
+        self.reserved.remove(&function);
+        self.reserved.extend(concurrency.map(|limit| (function, limit)));
+        self.step(Event::Reserve { function: FunctionKey(function), concurrency });
     }
 
     fn deploy(&mut self, function: u64) {
         self.generations += 1;
         let generation = Generation(self.generations);
+        self.functions.insert(generation, function);
         let memory_mb = [128, 512, 1769][self.random.next() as usize % 3];
         self.step(Event::Deploy { generation, function: FunctionKey(function), memory_mb });
         if let Some(before) = self.serving.insert(function, generation) {
@@ -183,6 +245,7 @@ impl World {
         match happening {
             Happening::Arrive { function } => self.invoke(function),
             Happening::Deploy { function } => self.deploy(function),
+            Happening::Reserve { function, concurrency } => self.reserve(function, concurrency),
             Happening::Answer(id) => {
                 let e = self.environments.get_mut(&id).expect("alive while it runs");
                 e.running.take().expect("runs an invoke");
@@ -230,7 +293,18 @@ impl World {
 
 /// 4,000 invokes of four functions in bursts over 20 s, with a deploy about every 500 ms.
 fn simulate(seed: u64, limits: Limits) -> Tally {
+    simulate_with(seed, limits, 0)
+}
+
+/// The same, and so often a function reserves something else, or nothing any more.
+fn simulate_with(seed: u64, limits: Limits, reservations: u32) -> Tally {
     let mut world = World::new(seed, limits);
+    for _ in 0..reservations {
+        let (function, concurrency) = (world.random.next() % 4, world.random.next() % 6);
+        let concurrency = (concurrency < 5).then_some(concurrency as u32);
+        let at = world.random.micros(0..20_000_000);
+        world.plan(at, Happening::Reserve { function, concurrency });
+    }
     for function in 0..4 {
         world.deploy(function);
     }
@@ -281,6 +355,15 @@ fn in_a_tight_budget_the_bounds_hold() {
         let limits = Limits { account_concurrency: 12, memory_budget_mb: 6000, environments_max: 10, ..AMPLE };
         let tally = simulate(seed, limits);
         assert!(tally.throttled > 0 && tally.answered > 0, "seed {seed}: {tally:?}");
+    }
+}
+
+#[test]
+fn reservations_hold_and_are_no_larger_than_said() {
+    for seed in 0..8 {
+        let limits = Limits { account_concurrency: 16, ..AMPLE };
+        let tally = simulate_with(seed, limits, 200);
+        assert!(tally.reserved > 0 && tally.answered > 500, "seed {seed}: {tally:?}");
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hearth_frontend::{Dispatcher, FunctionChange};
 use hearth_store::{Watch, WatchEvent};
-use hearth_types::function::FunctionRecord;
-use hearth_types::keys;
+use hearth_types::keys::{Followed, Part};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -14,14 +14,13 @@ pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, appl
     while let Some(event) = changes.next().await {
         let version = match event {
             WatchEvent::Snapshot { version, entries } => {
-                let records: Vec<_> = entries.iter().filter_map(|(key, found)| parse(key, &found.value)).collect();
-                dispatcher.replace(&records);
+                let listed = entries.iter().filter_map(|(key, found)| change(key, Some(&found.value)));
+                dispatcher.replace(listed.collect());
                 version
             }
             WatchEvent::Commit { version, changes } => {
-                for change in changes {
-                    apply(&dispatcher, &change.key, change.value.as_deref());
-                }
+                let changed = changes.iter().filter_map(|change| self::change(&change.key, change.value.as_deref()));
+                dispatcher.apply(changed.collect());
                 version
             }
         };
@@ -30,18 +29,21 @@ pub(crate) async fn follow(mut changes: Watch, dispatcher: Arc<Dispatcher>, appl
     info!("the metadata store is closed");
 }
 
-fn apply(dispatcher: &Dispatcher, key: &str, value: Option<&[u8]>) {
-    match value {
-        None => dispatcher.apply(&[FunctionChange::Delete(key.strip_prefix(keys::FUNCTIONS).unwrap_or(key))]),
-        Some(value) => {
-            // What does not parse leaves what is served as it was.
-            if let Some(record) = parse(key, value) {
-                dispatcher.apply(&[FunctionChange::Put(&record)]);
-            }
+/// What a key's new value, or its end, means to invokes; none where it means nothing to them. What does not parse leaves
+/// what is served as it was.
+fn change(key: &str, value: Option<&[u8]>) -> Option<FunctionChange> {
+    match Followed::parse(key)? {
+        Followed::Function(name) => Some(FunctionChange::Function(name.to_owned(), parse(key, value)?)),
+        Followed::Version(name, number) => Some(FunctionChange::Version(name.to_owned(), number, parse(key, value)?)),
+        Followed::Part(name, Part::Alias, alias) => {
+            Some(FunctionChange::Alias(name.to_owned(), alias.to_owned(), parse(key, value)?))
         }
+        Followed::Part(..) => None,
     }
 }
 
-fn parse(key: &str, value: &[u8]) -> Option<FunctionRecord> {
-    serde_json::from_slice(value).map_err(|cause| error!("the record {key} does not parse: {cause}")).ok()
+/// The record, where there is one; none at all where it does not parse.
+fn parse<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Option<Option<Box<T>>> {
+    let Some(value) = value else { return Some(None) };
+    serde_json::from_slice(value).map_err(|cause| error!("the record {key} does not parse: {cause}")).ok().map(Some)
 }

@@ -67,7 +67,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
 
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
     let (applied_to, applied) = watch::channel(0);
-    tokio::spawn(follow::follow(store.watch(keys::FUNCTIONS), Arc::clone(&dispatcher), applied_to));
+    tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),
@@ -161,6 +161,7 @@ impl LogSink for Lines {
 fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &Arc<LogStore>) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
+        architecture: architecture(),
         limits: Limits {
             account_concurrency: args.concurrency,
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),

@@ -65,7 +65,8 @@ impl From<&str> for Qualifier {
         if text == "$LATEST" {
             return Self::Latest;
         }
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // `007` is a name that nothing can have: no version is called so, and no alias is a number.
+        let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse() {
             Ok(number) if digits => Self::Version(number),
             _ => Self::Alias(text.to_owned()),
@@ -208,6 +209,8 @@ mod tests {
     fn tells_qualifiers_apart() {
         assert_eq!(Qualifier::from("$LATEST"), Qualifier::Latest);
         assert_eq!(Qualifier::from("12"), Qualifier::Version(12));
+        assert_eq!(Qualifier::from("012"), Qualifier::Alias("012".into()));
+        assert_eq!(Qualifier::from(""), Qualifier::Alias(String::new()));
         assert_eq!(Qualifier::from("2024-01-02"), Qualifier::Alias("2024-01-02".into()));
     }
 }

@@ -58,7 +58,7 @@ impl Worker {
     /// Makes an environment of this version and gives it its first invoke. Which id is free is the caller's to know.
     pub fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         let runtime = self.machine.catalogue.find(&spec.runtime).ok().cloned();
-        let stream = stream_name(Moment::now(), &spec.version).into();
+        let stream = stream_name(Moment::now(), &spec).into();
         let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));
         self.fleet.lock().insert(id, Arc::clone(&environment));
         let (machine, fleet) = (Arc::clone(&self.machine), Arc::clone(&self.fleet));
@@ -117,23 +117,52 @@ impl Fleet {
     }
 }
 
-/// `YYYY/MM/DD/[VERSION]32hex`.
-fn stream_name(now: Moment, version: &str) -> String {
+/// `YYYY/MM/DD/[VERSION]32hex`; in a group that several functions may share, with the name before the version.
+fn stream_name(now: Moment, spec: &VersionSpec) -> String {
+    let is_own = spec.log_group.strip_prefix("/aws/lambda/") == Some(&*spec.function);
+    let (name, version) = (if is_own { "" } else { &*spec.function }, &spec.version);
     let time = jiff::Timestamp::from_millisecond(now.wall_ms).unwrap_or_default();
     let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
     let (year, month, day) = (date.year(), date.month(), date.day());
-    format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple())
+    format!("{year:04}/{month:02}/{day:02}/{name}[{version}]{}", Uuid::new_v4().simple())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn spec(group: &str, version: &str) -> VersionSpec {
+        VersionSpec {
+            generation: 1,
+            function: "f".into(),
+            function_arn: "arn".into(),
+            version: version.into(),
+            runtime: String::new(),
+            handler: String::new(),
+            memory_mb: 128,
+            timeout_s: 3,
+            ephemeral_mb: 512,
+            variables: Vec::new(),
+            code: hearth_types::CodeDigest::of(b""),
+            layers: Vec::new(),
+            log_group: group.into(),
+            log_format: hearth_types::function::LogFormat::Text,
+            region: "r".into(),
+        }
+    }
+
     #[test]
     fn streams_are_named_by_day_and_version() {
         let now = Moment { at: std::time::Instant::now(), wall_ms: 1_709_640_000_000 };
-        let name = stream_name(now, "$LATEST");
-        assert!(name.starts_with("2024/03/05/[$LATEST]"), "{name}");
-        assert_eq!(name.len(), "2024/03/05/[$LATEST]".len() + 32);
+        for (group, version, start) in [
+            ("/aws/lambda/f", "$LATEST", "2024/03/05/[$LATEST]"),
+            ("/aws/lambda/f", "12", "2024/03/05/[12]"),
+            ("shared", "12", "2024/03/05/f[12]"),
+            ("/aws/lambda/ff", "12", "2024/03/05/f[12]"),
+        ] {
+            let name = stream_name(now, &spec(group, version));
+            assert!(name.starts_with(start), "{name}");
+            assert_eq!(name.len(), start.len() + 32);
+        }
     }
 }

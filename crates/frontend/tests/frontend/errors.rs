@@ -1,8 +1,7 @@
 //! What Invoke refuses, and in which words.
 
-use crate::support::{House, LIMITS, record};
+use crate::support::{House, LIMITS, put, record};
 use hearth_api::ApiError;
-use hearth_frontend::FunctionChange;
 use hearth_types::function::State;
 
 const PAYLOAD_MAX: usize = 6_291_456;
@@ -83,13 +82,13 @@ async fn functions_that_are_not_ready_conflict() {
     let house = House::new(LIMITS);
     let mut pending = record("p");
     pending.latest.state = State::Pending;
-    house.dispatcher.apply(&[FunctionChange::Put(&pending)]);
+    house.dispatcher.apply(vec![put(pending.clone())]);
     let error = house.request("p", None, &[], b"").await.unwrap_err();
     let text =
         "The operation cannot be performed at this time. The function is currently in the following state: Pending";
     check(error, 409, "ResourceConflictException", text);
     pending.latest.state = State::Failed("InvalidZipFileException".into(), "The package is broken.".into());
-    house.dispatcher.apply(&[FunctionChange::Put(&pending)]);
+    house.dispatcher.apply(vec![put(pending.clone())]);
     let error = house.request("p", None, &[], b"").await.unwrap_err();
     assert!(error.to_string().contains("state: Failed. The package is broken."), "{error}");
 }

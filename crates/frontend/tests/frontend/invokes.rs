@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{House, LIMITS, WARM, ran, record, updated, updating};
+use crate::support::{House, LIMITS, WARM, put, ran, record, updated, updating};
 use hearth_frontend::{FunctionChange, InvokeResponse};
 
 #[tokio::test(start_paused = true)]
@@ -109,9 +109,9 @@ async fn while_an_update_is_in_progress_the_old_code_serves() {
     let house = House::new(LIMITS);
     assert_eq!(ran(house.invoke("1").await).0, 1);
     let changing = updating(&record("f"), "2");
-    house.dispatcher.apply(&[FunctionChange::Put(&changing)]);
+    house.dispatcher.apply(vec![put(changing.clone())]);
     assert_eq!(ran(house.invoke("2").await), (1, 1), "and its environments stay warm");
-    house.dispatcher.apply(&[FunctionChange::Put(&updated(changing))]);
+    house.dispatcher.apply(vec![put(updated(changing))]);
     assert_eq!(ran(house.invoke("3").await), (2, 2));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(house.worker.living(), 1, "the old environment is gone");
@@ -136,10 +136,10 @@ async fn no_invoke_fails_under_updates() {
     let mut current = record("f");
     for content in 2..=30 {
         let changing = updating(&current, &content.to_string());
-        house.dispatcher.apply(&[FunctionChange::Put(&changing)]);
+        house.dispatcher.apply(vec![put(changing.clone())]);
         tokio::time::sleep(Duration::from_millis(37)).await;
         current = updated(changing);
-        house.dispatcher.apply(&[FunctionChange::Put(&current)]);
+        house.dispatcher.apply(vec![put(current.clone())]);
     }
     while let Some(newest) = callers.join_next().await {
         assert_eq!(newest.unwrap(), 30, "the last invokes see the last code");
@@ -154,7 +154,7 @@ async fn an_invoke_that_waits_is_overtaken_by_a_deploy_and_runs_the_new_code() {
     let waits = house.invoke("2");
     let deploys = async {
         tokio::task::yield_now().await;
-        house.dispatcher.apply(&[FunctionChange::Put(&updated(updating(&record("f"), "2")))]);
+        house.dispatcher.apply(vec![put(updated(updating(&record("f"), "2")))]);
     };
     let (response, ()) = tokio::join!(waits, deploys);
     assert_eq!(ran(response).0, 2);
@@ -164,11 +164,11 @@ async fn an_invoke_that_waits_is_overtaken_by_a_deploy_and_runs_the_new_code() {
 async fn deleted_functions_are_gone_at_once() {
     let house = House::new(LIMITS);
     ran(house.invoke("1").await);
-    house.dispatcher.apply(&[FunctionChange::Delete("f")]);
+    house.dispatcher.apply(vec![FunctionChange::Function("f".into(), None)]);
     assert_eq!(house.invoke("2").await.unwrap_err().kind.status, 404);
     assert_eq!(house.dispatcher.functions().log_group("f"), None);
-    house.dispatcher.replace(&[record("g"), record("h")]);
-    house.dispatcher.replace(&[record("h")]);
+    house.dispatcher.replace(vec![put(record("g")), put(record("h"))]);
+    house.dispatcher.replace(vec![put(record("h"))]);
     assert_eq!(house.dispatcher.functions().count(), 1);
     assert_eq!(house.dispatcher.functions().log_group("h").as_deref(), Some("/aws/lambda/h"));
     tokio::time::sleep(Duration::from_secs(1)).await;

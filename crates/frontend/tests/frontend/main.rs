@@ -5,3 +5,4 @@
 mod errors;
 mod invokes;
 mod support;
+mod versions;

@@ -118,13 +118,13 @@ impl House {
     pub(crate) fn new(limits: Limits) -> Self {
         let place = Place { region: "us-east-1".into(), account: "123456789012".into() };
         let mut worker = None;
-        let dispatcher = Dispatcher::new(DispatcherConfig { place, limits }, |sink| {
+        let dispatcher = Dispatcher::new(DispatcherConfig { place, architecture: "x86_64", limits }, |sink| {
             let simulated = Simulated { sink, living: Arc::default(), seen: Arc::default() };
             worker = Some(simulated.clone());
             simulated
         });
         tokio::spawn(Arc::clone(&dispatcher).run_timer());
-        dispatcher.apply(&[FunctionChange::Put(&record("f"))]);
+        dispatcher.apply(vec![put(record("f"))]);
         Self { dispatcher, worker: worker.unwrap() }
     }
 
@@ -157,6 +157,11 @@ impl House {
     pub(crate) fn last_seen(&self) -> Seen {
         self.worker.seen.lock().unwrap().last().cloned().unwrap()
     }
+}
+
+/// The record is now this.
+pub(crate) fn put(record: FunctionRecord) -> FunctionChange {
+    FunctionChange::Function(record.name.as_str().to_owned(), Some(Box::new(record)))
 }
 
 /// An active function of 128 MB.

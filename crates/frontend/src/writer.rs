@@ -1,0 +1,278 @@
+//! Makes the snapshot's entries out of records.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use hearth_scheduler::{FunctionKey, Generation};
+use hearth_types::function::{
+    AliasRecord, Code, CodeRef, Configuration, FunctionRecord, State, VersionId, VersionRecord,
+};
+use hearth_types::invoke::VersionSpec;
+use hearth_types::{CodeDigest, Place};
+
+use crate::alias::Alias;
+use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit};
+
+/// One change that a commit in the metadata store made: a record that is now this, or gone. Each begins with the
+/// function's name.
+#[derive(Clone, Debug)]
+pub enum FunctionChange {
+    /// A function's own record. With it goes all that belonged to the function.
+    Function(String, Option<Box<FunctionRecord>>),
+    /// A published version.
+    Version(String, u64, Option<Box<VersionRecord>>),
+    /// An alias, by name.
+    Alias(String, String, Option<Box<AliasRecord>>),
+}
+
+/// Makes entries out of records. One at a time writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    place: Place,
+    architecture: &'static str,
+    last_generation: u64,
+    last_key: u64,
+    /// `$LATEST`, shared by all versions that are called so.
+    latest: Arc<str>,
+}
+
+/// What a change means to the scheduler.
+#[derive(Default, Debug)]
+pub(crate) struct Turnover {
+    /// Known to the scheduler before the snapshot shows them.
+    pub(crate) deploy: Vec<Arc<Ready>>,
+    /// Reserved concurrency that is not what it was.
+    pub(crate) reserve: Vec<(FunctionKey, Option<u32>)>,
+    /// Retired after the snapshot has let go of them.
+    pub(crate) retire: Vec<Generation>,
+}
+
+impl Turnover {
+    fn version(&mut self, before: Option<&EntryState>, now: Option<&EntryState>) {
+        let (served, serves) = (before.and_then(EntryState::ready), now.and_then(EntryState::ready));
+        if served.map(|ready| ready.generation()) != serves.map(|ready| ready.generation()) {
+            self.deploy.extend(serves.cloned());
+            self.retire.extend(served.map(|ready| ready.generation()));
+        }
+    }
+
+    fn reservation(&mut self, key: FunctionKey, before: Option<u32>, now: Option<u32>) {
+        if before != now {
+            self.reserve.push((key, now));
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(place: Place, architecture: &'static str) -> Self {
+        Self { place, architecture, last_generation: 0, last_key: 0, latest: "$LATEST".into() }
+    }
+
+    /// Applies what one commit changed.
+    pub(crate) fn apply(&mut self, functions: &mut Functions, mut changes: Vec<FunctionChange>) -> Turnover {
+        let mut turnover = Turnover::default();
+        // A function's own record first: what else is said of the function belongs to the one that is there then.
+        changes.sort_by_key(|change| !matches!(change, FunctionChange::Function(..)));
+        for change in changes {
+            match change {
+                FunctionChange::Function(name, Some(record)) => {
+                    self.put_function(functions, &name, &record, &mut turnover);
+                }
+                FunctionChange::Function(name, None) => delete_function(functions, &name, &mut turnover),
+                FunctionChange::Version(name, number, record) => {
+                    if let Some(entry) = entry_of(functions, &name) {
+                        self.set_version(entry, &name, number, record.as_deref(), &mut turnover);
+                    }
+                }
+                FunctionChange::Alias(name, alias, record) => {
+                    if let Some(entry) = entry_of(functions, &name) {
+                        self.set_alias(entry, &name, alias, record.as_deref());
+                    }
+                }
+            }
+        }
+        turnover
+    }
+
+    fn put_function(
+        &mut self,
+        functions: &mut Functions,
+        name: &str,
+        record: &FunctionRecord,
+        turnover: &mut Turnover,
+    ) {
+        let before = functions.get(name).map(Arc::clone);
+        let before = before.as_deref();
+        let key = before.map_or_else(|| FunctionKey(next(&mut self.last_key)), |entry| entry.key);
+        let served = before.map(|entry| &entry.latest);
+        let log_group = log_group(name, serving(&record.latest).0);
+        let latest = self.state(name, key, VersionId::Latest, &record.latest, served, &log_group);
+        turnover.version(served, Some(&latest));
+        turnover.reservation(key, before.and_then(|entry| entry.reserved), record.reserved_concurrency);
+        let entry = FunctionEntry {
+            key,
+            latest,
+            published: before.map_or_else(BTreeMap::new, |entry| entry.published.clone()),
+            aliases: before.map_or_else(BTreeMap::new, |entry| entry.aliases.clone()),
+            reserved: record.reserved_concurrency,
+            log_group,
+        };
+        functions.insert_mut(name.into(), Arc::new(entry));
+    }
+
+    fn set_version(
+        &mut self,
+        entry: &mut FunctionEntry,
+        name: &str,
+        number: u64,
+        record: Option<&VersionRecord>,
+        turnover: &mut Turnover,
+    ) {
+        let before = entry.published.remove(&number);
+        let now = record.map(|record| {
+            let log_group = self.shared_log_group(entry, name, serving(record).0);
+            self.state(name, entry.key, VersionId::Number(number), record, before.as_ref(), &log_group)
+        });
+        turnover.version(before.as_ref(), now.as_ref());
+        entry.published.extend(now.map(|state| (number, state)));
+    }
+
+    fn set_alias(&self, entry: &mut FunctionEntry, name: &str, alias: String, record: Option<&AliasRecord>) {
+        match record {
+            None => {
+                entry.aliases.remove(&alias);
+            }
+            Some(record) => {
+                let arn = format!("{}:{alias}", self.place.arn(name)).into();
+                entry.aliases.insert(alias, Alias::new(arn, record));
+            }
+        }
+    }
+
+    fn shared_log_group(&self, entry: &FunctionEntry, name: &str, config: &Configuration) -> Arc<str> {
+        let group = log_group(name, config);
+        if group == entry.log_group { Arc::clone(&entry.log_group) } else { group }
+    }
+
+    fn state(
+        &mut self,
+        name: &str,
+        key: FunctionKey,
+        id: VersionId,
+        record: &VersionRecord,
+        before: Option<&EntryState>,
+        log_group: &Arc<str>,
+    ) -> EntryState {
+        match &record.state {
+            State::Pending => return EntryState::Pending,
+            State::Failed(_, text) => return EntryState::Failed { text: text.clone() },
+            State::Active => {}
+        }
+        let (config, code) = serving(record);
+        let Code::Zip(code) = code else { return EntryState::Unfit(Unfit::Image) };
+        if config.architecture != self.architecture {
+            let of_version = config.architecture.clone();
+            return EntryState::Unfit(Unfit::Architecture { of_version, of_machine: self.architecture });
+        }
+        let made_of = made_of(config, code);
+        match before.and_then(EntryState::ready) {
+            Some(ready) if ready.made_of == made_of => EntryState::Ready(Arc::clone(ready)),
+            _ => {
+                let spec = Arc::new(self.spec(name, id, config, code, log_group));
+                let qualified_arn = format!("{}:{id}", spec.function_arn).into();
+                EntryState::Ready(Arc::new(Ready { key, version: id, spec, qualified_arn, made_of }))
+            }
+        }
+    }
+
+    fn spec(
+        &mut self,
+        name: &str,
+        id: VersionId,
+        config: &Configuration,
+        code: &CodeRef,
+        log_group: &Arc<str>,
+    ) -> VersionSpec {
+        VersionSpec {
+            generation: next(&mut self.last_generation),
+            function: name.into(),
+            function_arn: self.place.arn(name).to_string().into(),
+            version: match id {
+                VersionId::Latest => Arc::clone(&self.latest),
+                VersionId::Number(number) => number.to_string().into(),
+            },
+            runtime: config.runtime.clone().unwrap_or_default(),
+            handler: config.handler.clone().unwrap_or_default(),
+            memory_mb: config.memory_mb,
+            timeout_s: config.timeout_s,
+            ephemeral_mb: config.ephemeral_mb,
+            variables: config.variables.clone().unwrap_or_default(),
+            code: code.digest,
+            layers: config.layers.iter().map(|layer| layer.code.digest).collect(),
+            log_group: Arc::clone(log_group),
+            log_format: config.logging.format,
+            region: Arc::clone(&self.place.region),
+        }
+    }
+}
+
+/// The changes that make `functions` what `listed` says: all of `listed`, and the end of whatever is not in it.
+pub(crate) fn replacement(functions: &Functions, mut listed: Vec<FunctionChange>) -> Vec<FunctionChange> {
+    let mut names = HashSet::new();
+    let mut versions = HashSet::new();
+    let mut aliases = HashSet::new();
+    for change in &listed {
+        match change {
+            FunctionChange::Function(name, _) => drop(names.insert(name.clone())),
+            FunctionChange::Version(name, number, _) => drop(versions.insert((name.clone(), *number))),
+            FunctionChange::Alias(name, alias, _) => drop(aliases.insert((name.clone(), alias.clone()))),
+        }
+    }
+    for (name, entry) in functions {
+        let name = name.to_string();
+        if !names.contains(&name) {
+            listed.push(FunctionChange::Function(name, None));
+            continue;
+        }
+        let gone = entry.published.keys().filter(|number| !versions.contains(&(name.clone(), **number)));
+        listed.extend(gone.map(|number| FunctionChange::Version(name.clone(), *number, None)));
+        let gone = entry.aliases.keys().filter(|alias| !aliases.contains(&(name.clone(), (*alias).clone())));
+        listed.extend(gone.map(|alias| FunctionChange::Alias(name.clone(), alias.clone(), None)));
+    }
+    listed
+}
+
+/// A function's entry to change: a copy of the one that readers have, or the copy itself if this commit made one.
+fn entry_of<'a>(functions: &'a mut Functions, name: &str) -> Option<&'a mut FunctionEntry> {
+    functions.get_mut(name).map(Arc::make_mut)
+}
+
+fn delete_function(functions: &mut Functions, name: &str, turnover: &mut Turnover) {
+    let Some(entry) = functions.get(name).map(Arc::clone) else { return };
+    functions.remove_mut(name);
+    turnover.retire.extend(entry.serving().map(|ready| ready.generation()));
+    turnover.reservation(entry.key, entry.reserved, None);
+}
+
+/// What new invokes run.
+fn serving(record: &VersionRecord) -> (&Configuration, &Code) {
+    match &record.serving {
+        Some(serving) => (&serving.config, &serving.code),
+        None => (&record.config, &record.code),
+    }
+}
+
+/// A digest stands for both, so that they are not kept a second time only to be compared.
+fn made_of(config: &Configuration, code: &CodeRef) -> CodeDigest {
+    // These records have no map with other keys than text, so they can always be written.
+    CodeDigest::of(&serde_json::to_vec(&(config, code.digest)).unwrap_or_default())
+}
+
+fn log_group(name: &str, config: &Configuration) -> Arc<str> {
+    config.logging.group.as_deref().map_or_else(|| format!("/aws/lambda/{name}").into(), Arc::from)
+}
+
+fn next(last: &mut u64) -> u64 {
+    *last += 1;
+    *last
+}
