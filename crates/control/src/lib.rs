@@ -1,6 +1,7 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
 mod aliases;
+pub mod concurrency;
 pub mod functions;
 mod layers;
 pub mod links;
@@ -9,6 +10,7 @@ mod names;
 mod paging;
 mod policy;
 mod records;
+mod recursion;
 mod rules;
 mod versions;
 mod view;
@@ -24,6 +26,7 @@ use hearth_types::{CodeDigest, Place, RevisionId};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::concurrency::AccountConcurrency;
 use crate::links::CodeLinks;
 
 /// Packages unpacked at a time: it is work for a core each.
@@ -35,6 +38,8 @@ pub struct Parts {
     pub place: Place,
     /// `x86_64` or `arm64`: what this machine runs.
     pub architecture: &'static str,
+    /// What the account has to reserve from.
+    pub concurrency: AccountConcurrency,
     /// Records.
     pub store: Arc<dyn MetadataStore>,
     /// Packages as they came.

@@ -19,10 +19,7 @@ impl Control {
         let target = self.resolve(function_name, None)?;
         match target.qualifier.as_deref() {
             None | Some("$LATEST") => Ok(target),
-            Some(_) => Err(invalid(
-                "This operation is permitted on Lambda functions only. Aliases and versions do not support this \
-                 operation. Please specify either a function name or an unqualified function ARN.",
-            )),
+            Some(_) => Err(functions_only()),
         }
     }
 
@@ -30,6 +27,14 @@ impl Control {
     pub(crate) fn function_not_found(&self, target: &Target) -> ApiError {
         not_found(&self.parts.place, target)
     }
+}
+
+/// For a qualifier where none may be.
+pub(crate) fn functions_only() -> ApiError {
+    invalid(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. \
+         Please specify either a function name or an unqualified function ARN.",
+    )
 }
 
 pub(crate) fn not_found(place: &Place, target: &Target) -> ApiError {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_store::{CommitError, Precondition, Write};
 use hearth_types::function::FunctionRecord;
-use hearth_types::keys;
+use hearth_types::{Target, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
@@ -159,6 +159,29 @@ impl Control {
     /// Writes a function's record where `precondition` holds.
     pub(crate) async fn write(&self, record: &FunctionRecord, precondition: Precondition) -> Result<(), NotWritten> {
         self.commit(vec![put(keys::function(record.name.as_str()), record, precondition)?]).await
+    }
+
+    /// Changes the record of a function, whatever its state: for settings that its versions do not have.
+    ///
+    /// # Errors
+    /// When there is no such function, or what `change` says.
+    pub(crate) async fn change_function(
+        &self,
+        target: &Target,
+        change: impl Fn(&mut FunctionRecord) -> Result<(), ApiError>,
+    ) -> Result<(), ApiError> {
+        for _ in 0..TRIES {
+            let Some(mut function) = self.load(&target.name).await? else {
+                return Err(self.function_not_found(target));
+            };
+            change(&mut function.record)?;
+            match self.write(&function.record, function.unchanged()).await {
+                Ok(()) => return Ok(()),
+                Err(NotWritten::Conflict) => {}
+                Err(NotWritten::Failed(cause)) => return Err(cause),
+            }
+        }
+        Err(contended())
     }
 
     /// Writes a record that is in transition and lets it settle. This goes on where the caller stops waiting, as a

@@ -52,6 +52,10 @@ pub(crate) struct ServeArgs {
     /// Concurrent executions of the account.
     #[arg(long, default_value_t = hearth_types::limits::ACCOUNT_CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: u32,
+    /// Concurrent executions that reservations leave to functions without one. Default: 100, at most a tenth of
+    /// --concurrency.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) unreserved_concurrency_min: Option<u32>,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

@@ -50,6 +50,12 @@ impl Gateway {
             UpdateAlias(input) => control.update_alias(input),
             DeleteAlias(input) => control.delete_alias(input),
 
+            PutFunctionConcurrency(input) => control.put_function_concurrency(input),
+            GetFunctionConcurrency(input) => control.get_function_concurrency(input),
+            DeleteFunctionConcurrency(input) => control.delete_function_concurrency(input),
+            PutFunctionRecursionConfig(input) => control.put_function_recursion_config(input),
+            GetFunctionRecursionConfig(input) => control.get_function_recursion_config(input),
+
             PublishLayerVersion(input) => control.publish_layer_version(input, endpoint),
             GetLayerVersion(input) => control.get_layer_version(input, endpoint),
             GetLayerVersionByArn(input) => control.get_layer_version_by_arn(input, endpoint),

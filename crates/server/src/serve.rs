@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::{Control, Parts};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
@@ -20,7 +21,7 @@ use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
     CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX,
-    TIMEOUT_MAX_S,
+    TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
@@ -71,6 +72,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),
+        concurrency: concurrency(&args),
         store,
         blobs,
         unpacker,
@@ -181,6 +183,13 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
     dispatcher
+}
+
+/// A server with a small limit of its own keeps a tenth of it unreserved.
+fn concurrency(args: &ServeArgs) -> AccountConcurrency {
+    let unreserved_min =
+        args.unreserved_concurrency_min.unwrap_or(UNRESERVED_CONCURRENCY_MIN.min(args.concurrency / 10));
+    AccountConcurrency { limit: args.concurrency, unreserved_min }
 }
 
 fn place(args: &ServeArgs) -> Place {

@@ -27,6 +27,19 @@ pub struct FunctionRecord {
     /// Environments that are this function's alone, and the most it may have; none where nothing is reserved.
     #[serde(default)]
     pub reserved_concurrency: Option<u32>,
+    /// What happens to a function that calls itself, directly or through others, again and again.
+    #[serde(default)]
+    pub recursive_loop: RecursiveLoop,
+}
+
+/// RecursiveLoop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum RecursiveLoop {
+    /// It goes on.
+    Allow,
+    /// It is ended.
+    #[default]
+    Terminate,
 }
 
 /// One version's code and configuration: $LATEST, or as it was when it was published.

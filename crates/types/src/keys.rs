@@ -17,6 +17,8 @@ pub const POLICIES: &str = "identity/policy/";
 /// Access keys: `identity/access-key/ID`.
 pub const ACCESS_KEYS: &str = "identity/access-key/";
 
+/// Written with every reservation of concurrency.
+pub const RESERVATIONS: &str = "reservations";
 /// Layers: `layer/NAME`, kept when the layer has no version any more.
 pub const LAYERS: &str = "layer/";
 /// Versions of all layers.

@@ -54,6 +54,8 @@ pub const LOG_READ_BYTES: usize = 16 * 1024 * 1024;
 pub const LOG_FOLLOW_LINES: usize = 256;
 /// Concurrent executions of an account (Lambda's default).
 pub const ACCOUNT_CONCURRENCY: u32 = 1000;
+/// Concurrent executions that reservations must leave to the functions without one (Lambda).
+pub const UNRESERVED_CONCURRENCY_MIN: u32 = 100;
 /// Seconds: a function's time limit when none is given, and the largest (Lambda).
 pub const TIMEOUT_DEFAULT_S: u32 = 3;
 /// See [`TIMEOUT_DEFAULT_S`].

@@ -7,7 +7,9 @@ use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
 use hearth_types::FunctionName;
-use hearth_types::function::{Code, Configuration, FunctionRecord, Logging, State, VersionId, VersionRecord};
+use hearth_types::function::{
+    Code, Configuration, FunctionRecord, Logging, RecursiveLoop, State, VersionId, VersionRecord,
+};
 use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
 
 use crate::functions::members;
@@ -49,6 +51,7 @@ impl Control {
             last_published: 0,
             published_description: String::new(),
             reserved_concurrency: None,
+            recursive_loop: RecursiveLoop::default(),
         };
         match self.begin(record, Precondition::Absent).await {
             Ok(record) => Ok(self.shown(&record)),

@@ -7,6 +7,7 @@ mod layers;
 mod life;
 mod recovery;
 mod refusals;
+mod settings;
 mod versions;
 
 use std::io::{Cursor, Write as _};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::{ApiError, OperationType, encode, ops, types as api};
+use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::{Control, Parts};
 use hearth_image::Unpacker;
@@ -157,6 +159,7 @@ fn control(
     Arc::new(Control::new(Parts {
         place: Place { region: "us-east-1".into(), account: "123456789012".into() },
         architecture: "x86_64",
+        concurrency: AccountConcurrency { limit: 1000, unreserved_min: 100 },
         store,
         blobs,
         unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),

@@ -10,7 +10,7 @@ use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange
 use hearth_scheduler::Limits;
 use hearth_types::Place;
 use hearth_types::function::{
-    Code, CodeRef, Configuration, FunctionRecord, Logging, Serving, State, UpdateStatus, VersionRecord,
+    Code, CodeRef, Configuration, FunctionRecord, Logging, RecursiveLoop, Serving, State, UpdateStatus, VersionRecord,
 };
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId, RevisionId};
@@ -193,6 +193,7 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
         last_published: 0,
         published_description: String::new(),
         reserved_concurrency: None,
+        recursive_loop: RecursiveLoop::default(),
     }
 }
 
