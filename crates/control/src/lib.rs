@@ -1,6 +1,7 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
 mod aliases;
+pub mod code_source;
 pub mod concurrency;
 pub mod functions;
 mod layers;
@@ -22,10 +23,12 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MetadataStore};
+use hearth_types::limits::PACKAGES_FETCHED;
 use hearth_types::{CodeDigest, Place, RevisionId};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+use crate::code_source::CodeSource;
 use crate::concurrency::AccountConcurrency;
 use crate::links::CodeLinks;
 
@@ -48,6 +51,8 @@ pub struct Parts {
     pub unpacker: Arc<Unpacker>,
     /// The store's version up to which the front end follows it. What a client is told must already be so there.
     pub applied: watch::Receiver<u64>,
+    /// Packages that clients name by S3Bucket and S3Key; none where there is no such store.
+    pub objects: Option<Arc<dyn CodeSource>>,
     /// Signs links to packages.
     pub links: CodeLinks,
     /// Time since 1970.
@@ -58,6 +63,8 @@ pub struct Parts {
 pub struct Control {
     parts: Parts,
     unpacking: Arc<Semaphore>,
+    /// A place for each package that is fetched and held in memory.
+    fetching: Arc<Semaphore>,
     /// Packages that came since [`Control::tidy`] looked last.
     sent: Arc<Mutex<HashSet<CodeDigest>>>,
 }
@@ -66,7 +73,12 @@ impl Control {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, unpacking: Arc::new(Semaphore::new(UNPACKING)), sent: Arc::default() }
+        Self {
+            parts,
+            unpacking: Arc::new(Semaphore::new(UNPACKING)),
+            fetching: Arc::new(Semaphore::new(PACKAGES_FETCHED)),
+            sent: Arc::default(),
+        }
     }
 
     /// Signs and checks links to packages.

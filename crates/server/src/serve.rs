@@ -77,6 +77,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         blobs,
         unpacker,
         applied,
+        objects: None,
         links: CodeLinks::new(random_key()?),
         now: admin::now,
     }));

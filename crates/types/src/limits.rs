@@ -167,6 +167,8 @@ pub const RUNTIME_BACKLOG: i32 = 64;
 pub const TIDY_EVERY: Duration = Duration::from_secs(30 * 60);
 /// Packages over [`SMALL_BODY_BYTES`] that are taken in at a time; each holds up to 120 MB. Further clients wait.
 pub const PACKAGES_IN_WORK: usize = 8;
+/// Packages fetched from S3 that are in memory at a time; each has up to [`UNZIPPED_BYTES`]. Further clients wait.
+pub const PACKAGES_FETCHED: usize = 2;
 /// Time for a client to take some bytes of its answer.
 pub const ANSWER_STALL: Duration = Duration::from_secs(60);
 /// Time for a client to stop sending after its connection was ended, so that it sees the answer it got.

@@ -7,13 +7,15 @@ use hearth_api::ApiError;
 use hearth_image::{PackageError, Unpacked};
 use hearth_types::CodeDigest;
 use hearth_types::function::CodeRef;
-use hearth_types::limits::ZIP_BYTES;
+use hearth_types::limits::{UNZIPPED_BYTES, ZIP_BYTES};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
+use crate::code_source::{NoObject, ObjectName};
 use crate::{Control, invalid, refused};
 
 /// Where a client says the code is.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) zip: Option<Bytes>,
     pub(crate) s3_bucket: Option<&'a str>,
@@ -22,37 +24,84 @@ pub(crate) struct Source<'a> {
     pub(crate) image_uri: Option<&'a str>,
 }
 
-impl Source<'_> {
-    /// The one package that is given.
-    ///
-    /// # Errors
-    /// None, several, one from a place that is not supported, or one that is too large.
-    pub(crate) fn package(self) -> Result<Bytes, ApiError> {
+/// A package in memory. One that was fetched holds its turn to be there.
+pub(crate) struct Package {
+    bytes: Bytes,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Bytes> for Package {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, _turn: None }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// That at most one source is named.
+    fn check(&self) -> Result<(), ApiError> {
         let elsewhere = [self.s3_bucket, self.s3_key, self.s3_version, self.image_uri];
-        match self.zip {
+        match &self.zip {
             Some(_) if elsewhere.iter().any(Option::is_some) => {
                 Err(invalid("Please do not provide other FunctionCode parameters when providing a ZipFile."))
             }
             Some(zip) if zip.len() > ZIP_BYTES => {
                 Err(ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes")))
             }
-            Some(zip) => Ok(zip),
-            None if self.image_uri.is_some() => Err(refused("ImageUri", "only zip packages run")),
-            None if elsewhere.iter().any(Option::is_some) => {
-                Err(refused("S3Bucket", "give the package inline, as ZipFile"))
-            }
-            None => Err(invalid("Please provide a source for function code.")),
+            None if elsewhere.iter().all(Option::is_none) => Err(invalid("Please provide a source for function code.")),
+            _ => Ok(()),
+        }
+    }
+
+    fn object(&self) -> Result<ObjectName<'a>, ApiError> {
+        match (self.s3_bucket, self.s3_key) {
+            (Some(bucket), Some(key)) => Ok(ObjectName { bucket, key, version: self.s3_version }),
+            _ => Err(invalid("Please provide both S3Bucket and S3Key.")),
         }
     }
 }
 
 impl Control {
+    /// The one package that a client gives or names.
+    ///
+    /// # Errors
+    /// None, several, one that S3 does not give, or one that is too large.
+    pub(crate) async fn package(&self, source: Source<'_>) -> Result<Package, ApiError> {
+        source.check()?;
+        if source.image_uri.is_some() {
+            return Err(refused("ImageUri", "only zip packages run"));
+        }
+        match source.zip {
+            Some(bytes) => Ok(bytes.into()),
+            None => self.fetch(source.object()?).await,
+        }
+    }
+
+    /// A package in S3. It may be as large as it may be unpacked.
+    async fn fetch(&self, object: ObjectName<'_>) -> Result<Package, ApiError> {
+        let Some(objects) = &self.parts.objects else {
+            return Err(refused("S3Bucket", "give the package inline, as ZipFile"));
+        };
+        let turn = Arc::clone(&self.fetching).acquire_owned().await;
+        let turn = turn.map_err(|_| ApiError::service("The server is stopping."))?;
+        match objects.get(object, UNZIPPED_BYTES as usize).await {
+            Ok(bytes) => Ok(Package { bytes, _turn: Some(turn) }),
+            Err(NoObject::TooLarge) => {
+                Err(invalid(format!("Unzipped size must be smaller than {UNZIPPED_BYTES} bytes")))
+            }
+            Err(cause @ NoObject::Refused { .. }) => Err(invalid(format!("Error occurred while GetObject. {cause}"))),
+            Err(cause @ NoObject::Failed(_)) => {
+                error!("a package was not fetched: {cause}");
+                Err(ApiError::service("The package could not be fetched."))
+            }
+        }
+    }
+
     /// Checks a package and throws the result away, for DryRun.
-    pub(crate) async fn check_package(&self, zip: Bytes) -> Result<CodeRef, ApiError> {
+    pub(crate) async fn check_package(&self, package: Package) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
         self.on_a_core(move || {
-            let unpacked = unpacker.check(&zip).map_err(package_error)?;
-            Ok(reference(CodeDigest::of(&zip), &zip, unpacked))
+            let unpacked = unpacker.check(&package.bytes).map_err(package_error)?;
+            Ok(reference(CodeDigest::of(&package.bytes), &package.bytes, unpacked))
         })
         .await
     }
@@ -60,10 +109,10 @@ impl Control {
     /// Checks a package, puts it on stable storage and unpacks it.
     ///
     /// What it leaves behind when the record is then not written is removed later, see [`Control::tidy`].
-    pub(crate) async fn take_package(&self, zip: Bytes) -> Result<CodeRef, ApiError> {
+    pub(crate) async fn take_package(&self, package: Package) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
         let sent = Arc::clone(&self.sent);
-        let bytes = zip.clone();
+        let bytes = package.bytes.clone();
         let code = self
             .on_a_core(move || {
                 let digest = CodeDigest::of(&bytes);
@@ -72,7 +121,7 @@ impl Control {
                 Ok(reference(digest, &bytes, unpacked))
             })
             .await?;
-        self.parts.blobs.put(&code.digest, zip).await.map_err(|cause| {
+        self.parts.blobs.put(&code.digest, package.bytes).await.map_err(|cause| {
             error!("the blob store refused a package: {cause}");
             ApiError::service("The package could not be stored.")
         })?;

@@ -31,7 +31,7 @@ impl Control {
         let config = self.new_configuration(&input)?;
         let tags: BTreeMap<String, String> = input.tags.unwrap_or_default().into_iter().collect();
         rules::tags(&tags)?;
-        let package = members::source(&input.code).package()?;
+        let package = self.package(members::source(&input.code)).await?;
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }

@@ -78,7 +78,7 @@ impl Control {
         }
         match self.parts.blobs.get(&digest).await {
             Ok(Some(zip)) => {
-                if let Err(cause) = self.take_package(zip).await {
+                if let Err(cause) = self.take_package(zip.into()).await {
                     error!("{user}: the package {digest} cannot be unpacked again: {cause}");
                 }
             }

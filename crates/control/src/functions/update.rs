@@ -36,14 +36,14 @@ impl Control {
         if input.image_uri.is_some() {
             return Err(invalid("Please don't provide ImageUri when updating a function with packageType Zip."));
         }
-        let package = Source {
+        let source = Source {
             zip: input.zip_file,
             s3_bucket: input.s3_bucket.as_deref(),
             s3_key: input.s3_key.as_deref(),
             s3_version: input.s3_object_version.as_deref(),
             image_uri: input.image_uri.as_deref(),
-        }
-        .package()?;
+        };
+        let package = self.package(source).await?;
         if input.dry_run == Some(true) {
             let code = Code::Zip(self.check_package(package).await?);
             let config = loaded.record.latest.config.clone();

@@ -23,14 +23,14 @@ impl Control {
     ) -> Result<api::PublishLayerVersionResponse, ApiError> {
         let layer = self.layer_name(&input.layer_name)?;
         let content = input.content;
-        let package = Source {
+        let source = Source {
             zip: content.zip_file,
             s3_bucket: content.s3_bucket.as_deref(),
             s3_key: content.s3_key.as_deref(),
             s3_version: content.s3_object_version.as_deref(),
             image_uri: None,
-        }
-        .package()?;
+        };
+        let package = self.package(source).await?;
         let version = LayerVersion {
             number: 0,
             code: self.take_package(package).await?,

@@ -86,7 +86,7 @@ async fn each_answer_shows_what_is_recorded() {
     new_revision(&mut answer);
     assert_eq!(answer, with(with(shown(&one), changed.clone()), ready.clone()));
 
-    let mut answer = house.update_code(code("f", two.clone())).await.unwrap();
+    let mut answer = house.update_code(code_of("f", two.clone())).await.unwrap();
     new_revision(&mut answer);
     assert_eq!(answer, with(with(shown(&two), changed.clone()), updating));
 
@@ -135,7 +135,7 @@ async fn the_old_code_serves_until_the_update_is_done() {
     applied_to.send_replace(2);
     house.created("f").await;
     let control = Arc::clone(&house.control);
-    let updating = tokio::spawn(async move { control.update_function_code(code("f", zip("two"))).await });
+    let updating = tokio::spawn(async move { control.update_function_code(code_of("f", zip("two"))).await });
     let record = loop {
         let found = house.store.get("function/f").await.unwrap().unwrap();
         if found.version == 3 {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
 mod aliases;
+mod code;
 mod layers;
 mod life;
 mod recovery;
@@ -16,11 +17,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::{ApiError, OperationType, encode, ops, types as api};
+use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::{Control, Parts};
 use hearth_image::Unpacker;
-use hearth_store::{BlobStore, MemoryBlobStore, MemoryStore, MetadataStore, Precondition, WatchEvent, Write};
+use hearth_store::{
+    BlobStore, BoxFuture, MemoryBlobStore, MemoryStore, MetadataStore, Precondition, WatchEvent, Write,
+};
 use hearth_types::CodeDigest;
 use hearth_types::Place;
 use hearth_types::function::{CodeRef, FunctionRecord};
@@ -149,6 +153,24 @@ impl House {
     }
 }
 
+/// A store of objects that has one bucket, `b`, with one object, `k`.
+struct Objects;
+
+impl CodeSource for Objects {
+    fn get<'a>(&'a self, object: ObjectName<'a>, most: usize) -> BoxFuture<'a, Result<Bytes, NoObject>> {
+        let refused = |code: &str, message: &str| NoObject::Refused { code: code.into(), message: message.into() };
+        Box::pin(async move {
+            match (object.bucket, object.key, object.version) {
+                ("b", "k", None | Some("v")) => Ok(zip("stored")),
+                ("b", "large", _) => Err(NoObject::TooLarge),
+                ("b", "broken", _) => Err(NoObject::Failed(format!("no {most} bytes"))),
+                ("b", ..) => Err(refused("NoSuchKey", "The specified key does not exist.")),
+                _ => Err(refused("NoSuchBucket", "The specified bucket does not exist")),
+            }
+        })
+    }
+}
+
 fn control(
     store: &Arc<MemoryStore>,
     blobs: &Arc<MemoryBlobStore>,
@@ -164,6 +186,7 @@ fn control(
         blobs,
         unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),
         applied,
+        objects: Some(Arc::new(Objects)),
         links: CodeLinks::new([7; 64]),
         now: || Duration::from_millis(1_709_640_000_000),
     }))
@@ -197,7 +220,7 @@ fn configure(name: &str) -> api::UpdateFunctionConfigurationRequest {
     api::UpdateFunctionConfigurationRequest { function_name: name.to_owned(), ..Default::default() }
 }
 
-fn code(name: &str, package: Bytes) -> api::UpdateFunctionCodeRequest {
+fn code_of(name: &str, package: Bytes) -> api::UpdateFunctionCodeRequest {
     api::UpdateFunctionCodeRequest { function_name: name.to_owned(), zip_file: Some(package), ..Default::default() }
 }
 

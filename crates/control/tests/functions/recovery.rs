@@ -30,7 +30,7 @@ async fn a_transition_is_settled_though_its_client_went_away() {
         let client = tokio::spawn(async move {
             match operation {
                 "create" => control.create_function(create("f")).await,
-                _ => control.update_function_code(code("f", zip("two"))).await,
+                _ => control.update_function_code(code_of("f", zip("two"))).await,
             }
         });
         // Written, but not answered: the front end has not seen it.
@@ -67,10 +67,10 @@ async fn a_start_restores_packages_and_removes_those_of_nobody() {
     let house = House::new();
     let (one, two, three) = (zip("one"), zip("two"), zip("three"));
     house.created("f").await;
-    house.update_code(code("f", two.clone())).await.unwrap();
+    house.update_code(code_of("f", two.clone())).await.unwrap();
     house.control.settle("f").await.unwrap();
     house.created("deleted").await;
-    house.update_code(code("deleted", three.clone())).await.unwrap();
+    house.update_code(code_of("deleted", three.clone())).await.unwrap();
     house.delete("deleted", None).await.unwrap();
     assert!([&one, &two, &three].iter().all(|package| house.is_unpacked(package)));
 
@@ -87,7 +87,7 @@ async fn a_package_that_is_lost_costs_no_other_function_its_start() {
     let house = House::new();
     house.created("lost").await;
     house.created("whole").await;
-    house.update_code(code("whole", zip("two"))).await.unwrap();
+    house.update_code(code_of("whole", zip("two"))).await.unwrap();
     house.control.settle("whole").await.unwrap();
     let lost = CodeDigest::of(&zip("one"));
     house.blobs.delete(&lost).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_package_that_is_lost_costs_no_other_function_its_start() {
     house.control.recover().await.unwrap();
     assert_eq!(house.configuration("lost").await["State"], "Active");
     assert_eq!(house.configuration("whole").await["State"], "Active");
-    house.update_code(code("lost", zip("one"))).await.unwrap();
+    house.update_code(code_of("lost", zip("one"))).await.unwrap();
     assert!(house.is_unpacked(&zip("one")), "deploying again mends it");
 }
 
@@ -107,7 +107,7 @@ async fn packages_go_at_the_second_look_that_finds_them_unused() {
     let digests = |packages: &[&Bytes]| packages.iter().map(|bytes| CodeDigest::of(bytes)).collect::<HashSet<_>>();
     let kept = async || house.blobs.list().await.unwrap().into_iter().collect::<HashSet<_>>();
     let deploy = async |package: &Bytes| {
-        house.update_code(code("f", package.clone())).await.unwrap();
+        house.update_code(code_of("f", package.clone())).await.unwrap();
         house.control.settle("f").await.unwrap();
     };
     house.created("f").await;
@@ -133,7 +133,7 @@ async fn packages_go_at_the_second_look_that_finds_them_unused() {
 async fn a_package_that_is_sent_while_it_goes_is_whole() {
     let house = House::new();
     house.created("f").await;
-    house.update_code(code("f", zip("two"))).await.unwrap();
+    house.update_code(code_of("f", zip("two"))).await.unwrap();
     for round in 0..20 {
         house.control.settle("f").await.unwrap();
         let package = zip(if round % 2 == 0 { "one" } else { "two" });
@@ -141,7 +141,7 @@ async fn a_package_that_is_sent_while_it_goes_is_whole() {
         assert!(before.contains(&CodeDigest::of(&package)));
         let control = Arc::clone(&house.control);
         let going = tokio::spawn(async move { control.tidy(&before).await.unwrap() });
-        house.update_code(code("f", package.clone())).await.unwrap();
+        house.update_code(code_of("f", package.clone())).await.unwrap();
         going.await.unwrap();
         assert!(house.is_unpacked(&package), "round {round}");
         assert!(house.blobs.get(&CodeDigest::of(&package)).await.unwrap().is_some(), "round {round}");

@@ -46,7 +46,7 @@ async fn a_version_keeps_what_latest_was() {
     let revisions = [&before["RevisionId"], &first["RevisionId"], &after["RevisionId"]];
     assert!(revisions.iter().enumerate().all(|(n, id)| !revisions[..n].contains(id)), "{revisions:?}");
 
-    house.update_code(code("f", zip("two"))).await.unwrap();
+    house.update_code(code_of("f", zip("two"))).await.unwrap();
     house.control.settle("f").await.unwrap();
     assert_eq!(house.asked("f", Some("1")).await.unwrap(), first);
     assert_eq!(house.asked("f:1", None).await.unwrap(), first);
