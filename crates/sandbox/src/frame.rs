@@ -56,7 +56,7 @@ pub(crate) enum Answer {
 /// What the server hears on an environment's channel, from its init or, about it, from the spawner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
-    /// Made. Descriptor: the listener of the Runtime API.
+    /// Made. Descriptors: the listener of the Runtime API; with NAT, those of [`crate::NameSockets`].
     Ready,
     /// The root is composed.
     Started,
@@ -88,6 +88,26 @@ pub(crate) enum Chore {
     Cgroups { slot: u64 },
     /// Let a /tmp volume go. Descriptor: the last that keeps it mounted.
     Volume { loop_number: u32 },
+    /// At the end, have this link forward no packets any more.
+    Forwarding { link: LinkName },
+}
+
+/// The name of one of the machine's links, with zeros up to the longest that there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LinkName([u8; 16]);
+
+impl LinkName {
+    /// None where it is too long for a link's name.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        bytes[..15].get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        Some(Self(bytes))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
+        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
 }
 
 /// What an environment's init tells the spawner.
@@ -202,6 +222,7 @@ impl Frame for Chore {
         match self {
             Self::Cgroups { slot } => Writer::new(1).u64(*slot).done(),
             Self::Volume { loop_number } => Writer::new(2).u32(*loop_number).done(),
+            Self::Forwarding { link } => Writer::new(3).bytes(&link.0).done(),
         }
     }
 
@@ -210,6 +231,7 @@ impl Frame for Chore {
         let chore = match kind {
             1 => Self::Cgroups { slot: r.u64() },
             2 => Self::Volume { loop_number: r.u32() },
+            3 => Self::Forwarding { link: LinkName(r.array()) },
             _ => return None,
         };
         r.only_zeros_left().then_some(chore)
@@ -346,6 +368,10 @@ mod tests {
         survives(Note::Made { loop_number: 7 });
         survives(Chore::Cgroups { slot: u64::MAX });
         survives(Chore::Volume { loop_number: 9 });
+        let link = LinkName::new("fifteen-letters").unwrap();
+        survives(Chore::Forwarding { link });
+        assert_eq!(link.as_str(), "fifteen-letters");
+        assert_eq!(LinkName::new("sixteen-letters."), None);
     }
 
     #[test]

@@ -27,12 +27,15 @@ const SPAWNER: &str = "hearth-spawner";
 /// out ids from here to 2^31.
 pub const UID_BASE: u32 = 0x7000_0000;
 
-/// What functions can reach. Further modes come with their own isolation.
+/// What functions can reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum NetworkMode {
     /// The loopback interface of their own environment, nothing else.
     #[default]
     None,
+    /// That, and the outside by the machine's default routes, behind its address. Not the machine itself, nor what is
+    /// behind its other links, nor another environment.
+    Nat,
 }
 
 /// How the spawner works.

@@ -21,6 +21,7 @@ mod frame;
 mod init;
 mod launch;
 mod machine;
+mod network;
 mod privileges;
 mod sandbox;
 mod seccomp;
@@ -33,7 +34,8 @@ pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
 pub use machine::{Finding, examine_machine};
-pub use sandbox::{Assignment, Made, Sandbox, Started, Tmp, TmpVolume};
+pub use network::name_servers;
+pub use sandbox::{Assignment, Made, NameSockets, Sandbox, Started, Tmp, TmpVolume};
 
 /// How a runtime process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -64,6 +64,15 @@ pub struct Assignment {
     pub output: OwnedFd,
 }
 
+/// Where the processes inside ask for names: 127.0.0.1:53 in their network, both non-blocking. With NAT only.
+#[derive(Debug)]
+pub struct NameSockets {
+    /// For datagrams.
+    pub datagrams: UdpSocket,
+    /// For connections.
+    pub streams: TcpListener,
+}
+
 /// A sandbox without a root: namespaces, control groups, network and /tmp. Dropped, it is taken down.
 pub struct Made(Environment);
 
@@ -84,6 +93,7 @@ struct Environment {
     channel: AsyncFd<OwnedFd>,
     files: CgroupFiles,
     listener: Option<TcpListener>,
+    names: Option<NameSockets>,
     exit: OnceLock<Exit>,
 }
 
@@ -106,11 +116,23 @@ impl Spawner {
         let channel = channel::register(channel)
             .map_err(|source| SandboxError::Failed { what: "registering a channel".to_owned(), source })?;
         let files = CgroupFiles::from_order(files);
-        let mut environment =
-            Environment { spawner: self.clone(), slot, channel, files, listener: None, exit: OnceLock::new() };
+        let mut environment = Environment {
+            spawner: self.clone(),
+            slot,
+            channel,
+            files,
+            listener: None,
+            names: None,
+            exit: OnceLock::new(),
+        };
         let fds = environment.expect(&Event::Ready).await?;
-        let [listener] = channel::exactly(fds).ok_or_else(|| protocol_error("a sandbox without its listener"))?;
+        let mut fds = fds.into_iter();
+        let listener = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener"))?;
         environment.listener = Some(TcpListener::from(listener));
+        environment.names = fds.next().zip(fds.next()).map(|(datagrams, streams)| NameSockets {
+            datagrams: UdpSocket::from(datagrams),
+            streams: TcpListener::from(streams),
+        });
         Ok(Made(environment))
     }
 
@@ -163,6 +185,11 @@ impl Sandbox {
     /// The listener of the Runtime API, bound at 127.0.0.1:9001 inside, non-blocking. Only the first call has it.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.0.listener.take()
+    }
+
+    /// Where the processes inside ask for names; none without NAT. Only the first call has them.
+    pub fn take_names(&mut self) -> Option<NameSockets> {
+        self.0.names.take()
     }
 
     /// Stops all processes inside until [`Self::thaw`]. They can be killed meanwhile.

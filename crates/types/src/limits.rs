@@ -162,6 +162,11 @@ pub const EXEC_STRINGS_BYTES: usize = 256 * 1024;
 pub const EXEC_STRINGS: usize = 4096;
 /// Connections that wait to be accepted by the Runtime API.
 pub const RUNTIME_BACKLOG: i32 = 64;
+/// Connections with questions about names that wait to be accepted, of one environment.
+pub const NAMES_BACKLOG: i32 = 16;
+/// Connections of an environment to the outside that the machine keeps track of; each that is over counts until the
+/// machine forgets it. Ours: a function's 1,024 files and as much again; the machine's table has room for many such.
+pub const ENVIRONMENT_CONNECTIONS: u32 = 2048;
 
 /// Between two looks for packages that no function has; longer than an environment of replaced code can still run.
 pub const TIDY_EVERY: Duration = Duration::from_secs(30 * 60);

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
-use hearth_types::limits::RUNTIME_BACKLOG;
+use hearth_types::limits::{NAMES_BACKLOG, RUNTIME_BACKLOG};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::thread::UnshareFlags;
 
@@ -17,18 +17,21 @@ use crate::volume::{self, Volume};
 /// Where a runtime finds its Runtime API.
 const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
 
+/// Where programs ask for names, as the root's `/etc/resolv.conf` says.
+const NAMES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
+
 /// The name resolves, here without any file.
 const HOST_NAME: &[u8] = b"localhost";
 
 pub(super) fn make(plan: &Plan<'_>) -> Done<Volume> {
     let volume = prepare_volume(plan)?;
     enter_cgroups(plan)?;
-    let listener = prepare_network()?;
+    let sockets = prepare_network(plan)?;
     rustix::system::sethostname(HOST_NAME).during("setting the host name")?;
     let note = Note::Made { loop_number: volume.loop_number };
     channel::send(&plan.orders, &note, &[volume.mount.as_fd()], SendFlags::empty()).during("telling the spawner")?;
-    channel::send(&plan.channel, &Event::Ready, &[listener.as_fd()], SendFlags::empty())
-        .during("telling the server")?;
+    let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+    channel::send(&plan.channel, &Event::Ready, &sockets, SendFlags::empty()).during("telling the server")?;
     Ok(volume)
 }
 
@@ -48,16 +51,26 @@ fn enter_cgroups(plan: &Plan<'_>) -> Done {
     sys::unshare(UnshareFlags::NEWCGROUP).during("making a cgroup namespace")
 }
 
-fn prepare_network() -> Done<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )
-    .during("making the Runtime API's socket")?;
-    sys::loopback_up(socket.as_fd()).during("bringing the loopback interface up")?;
-    rustix::net::bind(&socket, &RUNTIME_API).during("binding the Runtime API's socket")?;
-    rustix::net::listen(&socket, RUNTIME_BACKLOG).during("listening on the Runtime API's socket")?;
-    Ok(socket)
+/// The sockets that the server gets, in its order.
+fn prepare_network(plan: &Plan<'_>) -> Done<Vec<OwnedFd>> {
+    let runtime_api = socket(SocketType::STREAM).during("making the Runtime API's socket")?;
+    sys::loopback_up(runtime_api.as_fd()).during("bringing the loopback interface up")?;
+    listen(&runtime_api, RUNTIME_API, RUNTIME_BACKLOG).during("listening on the Runtime API's socket")?;
+    let Some(connection) = &plan.connection else { return Ok(vec![runtime_api]) };
+    connection.make()?;
+    let what = "listening for questions about names";
+    let datagrams = socket(SocketType::DGRAM).during(what)?;
+    rustix::net::bind(&datagrams, &NAMES).during(what)?;
+    let streams = socket(SocketType::STREAM).during(what)?;
+    listen(&streams, NAMES, NAMES_BACKLOG).during(what)?;
+    Ok(vec![runtime_api, datagrams, streams])
+}
+
+fn socket(kind: SocketType) -> rustix::io::Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}
+
+fn listen(socket: &OwnedFd, address: SocketAddrV4, backlog: i32) -> rustix::io::Result<()> {
+    rustix::net::bind(socket, &address)?;
+    rustix::net::listen(socket, backlog)
 }

@@ -14,6 +14,7 @@ use crate::Exit;
 use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
+use crate::network::Connection;
 use crate::seccomp::Filters;
 use crate::volume::Volume;
 use crate::{privileges, sys};
@@ -49,6 +50,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) attach: Vec<OwnedFd>,
     /// Folder of the /tmp volumes; a copy of the spawner's descriptor.
     pub(crate) tmp_folder: BorrowedFd<'a>,
+    /// How to reach the outside, where it may; with a copy of the spawner's descriptor.
+    pub(crate) connection: Option<Connection<'a>>,
     pub(crate) filters: &'a Filters,
     /// Whether the machine hands core dumps to a program.
     pub(crate) cores_piped: bool,
@@ -75,6 +78,7 @@ fn prepare(plan: &Plan<'_>) -> Done<Option<Assigned>> {
     let own = [plan.channel.as_raw_fd(), plan.orders.as_raw_fd()];
     let mut keep = own.to_vec();
     keep.extend(plan.attach.iter().map(AsRawFd::as_raw_fd).chain([plan.tmp_folder.as_raw_fd()]));
+    keep.extend(plan.connection.iter().map(|connection| connection.router().as_raw_fd()));
     sys::close_all_but(&mut keep).during("closing inherited descriptors")?;
     // What the spawner says on standard error is not for here.
     rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;

@@ -26,9 +26,10 @@ use crate::SpawnerConfig;
 use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
-use crate::frame::{Answer, Chore, Order, Request};
+use crate::frame::{Answer, Chore, LinkName, Order, Request};
+use crate::network::Nat;
 use crate::seccomp::Filters;
-use crate::{sys, volume};
+use crate::{NetworkMode, sys, volume};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
@@ -46,6 +47,8 @@ enum Source {
     Orders(u64),
     /// The server has let this kept volume go.
     Lease(u64),
+    /// The machine's routes have changed.
+    Routes,
 }
 
 impl Source {
@@ -56,6 +59,7 @@ impl Source {
             Self::Process(id) => id << 3 | 2,
             Self::Orders(id) => id << 3 | 3,
             Self::Lease(id) => id << 3 | 4,
+            Self::Routes => 5,
         }
     }
 
@@ -66,6 +70,7 @@ impl Source {
             2 => Self::Process(id),
             3 => Self::Orders(id),
             4 => Self::Lease(id),
+            5 => Self::Routes,
             _ => Self::Control,
         }
     }
@@ -97,6 +102,8 @@ struct Spawner {
     ids: IdPool,
     /// Of slots and volumes; never used again.
     next_id: u64,
+    /// Where functions have a way to the outside.
+    nat: Option<Nat>,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
 }
@@ -108,6 +115,7 @@ struct Prepared {
     code: OwnedFd,
     tmp_folder: OwnedFd,
     filters: Filters,
+    nat: Option<Nat>,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
 }
@@ -126,12 +134,17 @@ impl Prepared {
         let cgroups = Cgroups::open(&instance)?;
         let tmp_folder = volume::open_folder(&config.data_dir)?;
         let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
+        let nat = match config.network {
+            NetworkMode::None => None,
+            NetworkMode::Nat => Some(Nat::open(|link| leave_forwarding(&reaper, link))?),
+        };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,
             cgroups,
             code: open_code_folder(config)?,
             tmp_folder,
             filters: Filters::compile(),
+            nat,
             reaper,
             reaper_process,
         })
@@ -192,6 +205,7 @@ impl Spawner {
                 pool: Pool::new(config.pool),
                 ids: IdPool::new(config.uid_base),
                 next_id: 1,
+                nat: p.nat,
                 reaper: p.reaper,
                 reaper_process: p.reaper_process,
                 config,
@@ -202,6 +216,7 @@ impl Spawner {
 
     fn serve(&mut self) -> Done {
         self.watch(Source::Control)?;
+        self.watch(Source::Routes)?;
         let hello = Answer::Hello { cgroup_v2: self.cgroups.is_v2() };
         channel::send(&self.control, &hello, &[], SendFlags::empty()).during("greeting the server")?;
         let mut events = Vec::with_capacity(EVENTS);
@@ -229,6 +244,7 @@ impl Spawner {
             Source::Process(slot) => self.bury(slot),
             Source::Orders(slot) => self.take_note(slot),
             Source::Lease(volume) => self.release(volume),
+            Source::Routes => self.follow_routes(),
         }
         Ok(Next::GoOn)
     }
@@ -317,6 +333,14 @@ impl Spawner {
         }
     }
 
+    /// Environments keep the ways they had where this fails.
+    fn follow_routes(&mut self) {
+        let Some(nat) = &mut self.nat else { return };
+        if let Err(failure) = nat.follow_routes(|link| leave_forwarding(&self.reaper, link)) {
+            complain(&failure);
+        }
+    }
+
     fn watch(&self, source: Source) -> Done {
         let (fd, flags) = match source {
             Source::Control => (Some(self.control.as_fd()), epoll::EventFlags::IN),
@@ -325,6 +349,7 @@ impl Spawner {
             Source::Process(id) => (self.slots.get(&id).map(Slot::process), epoll::EventFlags::IN),
             Source::Orders(id) => (self.slots.get(&id).map(Slot::orders), epoll::EventFlags::IN),
             Source::Lease(id) => (self.kept.get(&id).map(Kept::lease), epoll::EventFlags::empty()),
+            Source::Routes => (self.nat.as_ref().map(Nat::changes), epoll::EventFlags::IN),
         };
         let Some(fd) = fd else { return Ok(()) };
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(source.token()), flags).during("watching a descriptor")
@@ -353,6 +378,13 @@ impl Spawner {
     }
 }
 
+/// Leaves switching a link's forwarding off to the reaper, which outlives this process.
+fn leave_forwarding(reaper: &OwnedFd, link: &str) -> Done {
+    let link =
+        LinkName::new(link).ok_or_else(|| Failure::new(libc::ENAMETOOLONG, format!("noting the link {link}")))?;
+    channel::send(reaper, &Chore::Forwarding { link }, &[], SendFlags::empty()).during("telling the reaper")
+}
+
 /// Packages are the server's, who has the data folder.
 fn open_code_folder(config: &SpawnerConfig) -> Done<OwnedFd> {
     let path = config.data_dir.join("code");
@@ -371,8 +403,14 @@ mod tests {
 
     #[test]
     fn tokens_tell_sources_apart() {
-        let sources =
-            [Source::Control, Source::Channel(7), Source::Process(7), Source::Orders(7), Source::Lease(u64::MAX >> 3)];
+        let sources = [
+            Source::Control,
+            Source::Channel(7),
+            Source::Process(7),
+            Source::Orders(7),
+            Source::Lease(u64::MAX >> 3),
+            Source::Routes,
+        ];
         for source in sources {
             assert_eq!(Source::from_token(source.token()), source);
         }

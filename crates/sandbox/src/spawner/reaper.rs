@@ -9,7 +9,8 @@ use rustix::net::RecvFlags;
 use crate::cgroup::Cgroups;
 use crate::channel::{self, Received};
 use crate::error::{Done, During};
-use crate::frame::Chore;
+use crate::frame::{Chore, LinkName};
+use crate::network;
 use crate::sys::{self, Fork};
 use crate::volume;
 
@@ -31,12 +32,15 @@ pub(super) fn start(cgroups: &Cgroups, instance: &str) -> Done<(OwnedFd, OwnedFd
 fn run(cgroups: &Cgroups, instance: &str, chores: &OwnedFd) -> ! {
     let mut keep: Vec<_> = cgroups.descriptors().chain([chores.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
     let kept = sys::close_all_but(&mut keep);
+    let mut forwarding: Vec<LinkName> = Vec::new();
     while kept.is_ok() {
         match channel::receive::<Chore>(chores, RecvFlags::empty()) {
+            Ok(Received::Frame(Chore::Forwarding { link }, _)) => forwarding.push(link),
             Ok(Received::Frame(chore, fds)) => do_chore(cgroups, &chore, fds),
             Ok(Received::Closed) | Err(_) => break,
         }
     }
+    forwarding.iter().for_each(|link| network::switch_off(link.as_str()));
     cgroups.wait_until_empty();
     cgroups.remove_all(instance);
     sys::exit_now(0)
@@ -44,6 +48,7 @@ fn run(cgroups: &Cgroups, instance: &str, chores: &OwnedFd) -> ! {
 
 fn do_chore(cgroups: &Cgroups, chore: &Chore, fds: Vec<OwnedFd>) {
     match *chore {
+        Chore::Forwarding { .. } => {} // Is for the end.
         Chore::Cgroups { slot } => {
             if let Err(failure) = cgroups.remove(slot) {
                 complain(&failure.what, failure.errno);

@@ -1,5 +1,6 @@
 //! One environment from the spawner's side: from its clone to the moment that nothing is left.
 
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hearth_types::limits::{EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, SANDBOXES};
@@ -14,6 +15,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
 use crate::init::{self, Plan, TmpPlan};
+use crate::network::Nat;
 use crate::sys::{self, Fork};
 use crate::volume::Volume;
 
@@ -24,6 +26,8 @@ pub(super) struct Slot {
     channel: OwnedFd,
     orders: OwnedFd,
     ids: IdPair,
+    /// With a way to the outside.
+    address: Option<Ipv4Addr>,
     tmp_mb: u32,
     /// Known once init has told.
     volume: Option<Volume>,
@@ -135,17 +139,35 @@ impl Spawner {
 
     fn add(&mut self, ids: IdPair, tmp_mb: u32, tmp: TmpPlan, volume: Option<Volume>) -> Done<u64> {
         let id = self.take_id();
-        let cloned = match self.clone_init(id, &ids, tmp) {
+        let address = match self.nat.as_mut().map(Nat::take_address).transpose() {
+            Ok(address) => address,
+            Err(failure) => {
+                self.let_volume_go(volume, ids);
+                return Err(failure);
+            }
+        };
+        let cloned = match self.clone_init(id, &ids, address, tmp) {
             Ok(cloned) => cloned,
             Err(failure) => {
                 self.chore(&Chore::Cgroups { slot: id }, None);
+                self.let_address_go(address);
                 self.let_volume_go(volume, ids);
                 return Err(failure);
             }
         };
         let Cloned { process, channel, orders, for_server } = cloned;
-        let for_server = Some(for_server);
-        let slot = Slot { process, channel, orders, ids, tmp_mb, volume, for_server, dead: false, farewell: None };
+        let slot = Slot {
+            process,
+            channel,
+            orders,
+            ids,
+            address,
+            tmp_mb,
+            volume,
+            for_server: Some(for_server),
+            dead: false,
+            farewell: None,
+        };
         self.slots.insert(id, slot);
         self.watch(Source::Channel(id))?;
         self.watch(Source::Process(id))?;
@@ -153,7 +175,7 @@ impl Spawner {
         Ok(id)
     }
 
-    fn clone_init(&self, slot: u64, ids: &IdPair, tmp: TmpPlan) -> Done<Cloned> {
+    fn clone_init(&self, slot: u64, ids: &IdPair, address: Option<Ipv4Addr>, tmp: TmpPlan) -> Done<Cloned> {
         let (server_end, init_end) = channel::pair().during("making a channel")?;
         let (orders, init_orders) = channel::pair().during("making a channel")?;
         let cgroup = self.cgroups.create(slot)?;
@@ -168,6 +190,7 @@ impl Spawner {
                 orders: init_orders,
                 attach: cgroup.attach,
                 tmp_folder: self.tmp_folder.as_fd(),
+                connection: self.nat.as_ref().zip(address).map(|(nat, address)| nat.connection(slot, address)),
                 filters: &self.filters,
                 cores_piped: self.cores_piped,
             }),
@@ -235,6 +258,7 @@ impl Spawner {
         let farewell = slot.farewell.take();
         drop(slot.for_server.take());
         self.chore(&Chore::Cgroups { slot: id }, None);
+        self.let_address_go(slot.address);
         let (ids, mb) = (slot.ids, slot.tmp_mb);
         let result = match farewell {
             Some(Farewell::Destroyed { id, keep_tmp: true }) => self.keep(id, volume, ids, mb),
@@ -269,6 +293,12 @@ impl Spawner {
         let Some(kept) = self.kept.remove(&id) else { return };
         unwatch(&self.epoll, &kept.lease);
         self.let_volume_go(Some(kept.volume), kept.ids);
+    }
+
+    fn let_address_go(&mut self, address: Option<Ipv4Addr>) {
+        if let (Some(nat), Some(address)) = (&mut self.nat, address) {
+            nat.give_back(address);
+        }
     }
 
     fn let_volume_go(&mut self, volume: Option<Volume>, ids: IdPair) {

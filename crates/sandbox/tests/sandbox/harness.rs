@@ -7,10 +7,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::Command;
+use std::sync::Arc;
 
-use hearth_sandbox::{Assignment, Sandbox, Spawner, SpawnerConfig, Tmp, start_spawner};
+use hearth_sandbox::{Assignment, NetworkMode, Sandbox, Spawner, SpawnerConfig, Tmp, start_spawner};
 use hearth_types::CodeDigest;
 use hearth_types::rootfs::{Bind, RootPlan};
+
+use crate::network::Machine;
 
 /// Debian's interpreter: the probe inside.
 pub(crate) const PYTHON: &str = "/usr/bin/python3.11";
@@ -22,14 +25,21 @@ pub(crate) type Outcome = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) run: fn(World) -> Outcome,
+    /// On a machine of its own, whose environments reach the outside.
+    pub(crate) network: bool,
 }
 
 macro_rules! case {
     ($path:path) => {
-        $crate::harness::Case { name: stringify!($path), run: |world| Box::pin($path(world)) }
+        $crate::harness::Case { name: stringify!($path), run: |world| Box::pin($path(world)), network: false }
     };
 }
-pub(crate) use case;
+macro_rules! network_case {
+    ($path:path) => {
+        $crate::harness::Case { network: true, ..$crate::harness::case!($path) }
+    };
+}
+pub(crate) use {case, network_case};
 
 /// One spawner and its data folder.
 pub(crate) struct World {
@@ -39,6 +49,7 @@ pub(crate) struct World {
     /// None where a server of its own has one.
     pub(crate) data: Option<tempfile::TempDir>,
     pub(crate) uid_base: u32,
+    machine: Option<Arc<Machine>>,
 }
 
 /// What must be the same after a case as before it.
@@ -82,7 +93,8 @@ pub(crate) fn run(cases: &[Case]) {
 
 fn run_one(case: &Case) {
     let before = Baseline::take();
-    let prepared = Prepared::new();
+    let machine = case.network.then(|| Arc::new(Machine::enter()));
+    let prepared = Prepared::new(machine.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let world = prepared.enter();
@@ -92,6 +104,7 @@ fn run_one(case: &Case) {
         residue.must_be_gone();
     });
     drop(runtime);
+    drop(machine);
     assert_eq!(Baseline::take(), before);
 }
 
@@ -99,24 +112,27 @@ fn run_one(case: &Case) {
 struct Prepared {
     connection: hearth_sandbox::SpawnerConnection,
     data: tempfile::TempDir,
+    machine: Option<Arc<Machine>>,
 }
 
 impl Prepared {
-    fn new() -> Self {
+    fn new(machine: Option<Arc<Machine>>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let code = data.path().join("code").join(CODE.to_string());
         std::fs::create_dir_all(&code).unwrap();
         std::fs::write(code.join("app.py"), "x = 1\n").unwrap();
         let mut config = SpawnerConfig::new(data.path().to_owned(), vec![python_root(), broken_root()]);
         config.pool = 1;
+        config.network = if machine.is_some() { NetworkMode::Nat } else { NetworkMode::None };
         config.uid_base = uid_base();
-        Self { connection: start_spawner(&config).unwrap(), data }
+        Self { connection: start_spawner(&config).unwrap(), data, machine }
     }
 
     fn enter(self) -> World {
         let (spawner_process, cgroup_v2) = (self.connection.process_id(), self.connection.cgroup_v2());
         let spawner = Spawner::new(self.connection).unwrap();
-        World { spawner, spawner_process, cgroup_v2, data: Some(self.data), uid_base: uid_base() }
+        let Self { data, machine, .. } = self;
+        World { spawner, spawner_process, cgroup_v2, data: Some(data), uid_base: uid_base(), machine }
     }
 }
 
@@ -231,7 +247,20 @@ pub(crate) struct Running {
 impl World {
     /// In a server that is a process of its own; only probes can be run with it.
     pub(crate) fn of_server(spawner: Spawner) -> Self {
-        Self { spawner, spawner_process: 0, cgroup_v2: false, data: None, uid_base: 0 }
+        Self { spawner, spawner_process: 0, cgroup_v2: false, data: None, uid_base: 0, machine: None }
+    }
+
+    pub(crate) fn machine(&self) -> &Machine {
+        self.machine.as_ref().unwrap()
+    }
+
+    /// A second one beside this world's, with the same network; it ends when it is dropped.
+    pub(crate) fn another_spawner(&self) -> (hearth_sandbox::SpawnerConnection, tempfile::TempDir) {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = SpawnerConfig::new(data.path().to_owned(), vec![]);
+        config.uid_base = self.uid_base;
+        config.network = NetworkMode::Nat;
+        (start_spawner(&config).unwrap(), data)
     }
 
     pub(crate) fn kill_spawner(&self) {

@@ -7,10 +7,11 @@ mod harness;
 mod isolation;
 mod life;
 mod limits;
+mod network;
 mod server;
 mod syscalls;
 
-use harness::{Case, case};
+use harness::{Case, case, network_case};
 
 const CASES: &[Case] = &[
     case!(isolation::it_is_an_unprivileged_user),
@@ -46,6 +47,14 @@ const CASES: &[Case] = &[
     case!(server::it_gives_root_up_and_still_works),
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),
+    network_case!(network::the_outside_answers_to_the_machines_address),
+    network_case!(network::the_machine_its_networks_and_metadata_are_out_of_reach),
+    network_case!(network::nobody_gets_in),
+    network_case!(network::the_machine_does_not_become_a_router),
+    network_case!(network::names_are_asked_for_where_the_server_listens),
+    network_case!(network::an_environment_cannot_fill_the_machines_memory_of_connections),
+    network_case!(network::environments_follow_the_machines_routes),
+    network_case!(network::sudden_deaths_leave_no_link_and_no_rule),
 ];
 
 fn main() {
