@@ -59,7 +59,7 @@ fn node(tally: &mut Tally) -> Result<()> {
 }
 
 /// A runner that failed without a failed test could not run.
-fn settle(passed: bool, before: Tally, tally: &Tally, runner: &str) -> Result<()> {
+pub(crate) fn settle(passed: bool, before: Tally, tally: &Tally, runner: &str) -> Result<()> {
     if !passed && tally.failed == before.failed {
         bail!("{runner} could not be run");
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod codegen;
+mod conformance;
 mod demo;
 mod e2e;
 mod guest;
@@ -18,6 +19,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("demo", "build, deploy three functions, invoke them cold and warm, report", demo::run),
     ("test", "install what the tests need and run them all", test::run),
     ("e2e", "only the end-to-end tests, with real clients", e2e::run),
+    ("conformance", "play recorded answers of the real service", conformance::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
     ("tidy", "check the rules of the code base that a machine can check", tidy::run),
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
     let Some((_, _, task)) = args.first().and_then(|name| TASKS.iter().find(|(n, _, _)| n == name)) else {
         eprintln!("usage: cargo xtask TASK\n");
         for (name, what, _) in TASKS {
-            eprintln!("  {name:<8} {what}");
+            eprintln!("  {name:<11} {what}");
         }
         return ExitCode::from(2);
     };

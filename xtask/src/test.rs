@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::tools::{cargo, follow, have};
-use crate::{e2e, guest, tidy};
+use crate::{conformance, e2e, guest, tidy};
 use tally::Tally;
 
 /// What one step is called, and what it does: it adds its tests to the tally.
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     ("unit and integration tests", rust_tests),
     ("end-to-end tests", e2e::step),
+    ("conformance", conformance::step),
     (ONLY_NAMED, |tally| tally.check(guest::run(&[]))),
 ];
 

@@ -29,6 +29,7 @@ pub(super) fn check(path: &str, content: &str) -> Vec<String> {
 fn foreign(path: &str) -> bool {
     path.starts_with("models/")
         || path.starts_with("fuzz/seeds/")
+        || path.starts_with("conformance/recorded/")
         || path == "LICENSE"
         || path == "xtask/src/tidy/text.rs"
 }

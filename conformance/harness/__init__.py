@@ -1,0 +1,1 @@
+"""What plays recorded answers against a running server and tells what differs."""

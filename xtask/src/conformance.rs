@@ -1,0 +1,59 @@
+//! `cargo xtask conformance`: plays the recorded answers of the real service against the running binary.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::e2e::settle;
+use crate::test::tally::Tally;
+use crate::tools::server::{self, Server};
+use crate::tools::{cargo, follow, install, root, run as run_command};
+
+/// The account that the recordings show.
+const ACCOUNT: &[&str] = &["--account", "111111111111"];
+/// Ours; everything else goes to conformance/run.py.
+const DEBUG: &str = "--debug";
+
+/// Runs the task: `--only GROUP`, `--show SCENARIO`, `--whole`, `--json FILE`; `--debug` takes a debug build.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let mut tally = Tally::default();
+    let profile = if args.iter().any(|arg| arg == DEBUG) { "debug" } else { "release" };
+    let args: Vec<String> = args.iter().filter(|arg| *arg != DEBUG).cloned().collect();
+    play(&mut tally, profile, &args)?;
+    if tally.failed > 0 { bail!("{} not as expected", tally.failed) } else { Ok(()) }
+}
+
+/// The scenarios as a step of `cargo xtask test`.
+pub(crate) fn step(tally: &mut Tally) -> Result<()> {
+    play(tally, "release", &[])
+}
+
+fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
+    let binary = build(profile)?;
+    let python = install::clients()?.join("python");
+    let python = |words: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(words).current_dir(root()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    };
+    // The comparison first: what it says counts only if it can tell a difference.
+    let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
+    run_command(&mut python(&harness))?;
+    let server = Server::start(&binary, ACCOUNT)?;
+    let mut scenarios = python(&["conformance/run.py", "--url", server.url()]);
+    scenarios.args(args);
+    let before = *tally;
+    let passed = follow(&mut scenarios, |line| tally.read_pytest(line))?;
+    settle(passed, before, tally, "conformance/run.py")?;
+    server.stop()
+}
+
+fn build(profile: &str) -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--locked", "--package", "hearth-server"]);
+    if profile == "release" {
+        build.arg("--release");
+    }
+    run_command(&mut build)?;
+    server::binary(profile)
+}
