@@ -119,6 +119,18 @@ impl JsonWriter {
         }
     }
 
+    /// A member that is null when absent.
+    pub fn nullable<T: ToJson>(&mut self, name: &str, value: &Option<T>) {
+        match value {
+            Some(value) => self.member(name, value),
+            None => {
+                self.separate();
+                self.text(name);
+                self.out.extend_from_slice(b":null");
+            }
+        }
+    }
+
     /// An element of an array.
     pub fn element<T: ToJson>(&mut self, value: &T) {
         self.separate();

@@ -212,7 +212,8 @@ impl ApiError {
             Spelling::Lower => "message",
             Spelling::Upper => "Message",
         };
-        json.maybe(member, &self.message);
+        // An error without a text says null, as recorded for functions of other accounts.
+        json.nullable(member, &self.message);
         json.close('}');
         json.into_bytes()
     }

@@ -132,7 +132,7 @@ fn errors_spell_their_text_as_the_service_does() {
             "InvalidParameterValueException",
             json!({"message": "no"}),
         ),
-        (ApiError::access_denied(None), 403, ACCESS_DENIED.code, json!({"Type": "User"})),
+        (ApiError::access_denied(None), 403, ACCESS_DENIED.code, json!({"Type": "User", "Message": null})),
         (
             ApiError::new(&modelled::INVALID_RUNTIME, "no"),
             502,
