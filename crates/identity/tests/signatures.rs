@@ -1,5 +1,7 @@
 //! Signatures against those of others: botocore's, and the figures of AWS's documentation.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use std::time::Duration;
 
 use base64::Engine as _;

@@ -213,3 +213,7 @@ pub const SESSION_TOKEN_BYTES: usize = 16 * 1024;
 pub const CHUNK_HEAD_BYTES: usize = 1024;
 /// Bytes of the trailer behind the chunks. Ours: checksums and a signature have some hundred.
 pub const CHUNK_TRAILER_BYTES: usize = 4096;
+/// Bytes of a policy document that is evaluated. Ours: the largest of AWS's own bounds is 20 KiB.
+pub const POLICY_DOCUMENT_BYTES: usize = 64 * 1024;
+/// Statements of a policy document. Ours.
+pub const POLICY_STATEMENTS: usize = 500;
