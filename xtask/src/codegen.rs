@@ -2,7 +2,8 @@
 //!
 //! * without arguments: writes `crates/api/src/generated/`
 //! * `--check`: writes nothing; fails where the files differ from what would be written
-//! * `--import FILE`: makes `models/lambda.json` from a service model of the AWS SDKs (`service-2.json`, unpacked)
+//! * `--import SERVICE FILE`: makes `models/SERVICE.json` from a service model of the AWS SDKs (`service-2.json`,
+//!   unpacked), with the operations that `models/services.json` names
 
 mod emit;
 mod import;
@@ -11,6 +12,7 @@ mod model;
 mod names;
 mod operations;
 mod schema;
+mod services;
 mod types;
 
 use std::fs;
@@ -19,7 +21,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::json::Json;
-use self::model::Model;
 
 /// Runs the task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -27,11 +28,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => write(&root),
         ["--check"] => check(&root),
-        ["--import", file] => {
-            let facts = import::strip(&read(Path::new(file))?);
-            fs::write(root.join("models/lambda.json"), facts.pretty()).context("models/lambda.json")
+        ["--import", service, file] => {
+            let models = root.join("models");
+            let entry = services::entry_of(&models, service)?;
+            let facts = import::strip(&read(Path::new(file))?, entry.operations.as_deref())?;
+            let path = entry.facts(&models);
+            fs::write(&path, facts.pretty()).with_context(|| path.display().to_string())
         }
-        _ => bail!("usage: cargo xtask codegen [--check | --import service-2.json]"),
+        _ => bail!("usage: cargo xtask codegen [--check | --import SERVICE service-2.json]"),
     }
 }
 
@@ -45,21 +49,27 @@ fn read(path: &Path) -> Result<Json> {
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 
-/// Name and text of each generated file.
-fn generate(root: &Path) -> Result<Vec<(&'static str, String)>> {
-    let facts = read(&root.join("models/lambda.json"))?;
-    let overrides = read(&root.join("models/overrides.json"))?;
-    let model = Model::new(facts, &overrides)?;
-    Ok(vec![
-        ("mod.rs", emit::module()),
-        ("operations.rs", operations::operations(&model)?),
-        ("errors.rs", operations::errors(&model)?),
-        ("schema.rs", schema::schema(&model)?),
-        ("enums.rs", types::enums(&model)?),
-        ("inputs.rs", types::inputs(&model)?),
-        ("outputs.rs", types::outputs(&model)?),
-        ("structures.rs", types::structures(&model)?),
-    ])
+/// Path below the generated folder, and text, of each generated file.
+fn generate(root: &Path) -> Result<Vec<(String, String)>> {
+    let models = root.join("models");
+    let entries = services::entries(&models)?;
+    let mut files = vec![("mod.rs".to_owned(), emit::services(&entries))];
+    for entry in &entries {
+        let model = entry.model(&models)?;
+        for (name, text) in [
+            ("mod.rs", emit::module(entry, types::has_enums(&model)?)),
+            ("operations.rs", operations::operations(entry, &model)?),
+            ("errors.rs", operations::errors(&model)?),
+            ("schema.rs", schema::schema(&model)?),
+            ("enums.rs", types::enums(&model)?),
+            ("inputs.rs", types::inputs(&model)?),
+            ("outputs.rs", types::outputs(&model)?),
+            ("structures.rs", types::structures(&model)?),
+        ] {
+            files.push((format!("{}/{name}", entry.name), text));
+        }
+    }
+    Ok(files)
 }
 
 fn folder(root: &Path) -> PathBuf {
@@ -68,9 +78,10 @@ fn folder(root: &Path) -> PathBuf {
 
 fn write(root: &Path) -> Result<()> {
     let folder = folder(root);
-    fs::create_dir_all(&folder)?;
     for (name, text) in generate(root)? {
-        fs::write(folder.join(name), text).with_context(|| name.to_owned())?;
+        let path = folder.join(&name);
+        fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
+        fs::write(path, text).with_context(|| name)?;
     }
     Ok(())
 }
@@ -84,11 +95,24 @@ fn check(root: &Path) -> Result<()> {
             bail!("{} is not what models/ gives: run `cargo xtask codegen`", path.display());
         }
     }
-    for entry in fs::read_dir(&folder)? {
-        let name = entry?.file_name();
-        if !files.iter().any(|(n, _)| name == **n) {
-            bail!("{} is not generated: delete it", folder.join(&name).display());
+    for path in files_below(&folder)? {
+        if !files.iter().any(|(name, _)| folder.join(name) == path) {
+            bail!("{} is not generated: delete it", path.display());
         }
     }
     Ok(())
+}
+
+/// The files in a folder and in its folders.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files_below(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::error::ApiError;
 use crate::json;
-use crate::operation::OperationType;
+use crate::operation::{InTable as _, OperationType, ServiceOperation};
 use crate::route::Matched;
 use crate::schema::{Kind, Member, Place, Shape};
 use crate::uri::query_pairs;
@@ -20,7 +20,11 @@ use crate::value::{FromValue, Members, Timestamp, Value};
 /// # Errors
 /// `SerializationException` for a body that is no JSON or has wrong types; `ValidationException`, naming all broken
 /// constraints; `ServiceException` where `matched` is of another operation.
-pub fn decode<Op: OperationType>(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Op::Input, ApiError> {
+pub fn decode<Op: OperationType>(
+    matched: &Matched<Op::Operation>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Op::Input, ApiError> {
     let confused = || ApiError::service(format!("{} was decoded as another operation.", matched.operation.name()));
     if matched.operation != Op::OPERATION {
         return Err(confused());
@@ -32,13 +36,13 @@ pub fn decode<Op: OperationType>(matched: &Matched, headers: &HeaderMap, body: B
 ///
 /// # Errors
 /// Those of [`decode`].
-pub fn check(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<(), ApiError> {
+pub fn check<O: ServiceOperation>(matched: &Matched<O>, headers: &HeaderMap, body: Bytes) -> Result<(), ApiError> {
     bind(matched, headers, body).map(drop)
 }
 
 /// All members of the input, valid.
-fn bind(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
-    let shape = matched.operation.row().input;
+fn bind<O: ServiceOperation>(matched: &Matched<O>, headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
+    let Some(shape) = matched.operation.row().input else { return Ok(Value::Structure(Members(Vec::new()))) };
     let Kind::Structure { members, .. } = shape.kind else {
         return Err(ApiError::service(format!("The input of {} is no structure.", matched.operation.name())));
     };
@@ -57,7 +61,7 @@ fn bind(matched: &Matched, headers: &HeaderMap, body: Bytes) -> Result<Value, Ap
 }
 
 /// The members that the body carries; places for the others.
-fn read_body(shape: &'static Shape, members: &'static [Member], body: Bytes) -> Result<Members, ApiError> {
+pub(crate) fn read_body(shape: &'static Shape, members: &'static [Member], body: Bytes) -> Result<Members, ApiError> {
     let mut values = Members(vec![None; members.len()]);
     if let Some(index) = members.iter().position(|member| member.place == Place::Payload) {
         let payload = members[index].shape;
@@ -79,7 +83,7 @@ fn read_body(shape: &'static Shape, members: &'static [Member], body: Bytes) -> 
 }
 
 /// A value from a place that has only text.
-fn from_text(shape: &Shape, text: &str) -> Value {
+pub(crate) fn from_text(shape: &Shape, text: &str) -> Value {
     let read = match shape.kind {
         Kind::Text { .. } => Some(Value::Text(text.to_owned())),
         Kind::Integer { .. } => text.parse::<i32>().ok().map(|number| Value::Integer(number.into())),

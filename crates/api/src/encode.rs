@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::operation::OperationType;
+use crate::operation::{InTable as _, OperationType};
 use crate::value::{Map, Timestamp};
 
 /// What an operation answers.
@@ -54,7 +54,10 @@ impl Head {
 
 /// Writes an output: status (the operation's, or the one that the output carries), headers, body.
 #[must_use]
-pub fn encode<Op: OperationType>(output: &Op::Output) -> Response<Bytes> {
+pub fn encode<Op: OperationType>(output: &Op::Output) -> Response<Bytes>
+where
+    Op::Output: Output,
+{
     let head = encode_head::<Op>(output);
     let body = match output.payload() {
         _ if head.status() == StatusCode::NO_CONTENT => Bytes::new(),
@@ -74,9 +77,12 @@ pub fn encode<Op: OperationType>(output: &Op::Output) -> Response<Bytes> {
 
 /// Only status and headers: for answers whose body is streamed.
 #[must_use]
-pub fn encode_head<Op: OperationType>(output: &Op::Output) -> Response<()> {
+pub fn encode_head<Op: OperationType>(output: &Op::Output) -> Response<()>
+where
+    Op::Output: Output,
+{
     let mut head = Head(Response::new(()));
-    *head.0.status_mut() = Op::OPERATION.status();
+    *head.0.status_mut() = StatusCode::from_u16(Op::OPERATION.row().status).unwrap_or_default();
     output.head(&mut head);
     head.0
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::encode::JsonWriter;
-pub use crate::generated::errors as modelled;
-use crate::generated::operations::Operation;
+pub use crate::generated::lambda::errors as modelled;
+use crate::operation::ServiceOperation;
 
 /// A kind of error: everything but its text. The modelled ones are constants in [`modelled`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,13 +170,13 @@ impl ApiError {
 
     /// 501 for an operation that has no handler.
     #[must_use]
-    pub fn not_implemented(operation: Operation) -> Self {
+    pub fn not_implemented(operation: impl ServiceOperation) -> Self {
         Self::new(&NOT_IMPLEMENTED, format!("Hearth does not implement {} yet.", operation.name()))
     }
 
     /// 501 for a member of an input that would have no effect.
     #[must_use]
-    pub fn unsupported_member(operation: Operation, member: &str) -> Self {
+    pub fn unsupported_member(operation: impl ServiceOperation, member: &str) -> Self {
         let name = operation.name();
         Self::new(&NOT_IMPLEMENTED, format!("Hearth does not implement {member} of {name} yet: leave it out."))
     }

@@ -1,20 +1,22 @@
 //! From method, path and query to an operation.
 
+use std::str::Split;
+
 use crate::error::ApiError;
-use crate::generated::operations::{Operation, ROUTES};
-use crate::operation::{Part, Route};
+use crate::generated::lambda::Operation;
+use crate::operation::{Part, Route, ServiceOperation};
 use crate::uri::{percent_decode, query_pairs};
 
 /// A request's operation, and what its path and query say.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Matched {
+pub struct Matched<O = Operation> {
     /// The operation.
-    pub operation: Operation,
+    pub operation: O,
     pub(crate) labels: Vec<(&'static str, String)>,
     pub(crate) query: String,
 }
 
-impl Matched {
+impl<O> Matched<O> {
     /// The decoded value of a path label, for instance `FunctionName`.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
@@ -28,28 +30,38 @@ impl Matched {
     }
 }
 
-/// Finds the operation of a request. The path is matched as it came and each label decoded afterwards, so that an
-/// encoded slash never leads to another route. One slash at the end is accepted.
+/// Finds the operation of a request to the Lambda API.
 ///
 /// # Errors
-/// `UnknownOperationException` (404) for what no route fits, for labels that are empty, `.` or `..`, and for percent
-/// codes that are broken or make no text.
+/// `UnknownOperationException` (404) where [`route_of`] finds none.
 pub fn route(method: &str, raw_path: &str, raw_query: Option<&str>) -> Result<Matched, ApiError> {
-    find(method, raw_path, raw_query.unwrap_or_default()).ok_or_else(|| ApiError::unknown_operation(method, raw_path))
+    route_of(method, raw_path, raw_query).ok_or_else(|| ApiError::unknown_operation(method, raw_path))
 }
 
-fn find(method: &str, path: &str, query: &str) -> Option<Matched> {
-    let path = path.strip_prefix('/')?;
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let (date, rest) = path.split_once('/')?;
-    let (_, routes) = ROUTES.iter().find(|(d, _)| *d == date)?;
-    let route = routes.iter().find(|route| route.method == method && fits(route, rest, query))?;
-    let labels = labels(route, rest)?;
+/// Finds the operation of a request to a service whose paths name operations. The path is matched as it came and each
+/// label decoded afterwards, so that an encoded slash never leads to another route. One slash at the end is accepted.
+/// None for what no route fits, for labels that are empty, `.` or `..`, and for percent codes that are broken or make no
+/// text.
+#[must_use]
+pub fn route_of<O: ServiceOperation>(method: &str, raw_path: &str, raw_query: Option<&str>) -> Option<Matched<O>> {
+    let query = raw_query.unwrap_or_default();
+    let path = raw_path.strip_prefix('/')?;
+    let mut parts = path.strip_suffix('/').unwrap_or(path).split('/');
+    let first = parts.next()?;
+    let (_, routes) = O::table().routes.iter().find(|(known, _)| *known == first)?;
+    let route = routes.iter().find(|route| route.method == method && fits(route, parts.clone(), query))?;
+    let labels = labels(route, parts)?;
     Some(Matched { operation: route.operation, labels, query: query.to_owned() })
 }
 
-fn fits(route: &Route, rest: &str, query: &str) -> bool {
-    let mut given = rest.split('/');
+/// Whether a path begins as those of the service do.
+#[must_use]
+pub(crate) fn begins_as<O: ServiceOperation>(raw_path: &str) -> bool {
+    let first = raw_path.strip_prefix('/').and_then(|path| path.split('/').next());
+    O::table().routes.iter().any(|(known, _)| Some(*known) == first)
+}
+
+fn fits<O>(route: &Route<O>, mut given: Split<'_, char>, query: &str) -> bool {
     let parts_fit = route.parts.iter().all(|part| match (part, given.next()) {
         (Part::Text(text), Some(given)) => *text == given,
         (Part::Label(_), Some(given)) => !given.is_empty(),
@@ -62,8 +74,8 @@ fn has_parameter(query: &str, wanted: (&str, &str)) -> bool {
     query_pairs(query).flatten().any(|(name, value)| (name.as_ref(), value.as_ref()) == wanted)
 }
 
-fn labels(route: &Route, rest: &str) -> Option<Vec<(&'static str, String)>> {
-    let pairs = route.parts.iter().zip(rest.split('/'));
+fn labels<O>(route: &Route<O>, given: Split<'_, char>) -> Option<Vec<(&'static str, String)>> {
+    let pairs = route.parts.iter().zip(given);
     pairs
         .filter_map(|(part, given)| match part {
             Part::Text(_) => None,

@@ -78,6 +78,13 @@ macro_rules! from_value {
 
 from_value!(Boolean => bool, Integer => i64, Double => f64, Text => String, Blob => Bytes, Timestamp => Timestamp);
 
+/// The input of an operation that takes nothing.
+impl FromValue for () {
+    fn from_value(value: Value) -> Option<Self> {
+        value.structure().map(drop)
+    }
+}
+
 impl FromValue for i32 {
     fn from_value(value: Value) -> Option<Self> {
         i64::from_value(value)?.try_into().ok()
@@ -215,6 +222,12 @@ macro_rules! string_enum {
         impl $crate::encode::ToJson for $name {
             fn write(&self, json: &mut $crate::encode::JsonWriter) {
                 json.text(self.as_str());
+            }
+        }
+
+        impl $crate::xml::ToXml for $name {
+            fn write(&self, xml: &mut $crate::xml::XmlWriter) {
+                xml.text(self.as_str());
             }
         }
 

@@ -1,15 +1,16 @@
-//! From an HTTP request to an answer: the doors, then the server's own pages, then the Lambda API.
+//! From an HTTP request to an answer: the doors, then the server's own pages, then the service that it addresses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_api::{ApiError, Matched, Operation, route};
+use hearth_api::{Addressed, ApiError, Matched, Operation, Style, route};
 use hearth_control::Control;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -30,10 +31,7 @@ pub(crate) struct Gateway {
 impl Handler for Gateway {
     async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
         let id = RequestId(Uuid::new_v4());
-        let mut response = self.answer(id, request).await.unwrap_or_else(|error| {
-            debug!("{peer} {id}: {error}");
-            error.response().map(ResponseBody::from)
-        });
+        let mut response = self.answer(peer, id, request).await;
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert("x-amzn-requestid", value);
         }
@@ -42,14 +40,30 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
-    async fn answer(&self, id: RequestId, request: Request<Incoming>) -> Result<Response<ResponseBody>, ApiError> {
-        doors::check(request.headers()).map_err(|refusal| ApiError::access_denied(Some(refusal.to_string())))?;
+    async fn answer(&self, peer: SocketAddr, id: RequestId, request: Request<Incoming>) -> Response<ResponseBody> {
+        if let Err(refusal) = doors::check(request.headers()) {
+            return ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from);
+        }
         let uri = request.uri();
         if let Some(path) = uri.path().strip_prefix("/_hearth/") {
-            return Ok(self.admin.answer(request.method(), path, uri.query().unwrap_or_default()).await);
+            return self.admin.answer(request.method(), path, uri.query().unwrap_or_default()).await;
         }
-        let matched = route(request.method().as_str(), uri.path(), uri.query())?;
         let (head, body) = request.into_parts();
+        let addressed = Addressed::of(&head);
+        match (addressed.service.as_deref(), addressed.style) {
+            (Some("lambda"), _) | (None, Style::Path) => {
+                let outcome = self.lambda(id, &head, body).await;
+                outcome.unwrap_or_else(|error| {
+                    debug!("{peer} {id}: {error}");
+                    error.response().map(ResponseBody::from)
+                })
+            }
+            _ => self.neighbour(id, &head, &addressed, body).await,
+        }
+    }
+
+    async fn lambda(&self, id: RequestId, head: &Parts, body: Incoming) -> Result<Response<ResponseBody>, ApiError> {
+        let matched = route(head.method.as_str(), head.uri.path(), head.uri.query())?;
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
             return Err(unsupported_encoding(encoding));
         }
@@ -109,14 +123,14 @@ fn body_error(operation: Operation, error: &BodyError) -> ApiError {
 }
 
 /// A client that does not send its body in time, or not all of it.
-static REQUEST_TIMEOUT: hearth_api::error::Kind = hearth_api::error::Kind {
+pub(crate) static REQUEST_TIMEOUT: hearth_api::error::Kind = hearth_api::error::Kind {
     code: "RequestTimeoutException",
     status: 408,
     spelling: hearth_api::error::Spelling::Lower,
     fault: Some(hearth_api::error::Fault::User),
 };
 
-fn unsupported_encoding(encoding: &HeaderValue) -> ApiError {
+pub(crate) fn unsupported_encoding(encoding: &HeaderValue) -> ApiError {
     let shown = String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect::<String>();
     ApiError::new(
         &hearth_api::error::modelled::UNSUPPORTED_MEDIA_TYPE,

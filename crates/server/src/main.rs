@@ -10,6 +10,7 @@ mod doctor;
 mod follow;
 mod gateway;
 mod logs;
+mod neighbours;
 mod operate;
 mod prepare;
 mod serve;

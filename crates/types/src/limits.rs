@@ -20,6 +20,8 @@ pub const ZIP_PATH_DEPTH: usize = 128;
 pub const CONTROL_BODY_BYTES: usize = 70_167_211;
 /// Bytes of every other control-plane request. Ours: the largest real ones are policies and filters.
 pub const SMALL_BODY_BYTES: usize = 1024 * 1024;
+/// Bytes of a request to a service beside Lambda and S3. Ours: a full batch of log events, 1 MB, escaped as JSON.
+pub const NEIGHBOUR_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of the request line and all headers. Ours (Lambda: 1 MB).
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Count of request headers. Ours.

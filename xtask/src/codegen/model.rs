@@ -1,4 +1,4 @@
-//! The service model as the generator needs it: `models/lambda.json` with `models/overrides.json` laid over it.
+//! A service model as the generator needs it: `models/SERVICE.json` with `models/SERVICE.overrides.json` laid over it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,26 +8,53 @@ use super::json::Json;
 
 /// All facts, checked.
 pub(crate) struct Model {
+    pub(crate) metadata: Metadata,
     pub(crate) operations: Vec<Operation>,
     pub(crate) shapes: BTreeMap<String, Shape>,
     pub(crate) errors: Vec<ErrorShape>,
 }
 
+/// What holds for the service as a whole.
+pub(crate) struct Metadata {
+    pub(crate) protocol: Protocol,
+    pub(crate) version: String,
+    pub(crate) target_prefix: Option<String>,
+    pub(crate) xml_namespace: Option<String>,
+}
+
+/// How requests and answers are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Protocol {
+    RestJson,
+    Json10,
+    Json11,
+    Query,
+}
+
 pub(crate) struct Operation {
     pub(crate) name: String,
+    /// How paths lead to it; none where the operation is named beside the path.
+    pub(crate) http: Option<Http>,
+    pub(crate) status: u64,
+    pub(crate) iam: String,
+    /// None where it takes nothing.
+    pub(crate) input: Option<String>,
+    pub(crate) output: Option<String>,
+}
+
+pub(crate) struct Http {
     pub(crate) method: String,
     /// Parts between slashes; `{Name}` is a label.
     pub(crate) path: Vec<String>,
     /// The query parameter that tells this operation from another one on the same path.
     pub(crate) query: Option<(String, String)>,
-    pub(crate) status: u64,
-    pub(crate) iam: String,
-    pub(crate) input: String,
-    pub(crate) output: Option<String>,
 }
 
 pub(crate) struct ErrorShape {
+    /// As the model names it.
     pub(crate) name: String,
+    /// As answers name it.
+    pub(crate) code: String,
     pub(crate) status: u64,
     pub(crate) service_fault: bool,
     /// `message` or `Message`.
@@ -105,7 +132,7 @@ impl Model {
     /// Reads the facts, lays the overrides over them, and checks that every name leads somewhere.
     pub(crate) fn new(mut facts: Json, overrides: &Json) -> Result<Self> {
         lay_over(&mut facts, overrides)?;
-        let part = |name: &str| facts.get(name).with_context(|| format!("models/lambda.json has no {name}"));
+        let part = |name: &str| facts.get(name).with_context(|| format!("the facts have no {name}"));
         let mut shapes = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, json) in part("shapes")?.members() {
@@ -114,7 +141,7 @@ impl Model {
                 None => drop(shapes.insert(name.clone(), shape(json).with_context(|| name.clone())?)),
             }
         }
-        let iam = overrides.get("iam").context("overrides: iam")?;
+        let iam = overrides.get("iam").unwrap_or(&Json::Null);
         if let Some((name, _)) =
             iam.members().iter().find(|(name, _)| facts.get("operations").and_then(|o| o.get(name)).is_none())
         {
@@ -125,7 +152,8 @@ impl Model {
             .iter()
             .map(|(name, json)| operation(name, json, iam).with_context(|| name.clone()))
             .collect::<Result<_>>()?;
-        Ok(Self { operations, shapes, errors })
+        let metadata = metadata(part("metadata")?)?;
+        Ok(Self { metadata, operations, shapes, errors })
     }
 
     pub(crate) fn shape(&self, name: &str) -> Result<&Shape> {
@@ -160,7 +188,7 @@ impl Model {
 
     /// Names of all input shapes.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.operations.iter().map(|o| o.input.as_str())
+        self.operations.iter().filter_map(|o| o.input.as_deref())
     }
 
     /// Names of all output shapes; a shape that several operations share comes several times.
@@ -171,7 +199,7 @@ impl Model {
 
 /// Merges shapes, members and operations; then spells patterns as the service prints them.
 fn lay_over(facts: &mut Json, overrides: &Json) -> Result<()> {
-    let Json::Object(parts) = facts else { bail!("models/lambda.json is no object") };
+    let Json::Object(parts) = facts else { bail!("the facts are no object") };
     for (part_name, part) in parts.iter_mut() {
         for (name, change) in overrides.get(part_name).map(Json::members).unwrap_or_default() {
             let new = change.get("type").is_some();
@@ -184,7 +212,7 @@ fn lay_over(facts: &mut Json, overrides: &Json) -> Result<()> {
             part.set(name, entry);
         }
     }
-    let prefix = overrides.get("region_prefix").and_then(Json::text).context("overrides: region_prefix")?;
+    let Some(prefix) = overrides.get("region_prefix").and_then(Json::text) else { return Ok(()) };
     let Some((_, shapes)) = parts.iter_mut().find(|(name, _)| name == "shapes") else { bail!("no shapes") };
     let Json::Object(shapes) = shapes else { bail!("shapes is no object") };
     for (_, shape) in shapes {
@@ -210,32 +238,57 @@ fn merge(entry: &mut Json, change: &Json) {
     }
 }
 
+fn metadata(json: &Json) -> Result<Metadata> {
+    let text = |name: &str| json.get(name).and_then(Json::text).map(str::to_owned);
+    let protocol = match (text("protocol").as_deref(), text("jsonVersion").as_deref()) {
+        (Some("rest-json"), _) => Protocol::RestJson,
+        (Some("json"), Some("1.0")) => Protocol::Json10,
+        (Some("json"), Some("1.1")) => Protocol::Json11,
+        (Some("query"), _) => Protocol::Query,
+        (other, _) => bail!("unknown protocol {other:?}"),
+    };
+    Ok(Metadata {
+        protocol,
+        version: text("apiVersion").context("apiVersion")?,
+        target_prefix: text("targetPrefix"),
+        xml_namespace: text("xmlNamespace"),
+    })
+}
+
 fn operation(name: &str, json: &Json, iam: &Json) -> Result<Operation> {
-    let http = json.get("http").context("http")?;
-    let uri = http.get("requestUri").and_then(Json::text).context("requestUri")?;
-    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, query.split_once('=')));
     let owned = |text: Option<&Json>| text.and_then(Json::text).map(str::to_owned);
+    let status = json.get("http").and_then(|http| number(http.get("responseCode")));
     Ok(Operation {
         name: name.to_owned(),
-        method: owned(http.get("method")).context("method")?,
-        path: path.trim_matches('/').split('/').map(str::to_owned).collect(),
-        query: query.map(|(name, value)| (name.to_owned(), value.to_owned())),
-        status: number(http.get("responseCode")).context("responseCode")?,
+        http: json.get("http").map(http).transpose()?,
+        status: status.unwrap_or(200),
         iam: iam.get(name).and_then(Json::text).unwrap_or(name).to_owned(),
-        input: owned(json.get("input")).context("input")?,
+        input: owned(json.get("input")),
         output: owned(json.get("output")),
     })
 }
 
+fn http(json: &Json) -> Result<Http> {
+    let uri = json.get("requestUri").and_then(Json::text).context("requestUri")?;
+    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, query.split_once('=')));
+    Ok(Http {
+        method: json.get("method").and_then(Json::text).context("method")?.to_owned(),
+        path: path.trim_matches('/').split('/').map(str::to_owned).collect(),
+        query: query.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    })
+}
+
+/// An error without a status of its own is the client's, unless the model says otherwise.
 fn error_shape(name: &str, json: &Json, error: &Json) -> Result<ErrorShape> {
     let members = json.get("members").map(Json::members).unwrap_or_default();
     let text = members.iter().find(|(n, _)| n.eq_ignore_ascii_case("message"));
-    let status = number(error.get("httpStatusCode")).context("httpStatusCode")?;
+    let service_fault = json.get("fault") == Some(&Json::Bool(true));
     Ok(ErrorShape {
         name: name.to_owned(),
-        status,
-        service_fault: json.get("fault") == Some(&Json::Bool(true)),
-        text_member: text.map_or("Message", |(n, _)| n).to_owned(),
+        code: error.get("code").and_then(Json::text).unwrap_or(name).to_owned(),
+        status: number(error.get("httpStatusCode")).unwrap_or(if service_fault { 500 } else { 400 }),
+        service_fault,
+        text_member: text.map_or("message", |(n, _)| n).to_owned(),
     })
 }
 
@@ -261,10 +314,11 @@ fn shape(json: &Json) -> Result<Shape> {
         },
         "integer" => Kind::Integer { bounds },
         "long" => Kind::Long { bounds },
-        "double" => Kind::Double { bounds },
+        "double" | "float" => Kind::Double { bounds },
         "boolean" => Kind::Boolean,
         "blob" => Kind::Blob { bounds },
         "timestamp" => Kind::Timestamp,
+        "list" | "map" if json.get("flattened").is_some() => bail!("flattened lists and maps are not known here"),
         "list" => Kind::List { bounds, member: text("member").context("member")? },
         "map" => Kind::Map { bounds, key: text("key").context("key")?, value: text("value").context("value")? },
         "structure" if json.get("eventstream").is_some() => Kind::EventStream,

@@ -18,7 +18,7 @@ pub(crate) fn snake(name: &str) -> String {
 /// As [`snake`], for a field: keywords are escaped.
 pub(crate) fn field(name: &str) -> String {
     match snake(name).as_str() {
-        "type" => "r#type".to_owned(),
+        keyword @ ("type" | "match" | "ref" | "use" | "where" | "in" | "for") => format!("r#{keyword}"),
         other => other.to_owned(),
     }
 }
@@ -26,6 +26,12 @@ pub(crate) fn field(name: &str) -> String {
 /// `KMSKeyArn` -> `KMS_KEY_ARN`.
 pub(crate) fn screaming(name: &str) -> String {
     snake(name).to_ascii_uppercase()
+}
+
+/// `statusType` -> `StatusType`: a shape as a Rust type.
+pub(crate) fn type_name(shape: &str) -> String {
+    let (first, rest) = shape.split_at(1.min(shape.len()));
+    first.to_ascii_uppercase() + rest
 }
 
 /// `AWS_IAM` -> `AwsIam`, `python3.12` -> `Python3_12`, `PassThrough` as it is.
@@ -68,5 +74,6 @@ mod tests {
         assert_eq!(variant("nodejs4.3-edge"), "Nodejs4_3Edge");
         assert_eq!(variant("FunctionError.InitTimeout"), "FunctionErrorInitTimeout");
         assert_eq!(printed("KMSKeyArn"), "kMSKeyArn");
+        assert_eq!(type_name("statusType"), "StatusType");
     }
 }

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::emit::{header, literal, option};
+use super::emit::{header, imports, literal, option};
 use super::model::{Bounds, Kind, Member, Model, Shape};
-use super::names::{printed, screaming};
+use super::names::{printed, screaming, type_name};
 
 /// Patterns that every text of `[a-zA-Z0-9-_]+` satisfies, and which stand in the way of each invoke: such a text is
 /// then taken without running the pattern. A property test of the API crate checks the claim.
@@ -13,8 +13,7 @@ const WORDS: &[&str] =
 
 /// `schema.rs`.
 pub(crate) fn schema(model: &Model) -> Result<String> {
-    let mut out = header("Shapes of inputs: members, where they stand in the request, and their constraints.");
-    out.push_str("use super::enums;\nuse crate::schema::{Kind, Member, Pattern, Place, Range, Shape};\n\n");
+    let mut out = String::new();
     for name in model.reachable(model.inputs())? {
         let shape = model.shape(name)?;
         if let Kind::Text { pattern: Some(pattern), .. } = &shape.kind {
@@ -35,7 +34,10 @@ pub(crate) fn schema(model: &Model) -> Result<String> {
     out.push_str("\n/// All patterns, for tests.\n#[cfg(test)]\npub(crate) static PATTERNS: &[&Pattern] = &[\n");
     out.push_str(&patterns.concat());
     out.push_str("];\n");
-    Ok(out)
+    let names: &[&str] = &["Kind", "Member", "Pattern", "Place", "Range", "Shape"];
+    let uses = imports(&out, &[("super", &["enums"]), ("crate::schema", names)]);
+    let subject = "Shapes of inputs: members, where they stand in the request, and their constraints.";
+    Ok(format!("{}{uses}\n{out}", header(subject)))
 }
 
 fn pattern_name(shape: &str) -> String {
@@ -46,7 +48,8 @@ fn entry(name: &str, shape: &Shape) -> String {
     let kind = match &shape.kind {
         Kind::Text { bounds, pattern, values } => {
             let pattern = pattern.as_ref().map(|_| format!("&{}", pattern_name(name)));
-            let values = if values.is_empty() { "&[]".to_owned() } else { format!("enums::{name}::VALUES") };
+            let values =
+                if values.is_empty() { "&[]".to_owned() } else { format!("enums::{}::VALUES", type_name(name)) };
             let pattern = option(pattern.as_deref());
             format!("Kind::Text {{ length: {}, pattern: {pattern}, values: {values} }}", range(bounds))
         }

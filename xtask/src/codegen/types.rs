@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::emit::{header, literal};
-use super::model::{Kind, Member, Model, Place};
-use super::names::{field, variant};
+use super::emit::{header, imports, literal};
+use super::model::{Kind, Member, Model, Place, Protocol};
+use super::names::{field, type_name, variant};
 
 /// Which conversions a structure needs.
 #[derive(Clone, Copy)]
@@ -15,70 +15,104 @@ struct Needs {
     encode: bool,
 }
 
-const IMPORTS: &str = "use bytes::Bytes;\n\nuse super::enums::*;\nuse super::structures::*;\n";
-
 /// `enums.rs`.
 pub(crate) fn enums(model: &Model) -> Result<String> {
-    let mut out = header("The sets of values that members take.");
-    out.push_str("use crate::value::string_enum;\n");
-    for name in model.reachable(model.inputs().chain(model.outputs()))? {
-        if let Kind::Text { values, .. } = &model.shape(name)?.kind
-            && !values.is_empty()
-        {
-            out.push_str(&format!("\nstring_enum! {{ {name} {{\n"));
+    let mut out = String::new();
+    for name in enum_shapes(model)? {
+        if let Kind::Text { values, .. } = &model.shape(name)?.kind {
+            out.push_str(&format!("\nstring_enum! {{ {} {{\n", type_name(name)));
             for value in values {
                 out.push_str(&format!("    {} = {},\n", variant(value), literal(value)));
             }
             out.push_str("} }\n");
         }
     }
-    Ok(out)
+    let uses = imports(&out, &[("crate::value", &["string_enum"])]);
+    Ok(header("The sets of values that members take.") + &uses + &out)
+}
+
+/// Whether members take values of sets.
+pub(crate) fn has_enums(model: &Model) -> Result<bool> {
+    Ok(!enum_shapes(model)?.is_empty())
+}
+
+fn enum_shapes(model: &Model) -> Result<Vec<&str>> {
+    let mut found = model.reachable(model.inputs().chain(model.outputs()))?.into_iter().collect::<Vec<_>>();
+    found.retain(|name| {
+        model.shape(name).is_ok_and(|shape| matches!(&shape.kind, Kind::Text { values, .. } if !values.is_empty()))
+    });
+    Ok(found)
 }
 
 /// `inputs.rs`.
 pub(crate) fn inputs(model: &Model) -> Result<String> {
-    let mut out = header("What operations take.");
-    out.push_str(IMPORTS);
-    out.push_str("use crate::value::{FromValue, Map, Timestamp, Value};\n");
+    let mut out = String::new();
     for name in model.inputs().collect::<BTreeSet<_>>() {
         out.push_str(&structure(model, name, Needs { decode: true, encode: false })?);
     }
-    Ok(out)
+    with_imports(model, "What operations take.", &out)
 }
 
 /// `outputs.rs`.
 pub(crate) fn outputs(model: &Model) -> Result<String> {
-    let mut out = header("What operations answer.");
-    out.push_str(IMPORTS);
-    out.push_str("use crate::encode::{Head, JsonWriter, Output, ToJson};\nuse crate::value::{Map, Timestamp};\n");
+    let mut out = String::new();
     for name in model.outputs().collect::<BTreeSet<_>>() {
         out.push_str(&structure(model, name, Needs { decode: false, encode: true })?);
-        out.push_str(&output(model, name)?);
+        if model.metadata.protocol == Protocol::RestJson {
+            out.push_str(&output(model, name)?);
+        }
     }
-    Ok(out)
+    with_imports(model, "What operations answer.", &out)
 }
 
 /// `structures.rs`: what inputs and outputs are made of.
 pub(crate) fn structures(model: &Model) -> Result<String> {
-    let mut out = header("What inputs and outputs are made of.");
-    out.push_str("use bytes::Bytes;\n\nuse super::enums::*;\n");
-    out.push_str("use crate::encode::{JsonWriter, ToJson};\nuse crate::value::{FromValue, Map, Timestamp, Value};\n");
+    let mut out = String::new();
     let decoded = model.reachable(model.inputs())?;
     let encoded = model.reachable(model.outputs())?;
-    let roots: BTreeSet<&str> = model.inputs().chain(model.outputs()).collect();
-    for name in decoded.union(&encoded).copied().filter(|name| !roots.contains(name)) {
-        if let Kind::Structure { .. } = model.shape(name)?.kind {
-            let needs = Needs { decode: decoded.contains(name), encode: encoded.contains(name) };
-            out.push_str(&structure(model, name, needs)?);
-        }
+    for name in structure_shapes(model)? {
+        let needs = Needs { decode: decoded.contains(name), encode: encoded.contains(name) };
+        out.push_str(&structure(model, name, needs)?);
     }
-    Ok(out)
+    with_imports(model, "What inputs and outputs are made of.", &out)
+}
+
+/// Structures that are neither an operation's input nor its output.
+fn structure_shapes(model: &Model) -> Result<Vec<&str>> {
+    let roots: BTreeSet<&str> = model.inputs().chain(model.outputs()).collect();
+    let mut found = model.reachable(model.inputs().chain(model.outputs()))?.into_iter().collect::<Vec<_>>();
+    found.retain(|name| {
+        !roots.contains(name) && model.shape(name).is_ok_and(|shape| matches!(shape.kind, Kind::Structure { .. }))
+    });
+    Ok(found)
+}
+
+fn with_imports(model: &Model, subject: &str, text: &str) -> Result<String> {
+    let enums: Vec<String> = enum_shapes(model)?.into_iter().map(type_name).collect();
+    let structures: Vec<String> = structure_shapes(model)?.into_iter().map(type_name).collect();
+    let is_own = |name: &str| text.contains(&format!("pub struct {name} "));
+    let others: Vec<&str> = structures.iter().map(String::as_str).filter(|name| !is_own(name)).collect();
+    let enums: Vec<&str> = enums.iter().map(String::as_str).collect();
+    let uses = imports(
+        text,
+        &[
+            ("bytes", &["Bytes"]),
+            ("super::enums", &enums),
+            ("super::structures", &others),
+            ("crate::encode", &["Head", "JsonWriter", "Output", "ToJson"]),
+            ("crate::value", &["FromValue", "Map", "Timestamp", "Value"]),
+            ("crate::xml", &["ToXml", "XmlWriter"]),
+        ],
+    );
+    Ok(header(subject) + &uses + text)
 }
 
 fn structure(model: &Model, name: &str, needs: Needs) -> Result<String> {
     let members = typed_members(model, name)?;
     let default = if has_default(model, name)? { ", Default" } else { "" };
-    let mut out = format!("\n/// `{name}`.\n#[derive(Clone, PartialEq, Debug{default})]\npub struct {name} {{\n");
+    let shape = name;
+    let name = &type_name(shape);
+    let mut out = format!("\n/// `{shape}`.\n#[derive(Clone, PartialEq, Debug{default})]\npub struct {name} {{\n");
     for (_, member) in &members {
         let kind = rust_type(model, &member.shape)?;
         let kind = if member.required { kind } else { format!("Option<{kind}>") };
@@ -89,7 +123,7 @@ fn structure(model: &Model, name: &str, needs: Needs) -> Result<String> {
         out.push_str(&from_value(name, &members));
     }
     if needs.encode {
-        out.push_str(&to_json(name, &members));
+        out.push_str(&to_wire(model.metadata.protocol, name, &members));
     }
     Ok(out)
 }
@@ -123,7 +157,7 @@ fn has_default(model: &Model, name: &str) -> Result<bool> {
 
 fn rust_type(model: &Model, shape: &str) -> Result<String> {
     Ok(match &model.shape(shape)?.kind {
-        Kind::Text { values, .. } if !values.is_empty() => shape.to_owned(),
+        Kind::Text { values, .. } if !values.is_empty() => type_name(shape),
         Kind::Text { .. } => "String".to_owned(),
         Kind::Integer { .. } => "i32".to_owned(),
         Kind::Long { .. } => "i64".to_owned(),
@@ -133,7 +167,7 @@ fn rust_type(model: &Model, shape: &str) -> Result<String> {
         Kind::Timestamp => "Timestamp".to_owned(),
         Kind::List { member, .. } => format!("Vec<{}>", rust_type(model, member)?),
         Kind::Map { value, .. } => format!("Map<{}>", rust_type(model, value)?),
-        Kind::Structure { .. } | Kind::EventStream => shape.to_owned(),
+        Kind::Structure { .. } | Kind::EventStream => type_name(shape),
     })
 }
 
@@ -152,15 +186,25 @@ fn from_value(name: &str, members: &[(usize, &Member)]) -> String {
     out
 }
 
-fn to_json(name: &str, members: &[(usize, &Member)]) -> String {
+/// How a structure writes itself: as JSON, or as the XML of the query protocol.
+fn to_wire(protocol: Protocol, name: &str, members: &[(usize, &Member)]) -> String {
+    let is_xml = protocol == Protocol::Query;
     let body: Vec<&Member> = members.iter().map(|(_, m)| *m).filter(|m| m.place == Place::Body).collect();
-    let mut out = format!("\nimpl ToJson for {name} {{\n    fn write(&self, json: &mut JsonWriter) {{\n");
-    out.push_str("        json.open('{');\n");
+    let (format, writer) = if is_xml { ("xml", "XmlWriter") } else { ("json", "JsonWriter") };
+    let shown = if is_xml && body.is_empty() { "_xml" } else { format };
+    let mut out = format!("\nimpl {} for {name} {{\n", if is_xml { "ToXml" } else { "ToJson" });
+    out.push_str(&format!("    fn write(&self, {shown}: &mut {writer}) {{\n"));
+    if !is_xml {
+        out.push_str("        json.open('{');\n");
+    }
     for member in body {
         let put = if member.required { "member" } else { "maybe" };
-        out.push_str(&format!("        json.{put}({}, &self.{});\n", literal(&member.wire), field(&member.name)));
+        out.push_str(&format!("        {format}.{put}({}, &self.{});\n", literal(&member.wire), field(&member.name)));
     }
-    out.push_str("        json.close('}');\n    }\n}\n");
+    if !is_xml {
+        out.push_str("        json.close('}');\n");
+    }
+    out.push_str("    }\n}\n");
     out
 }
 
@@ -179,7 +223,7 @@ fn output(model: &Model, name: &str) -> Result<String> {
         }
     }
     let payload = members.iter().find(|(_, m)| m.place == Place::Payload);
-    let mut out = format!("\nimpl Output for {name} {{\n");
+    let mut out = format!("\nimpl Output for {} {{\n", type_name(name));
     if !lines.is_empty() {
         out.push_str(&format!("    fn head(&self, head: &mut Head) {{\n{lines}    }}\n"));
     }

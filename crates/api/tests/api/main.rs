@@ -5,11 +5,12 @@
 mod answers;
 mod decoding;
 mod properties;
+mod protocols;
 mod refusals;
 mod routing;
 
 use bytes::Bytes;
-use hearth_api::{ApiError, Matched, OperationType, decode, route};
+use hearth_api::{ApiError, Matched, Operation, OperationType, decode, route};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Routes `"GET /path?query"`.
@@ -20,7 +21,7 @@ fn matched(request: &str) -> Result<Matched, ApiError> {
 }
 
 /// Routes and decodes a request without headers.
-fn decoded<Op: OperationType>(request: &str, body: &str) -> Result<Op::Input, ApiError> {
+fn decoded<Op: OperationType<Operation = Operation>>(request: &str, body: &str) -> Result<Op::Input, ApiError> {
     decode::<Op>(&matched(request)?, &HeaderMap::new(), Bytes::copy_from_slice(body.as_bytes()))
 }
 

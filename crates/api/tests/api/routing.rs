@@ -108,6 +108,6 @@ fn the_table_is_complete() {
     assert_eq!(Operation::CreateFunction.iam_action(), "lambda:CreateFunction");
     assert_eq!(Operation::CreateFunction.status(), 201);
     assert_eq!(Operation::DeleteFunction.status(), 204);
-    let streams: Vec<_> = Operation::ALL.into_iter().filter(|o| o.streams()).collect();
+    let streams: Vec<_> = Operation::ALL.iter().copied().filter(|o| o.streams()).collect();
     assert_eq!(streams, [Operation::InvokeWithResponseStream]);
 }

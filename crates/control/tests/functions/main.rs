@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_api::{ApiError, OperationType, encode, ops, types as api};
+use hearth_api::{ApiError, OperationType, Output, encode, ops, types as api};
 use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
@@ -193,7 +193,7 @@ fn control(
 }
 
 /// What an operation answers, as a client reads it.
-fn json<Op: OperationType>(output: &Op::Output) -> Value {
+fn json<Op: OperationType<Output: Output>>(output: &Op::Output) -> Value {
     serde_json::from_slice(encode::<Op>(output).body()).unwrap()
 }
 

@@ -1,0 +1,115 @@
+//! The services beside Lambda: a request is read by its protocol and answered by the table of its service, a file each.
+
+mod logs;
+
+use bytes::Bytes;
+use hearth_api::error::{Kind, NOT_IMPLEMENTED};
+use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Service, ServiceOperation, Style};
+use hearth_http::{BodyError, ResponseBody, read_body};
+use hearth_types::RequestId;
+use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES};
+use http::request::Parts;
+use http::{Response, header};
+use hyper::body::Incoming;
+
+use crate::gateway::{Gateway, REQUEST_TIMEOUT, unsupported_encoding};
+
+/// A request to a service beside Lambda, read.
+struct Request<'a> {
+    id: RequestId,
+    addressed: &'a Addressed<'a>,
+    body: Bytes,
+    /// Where the operation is named in a form.
+    form: Option<Form>,
+}
+
+impl Gateway {
+    /// Answers a request to any service but Lambda and S3.
+    pub(crate) async fn neighbour(
+        &self,
+        id: RequestId,
+        head: &Parts,
+        addressed: &Addressed<'_>,
+        body: Incoming,
+    ) -> Response<ResponseBody> {
+        let named = addressed.service.as_deref();
+        let in_style = |service: &str, error: ApiError| {
+            error.response_in(ErrorFormat::of_style(addressed.style, service), id).map(ResponseBody::from)
+        };
+        let request = match read(id, head, addressed, body).await {
+            Ok(request) => request,
+            Err(error) => return in_style(named.unwrap_or_default(), error),
+        };
+        let of_form = || Addressed::service_of_version(request.form.as_ref()?.parameter("Version")?);
+        let service = named.or_else(of_form).unwrap_or_default();
+        match service {
+            "logs" => answered(&request, |call| self.logs(call)).await,
+            other => in_style(other, unknown_service(other)),
+        }
+    }
+}
+
+/// Reads the call of a service's operation, has it answered, and writes what goes wrong as the service does.
+async fn answered<O, F>(request: &Request<'_>, answer: impl FnOnce(Call<O>) -> F) -> Response<ResponseBody>
+where
+    O: ServiceOperation,
+    F: Future<Output = Result<Response<Bytes>, ApiError>>,
+{
+    let outcome = match call(request) {
+        Ok(call) => answer(call).await,
+        Err(error) => Err(error),
+    };
+    let service = O::service();
+    let written = |error: ApiError| error.of(service).response_in(ErrorFormat::of_service(service), request.id);
+    outcome.unwrap_or_else(written).map(ResponseBody::from)
+}
+
+fn call<O: ServiceOperation>(request: &Request<'_>) -> Result<Call<O>, ApiError> {
+    match (&request.form, request.addressed.target) {
+        (Some(form), _) => Call::from_form(form),
+        (None, Some(target)) => Call::from_json(target, request.body.clone()),
+        (None, None) => Err(no_operation(O::service())),
+    }
+}
+
+async fn read<'a>(
+    id: RequestId,
+    head: &Parts,
+    addressed: &'a Addressed<'a>,
+    body: Incoming,
+) -> Result<Request<'a>, ApiError> {
+    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
+        return Err(unsupported_encoding(encoding));
+    }
+    let body = read_body(body, NEIGHBOUR_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
+    let form = match addressed.style {
+        Style::Form if body.is_empty() => Some(Form::parse(head.uri.query().unwrap_or_default().as_bytes())?),
+        Style::Form => Some(Form::parse(&body)?),
+        Style::Target(_) | Style::Cbor | Style::Path => None,
+    };
+    Ok(Request { id, addressed, body, form })
+}
+
+fn body_error(error: &BodyError) -> ApiError {
+    match error {
+        BodyError::TooLarge { limit } => {
+            ApiError::request_entity_too_large(format!("Request must be smaller than {limit} bytes"))
+        }
+        BodyError::TooSlow(_) | BodyError::Broken(_) => {
+            ApiError::new(&REQUEST_TIMEOUT, format!("The request did not arrive whole: {error}"))
+        }
+    }
+}
+
+fn no_operation(service: &Service) -> ApiError {
+    static MISSING_ACTION: Kind = Kind { code: "MissingAction", status: 400, ..hearth_api::error::VALIDATION };
+    ApiError::new(&MISSING_ACTION, format!("The request names no operation of {}.", service.id))
+}
+
+/// For a service that is not here: said by name, never answered as if it were.
+fn unknown_service(service: &str) -> ApiError {
+    let shown: String = service.chars().take(64).collect();
+    let named =
+        if shown.is_empty() { "the service of this request".to_owned() } else { format!("the service {shown}") };
+    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda and logs."))
+}
