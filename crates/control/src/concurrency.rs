@@ -2,14 +2,13 @@
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_store::Precondition;
 use hearth_types::function::FunctionRecord;
 use hearth_types::keys;
 use hearth_types::{Qualifier, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::names::functions_only;
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{NotWritten, TRIES, as_found, contended, put};
 use crate::{Control, invalid};
 
 /// How many executions an account may have at a time.
@@ -47,7 +46,7 @@ impl Control {
             let own = function.record.reserved_concurrency;
             self.parts.concurrency.check(wanted, own, self.reserved_by_others(&target.name).await?)?;
             function.record.reserved_concurrency = Some(wanted);
-            let unchanged = reservations.as_ref().map_or(Precondition::Absent, Loaded::unchanged);
+            let unchanged = as_found(reservations.as_ref());
             let writes = vec![
                 put(keys::function(&target.name), &function.record, function.unchanged())?,
                 put(keys::RESERVATIONS.to_owned(), &Reservations {}, unchanged)?,

@@ -9,6 +9,8 @@ pub mod links;
 mod named;
 mod names;
 mod paging;
+mod parts;
+mod permissions;
 mod policy;
 mod records;
 mod recursion;

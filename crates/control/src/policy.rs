@@ -10,9 +10,9 @@ use uuid::Uuid;
 /// What a policy belongs to: the texts differ in the operation that shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Of {
-    /// A function, a version or an alias.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the permissions of functions come next"))]
-    Function,
+    /// A function, a version or an alias, and the revision of this: it stands in for the policy's before the first
+    /// statement.
+    Function(RevisionId),
     /// A layer version.
     LayerVersion,
 }
@@ -74,14 +74,14 @@ pub(crate) fn none() -> ApiError {
 }
 
 fn check_revision(policy: Option<&Policy>, known: Option<&str>, of: Of) -> Result<(), ApiError> {
-    let latest = policy.map(|policy| policy.revision.to_string());
+    let (operation, first) = match of {
+        Of::Function(revision) => ("GetPolicy", Some(revision)),
+        Of::LayerVersion => ("GetLayerPolicy", None),
+    };
+    let latest = policy.map(|policy| policy.revision).or(first).map(|revision| revision.to_string());
     if known.is_none() || known == latest.as_deref() {
         return Ok(());
     }
-    let operation = match of {
-        Of::Function => "GetPolicy",
-        Of::LayerVersion => "GetLayerPolicy",
-    };
     Err(ApiError::precondition_failed(format!(
         "The Revision Id provided does not match the latest Revision Id. Call the {operation} API to retrieve the \
          latest Revision Id"
@@ -93,6 +93,8 @@ mod tests {
     use hearth_types::policy::{Condition, Effect, Principal};
 
     use super::*;
+
+    const FUNCTION: Of = Of::Function(RevisionId(Uuid::nil()));
 
     fn statement(sid: &str) -> Statement {
         Statement {
@@ -111,34 +113,38 @@ mod tests {
 
     #[test]
     fn every_change_has_a_revision_that_guards_the_next() {
-        let one = added(None, statement("one"), None, Of::Function).unwrap();
+        let one = added(None, statement("one"), None, FUNCTION).unwrap();
         let known = one.revision.to_string();
-        let two = added(Some(one.clone()), statement("two"), Some(&known), Of::Function).unwrap();
+        let two = added(Some(one.clone()), statement("two"), Some(&known), FUNCTION).unwrap();
         assert_ne!(one.revision, two.revision);
-        let stale = added(Some(two.clone()), statement("three"), Some(&known), Of::Function);
+        let stale = added(Some(two.clone()), statement("three"), Some(&known), FUNCTION);
         assert!(stale.unwrap_err().to_string().contains("Call the GetPolicy API"));
         let stale = removed(Some(two.clone()), "two", Some(&known), Of::LayerVersion);
         assert!(stale.unwrap_err().to_string().contains("Call the GetLayerPolicy API"));
-        let one_left = removed(Some(two.clone()), "one", None, Of::Function).unwrap().unwrap();
+        let one_left = removed(Some(two.clone()), "one", None, FUNCTION).unwrap().unwrap();
         assert_ne!(one_left.revision, two.revision);
-        assert_eq!(removed(Some(one_left), "two", None, Of::Function).unwrap(), None);
-        assert_eq!(code(added(None, statement("one"), Some(&known), Of::Function)), "PreconditionFailedException");
+        assert_eq!(removed(Some(one_left), "two", None, FUNCTION).unwrap(), None);
+        assert_eq!(code(added(None, statement("one"), Some(&known), FUNCTION)), "PreconditionFailedException");
+        let of_function = Uuid::nil().to_string();
+        assert!(added(None, statement("one"), Some(&of_function), FUNCTION).is_ok());
+        assert!(added(Some(one), statement("two"), Some(&of_function), FUNCTION).is_err());
+        assert!(added(None, statement("one"), Some(&of_function), Of::LayerVersion).is_err());
     }
 
     #[test]
     fn a_statement_id_is_there_once_and_only_what_is_there_goes() {
-        let one = added(None, statement("one"), None, Of::Function).unwrap();
-        assert_eq!(code(added(Some(one.clone()), statement("one"), None, Of::Function)), "ResourceConflictException");
-        assert_eq!(code(removed(Some(one), "two", None, Of::Function)), "ResourceNotFoundException");
-        assert_eq!(code(removed(None, "one", None, Of::Function)), "ResourceNotFoundException");
+        let one = added(None, statement("one"), None, FUNCTION).unwrap();
+        assert_eq!(code(added(Some(one.clone()), statement("one"), None, FUNCTION)), "ResourceConflictException");
+        assert_eq!(code(removed(Some(one), "two", None, FUNCTION)), "ResourceNotFoundException");
+        assert_eq!(code(removed(None, "one", None, FUNCTION)), "ResourceNotFoundException");
     }
 
     #[test]
     fn a_document_ends_at_its_limit() {
-        let mut policy = added(None, statement("0"), None, Of::Function).unwrap();
+        let mut policy = added(None, statement("0"), None, FUNCTION).unwrap();
         let mut refused = None;
         for number in 1..1000 {
-            match added(Some(policy.clone()), statement(&number.to_string()), None, Of::Function) {
+            match added(Some(policy.clone()), statement(&number.to_string()), None, FUNCTION) {
                 Ok(longer) => policy = longer,
                 Err(cause) => {
                     refused = Some(cause);

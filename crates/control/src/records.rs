@@ -33,6 +33,11 @@ impl<T> Loaded<T> {
     }
 }
 
+/// That a record is as it was found, or still absent.
+pub(crate) fn as_found<T>(found: Option<&Loaded<T>>) -> Precondition {
+    found.map_or(Precondition::Absent, Loaded::unchanged)
+}
+
 /// Why a record was not written.
 #[derive(Debug)]
 pub(crate) enum NotWritten {

@@ -50,6 +50,10 @@ impl Gateway {
             UpdateAlias(input) => control.update_alias(input),
             DeleteAlias(input) => control.delete_alias(input),
 
+            AddPermission(input) => control.add_permission(input),
+            RemovePermission(input) => control.remove_permission(input),
+            GetPolicy(input) => control.get_policy(input),
+
             PutFunctionConcurrency(input) => control.put_function_concurrency(input),
             GetFunctionConcurrency(input) => control.get_function_concurrency(input),
             DeleteFunctionConcurrency(input) => control.delete_function_concurrency(input),

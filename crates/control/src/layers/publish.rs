@@ -8,7 +8,7 @@ use hearth_types::keys;
 use super::{Layer, LayerVersion};
 use crate::Control;
 use crate::functions::code::Source;
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{NotWritten, TRIES, as_found, contended, put};
 
 impl Control {
     /// PublishLayerVersion: each call makes a version of its own, with a number that was never given before.
@@ -50,7 +50,7 @@ impl Control {
         for _ in 0..TRIES {
             let found = self.read::<Layer>(&keys::layer(layer)).await?;
             version.number = found.as_ref().map_or(0, |found| found.record.last_version) + 1;
-            let unchanged = found.as_ref().map_or(Precondition::Absent, Loaded::unchanged);
+            let unchanged = as_found(found.as_ref());
             let writes = vec![
                 put(keys::layer(layer), &Layer { last_version: version.number }, unchanged)?,
                 put(keys::layer_version(layer, version.number), &version, Precondition::Absent)?,

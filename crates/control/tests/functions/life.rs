@@ -25,11 +25,6 @@ fn shown(package: &Bytes) -> Value {
     })
 }
 
-fn with(mut base: Value, members: Value) -> Value {
-    base.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    base
-}
-
 /// Takes out the members whose values no test can know.
 fn taken(shown: &mut Value) -> (String, String) {
     let mut take = |member| shown.as_object_mut().unwrap().remove(member).unwrap();

@@ -6,6 +6,7 @@ mod aliases;
 mod code;
 mod layers;
 mod life;
+mod permissions;
 mod recovery;
 mod refusals;
 mod settings;
@@ -203,6 +204,12 @@ fn zip(text: &str) -> Bytes {
     writer.start_file("handler.py", zip::write::SimpleFileOptions::default()).unwrap();
     writer.write_all(text.as_bytes()).unwrap();
     writer.finish().unwrap().into_inner().into()
+}
+
+/// The same with further members, or others instead.
+fn with(mut base: Value, members: Value) -> Value {
+    base.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    base
 }
 
 fn create(name: &str) -> api::CreateFunctionRequest {

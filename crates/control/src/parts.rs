@@ -1,0 +1,56 @@
+//! Settings that belong to one qualifier of a function each: the unqualified function, a version or an alias.
+
+use hearth_api::ApiError;
+use hearth_store::{Precondition, Write};
+use hearth_types::keys::Part;
+use hearth_types::{Qualifier, Target};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Control;
+use crate::records::{Loaded, NotWritten, put, touch};
+
+/// The key of what belongs to a qualifier. What belongs to no qualifier is kept under `$LATEST`.
+pub(crate) fn key(part: Part, target: &Target) -> String {
+    part.key(&target.name, &qualifier(target))
+}
+
+/// The qualifier, `$LATEST` where there is none.
+pub(crate) fn qualifier(target: &Target) -> String {
+    target.qualifier.clone().unwrap_or_else(|| Qualifier::Latest.to_string())
+}
+
+impl Control {
+    /// The setting of a qualifier.
+    pub(crate) async fn part<T: DeserializeOwned>(
+        &self,
+        part: Part,
+        target: &Target,
+    ) -> Result<Option<Loaded<T>>, ApiError> {
+        self.read(&key(part, target)).await
+    }
+
+    /// Replaces the setting that was `before` by `after`, where nothing of the function changed since it was read.
+    ///
+    /// The result says whether it was written. If not, all that the operation decided on must be looked at again; after
+    /// [`TRIES`](crate::records::TRIES) times it is [`contended`](crate::records::contended).
+    pub(crate) async fn replace_part<T: Serialize>(
+        &self,
+        part: Part,
+        target: &Target,
+        function: &Loaded,
+        before: Precondition,
+        after: Option<&T>,
+    ) -> Result<bool, ApiError> {
+        let key = key(part, target);
+        let write = match after {
+            Some(record) => put(key, record, before)?,
+            None => Write::delete(key, before),
+        };
+        match self.commit(vec![touch(function)?, write]).await {
+            Ok(()) => Ok(true),
+            Err(NotWritten::Conflict) => Ok(false),
+            Err(NotWritten::Failed(cause)) => Err(cause),
+        }
+    }
+}
