@@ -6,6 +6,7 @@ pub mod concurrency;
 pub mod functions;
 mod layers;
 pub mod links;
+mod mappings;
 mod named;
 mod names;
 mod paging;

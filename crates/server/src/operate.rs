@@ -60,6 +60,12 @@ impl Gateway {
             PutFunctionRecursionConfig(input) => control.put_function_recursion_config(input),
             GetFunctionRecursionConfig(input) => control.get_function_recursion_config(input),
 
+            CreateEventSourceMapping(input) => control.create_event_source_mapping(input),
+            GetEventSourceMapping(input) => control.get_event_source_mapping(input),
+            ListEventSourceMappings(input) => control.list_event_source_mappings(input),
+            UpdateEventSourceMapping(input) => control.update_event_source_mapping(input),
+            DeleteEventSourceMapping(input) => control.delete_event_source_mapping(input),
+
             PublishLayerVersion(input) => control.publish_layer_version(input, endpoint),
             GetLayerVersion(input) => control.get_layer_version(input, endpoint),
             GetLayerVersionByArn(input) => control.get_layer_version_by_arn(input, endpoint),

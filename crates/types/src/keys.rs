@@ -1,6 +1,7 @@
 //! Where records are in the metadata store. What the front end follows begins with [`FOLLOWED`]; all that belongs to one
 //! function lies below [`parts_of`] it, so that it can be removed in one commit.
 
+use crate::digest::CodeDigest;
 use crate::function::VersionId;
 
 /// The prefix of everything that invokes depend on.
@@ -23,6 +24,22 @@ pub const RESERVATIONS: &str = "reservations";
 pub const LAYERS: &str = "layer/";
 /// Versions of all layers.
 pub const LAYER_VERSIONS: &str = "layer-version/";
+
+/// Event source mappings: `mapping/UUID`.
+pub const MAPPINGS: &str = "mapping/";
+
+/// The record of an event source mapping.
+#[must_use]
+pub fn mapping(uuid: &str) -> String {
+    format!("{MAPPINGS}{uuid}")
+}
+
+/// What says which mapping leads from a source to a function: its UUID.
+#[must_use]
+pub fn mapping_claim(function: &str, qualifier: &str, source: &str) -> String {
+    let source = CodeDigest::of(source.as_bytes());
+    format!("mapping-claim/{function}/{qualifier}/{source}")
+}
 
 /// The record of a function.
 #[must_use]

@@ -108,6 +108,14 @@ pub const POLICY_BYTES: usize = 20 * 1024;
 pub const LIST_VERSIONS_PAGE: usize = 50;
 /// Aliases on a page of a list. Ours: the largest that may be asked for.
 pub const LIST_ALIASES_PAGE: usize = 10_000;
+/// Event source mappings on a page of a list (Lambda).
+pub const LIST_MAPPINGS_PAGE: usize = 100;
+/// Filters of an event source mapping (Lambda).
+pub const MAPPING_FILTERS: usize = 5;
+/// Characters of a filter's pattern (Lambda).
+pub const MAPPING_PATTERN_CHARS: usize = 4096;
+/// Depth of nesting in a filter's pattern. Ours.
+pub const MAPPING_PATTERN_DEPTH: usize = 64;
 /// Versions that an alias may lead to beside its first (Lambda).
 pub const ALIAS_WEIGHTS: usize = 1;
 /// Connections a runtime may hold to its Runtime API.

@@ -6,6 +6,7 @@ mod aliases;
 mod code;
 mod layers;
 mod life;
+mod mappings;
 mod permissions;
 mod recovery;
 mod refusals;
