@@ -24,6 +24,8 @@ pub struct Launch {
     pub root: usize,
     /// The program's absolute path inside, then its arguments.
     pub argv: Vec<CString>,
+    /// The program where there is no file at the first one's path.
+    pub otherwise: Option<CString>,
     /// `NAME=value`.
     pub env: Vec<CString>,
     /// The working directory inside.
@@ -60,7 +62,8 @@ pub fn launch(runtime: &Runtime, spec: &VersionSpec, session: Session<'_>) -> Re
     }
     let argv = argv.into_iter().map(c_string).collect::<Result<_, _>>()?;
     let env = env.into_iter().map(|(name, value)| c_string(format!("{name}={value}"))).collect::<Result<_, _>>()?;
-    Ok(Launch { root: runtime.root, argv, env, cwd: c"/var/task".to_owned() })
+    let otherwise = (runtime.kind == Kind::Provided).then(|| c"/opt/bootstrap".to_owned());
+    Ok(Launch { root: runtime.root, argv, otherwise, env, cwd: c"/var/task".to_owned() })
 }
 
 fn c_string(text: String) -> Result<CString, NulByte> {

@@ -72,8 +72,10 @@ async fn start_once(spawner: &Spawner) -> [f64; 6] {
     let (mut output, theirs) = std::io::pipe().unwrap();
     let assignment = Assignment {
         code: CODE,
+        layers: vec![],
         memory_mb: 1769,
         argv: vec![CString::new("/var/task/one").unwrap()],
+        otherwise: None,
         env: vec![],
         cwd: CString::new("/var/task").unwrap(),
         output: OwnedFd::from(theirs),

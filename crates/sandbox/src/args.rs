@@ -13,11 +13,14 @@ use rustix::fs::{MemfdFlags, SealFlags};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ExecArgs {
     pub(crate) argv: Vec<CString>,
+    /// The program where there is no file at `argv`'s first path.
+    pub(crate) otherwise: Option<CString>,
     pub(crate) env: Vec<CString>,
     pub(crate) cwd: CString,
 }
 
-/// The counts of arguments and of variables, each 4 bytes little-endian; the strings with their NULs follow.
+/// The counts of arguments and of variables, each 4 bytes little-endian; the strings with their NULs follow. The last is
+/// the other program, empty for none.
 const HEADER_BYTES: usize = 8;
 
 impl ExecArgs {
@@ -52,8 +55,10 @@ impl ExecArgs {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&(self.argv.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&(self.env.len() as u32).to_le_bytes());
-        for string in self.argv.iter().chain(&self.env).chain([&self.cwd]) {
-            bytes.extend_from_slice(string.as_bytes_with_nul());
+        let otherwise = self.otherwise.as_deref().unwrap_or(c"");
+        let strings = self.argv.iter().chain(&self.env).chain([&self.cwd]).map(CString::as_c_str);
+        for string in strings.chain([otherwise]) {
+            bytes.extend_from_slice(string.to_bytes_with_nul());
         }
         bytes
     }
@@ -64,15 +69,17 @@ impl ExecArgs {
         if argc == 0 || argc.checked_add(envc)? > EXEC_STRINGS {
             return None;
         }
-        let mut strings = Vec::with_capacity(argc + envc + 1);
-        for _ in 0..=argc + envc {
+        let count = argc + envc + 2;
+        let mut strings = Vec::with_capacity(count);
+        for _ in 0..count {
             let string = CStr::from_bytes_until_nul(rest).ok()?;
             rest = &rest[string.to_bytes_with_nul().len()..];
             strings.push(string.to_owned());
         }
+        let otherwise = strings.pop().filter(|program| !program.is_empty());
         let cwd = strings.pop()?;
         let env = strings.split_off(argc);
-        rest.is_empty().then_some(Self { argv: strings, env, cwd })
+        rest.is_empty().then_some(Self { argv: strings, otherwise, env, cwd })
     }
 }
 
@@ -96,12 +103,13 @@ mod tests {
 
     fn args(argv: &[&str], env: &[&str]) -> ExecArgs {
         let list = |strings: &[&str]| strings.iter().map(|s| CString::new(*s).unwrap()).collect();
-        ExecArgs { argv: list(argv), env: list(env), cwd: c"/var/task".to_owned() }
+        ExecArgs { argv: list(argv), otherwise: None, env: list(env), cwd: c"/var/task".to_owned() }
     }
 
     #[test]
     fn strings_survive_the_file() {
-        for given in [args(&["a", "", "b c"], &["K=V", "EMPTY="]), args(&["a"], &[])] {
+        let other = ExecArgs { otherwise: Some(c"/opt/bootstrap".to_owned()), ..args(&["a"], &[]) };
+        for given in [args(&["a", "", "b c"], &["K=V", "EMPTY="]), args(&["a"], &[]), other] {
             assert_eq!(ExecArgs::open(&given.seal().unwrap()).unwrap(), given);
         }
     }

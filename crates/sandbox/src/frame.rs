@@ -2,6 +2,7 @@
 //! does not decode exactly is refused. Descriptors travel beside them (see [`crate::channel`]).
 
 use hearth_types::CodeDigest;
+use hearth_types::limits::LAYERS;
 
 use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
@@ -26,7 +27,7 @@ pub(crate) enum Request {
     /// Compose root number `root` in it. Answered on the environment's channel.
     Start { slot: u64, root: u32 },
     /// Run a function in it. Descriptors: output, arguments. Answered on the environment's channel.
-    Assign { slot: u64, code: CodeDigest, memory_mb: u32 },
+    Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32 },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
 }
@@ -77,7 +78,7 @@ pub(crate) enum Event {
 pub(crate) enum Order {
     /// Descriptor: the mount namespace whose root is the runtime's.
     Start,
-    /// Descriptors: detached mount of the code, output, arguments.
+    /// Descriptors: detached mount of the code, output, arguments, then that of the layers where there are some.
     Assign { memory_mb: u32 },
 }
 
@@ -123,7 +124,10 @@ impl Frame for Request {
             Self::Make { id, tmp: TmpChoice::New { mb } } => Writer::new(1).u64(*id).u32(*mb).done(),
             Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
-            Self::Assign { slot, code, memory_mb } => Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).done(),
+            Self::Assign { slot, code, layers, memory_mb } => {
+                let fixed = Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).u32(layers.len() as u32);
+                layers.iter().fold(fixed, |frame, layer| frame.bytes(&layer.0)).done()
+            }
             Self::Destroy { id, slot, keep_tmp } => Writer::new(5).u64(*id).u64(*slot).u32(u32::from(*keep_tmp)).done(),
         }
     }
@@ -134,7 +138,12 @@ impl Frame for Request {
             1 => Self::Make { id: r.u64(), tmp: TmpChoice::New { mb: r.u32() } },
             2 => Self::Make { id: r.u64(), tmp: TmpChoice::Kept { volume: r.u64() } },
             3 => Self::Start { slot: r.u64(), root: r.u32() },
-            4 => Self::Assign { slot: r.u64(), code: CodeDigest(r.array()), memory_mb: r.u32() },
+            4 => {
+                let (slot, code, memory_mb) = (r.u64(), CodeDigest(r.array()), r.u32());
+                let count = usize::try_from(r.u32()).ok().filter(|count| *count <= LAYERS)?;
+                let layers = (0..count).map(|_| CodeDigest(r.array())).collect();
+                Self::Assign { slot, code, layers, memory_mb }
+            }
             5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
             _ => return None,
         };
@@ -349,7 +358,10 @@ mod tests {
         survives(Request::Make { id: u64::MAX, tmp: TmpChoice::New { mb: 512 } });
         survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX } });
         survives(Request::Start { slot: 3, root: u32::MAX });
-        survives(Request::Assign { slot: 4, code: CodeDigest([0xAB; 32]), memory_mb: 10_240 });
+        for layers in 0..=LAYERS {
+            let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
+            survives(Request::Assign { slot: u64::MAX, code: CodeDigest([0xAB; 32]), layers, memory_mb: 10_240 });
+        }
         survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
         survives(Answer::Hello { cgroup_v2: true });
         survives(Answer::Made { id: 1, slot: 2 });
@@ -392,5 +404,9 @@ mod tests {
         let mut no_bool = Request::Destroy { id: 1, slot: 1, keep_tmp: false }.encode();
         no_bool[20] = 2;
         assert_eq!(Request::decode(&no_bool), None);
+        let assign = Request::Assign { slot: 1, code: CodeDigest([1; 32]), layers: Vec::new(), memory_mb: 128 };
+        let mut too_many = assign.encode();
+        too_many[48] = LAYERS as u8 + 1;
+        assert_eq!(Request::decode(&too_many), None);
     }
 }

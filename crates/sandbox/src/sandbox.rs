@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use hearth_types::CodeDigest;
+use hearth_types::limits::LAYERS;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -52,10 +53,14 @@ impl TmpVolume {
 pub struct Assignment {
     /// The unpacked package, mounted at /var/task.
     pub code: CodeDigest,
+    /// Unpacked layers, mounted as one at /opt, a later one over an earlier one; at most [`LAYERS`].
+    pub layers: Vec<CodeDigest>,
     /// The hard limit of memory, MB; swap is off.
     pub memory_mb: u32,
     /// The program's path inside, and its arguments.
     pub argv: Vec<CString>,
+    /// The program where there is no file at the first one's path.
+    pub otherwise: Option<CString>,
     /// All environment variables, `NAME=value`.
     pub env: Vec<CString>,
     /// Working directory inside.
@@ -154,9 +159,13 @@ impl Spawner {
     /// What failed, here or when it was started; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
     pub async fn assign(&self, started: Started, a: Assignment) -> Result<Sandbox, SandboxError> {
         let Started { environment, composed } = started;
-        let Assignment { code, memory_mb, argv, env, cwd, output } = a;
-        let args = ExecArgs { argv, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
-        let request = Request::Assign { slot: environment.slot, code, memory_mb };
+        let Assignment { code, layers, memory_mb, argv, otherwise, env, cwd, output } = a;
+        if layers.len() > LAYERS {
+            return Err(SandboxError::Invalid(format!("{} layers: at most {LAYERS} can be mounted", layers.len())));
+        }
+        let args = ExecArgs { argv, otherwise, env, cwd };
+        let args = args.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
+        let request = Request::Assign { slot: environment.slot, code, layers, memory_mb };
         self.send(&request, &[output.as_fd(), args.as_fd()]).await?;
         drop((output, args));
         if !composed {

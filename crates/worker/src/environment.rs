@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_runtimes::Runtime;
+use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, VersionSpec};
 use hearth_types::{EnvironmentId, RequestId};
@@ -133,6 +133,11 @@ impl Environment {
             ticket: 0,
         };
         Self { id, spec, runtime, journal, shared, wake: Notify::new(), inner: Mutex::new(inner) }
+    }
+
+    /// Whether the runtime is one of ours, with a bootstrap of ours.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.runtime.as_ref().is_some_and(|runtime| runtime.kind != Kind::Provided)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {

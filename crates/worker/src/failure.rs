@@ -44,7 +44,7 @@ impl Environment {
         let Some(request_id) = inner.current.as_ref().map(|current| current.request_id) else {
             return Aftermath::default();
         };
-        let told = self.explain(cause, request_id, reported);
+        let told = self.explain(now, cause, request_id, reported);
         match failure {
             Failure::InitAgain { took } => {
                 let report = text::init_report(took, InitPhase::Init, told.failed());
@@ -100,7 +100,7 @@ impl Environment {
         if *cause == Cause::Timeout { Duration::from_secs(u64::from(self.spec.timeout_s)) } else { took }
     }
 
-    fn explain(&self, cause: &Cause, request_id: RequestId, reported: Option<(Bytes, String)>) -> Told {
+    fn explain(&self, now: Moment, cause: &Cause, request_id: RequestId, reported: Option<(Bytes, String)>) -> Told {
         if let Some((payload, kind)) = reported {
             return Told { payload, kind: Some(kind), crash: None };
         }
@@ -113,6 +113,11 @@ impl Environment {
             Cause::Exit(end) => text::exited(request_id, *end),
             Cause::NotExecutable { missing: true, program, .. } if program == "/var/task/bootstrap" => {
                 text::no_bootstrap(request_id)
+            }
+            // Only its wrapper can it be. On Lambda a shell starts it, says so and ends like this.
+            Cause::NotExecutable { program, error, missing } if self.is_managed() => {
+                self.journal.append(now.wall_ms, format!("{program}: {error}\n"));
+                text::exited(request_id, ProcessEnd::Status(if *missing { 127 } else { 126 }))
             }
             Cause::NotExecutable { program, error, .. } => text::invalid_entrypoint(request_id, program, error),
             Cause::Known(failure) => failure.clone(),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use hearth_runtimes::Kind;
 use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -47,7 +46,7 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
         tracing::debug!(%error, "a runtime's connection was gone at once");
         return;
     }
-    let ours = environment.runtime.as_ref().is_some_and(|runtime| runtime.kind != Kind::Provided);
+    let ours = environment.is_managed();
     let service = service_fn(|request| handle(&environment, request));
     let connection = http1::Builder::new()
         .auto_date_header(false)

@@ -96,8 +96,10 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
     environment.journal.write(Moment::now().wall_ms, [line]);
     let assignment = Assignment {
         code: spec.code,
+        layers: spec.layers.clone(),
         memory_mb: spec.memory_mb,
         argv: start.argv,
+        otherwise: start.otherwise,
         env: start.env,
         cwd: start.cwd,
         output: writer,

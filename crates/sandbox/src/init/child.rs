@@ -93,12 +93,7 @@ impl Launch<'_> {
 
     fn become_runtime(self, parent: &OwnedFd) -> ! {
         let event = match self.confine(parent) {
-            Ok(args) => {
-                let program = &args.argv[0];
-                let error = sys::exec(program, &args.argv, &args.env);
-                let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                Event::NotExecutable(Failure::new(errno, program.to_string_lossy()))
-            }
+            Ok(args) => execute(args),
             Err(failure) => Event::Failed(failure),
         };
         let _ = channel::send(parent, &event, &[], SendFlags::empty());
@@ -168,6 +163,20 @@ fn become_function() -> Done {
     rustix::thread::set_thread_res_uid(uid, uid, uid).during(what)?;
     privileges::drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).during("setting no_new_privs")
+}
+
+/// Becomes the program; returns only where it cannot.
+fn execute(mut args: ExecArgs) -> Event {
+    let mut error = sys::exec(&args.argv[0], &args.argv, &args.env);
+    if let Some(otherwise) = args.otherwise.take_if(|_| error.raw_os_error() == Some(libc::ENOENT)) {
+        let other_error = sys::exec(&otherwise, std::slice::from_ref(&otherwise), &args.env);
+        // Where neither is there, the first one's path says it.
+        if other_error.raw_os_error() != Some(libc::ENOENT) {
+            (args.argv[0], error) = (otherwise, other_error);
+        }
+    }
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    Event::NotExecutable(Failure::new(errno, args.argv[0].to_string_lossy()))
 }
 
 /// The lower of two limits; none is unlimited.

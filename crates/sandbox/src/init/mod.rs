@@ -88,16 +88,24 @@ fn prepare(plan: &Plan<'_>) -> Done<Option<Assigned>> {
     // Nothing that only making needed goes on to where a function runs.
     sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
     let Some((Order::Assign { memory_mb }, fds)) = next_order(plan)? else { return Ok(None) };
+    let (fds, layers) = layers_apart(fds);
     let [code, output, args] = exactly(fds).ok_or_else(|| unexpected("an assignment without its 3 descriptors"))?;
-    Ok(Some(Assigned { memory_mb, code, output, args }))
+    Ok(Some(Assigned { memory_mb, code, layers, output, args }))
 }
 
 /// What the function is made from.
 struct Assigned {
     memory_mb: u32,
     code: OwnedFd,
+    layers: Option<OwnedFd>,
     output: OwnedFd,
     args: OwnedFd,
+}
+
+/// Takes the fourth descriptor away, where there is one.
+fn layers_apart(mut fds: Vec<OwnedFd>) -> (Vec<OwnedFd>, Option<OwnedFd>) {
+    let layers = if fds.len() > 3 { fds.pop() } else { None };
+    (fds, layers)
 }
 
 fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
@@ -109,9 +117,12 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
 }
 
 fn run_function(plan: &Plan<'_>, assigned: Assigned) -> Result<Pid, Event> {
-    let Assigned { memory_mb, code, output, args } = assigned;
+    let Assigned { memory_mb, code, layers, output, args } = assigned;
     mounts::attach(&code, "/var/task").map_err(Event::Failed)?;
-    drop(code);
+    if let Some(layers) = &layers {
+        mounts::attach(layers, "/opt").map_err(Event::Failed)?;
+    }
+    drop((code, layers));
     let runtime = child::Launch { plan, memory_mb, output, args }.run()?;
     tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
     Ok(runtime)

@@ -1,5 +1,5 @@
-//! The environment's mount namespace: a copy of the runtime's prepared root, with a /proc, a /tmp and the code of its
-//! own. Nothing of the host's mounts was ever in it.
+//! The environment's mount namespace: a copy of the runtime's prepared root, with a /proc, a /tmp, the code and the layers
+//! of its own. Nothing of the host's mounts was ever in it.
 
 use std::os::fd::{AsFd, OwnedFd};
 

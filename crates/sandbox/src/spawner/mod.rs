@@ -3,6 +3,7 @@
 //! the reaper.
 
 mod ids;
+mod packages;
 mod pool;
 mod reaper;
 pub(crate) mod root;
@@ -10,16 +11,16 @@ mod slot;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 
 use hearth_types::CodeDigest;
 use rustix::event::epoll;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
+use rustix::fs::Mode;
+use rustix::mount::MountPropagationFlags;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Resource, Rlimit};
 
 use self::ids::IdPool;
+use self::packages::Packages;
 use self::pool::Pool;
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
@@ -88,8 +89,7 @@ struct Spawner {
     control: OwnedFd,
     epoll: OwnedFd,
     cgroups: Cgroups,
-    /// `code/` of the data folder.
-    code: OwnedFd,
+    packages: Packages,
     /// `tmp/` of the data folder.
     tmp_folder: OwnedFd,
     filters: Filters,
@@ -112,7 +112,7 @@ struct Spawner {
 struct Prepared {
     epoll: OwnedFd,
     cgroups: Cgroups,
-    code: OwnedFd,
+    packages: Packages,
     tmp_folder: OwnedFd,
     filters: Filters,
     nat: Option<Nat>,
@@ -141,7 +141,7 @@ impl Prepared {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,
             cgroups,
-            code: open_code_folder(config)?,
+            packages: Packages::open(&config.data_dir)?,
             tmp_folder,
             filters: Filters::compile(),
             nat,
@@ -195,7 +195,7 @@ impl Spawner {
                 control,
                 epoll: p.epoll,
                 cgroups: p.cgroups,
-                code: p.code,
+                packages: p.packages,
                 tmp_folder: p.tmp_folder,
                 filters: p.filters,
                 cores_piped: cores_are_piped(),
@@ -262,8 +262,8 @@ impl Spawner {
                 let started = self.start(slot, root);
                 self.report(slot, started);
             }
-            Request::Assign { slot, code, memory_mb } => {
-                let assigned = self.assign(slot, code, memory_mb, &fds);
+            Request::Assign { slot, code, layers, memory_mb } => {
+                let assigned = self.assign(slot, &code, &layers, memory_mb, &fds);
                 self.report(slot, assigned);
             }
             Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
@@ -287,28 +287,16 @@ impl Spawner {
         slot.order(&Order::Start, &[namespace.as_fd()])
     }
 
-    fn assign(&mut self, slot: u64, code: CodeDigest, memory_mb: u32, fds: &[OwnedFd]) -> Done {
+    fn assign(&mut self, slot: u64, code: &CodeDigest, layers: &[CodeDigest], memory_mb: u32, fds: &[OwnedFd]) -> Done {
         let [output, args] = fds else {
             return Err(Failure::new(libc::EPROTO, "an assignment without its 2 descriptors"));
         };
         let Some(target) = self.slots.get(&slot) else { return Ok(()) };
         self.cgroups.limit_memory(slot, memory_mb)?;
-        let code = self.clone_code(code)?;
-        target.order(&Order::Assign { memory_mb }, &[code.as_fd(), output.as_fd(), args.as_fd()])
-    }
-
-    /// A package's folder as a detached read-only mount.
-    fn clone_code(&self, code: CodeDigest) -> Done<OwnedFd> {
-        let what = format!("mounting the package {code}");
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        let folder = rustix::fs::openat2(&self.code, code.to_string(), flags, Mode::empty(), resolve).during(&what)?;
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let tree = rustix::mount::open_tree(&folder, "", flags).during(&what)?;
-        let attributes =
-            MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        sys::mount_setattr(tree.as_fd(), attributes, false).during(&what)?;
-        Ok(tree)
+        let (code, layers) = (self.packages.mount(code)?, self.packages.mount_layers(layers)?);
+        let mut fds = vec![code.as_fd(), output.as_fd(), args.as_fd()];
+        fds.extend(layers.as_ref().map(AsFd::as_fd));
+        target.order(&Order::Assign { memory_mb }, &fds)
     }
 
     /// Tells the server, on the environment's channel, that a step failed here; init reports the others.
@@ -383,18 +371,6 @@ fn leave_forwarding(reaper: &OwnedFd, link: &str) -> Done {
     let link =
         LinkName::new(link).ok_or_else(|| Failure::new(libc::ENAMETOOLONG, format!("noting the link {link}")))?;
     channel::send(reaper, &Chore::Forwarding { link }, &[], SendFlags::empty()).during("telling the reaper")
-}
-
-/// Packages are the server's, who has the data folder.
-fn open_code_folder(config: &SpawnerConfig) -> Done<OwnedFd> {
-    let path = config.data_dir.join("code");
-    let what = format!("opening {}", path.display());
-    std::fs::create_dir_all(&path).during(&what)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let folder = rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(&what)?;
-    let owner = std::fs::metadata(&config.data_dir).during(&what)?;
-    std::os::unix::fs::chown(sys::fd_path(&folder), Some(owner.uid()), Some(owner.gid())).during(&what)?;
-    Ok(folder)
 }
 
 #[cfg(test)]

@@ -230,11 +230,12 @@ pub(crate) struct Probe<'a> {
     pub(crate) script: &'a str,
     pub(crate) memory_mb: u32,
     pub(crate) tmp: Tmp,
+    pub(crate) layers: Vec<CodeDigest>,
 }
 
 impl<'a> Probe<'a> {
     pub(crate) fn new(script: &'a str) -> Self {
-        Self { script, memory_mb: 512, tmp: Tmp::New { mb: 512 } }
+        Self { script, memory_mb: 512, tmp: Tmp::New { mb: 512 }, layers: Vec::new() }
     }
 }
 
@@ -342,8 +343,10 @@ impl World {
         let argv = [PYTHON, "-I", "-S", "-c", probe.script];
         Assignment {
             code: CODE,
+            layers: probe.layers.clone(),
             memory_mb: probe.memory_mb,
             argv: argv.map(|arg| CString::new(arg).unwrap()).to_vec(),
+            otherwise: None,
             env: vec![c"LANG=C.UTF-8".to_owned()],
             cwd: c"/var/task".to_owned(),
             output,

@@ -41,8 +41,10 @@ pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
         let (_output, theirs) = std::io::pipe().unwrap();
         let assignment = Assignment {
             code: CODE,
+            layers: vec![],
             memory_mb: 128,
             argv: vec![CString::new(program).unwrap()],
+            otherwise: None,
             env: vec![],
             cwd: CString::new(cwd).unwrap(),
             output: OwnedFd::from(theirs),

@@ -5,6 +5,7 @@
 
 mod harness;
 mod isolation;
+mod layers;
 mod life;
 mod limits;
 mod network;
@@ -44,6 +45,11 @@ const CASES: &[Case] = &[
     case!(life::the_spawner_keeps_no_descriptor),
     case!(life::many_start_at_a_time),
     case!(life::many_live_at_a_time),
+    case!(layers::the_last_layer_covers_the_others),
+    case!(layers::programs_of_layers_run),
+    case!(layers::a_layer_neither_escapes_nor_is_written),
+    case!(layers::a_package_that_is_not_there_is_an_error),
+    case!(layers::another_program_runs_where_the_first_is_missing),
     case!(server::it_gives_root_up_and_still_works),
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),

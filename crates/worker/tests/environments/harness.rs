@@ -154,19 +154,26 @@ impl Machine {
         self.function(&runtime, "index.handler", &[("index.mjs", code)])
     }
 
-    /// A function that has no environment yet.
-    pub(crate) fn function(self: &Arc<Self>, runtime: &str, handler: &str, package: &[(&str, &str)]) -> Function {
+    /// An unpacked package. What begins like a script can be executed.
+    pub(crate) fn package(&self, files: &[(&str, &str)]) -> CodeDigest {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let code = CodeDigest::of(&number.to_le_bytes());
         let root = self.data_dir.join("code").join(code.to_string());
         std::fs::create_dir(&root).unwrap();
-        for (name, content) in package {
+        for (name, content) in files {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, content).unwrap();
             let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
+        code
+    }
+
+    /// A function that has no environment yet.
+    pub(crate) fn function(self: &Arc<Self>, runtime: &str, handler: &str, package: &[(&str, &str)]) -> Function {
+        let code = self.package(package);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("f{number}");
         let spec = VersionSpec {
             generation: number,

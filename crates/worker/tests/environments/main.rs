@@ -5,10 +5,11 @@
 mod failures;
 mod harness;
 mod invokes;
+mod layers;
 mod logs;
 mod runtime_api;
 
 fn main() {
     hearth_sandbox::run_if_spawner();
-    harness::run(&[invokes::TESTS, logs::TESTS, failures::TESTS, runtime_api::TESTS]);
+    harness::run(&[invokes::TESTS, logs::TESTS, layers::TESTS, failures::TESTS, runtime_api::TESTS]);
 }
