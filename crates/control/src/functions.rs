@@ -1,6 +1,7 @@
 //! Operations on functions.
 
 pub(crate) mod code;
+mod configuration;
 mod create;
 mod delete;
 mod members;

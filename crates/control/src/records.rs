@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_store::{CommitError, Precondition, Write};
 use hearth_types::function::FunctionRecord;
-use hearth_types::{Target, keys};
+use hearth_types::{FunctionName, Target, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
@@ -189,18 +189,14 @@ impl Control {
         Err(contended())
     }
 
-    /// Writes a record that is in transition and lets it settle. This goes on where the caller stops waiting, as a
+    /// Writes a function that is in transition and lets it settle. This goes on where the caller stops waiting, as a
     /// client's disconnecting makes it: a transition that nobody settles would block the function.
-    pub(crate) async fn begin(
-        self: &Arc<Self>,
-        record: FunctionRecord,
-        precondition: Precondition,
-    ) -> Result<FunctionRecord, NotWritten> {
-        let control = Arc::clone(self);
+    pub(crate) async fn begin(self: &Arc<Self>, name: &FunctionName, writes: Vec<Write>) -> Result<(), NotWritten> {
+        let (control, name) = (Arc::clone(self), name.to_string());
         let begun = tokio::spawn(async move {
-            control.write(&record, precondition).await?;
-            control.settle_later(record.name.to_string());
-            Ok(record)
+            control.commit(writes).await?;
+            control.settle_later(name);
+            Ok(())
         });
         begun.await.unwrap_or_else(|cause| {
             error!("writing a record ended early: {cause}");

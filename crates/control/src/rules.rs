@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use hearth_api::ApiError;
-use hearth_api::types::Architecture;
+use hearth_types::function::{Configuration, SnapStart};
 use hearth_types::limits::{
     ENVIRONMENT_BYTES, EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, FUNCTION_NAME_CHARS, LAYERS, MEMORY_MAX_MB, MEMORY_MIN_MB,
     TAG_KEY_CHARS, TAG_VALUE_CHARS, TAGS, TIMEOUT_MAX_S,
 };
 
-use crate::{invalid, refused};
+use crate::invalid;
 
 /// Runtimes that the real service takes, in the order in which its message lists them (2026-01).
 const RUNTIMES: &[&str] = &[
@@ -64,6 +64,10 @@ const BLOCKED: &[&str] = &[
     "ruby2.7",
     "provided",
 ];
+
+/// Runtimes that the real service takes snapshots of (2026-01).
+const SNAP_START: &[&str] =
+    &["java11", "java17", "java21", "java25", "python3.12", "python3.13", "python3.14", "dotnet8", "dotnet10"];
 
 /// Variables that a client may not set (AWS Lambda's list).
 const RESERVED: &[&str] = &[
@@ -217,15 +221,24 @@ pub(crate) fn layers(count: usize) -> Result<(), ApiError> {
     if count <= LAYERS { Ok(()) } else { Err(invalid(format!("Cannot reference more than {LAYERS} layers."))) }
 }
 
-/// This machine runs its own architecture only.
+/// What snapshots are taken of.
 ///
 /// # Errors
-/// Names the other one.
-pub(crate) fn architecture(given: &[Architecture], own: &str) -> Result<(), ApiError> {
-    match given.iter().map(|architecture| architecture.as_str()).find(|architecture| *architecture != own) {
-        None => Ok(()),
-        Some(other) => Err(refused("Architectures", &format!("{other} is not what this machine runs: it is {own}"))),
+/// Runtimes that the real service takes none of, and a larger /tmp.
+pub(crate) fn snap_start(config: &Configuration) -> Result<(), ApiError> {
+    if config.snap_start == SnapStart::None {
+        return Ok(());
     }
+    let runtime = config.runtime.as_deref().unwrap_or("container image");
+    if !SNAP_START.contains(&runtime) {
+        return Err(invalid(format!("{runtime} is not supported for SnapStart enabled functions.")));
+    }
+    if config.ephemeral_mb > EPHEMERAL_MIN_MB {
+        return Err(invalid(format!(
+            "EphemeralStorage of more than {EPHEMERAL_MIN_MB} MB is not supported for SnapStart enabled functions."
+        )));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::{Precondition, Write};
-use hearth_types::function::{FunctionRecord, VersionId, VersionRecord};
+use hearth_types::function::{FunctionRecord, State, UpdateStatus, VersionId, VersionRecord};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::LIST_VERSIONS_PAGE;
 
 use crate::paging::Page;
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{NotWritten, TRIES, contended, put};
 use crate::view::{self, Shown};
 use crate::{Control, invalid, new_revision, refused};
 
@@ -31,13 +31,14 @@ impl Control {
         for _ in 0..TRIES {
             let loaded = self.updatable(&target, input.revision_id.as_deref()).await?;
             code_is(&loaded.record.latest, input.code_sha256.as_deref())?;
-            if let Some(version) = self.unchanged(&loaded.record).await? {
-                return Ok(self.shown_version(&target.name, loaded.record.last_published, &version));
+            let unchanged = loaded.unchanged();
+            let mut function = loaded.record;
+            let publication = self.publish_once(&mut function, input.description.clone()).await?;
+            if !publication.is_new {
+                return Ok(self.shown_publication(&target.name, &publication));
             }
-            let mut function = loaded.record.clone();
-            let (number, version) = publish(&mut function, input.description.clone(), self.now_ms());
-            match self.commit(writes(&loaded, &function, number, &version)?).await {
-                Ok(()) => return Ok(self.shown_version(&target.name, number, &version)),
+            match self.commit(writes(&function, unchanged, Some(&publication))?).await {
+                Ok(()) => return Ok(self.shown_publication(&target.name, &publication)),
                 Err(NotWritten::Conflict) => {}
                 Err(NotWritten::Failed(cause)) => return Err(cause),
             }
@@ -97,16 +98,37 @@ impl Control {
     }
 
     /// A published version as the operation that made it shows it.
-    pub(crate) fn shown_version(&self, name: &str, number: u64, version: &VersionRecord) -> api::FunctionConfiguration {
+    pub(crate) fn shown_publication(&self, name: &str, publication: &Publication) -> api::FunctionConfiguration {
         let place = &self.parts.place;
-        let arn = format!("{}:{number}", place.arn(name));
-        view::configuration(place, name, arn, VersionId::Number(number), version, Shown::Whole)
+        let arn = format!("{}:{}", place.arn(name), publication.number);
+        view::configuration(place, name, arn, publication.id(), &publication.version, Shown::Whole)
     }
 
-    /// The last published version, where it is still there and $LATEST has not changed since.
-    pub(crate) async fn unchanged(&self, function: &FunctionRecord) -> Result<Option<VersionRecord>, ApiError> {
+    /// Publishes $LATEST, unless it is what was published last and that is still there.
+    pub(crate) async fn publish_once(
+        &self,
+        function: &mut FunctionRecord,
+        description: Option<String>,
+    ) -> Result<Publication, ApiError> {
         let last = self.published_version(function.name.as_str(), function.last_published).await?;
-        Ok(last.map(|version| version.record).filter(|version| is_as_published(function, version)))
+        match last.map(|version| version.record).filter(|version| is_as_published(function, version)) {
+            Some(version) => Ok(Publication { number: function.last_published, version, is_new: false }),
+            None => Ok(publish(function, description, self.now_ms())),
+        }
+    }
+}
+
+/// A version that was published now, or that was there already.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    number: u64,
+    version: VersionRecord,
+    is_new: bool,
+}
+
+impl Publication {
+    pub(crate) fn id(&self) -> VersionId {
+        VersionId::Number(self.number)
     }
 }
 
@@ -151,29 +173,36 @@ fn is_as_published(function: &FunctionRecord, version: &VersionRecord) -> bool {
     config == version.config
 }
 
-/// Makes the next version out of $LATEST, in the state that this is in. Its number is never given again, and $LATEST
-/// gets a new revision (observed).
-pub(crate) fn publish(function: &mut FunctionRecord, description: Option<String>, now_ms: i64) -> (u64, VersionRecord) {
+/// Makes the next version out of $LATEST. Its number is never given again, and $LATEST gets a new revision (observed).
+/// It is Pending where $LATEST is not settled, and settles with it.
+pub(crate) fn publish(function: &mut FunctionRecord, description: Option<String>, now_ms: i64) -> Publication {
     let latest = &mut function.latest;
-    let mut version =
-        VersionRecord { serving: None, revision: new_revision(), last_modified_ms: now_ms, ..latest.clone() };
+    let is_settled = latest.state != State::Pending && latest.last_update != Some(UpdateStatus::InProgress);
+    let mut version = VersionRecord {
+        serving: None,
+        state: if is_settled { latest.state.clone() } else { State::Pending },
+        last_update: is_settled.then_some(UpdateStatus::Successful),
+        revision: new_revision(),
+        last_modified_ms: now_ms,
+        ..latest.clone()
+    };
     function.published_description.clone_from(&latest.config.description);
     version.config.description = description.unwrap_or(version.config.description);
     latest.revision = new_revision();
     function.last_published += 1;
-    (function.last_published, version)
+    Publication { number: function.last_published, version, is_new: true }
 }
 
-/// The function after a publish, and the new version.
+/// The function, and the version where it is a new one.
 pub(crate) fn writes(
-    before: &Loaded,
     function: &FunctionRecord,
-    number: u64,
-    version: &VersionRecord,
+    precondition: Precondition,
+    publication: Option<&Publication>,
 ) -> Result<Vec<Write>, ApiError> {
     let name = function.name.as_str();
-    Ok(vec![
-        put(keys::function(name), function, before.unchanged())?,
-        put(keys::version(name, number), version, Precondition::Absent)?,
-    ])
+    let mut writes = vec![put(keys::function(name), function, precondition)?];
+    if let Some(Publication { number, version, .. }) = publication.filter(|publication| publication.is_new) {
+        writes.push(put(keys::version(name, *number), version, Precondition::Absent)?);
+    }
+    Ok(writes)
 }

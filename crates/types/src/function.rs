@@ -145,6 +145,55 @@ pub struct Configuration {
     /// Mounted at /opt, later ones over earlier ones. At most 5.
     #[serde(default)]
     pub layers: Vec<LayerRef>,
+    /// What an image is to run instead of what it says itself.
+    #[serde(default)]
+    pub image: ImageConfig,
+    /// Where events go that failed for good: the ARN of a queue or a topic.
+    #[serde(default)]
+    pub dead_letter: Option<String>,
+    /// TracingConfig.Mode. Kept and shown.
+    #[serde(default)]
+    pub tracing: Tracing,
+    /// SnapStart.ApplyOn. Kept and shown: there are no snapshots yet.
+    #[serde(default)]
+    pub snap_start: SnapStart,
+    /// KMSKeyArn. Kept and shown.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// Whether a VpcConfig was given. It is empty, as there is no VPC here.
+    #[serde(default)]
+    pub vpc_given: bool,
+}
+
+/// ImageConfig; absent members are left to the image.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// EntryPoint.
+    pub entry_point: Option<Vec<String>>,
+    /// Command.
+    pub command: Option<Vec<String>>,
+    /// WorkingDirectory.
+    pub working_directory: Option<String>,
+}
+
+/// TracingConfig.Mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Tracing {
+    /// As the caller asks for in the trace header.
+    #[default]
+    PassThrough,
+    /// Some invokes are traced that no caller asked for.
+    Active,
+}
+
+/// SnapStart.ApplyOn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum SnapStart {
+    /// No snapshots.
+    #[default]
+    None,
+    /// Snapshots of initialised environments of published versions.
+    PublishedVersions,
 }
 
 /// A layer version as a function uses it: it goes on doing so when the layer version is deleted.

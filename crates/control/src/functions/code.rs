@@ -6,22 +6,23 @@ use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_image::{PackageError, Unpacked};
 use hearth_types::CodeDigest;
-use hearth_types::function::CodeRef;
+use hearth_types::function::{Code, CodeRef};
 use hearth_types::limits::{UNZIPPED_BYTES, ZIP_BYTES};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::error;
 
 use crate::code_source::{NoObject, ObjectName};
+use crate::functions::members::PackageKind;
 use crate::{Control, invalid, refused};
 
 /// Where a client says the code is.
 #[derive(Default, Debug)]
-pub(crate) struct Source<'a> {
+pub(crate) struct Source {
     pub(crate) zip: Option<Bytes>,
-    pub(crate) s3_bucket: Option<&'a str>,
-    pub(crate) s3_key: Option<&'a str>,
-    pub(crate) s3_version: Option<&'a str>,
-    pub(crate) image_uri: Option<&'a str>,
+    pub(crate) s3_bucket: Option<String>,
+    pub(crate) s3_key: Option<String>,
+    pub(crate) s3_version: Option<String>,
+    pub(crate) image_uri: Option<String>,
 }
 
 /// A package in memory. One that was fetched holds its turn to be there.
@@ -36,40 +37,77 @@ impl From<Bytes> for Package {
     }
 }
 
-impl<'a> Source<'a> {
-    /// That at most one source is named.
-    fn check(&self) -> Result<(), ApiError> {
-        let elsewhere = [self.s3_bucket, self.s3_key, self.s3_version, self.image_uri];
-        match &self.zip {
-            Some(_) if elsewhere.iter().any(Option::is_some) => {
+/// What becomes of a package that is fine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Then {
+    /// It is stored and unpacked.
+    Keep,
+    /// Nothing: a dry run.
+    Forget,
+}
+
+impl Source {
+    /// That it is of the function's kind. `doing` is `creating` or `updating`.
+    pub(super) fn is_of(&self, kind: PackageKind, doing: &str) -> Result<(), ApiError> {
+        match (kind, &self.image_uri) {
+            (PackageKind::Zip, Some(_)) => {
+                Err(invalid(format!("Please don't provide ImageUri when {doing} a function with packageType Zip.")))
+            }
+            (PackageKind::Image, None) => {
+                Err(invalid(format!("Please provide ImageUri when {doing} a function with packageType Image.")))
+            }
+            _ => self.is_one(),
+        }
+    }
+
+    /// That exactly one source is named.
+    fn is_one(&self) -> Result<(), ApiError> {
+        let has_object = [&self.s3_bucket, &self.s3_key, &self.s3_version].iter().any(|member| member.is_some());
+        match (&self.zip, &self.image_uri) {
+            (Some(_), image) if has_object || image.is_some() => {
                 Err(invalid("Please do not provide other FunctionCode parameters when providing a ZipFile."))
             }
-            Some(zip) if zip.len() > ZIP_BYTES => {
+            (Some(zip), _) if zip.len() > ZIP_BYTES => {
                 Err(ApiError::request_entity_too_large(format!("Zipped size must be smaller than {ZIP_BYTES} bytes")))
             }
-            None if elsewhere.iter().all(Option::is_none) => Err(invalid("Please provide a source for function code.")),
+            (None, Some(_)) if has_object => {
+                Err(invalid("Please do not provide other FunctionCode parameters when providing an ImageUri."))
+            }
+            (None, None) if !has_object => Err(invalid("Please provide a source for function code.")),
             _ => Ok(()),
         }
     }
 
-    fn object(&self) -> Result<ObjectName<'a>, ApiError> {
-        match (self.s3_bucket, self.s3_key) {
-            (Some(bucket), Some(key)) => Ok(ObjectName { bucket, key, version: self.s3_version }),
+    fn object(&self) -> Result<ObjectName<'_>, ApiError> {
+        match (&self.s3_bucket, &self.s3_key) {
+            (Some(bucket), Some(key)) => Ok(ObjectName { bucket, key, version: self.s3_version.as_deref() }),
             _ => Err(invalid("Please provide both S3Bucket and S3Key.")),
         }
     }
 }
 
 impl Control {
+    /// The code that a client gives or names.
+    ///
+    /// # Errors
+    /// As [`Control::package`], and for what is no package.
+    pub(super) async fn code(&self, mut source: Source, then: Then) -> Result<Code, ApiError> {
+        if let Some(uri) = source.image_uri.take() {
+            return image(uri);
+        }
+        let package = self.package(source).await?;
+        match then {
+            Then::Keep => self.take_package(package).await.map(Code::Zip),
+            Then::Forget => self.check_package(package).await.map(Code::Zip),
+        }
+    }
+
     /// The one package that a client gives or names.
     ///
     /// # Errors
     /// None, several, one that S3 does not give, or one that is too large.
-    pub(crate) async fn package(&self, source: Source<'_>) -> Result<Package, ApiError> {
-        source.check()?;
-        if source.image_uri.is_some() {
-            return Err(refused("ImageUri", "only zip packages run"));
-        }
+    pub(crate) async fn package(&self, source: Source) -> Result<Package, ApiError> {
+        source.is_one()?;
         match source.zip {
             Some(bytes) => Ok(bytes.into()),
             None => self.fetch(source.object()?).await,
@@ -97,7 +135,7 @@ impl Control {
     }
 
     /// Checks a package and throws the result away, for DryRun.
-    pub(crate) async fn check_package(&self, package: Package) -> Result<CodeRef, ApiError> {
+    async fn check_package(&self, package: Package) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
         self.on_a_core(move || {
             let unpacked = unpacker.check(&package.bytes).map_err(package_error)?;
@@ -144,6 +182,14 @@ impl Control {
             ApiError::service("The package could not be unpacked.")
         })?
     }
+}
+
+/// Nothing here asks a registry, so that any URI will do that can be one.
+fn image(uri: String) -> Result<Code, ApiError> {
+    if uri.is_empty() || uri.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid(format!("Source image {uri} is not valid. Provide a valid source image.")));
+    }
+    Ok(Code::Image { uri })
 }
 
 fn package_error(cause: PackageError) -> ApiError {

@@ -7,15 +7,14 @@ use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::Precondition;
 use hearth_types::FunctionName;
-use hearth_types::function::{
-    Code, Configuration, FunctionRecord, Logging, RecursiveLoop, State, VersionId, VersionRecord,
-};
-use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
+use hearth_types::function::{FunctionRecord, RecursiveLoop, State, VersionId, VersionRecord};
 
-use crate::functions::members;
+use crate::functions::code::Then;
+use crate::functions::configuration::{self, Given};
+use crate::functions::members::{self, PackageKind};
 use crate::records::NotWritten;
 use crate::view::{self, Shown};
-use crate::{Control, invalid, new_revision, refused, rules};
+use crate::{Control, invalid, new_revision, rules, versions};
 
 impl Control {
     /// CreateFunction: the answer shows it Pending; it is Active when the front end has it.
@@ -24,19 +23,29 @@ impl Control {
     /// As the real service, and for members that have no effect here.
     pub async fn create_function(
         self: &Arc<Self>,
-        input: api::CreateFunctionRequest,
+        mut input: api::CreateFunctionRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         let name = self.new_name(&input.function_name)?;
         refuse_unsupported(&input)?;
-        let config = self.new_configuration(&input)?;
-        let tags: BTreeMap<String, String> = input.tags.unwrap_or_default().into_iter().collect();
+        let kind = PackageKind::new(input.package_type);
+        if kind == PackageKind::Zip && (input.runtime.is_none() || input.handler.is_none()) {
+            return Err(invalid(
+                "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
+            ));
+        }
+        let tags: BTreeMap<String, String> = input.tags.take().unwrap_or_default().into_iter().collect();
         rules::tags(&tags)?;
-        let package = self.package(members::source(&input.code)).await?;
+        let source = members::source(std::mem::take(&mut input.code));
+        source.is_of(kind, "creating")?;
+        let given = Given::from(&input);
+        let new = configuration::new(self.architecture(input.architectures.as_deref()));
+        let config = given.applied_to(new, kind, self.layers(given.layers).await?)?;
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }
-        let code = Code::Zip(self.take_package(package).await?);
-        let record = FunctionRecord {
+        let code = self.code(source, Then::Keep).await?;
+        members::fit_together(&code, &config.layers)?;
+        let mut record = FunctionRecord {
             name: name.clone(),
             latest: VersionRecord {
                 config,
@@ -53,11 +62,23 @@ impl Control {
             reserved_concurrency: None,
             recursive_loop: RecursiveLoop::default(),
         };
-        match self.begin(record, Precondition::Absent).await {
-            Ok(record) => Ok(self.shown(&record)),
+        let publication = (input.publish == Some(true)).then(|| versions::publish(&mut record, None, self.now_ms()));
+        let writes = versions::writes(&record, Precondition::Absent, publication.as_ref())?;
+        match self.begin(&name, writes).await {
+            // The real service shows the version's number beside the unqualified ARN (observed).
+            Ok(()) => Ok(api::FunctionConfiguration {
+                version: Some(publication.map_or(VersionId::Latest, |publication| publication.id()).to_string()),
+                ..self.shown(&record)
+            }),
             Err(NotWritten::Conflict) => Err(exists(&name)),
             Err(NotWritten::Failed(cause)) => Err(cause),
         }
+    }
+
+    /// What is asked for; this machine's own where nothing is.
+    fn architecture(&self, given: Option<&[api::Architecture]>) -> String {
+        let wanted = given.and_then(<[_]>::first).map(|architecture| architecture.as_str());
+        wanted.unwrap_or(self.parts.architecture).to_owned()
     }
 
     fn new_name(&self, given: &str) -> Result<FunctionName, ApiError> {
@@ -69,29 +90,6 @@ impl Control {
         }
         rules::name_length(&target.name)?;
         FunctionName::try_from(target.name).map_err(|cause| invalid(cause.to_string()))
-    }
-
-    fn new_configuration(&self, input: &api::CreateFunctionRequest) -> Result<Configuration, ApiError> {
-        let (Some(runtime), Some(handler)) = (input.runtime.clone(), input.handler.clone()) else {
-            return Err(invalid(
-                "Runtime and Handler are mandatory parameters for functions created with deployment packages.",
-            ));
-        };
-        rules::runtime(&runtime)?;
-        rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
-        Ok(Configuration {
-            runtime: Some(runtime),
-            handler: Some(handler),
-            role: input.role.clone(),
-            description: input.description.clone().unwrap_or_default(),
-            timeout_s: input.timeout.map_or(Ok(TIMEOUT_DEFAULT_S), |s| rules::timeout(s.into()))?,
-            memory_mb: input.memory_size.map_or(Ok(MEMORY_MIN_MB), |mb| rules::memory(mb.into()))?,
-            ephemeral_mb: members::ephemeral(input.ephemeral_storage.as_ref())?.unwrap_or(EPHEMERAL_MIN_MB),
-            variables: members::variables(input.environment.as_ref())?,
-            architecture: self.parts.architecture.to_owned(),
-            logging: Logging { group: members::log_group(input.logging_config.as_ref())?, ..Logging::default() },
-            layers: Vec::new(),
-        })
     }
 
     /// $LATEST as a mutating operation shows it: whole, with the unqualified ARN.
@@ -106,27 +104,10 @@ fn exists(name: &FunctionName) -> ApiError {
 }
 
 fn refuse_unsupported(input: &api::CreateFunctionRequest) -> Result<(), ApiError> {
-    if input.publish == Some(true) {
-        return Err(refused("Publish", "versions are not published yet"));
-    }
-    members::package_type(input.package_type)?;
     members::refuse(&[
-        ("ImageConfig", input.image_config.is_some()),
         ("CodeSigningConfigArn", input.code_signing_config_arn.is_some()),
-        ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
         ("PublishTo", input.publish_to.is_some()),
-        ("DurableConfig", input.durable_config.is_some()),
         ("TenancyConfig", input.tenancy_config.is_some()),
         ("Code.SourceKMSKeyArn", input.code.source_kms_key_arn.is_some()),
-    ])?;
-    members::Shared {
-        vpc: input.vpc_config.as_ref(),
-        dead_letter: input.dead_letter_config.as_ref(),
-        kms_key: input.kms_key_arn.as_deref(),
-        tracing: input.tracing_config.as_ref(),
-        layers: input.layers.as_deref(),
-        file_systems: input.file_system_configs.as_deref(),
-        snap_start: input.snap_start.as_ref(),
-    }
-    .refuse_unsupported()
+    ])
 }

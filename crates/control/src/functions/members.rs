@@ -1,53 +1,35 @@
-//! Members that several operations take: read, and refused where they would have no effect.
+//! Members that several operations take.
+
+use std::collections::BTreeMap;
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_types::function::Variables;
+use hearth_types::function::{Code, LayerRef};
+use hearth_types::limits::UNZIPPED_BYTES;
 
 use crate::functions::code::Source;
-use crate::{invalid, refused, rules};
+use crate::{Control, invalid, refused, rules};
 
-/// Where CreateFunction says the code is.
-pub(super) fn source(code: &api::FunctionCode) -> Source<'_> {
-    Source {
-        zip: code.zip_file.clone(),
-        s3_bucket: code.s3_bucket.as_deref(),
-        s3_key: code.s3_key.as_deref(),
-        s3_version: code.s3_object_version.as_deref(),
-        image_uri: code.image_uri.as_deref(),
+/// PackageType: of one kind for the function's whole life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PackageKind {
+    Zip,
+    Image,
+}
+
+impl PackageKind {
+    pub(super) fn new(given: Option<api::PackageType>) -> Self {
+        match given {
+            None | Some(api::PackageType::Zip) => Self::Zip,
+            Some(api::PackageType::Image) => Self::Image,
+        }
     }
-}
 
-pub(super) fn ephemeral(given: Option<&api::EphemeralStorage>) -> Result<Option<u32>, ApiError> {
-    given.map(|storage| rules::ephemeral(storage.size.into())).transpose()
-}
-
-/// None where the member is absent: then nothing changes.
-pub(super) fn variables(given: Option<&api::Environment>) -> Result<Option<Variables>, ApiError> {
-    let Some(environment) = given else { return Ok(None) };
-    let variables: Variables = environment.variables.clone().unwrap_or_default().into_iter().collect();
-    rules::variables(&variables)?;
-    Ok(Some(variables))
-}
-
-/// The group, where one is given.
-pub(super) fn log_group(given: Option<&api::LoggingConfig>) -> Result<Option<String>, ApiError> {
-    let Some(logging) = given else { return Ok(None) };
-    if logging.log_format == Some(api::LogFormat::Json) {
-        return Err(refused("LoggingConfig.LogFormat", "logs are text"));
-    }
-    if logging.application_log_level.is_some() || logging.system_log_level.is_some() {
-        return Err(invalid(
-            "Log levels can be set only with LogFormat JSON, which this version of Hearth does not have.",
-        ));
-    }
-    Ok(logging.log_group.clone())
-}
-
-pub(super) fn package_type(given: Option<api::PackageType>) -> Result<(), ApiError> {
-    match given {
-        None | Some(api::PackageType::Zip) => Ok(()),
-        Some(api::PackageType::Image) => Err(refused("PackageType", "only zip packages run")),
+    pub(super) fn of(code: &Code) -> Self {
+        match code {
+            Code::Zip(_) => Self::Zip,
+            Code::Image { .. } => Self::Image,
+        }
     }
 }
 
@@ -59,40 +41,79 @@ pub(super) fn refuse(members: &[(&str, bool)]) -> Result<(), ApiError> {
     }
 }
 
-/// Members of create and update whose empty forms deploy tools send as a matter of course.
-pub(super) struct Shared<'a> {
-    pub(super) vpc: Option<&'a api::VpcConfig>,
-    pub(super) dead_letter: Option<&'a api::DeadLetterConfig>,
-    pub(super) kms_key: Option<&'a str>,
-    pub(super) tracing: Option<&'a api::TracingConfig>,
-    pub(super) layers: Option<&'a [String]>,
-    pub(super) file_systems: Option<&'a [api::FileSystemConfig]>,
-    pub(super) snap_start: Option<&'a api::SnapStart>,
+/// Where CreateFunction says the code is.
+pub(super) fn source(code: api::FunctionCode) -> Source {
+    Source {
+        zip: code.zip_file,
+        s3_bucket: code.s3_bucket,
+        s3_key: code.s3_key,
+        s3_version: code.s3_object_version,
+        image_uri: code.image_uri,
+    }
 }
 
-impl Shared<'_> {
-    pub(super) fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        let some = |list: Option<&Vec<String>>| list.is_some_and(|list| !list.is_empty());
-        let text = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
-        rules::layers(self.layers.map_or(0, <[String]>::len))?;
-        refuse(&[
-            (
-                "VpcConfig",
-                self.vpc.is_some_and(|vpc| {
-                    some(vpc.subnet_ids.as_ref())
-                        || some(vpc.security_group_ids.as_ref())
-                        || vpc.ipv6_allowed_for_dual_stack == Some(true)
-                }),
-            ),
-            ("DeadLetterConfig", text(self.dead_letter.and_then(|config| config.target_arn.as_deref()))),
-            ("KMSKeyArn", text(self.kms_key)),
-            ("TracingConfig", self.tracing.and_then(|config| config.mode) == Some(api::TracingMode::Active)),
-            ("Layers", self.layers.is_some_and(|layers| !layers.is_empty())),
-            ("FileSystemConfigs", self.file_systems.is_some_and(|systems| !systems.is_empty())),
-            (
-                "SnapStart",
-                self.snap_start.and_then(|config| config.apply_on) == Some(api::SnapStartApplyOn::PublishedVersions),
-            ),
-        ])
+impl Control {
+    /// What the member Layers names; none where it is absent.
+    ///
+    /// # Errors
+    /// Too many, from elsewhere, two versions of one layer, or one that is not there.
+    pub(super) async fn layers(&self, given: Option<&[String]>) -> Result<Option<Vec<LayerRef>>, ApiError> {
+        let Some(arns) = given else { return Ok(None) };
+        rules::layers(arns.len())?;
+        let mut names = BTreeMap::new();
+        let mut layers = Vec::new();
+        for arn in arns {
+            let region = &self.parts.place.region;
+            if arn.split(':').nth(3).is_some_and(|theirs| *theirs != **region) {
+                return Err(invalid(format!(
+                    "Layers are not in the same region as the function. Layers are expected to be in region {region}."
+                )));
+            }
+            let name = self.layer_version_name(arn)?;
+            let Some(version) = self.layer_version(&name.layer, name.number).await? else {
+                return Err(invalid(format!("Layer version {arn} does not exist.")));
+            };
+            if let Some(other) = names.insert(name.layer, arn) {
+                return Err(invalid(format!(
+                    "Two different versions of the same layer are not allowed to be referenced in the same function. \
+                     {other} and {arn} are versions of the same layer."
+                )));
+            }
+            layers.push(LayerRef { arn: arn.clone(), code: version.code });
+        }
+        Ok(Some(layers))
+    }
+}
+
+/// That a package and its layers together are not too large unpacked.
+pub(super) fn fit_together(code: &Code, layers: &[LayerRef]) -> Result<(), ApiError> {
+    let Some(package) = code.zip() else { return Ok(()) };
+    let bytes = layers.iter().map(|layer| layer.code.unpacked).sum::<u64>() + package.unpacked;
+    if bytes <= UNZIPPED_BYTES {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Function code combined with layers exceeds the maximum allowed size of {UNZIPPED_BYTES} bytes. \
+         The actual size is {bytes} bytes."
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_types::CodeDigest;
+    use hearth_types::function::CodeRef;
+
+    use super::*;
+
+    #[test]
+    fn a_package_and_its_layers_are_limited_together() {
+        let of = |unpacked| CodeRef { digest: CodeDigest([0; 32]), size: 1, unpacked };
+        let layer = |bytes| LayerRef { arn: String::new(), code: of(bytes) };
+        let code = Code::Zip(of(UNZIPPED_BYTES - 10));
+        assert!(fit_together(&code, &[layer(5), layer(5)]).is_ok());
+        let text = fit_together(&code, &[layer(5), layer(6)]).unwrap_err().to_string();
+        assert!(
+            text.ends_with("exceeds the maximum allowed size of 262144000 bytes. The actual size is 262144001 bytes.")
+        );
     }
 }

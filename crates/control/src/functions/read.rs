@@ -3,7 +3,7 @@
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_types::Target;
-use hearth_types::function::{FunctionRecord, VersionId};
+use hearth_types::function::{CodeRef, FunctionRecord, VersionId};
 use hearth_types::limits::LIST_FUNCTIONS_PAGE;
 
 use crate::named::Found;
@@ -24,20 +24,19 @@ impl Control {
     ) -> Result<api::GetFunctionResponse, ApiError> {
         let target = self.resolve(&input.function_name, input.qualifier.as_deref())?;
         let found = self.found(&target).await?;
-        let location = found.version().code.zip().map(|code| {
-            let path = self.parts.links.path(&code.digest, (self.parts.now)());
-            format!("{endpoint}{path}")
-        });
+        let link = |code: &CodeRef| format!("{endpoint}{}", self.parts.links.path(&code.digest, (self.parts.now)()));
         let record = &found.function.record;
+        let is_whole = target.qualifier.is_none();
         let tags: Option<_> = (!record.tags.is_empty()).then(|| record.tags.clone().into_iter().collect());
+        let reserved = record
+            .reserved_concurrency
+            .map(|reserved| api::Concurrency { reserved_concurrent_executions: i32::try_from(reserved).ok() });
         Ok(api::GetFunctionResponse {
             configuration: Some(self.as_asked(&target, &found)),
-            code: Some(api::FunctionCodeLocation {
-                repository_type: Some("S3".into()),
-                location,
-                ..Default::default()
-            }),
-            tags,
+            code: Some(view::code(found.version(), link)),
+            // They belong to the function as a whole.
+            tags: tags.filter(|_| is_whole),
+            concurrency: reserved.filter(|_| is_whole),
             ..Default::default()
         })
     }

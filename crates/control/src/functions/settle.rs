@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_store::Precondition;
-use hearth_types::CodeDigest;
-use hearth_types::function::{FunctionRecord, State, UpdateStatus};
+use hearth_types::function::{State, UpdateStatus, VersionRecord};
+use hearth_types::{CodeDigest, keys};
 use tracing::{error, warn};
 
-use crate::records::{NotWritten, TRIES, contended};
+use crate::records::{Loaded, NotWritten, TRIES, contended, put};
 use crate::{Control, new_revision};
 
 /// Between tries while the store cannot be written.
@@ -34,11 +34,19 @@ impl Control {
     /// When the store fails, or others keep writing the record.
     pub async fn settle(&self, name: &str) -> Result<(), ApiError> {
         for _ in 0..TRIES {
-            let Some(mut loaded) = self.load(name).await? else { return Ok(()) };
-            if !settled(&mut loaded.record) {
+            let Some(Loaded { record: mut function, version }) = self.load(name).await? else { return Ok(()) };
+            if !settled(&mut function.latest) {
                 return Ok(());
             }
-            match self.write(&loaded.record, Precondition::Version(loaded.version)).await {
+            let mut writes = vec![put(keys::function(name), &function, Precondition::Version(version))?];
+            // What was published in the same step.
+            if let Some(mut published) = self.published_version(name, function.last_published).await?
+                && settled(&mut published.record)
+            {
+                let key = keys::version(name, function.last_published);
+                writes.push(put(key, &published.record, published.unchanged())?);
+            }
+            match self.commit(writes).await {
                 Ok(()) => return Ok(()),
                 Err(NotWritten::Conflict) => {}
                 Err(NotWritten::Failed(cause)) => return Err(cause),
@@ -108,8 +116,7 @@ impl Control {
 }
 
 /// The step, and whether there was one.
-fn settled(record: &mut FunctionRecord) -> bool {
-    let version = &mut record.latest;
+fn settled(version: &mut VersionRecord) -> bool {
     let in_transition =
         version.state == State::Pending || matches!(version.last_update, Some(UpdateStatus::InProgress));
     if in_transition {

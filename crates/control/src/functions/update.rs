@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_store::Precondition;
 use hearth_types::Target;
 use hearth_types::function::{Code, Configuration, FunctionRecord, Serving, State, UpdateStatus, VersionRecord};
 
-use crate::functions::code::Source;
-use crate::functions::members;
+use crate::functions::code::{Source, Then};
+use crate::functions::configuration::Given;
+use crate::functions::members::{self, PackageKind};
 use crate::records::{Loaded, NotWritten, TRIES};
-use crate::{Control, invalid, names, new_revision, refused, rules};
+use crate::{Control, names, new_revision, versions};
 
 impl Control {
     /// UpdateFunctionCode.
@@ -22,35 +22,41 @@ impl Control {
         self: &Arc<Self>,
         input: api::UpdateFunctionCodeRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
-        if input.publish == Some(true) {
-            return Err(refused("Publish", "versions are not published yet"));
-        }
         members::refuse(&[
             ("PublishTo", input.publish_to.is_some()),
             ("SourceKMSKeyArn", input.source_kms_key_arn.is_some()),
         ])?;
-        rules::architecture(input.architectures.as_deref().unwrap_or_default(), self.parts.architecture)?;
         let target = self.resolve_whole(&input.function_name)?;
         let revision = input.revision_id.as_deref();
         let loaded = self.updatable(&target, revision).await?;
-        if input.image_uri.is_some() {
-            return Err(invalid("Please don't provide ImageUri when updating a function with packageType Zip."));
-        }
         let source = Source {
             zip: input.zip_file,
-            s3_bucket: input.s3_bucket.as_deref(),
-            s3_key: input.s3_key.as_deref(),
-            s3_version: input.s3_object_version.as_deref(),
-            image_uri: input.image_uri.as_deref(),
+            s3_bucket: input.s3_bucket,
+            s3_key: input.s3_key,
+            s3_version: input.s3_object_version,
+            image_uri: input.image_uri,
         };
-        let package = self.package(source).await?;
-        if input.dry_run == Some(true) {
-            let code = Code::Zip(self.check_package(package).await?);
-            let config = loaded.record.latest.config.clone();
+        source.is_of(PackageKind::of(&loaded.record.latest.code), "updating")?;
+        let is_dry = input.dry_run == Some(true);
+        let code = self.code(source, if is_dry { Then::Forget } else { Then::Keep }).await?;
+        let architecture = input.architectures.as_deref().and_then(<[_]>::first);
+        let change = |latest: &VersionRecord| {
+            // Meanwhile it may have been deleted and made again, as another kind.
+            if PackageKind::of(&latest.code) != PackageKind::of(&code) {
+                return Err(self.in_progress(&target.name));
+            }
+            members::fit_together(&code, &latest.config.layers)?;
+            let mut config = latest.config.clone();
+            if let Some(architecture) = architecture {
+                architecture.as_str().clone_into(&mut config.architecture);
+            }
+            Ok((config, code.clone()))
+        };
+        if is_dry {
+            let (config, code) = change(&loaded.record.latest)?;
             return Ok(self.shown(&self.updated(loaded.record, config, code)));
         }
-        let code = Code::Zip(self.take_package(package).await?);
-        self.update(&target, revision, |latest| Ok((latest.config.clone(), code.clone()))).await
+        self.update(&target, revision, input.publish == Some(true), change).await
     }
 
     /// UpdateFunctionConfiguration: an absent member changes nothing.
@@ -61,10 +67,15 @@ impl Control {
         self: &Arc<Self>,
         input: api::UpdateFunctionConfigurationRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
-        refuse_unsupported(&input)?;
         let target = self.resolve_whole(&input.function_name)?;
-        let change = |latest: &VersionRecord| Ok((changed(latest.config.clone(), &input)?, latest.code.clone()));
-        self.update(&target, input.revision_id.as_deref(), change).await
+        let given = Given::from(&input);
+        let layers = self.layers(given.layers).await?;
+        let change = |latest: &VersionRecord| {
+            let config = given.applied_to(latest.config.clone(), PackageKind::of(&latest.code), layers.clone())?;
+            members::fit_together(&latest.code, &config.layers)?;
+            Ok((config, latest.code.clone()))
+        };
+        self.update(&target, input.revision_id.as_deref(), false, change).await
     }
 
     /// The record, where it may be changed now and the client knows its latest revision.
@@ -92,14 +103,23 @@ impl Control {
         self: &Arc<Self>,
         target: &Target,
         revision: Option<&str>,
+        publishes: bool,
         change: impl Fn(&VersionRecord) -> Result<(Configuration, Code), ApiError>,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         for _ in 0..TRIES {
             let loaded = self.updatable(target, revision).await?;
+            let unchanged = loaded.unchanged();
             let (config, code) = change(&loaded.record.latest)?;
-            let record = self.updated(loaded.record, config, code);
-            match self.begin(record, Precondition::Version(loaded.version)).await {
-                Ok(record) => return Ok(self.shown(&record)),
+            let mut record = self.updated(loaded.record, config, code);
+            let publication = if publishes { Some(self.publish_once(&mut record, None).await?) } else { None };
+            let writes = versions::writes(&record, unchanged, publication.as_ref())?;
+            match self.begin(&record.name, writes).await {
+                Ok(()) => {
+                    return Ok(match publication {
+                        Some(publication) => self.shown_publication(&target.name, &publication),
+                        None => self.shown(&record),
+                    });
+                }
                 Err(NotWritten::Conflict) => {}
                 Err(NotWritten::Failed(cause)) => return Err(cause),
             }
@@ -119,51 +139,4 @@ impl Control {
         latest.last_modified_ms = self.now_ms();
         record
     }
-}
-
-fn changed(
-    mut config: Configuration,
-    input: &api::UpdateFunctionConfigurationRequest,
-) -> Result<Configuration, ApiError> {
-    if let Some(runtime) = &input.runtime {
-        rules::runtime(runtime)?;
-        config.runtime = Some(runtime.clone());
-    }
-    if let Some(seconds) = input.timeout {
-        config.timeout_s = rules::timeout(seconds.into())?;
-    }
-    if let Some(mb) = input.memory_size {
-        config.memory_mb = rules::memory(mb.into())?;
-    }
-    if let Some(mb) = members::ephemeral(input.ephemeral_storage.as_ref())? {
-        config.ephemeral_mb = mb;
-    }
-    if let Some(variables) = members::variables(input.environment.as_ref())? {
-        config.variables = Some(variables);
-    }
-    if let Some(group) = members::log_group(input.logging_config.as_ref())? {
-        config.logging.group = Some(group);
-    }
-    config.handler = input.handler.clone().or(config.handler);
-    config.role = input.role.clone().unwrap_or(config.role);
-    config.description = input.description.clone().unwrap_or(config.description);
-    Ok(config)
-}
-
-fn refuse_unsupported(input: &api::UpdateFunctionConfigurationRequest) -> Result<(), ApiError> {
-    members::refuse(&[
-        ("ImageConfig", input.image_config.is_some()),
-        ("CapacityProviderConfig", input.capacity_provider_config.is_some()),
-        ("DurableConfig", input.durable_config.is_some()),
-    ])?;
-    members::Shared {
-        vpc: input.vpc_config.as_ref(),
-        dead_letter: input.dead_letter_config.as_ref(),
-        kms_key: input.kms_key_arn.as_deref(),
-        tracing: input.tracing_config.as_ref(),
-        layers: input.layers.as_deref(),
-        file_systems: input.file_system_configs.as_deref(),
-        snap_start: input.snap_start.as_ref(),
-    }
-    .refuse_unsupported()
 }

@@ -25,9 +25,9 @@ impl Control {
         let content = input.content;
         let source = Source {
             zip: content.zip_file,
-            s3_bucket: content.s3_bucket.as_deref(),
-            s3_key: content.s3_key.as_deref(),
-            s3_version: content.s3_object_version.as_deref(),
+            s3_bucket: content.s3_bucket,
+            s3_key: content.s3_key,
+            s3_version: content.s3_object_version,
             image_uri: None,
         };
         let package = self.package(source).await?;

@@ -147,13 +147,10 @@ async fn the_old_code_serves_until_the_update_is_done() {
 #[tokio::test]
 async fn a_package_can_be_downloaded_with_its_link() {
     let house = House::new();
-    let mut input = create("f");
-    input.tags = Some([("team".to_owned(), "a".to_owned())].into_iter().collect());
-    house.control.create_function(input).await.unwrap();
+    house.control.create_function(create("f")).await.unwrap();
     let input = api::GetFunctionRequest { function_name: "f".into(), qualifier: Some("$LATEST".into()) };
     let answer = house.control.get_function(input, "http://localhost:4566").await.unwrap();
     let answer = json::<ops::GetFunction>(&answer);
-    assert_eq!(answer["Tags"], json!({"team": "a"}));
     assert_eq!(answer["Configuration"]["FunctionArn"], format!("{ARN}:f:$LATEST"));
     assert_eq!(answer["Code"]["RepositoryType"], "S3");
     let link = answer["Code"]["Location"].as_str().unwrap();
@@ -164,6 +161,24 @@ async fn a_package_can_be_downloaded_with_its_link() {
     assert!(house.control.links().is_good(digest, expires, signature, now));
     let package = house.control.blobs().get(&CodeDigest::from_hex(digest).unwrap()).await.unwrap();
     assert_eq!(package, Some(zip("one")));
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_function_is_not_shown_of_a_version() {
+    let house = House::new();
+    let mut input = create("f");
+    input.tags = Some([("team".to_owned(), "a".to_owned())].into_iter().collect());
+    house.control.create_function(input).await.unwrap();
+    house.tamper("f", |record| record.reserved_concurrency = Some(7)).await;
+    for (qualifier, tags, concurrency) in [
+        (None, json!({"team": "a"}), json!({"ReservedConcurrentExecutions": 7})),
+        (Some("$LATEST"), json!(null), json!(null)),
+    ] {
+        let input = api::GetFunctionRequest { function_name: "f".into(), qualifier: qualifier.map(str::to_owned) };
+        let answer = house.control.get_function(input, "http://localhost:4566").await.unwrap();
+        let answer = json::<ops::GetFunction>(&answer);
+        assert_eq!((&answer["Tags"], &answer["Concurrency"]), (&tags, &concurrency));
+    }
 }
 
 #[tokio::test]

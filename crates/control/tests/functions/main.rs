@@ -7,6 +7,7 @@ mod code;
 mod layers;
 mod life;
 mod mappings;
+mod members;
 mod permissions;
 mod recovery;
 mod refusals;

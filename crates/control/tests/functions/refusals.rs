@@ -86,56 +86,6 @@ async fn code_comes_from_one_place_and_is_a_package() {
 }
 
 #[tokio::test]
-async fn members_without_effect_are_named() {
-    let house = House::new();
-    let with = |change: fn(&mut api::CreateFunctionRequest)| {
-        let mut input = create("f");
-        change(&mut input);
-        input
-    };
-    let named = [
-        ("Publish", with(|input| input.publish = Some(true))),
-        ("PackageType", with(|input| input.package_type = Some(api::PackageType::Image))),
-        ("Architectures", with(|input| input.architectures = Some(vec![api::Architecture::Arm64]))),
-        ("KMSKeyArn", with(|input| input.kms_key_arn = Some("arn:aws:kms:x".into()))),
-        ("Layers", with(|input| input.layers = Some(vec!["l".into(); 5]))),
-        (
-            "TracingConfig",
-            with(|input| input.tracing_config = Some(api::TracingConfig { mode: Some(api::TracingMode::Active) })),
-        ),
-        (
-            "LoggingConfig.LogFormat",
-            with(|input| {
-                let json = api::LoggingConfig { log_format: Some(api::LogFormat::Json), ..Default::default() };
-                input.logging_config = Some(json);
-            }),
-        ),
-    ];
-    for (member, input) in named {
-        let error = house.refused(input).await;
-        assert_eq!(error.kind.status, 501, "{error}");
-        assert!(error.to_string().contains(&format!("{member} is not supported")), "{error}");
-    }
-    let too_many = with(|input| input.layers = Some(vec!["l".into(); 6]));
-    check(&house.refused(too_many).await, INVALID, "Cannot reference more than 5 layers.");
-    let none = with(|input| input.runtime = None);
-    let text = "Runtime and Handler are mandatory parameters for functions created with deployment packages.";
-    check(&house.refused(none).await, INVALID, text);
-
-    // What deploy tools send as a matter of course asks for nothing.
-    let empty = with(|input| {
-        input.layers = Some(Vec::new());
-        input.kms_key_arn = Some(String::new());
-        input.vpc_config = Some(api::VpcConfig::default());
-        input.dead_letter_config = Some(api::DeadLetterConfig::default());
-        input.tracing_config = Some(api::TracingConfig { mode: Some(api::TracingMode::PassThrough) });
-        input.publish = Some(false);
-        input.architectures = Some(vec![api::Architecture::X86_64]);
-    });
-    house.control.create_function(empty).await.unwrap();
-}
-
-#[tokio::test]
 async fn tags_are_bounded() {
     let house = House::new();
     let refused = async |tags: BTreeMap<String, String>| {

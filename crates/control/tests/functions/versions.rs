@@ -1,6 +1,7 @@
 //! Published versions: what they hold on to, how they are named, listed and deleted.
 
 use hearth_api::ops;
+use hearth_types::function::{State, UpdateStatus, VersionRecord};
 
 use super::*;
 
@@ -173,4 +174,59 @@ async fn a_function_goes_with_more_parts_than_one_commit_takes() {
     house.delete("f", None).await.unwrap();
     assert_eq!(house.store.list(&keys::parts_of("f"), None, 9).await.unwrap(), []);
     assert_eq!(house.asked("f2", Some("1")).await.unwrap(), record);
+}
+
+#[tokio::test]
+async fn a_create_may_publish() {
+    let house = House::new();
+    let input = api::CreateFunctionRequest { publish: Some(true), ..create("f") };
+    let created = json::<ops::CreateFunction>(&house.control.create_function(input).await.unwrap());
+    assert_eq!((&created["Version"], &created["State"]), (&"1".into(), &"Pending".into()));
+    assert_eq!(created["FunctionArn"], format!("{ARN}:f"));
+    house.control.settle("f").await.unwrap();
+    let first = house.asked("f", Some("1")).await.unwrap();
+    assert_eq!((&first["State"], &first["LastUpdateStatus"]), (&"Active".into(), &"Successful".into()));
+    assert_eq!(house.publish_version("f").await, first, "nothing has changed since");
+    assert_eq!(house.configuration("f").await["State"], "Active");
+}
+
+#[tokio::test]
+async fn an_update_of_the_code_may_publish() {
+    let house = House::new();
+    house.created("f").await;
+    house.publish_version("f").await;
+    let update = |package| api::UpdateFunctionCodeRequest { publish: Some(true), ..code_of("f", package) };
+    let second = house.update_code(update(zip("two"))).await.unwrap();
+    assert_eq!((&second["Version"], &second["State"]), (&"2".into(), &"Pending".into()));
+    assert_eq!(second["FunctionArn"], format!("{ARN}:f:2"));
+    house.control.settle("f").await.unwrap();
+    let settled = house.asked("f", Some("2")).await.unwrap();
+    assert_eq!((&settled["State"], &settled["LastUpdateStatus"]), (&"Active".into(), &"Successful".into()));
+    assert_eq!(settled["CodeSha256"], CodeDigest::of(&zip("two")).base64());
+
+    let same = house.update_code(update(zip("two"))).await.unwrap();
+    assert_eq!(same, settled, "the same code again is no new version");
+    house.control.settle("f").await.unwrap();
+    assert_eq!(house.listed_versions("f").await, ["$LATEST", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_start_settles_what_was_being_published() {
+    let house = House::new();
+    house.created("f").await;
+    let published = house.publish_anew("f", "published").await;
+    let key = keys::version("f", 1);
+    let found = house.store.get(&key).await.unwrap().unwrap();
+    let mut record: VersionRecord = serde_json::from_slice(&found.value).unwrap();
+    (record.state, record.last_update) = (State::Pending, None);
+    let value = serde_json::to_vec(&record).unwrap();
+    house.store.commit(vec![Write::put(key, value, Precondition::Any)]).await.unwrap();
+    house.tamper("f", |function| function.latest.last_update = Some(UpdateStatus::InProgress)).await;
+    assert_eq!(house.asked("f", Some("1")).await.unwrap()["State"], "Pending");
+
+    let house = house.restarted();
+    house.control.recover().await.unwrap();
+    let mut settled = house.asked("f", Some("1")).await.unwrap();
+    settled["RevisionId"] = published["RevisionId"].clone();
+    assert_eq!(settled, published);
 }

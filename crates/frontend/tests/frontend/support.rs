@@ -10,7 +10,8 @@ use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange
 use hearth_scheduler::Limits;
 use hearth_types::Place;
 use hearth_types::function::{
-    Code, CodeRef, Configuration, FunctionRecord, Logging, RecursiveLoop, Serving, State, UpdateStatus, VersionRecord,
+    Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
+    Tracing, UpdateStatus, VersionRecord,
 };
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId, RevisionId};
@@ -181,6 +182,12 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
                 architecture: "x86_64".into(),
                 logging: Logging::default(),
                 layers: Vec::new(),
+                image: ImageConfig::default(),
+                dead_letter: None,
+                tracing: Tracing::default(),
+                snap_start: SnapStart::default(),
+                kms_key: None,
+                vpc_given: false,
             },
             code: code("1"),
             serving: None,
