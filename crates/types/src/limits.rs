@@ -174,6 +174,18 @@ pub const EXEC_STRINGS: usize = 4096;
 pub const RUNTIME_BACKLOG: i32 = 64;
 /// Connections with questions about names that wait to be accepted, of one environment.
 pub const NAMES_BACKLOG: i32 = 16;
+/// Questions about names in work at a time, of one environment; more are not answered.
+pub const NAME_QUESTIONS_EACH: usize = 32;
+/// The same of all environments.
+pub const NAME_QUESTIONS_ALL: usize = 1024;
+/// Questions about names that an environment may ask in a second; more are not answered (Lambda: 1,024 packets).
+pub const NAME_QUESTIONS_PER_SECOND: u32 = 1024;
+/// How long one of the machine's name servers may take to answer.
+pub const NAME_SERVER_PATIENCE: Duration = Duration::from_secs(2);
+/// How often each of them is asked until there is no answer.
+pub const NAME_SERVER_ATTEMPTS: usize = 2;
+/// How long a connection with questions about names may be idle.
+pub const NAMES_CONNECTION_IDLE: Duration = Duration::from_secs(10);
 /// Connections of an environment to the outside that the machine keeps track of; each that is over counts until the
 /// machine forgets it. Ours: a function's 1,024 files and as much again; the machine's table has room for many such.
 pub const ENVIRONMENT_CONNECTIONS: u32 = 2048;

@@ -12,6 +12,8 @@ mod failure;
 mod journal;
 mod lifecycle;
 mod lines;
+mod names;
+mod question;
 mod runtime_api;
 mod supervisor;
 mod text;

@@ -17,6 +17,7 @@ use crate::environment::Environment;
 use crate::failure::Cause;
 use crate::journal::{Drained, output_pipe};
 use crate::lifecycle::State;
+use crate::names::Resolver;
 use crate::runtime_api;
 use crate::text::{self, ProcessEnd};
 
@@ -31,6 +32,8 @@ const SIGSEGV: i32 = 11;
 pub(crate) struct Machine {
     pub(crate) spawner: Spawner,
     pub(crate) catalogue: Arc<Catalogue>,
+    /// For environments that reach the outside.
+    pub(crate) names: Arc<Resolver>,
 }
 
 /// The processes of an environment, up.
@@ -39,6 +42,8 @@ struct Processes {
     listener: TcpListener,
     output: Option<Arc<pipe::Receiver>>,
     connections: JoinSet<()>,
+    /// What answers their questions about names, where they may ask.
+    names: JoinSet<()>,
     /// The runtime's process is gone, and its invoke lasts until the time limit.
     gone: bool,
 }
@@ -109,9 +114,13 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         sandbox.take_listener().ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
     let listener = TcpListener::from_std(listener)
         .map_err(|error| Cause::Platform(format!("registering its listener: {error}")))?;
+    let mut names = JoinSet::new();
+    if let Some(sockets) = sandbox.take_names() {
+        names.spawn(Arc::clone(&machine.names).serve(sockets));
+    }
     let sandbox = Arc::new(sandbox);
     environment.started(Arc::clone(&sandbox), begin.elapsed());
-    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), gone: false })
+    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), names, gone: false })
 }
 
 fn platform(error: SandboxError) -> Cause {
@@ -134,7 +143,7 @@ fn not_executable(error: SandboxError) -> Cause {
 /// Serves the processes until they end or have to; takes them down. What is left is their /tmp.
 async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) -> Option<TmpVolume> {
     let cause = processes.until_the_end(environment).await;
-    let Processes { sandbox, connections, output, .. } = processes;
+    let Processes { sandbox, connections, output, names, .. } = processes;
     if !matches!(cause, Cause::Exit(_)) {
         // Nothing more happens inside while the invoke's last lines are written.
         if let Err(error) = sandbox.freeze() {
@@ -142,7 +151,7 @@ async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) ->
         }
     }
     environment.fail(&cause);
-    drop((connections, output));
+    drop((connections, output, names));
     environment.lock().sandbox = None;
     match Arc::into_inner(sandbox) {
         Some(sandbox) => sandbox.destroy(!environment.is_ending()).await,

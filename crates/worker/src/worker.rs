@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::api::{EnvironmentEvent, EnvironmentSink, Invocation, LogSink, WorkerError};
 use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
+use crate::names::Resolver;
 use crate::supervisor::{Machine, supervise};
 
 /// What a worker is made of.
@@ -49,7 +50,11 @@ impl Worker {
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
         let WorkerConfig { spawner, catalogue, logs, freeze_after } = config;
         Self {
-            machine: Arc::new(Machine { spawner, catalogue }),
+            machine: Arc::new(Machine {
+                spawner,
+                catalogue,
+                names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
+            }),
             shared: Arc::new(Shared { events, logs, freeze_after }),
             fleet: Arc::default(),
         }
