@@ -33,7 +33,7 @@ pub use client::Spawner;
 pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
-pub use machine::{Finding, examine_machine};
+pub use machine::{Finding, examine_machine, examine_network};
 pub use network::name_servers;
 pub use sandbox::{Assignment, Made, NameSockets, Sandbox, Started, Tmp, TmpVolume};
 

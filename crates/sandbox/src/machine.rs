@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::cgroup;
 use crate::error::{Failure, SandboxError};
-use crate::volume;
+use crate::{network, volume};
 
 /// One thing that environments need.
 #[derive(Debug)]
@@ -26,6 +26,17 @@ pub fn examine_machine() -> Vec<Finding> {
         finding("ext4 on loop devices, for the disk behind /tmp", disks()),
         finding("user namespaces, so that functions have no privileges anywhere", user_namespaces()),
         finding("system call filters", filters()),
+    ]
+}
+
+/// Looks at what `--network nat` needs beside that.
+#[must_use]
+pub fn examine_network() -> Vec<Finding> {
+    let finding = |what, outcome: Result<String, Failure>| Finding { what, outcome: outcome.map_err(Into::into) };
+    vec![
+        finding("links and packet rules of their own", network::links_and_rules()),
+        finding("a way out", network::ways_out()),
+        finding("nothing in the way", network::unhindered()),
     ]
 }
 

@@ -1,25 +1,17 @@
 //! `hearth doctor`: what this machine has, and how to get what is missing.
 
-use std::path::Path;
-
 use anyhow::Result;
+use hearth_sandbox::{Finding, examine_machine, examine_network};
 use serde_json::{Value, json};
 
 use crate::cli::DoctorArgs;
-
-/// One thing that an environment's isolation needs.
-struct Need {
-    what: &'static str,
-    there: bool,
-    how: &'static str,
-}
 
 /// Prints the report. The machine is only looked at.
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     // What discovery caches is not worth keeping for one look, and a name in /tmp could be somebody else's link.
     let cache = tempfile::tempdir()?;
     let catalogue = hearth_runtimes::discover(cache.path());
-    let needs = needs();
+    let (sandbox, network) = (examine_machine(), examine_network());
     if args.json {
         let runtimes: Vec<Value> = catalogue
             .runtimes()
@@ -31,9 +23,9 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
             .iter()
             .map(|(name, missing)| json!({"name": name, "what": missing.what, "how": missing.how}))
             .collect();
-        let needs: Vec<Value> =
-            needs.iter().map(|need| json!({"what": need.what, "there": need.there, "how": need.how})).collect();
-        println!("{}", json!({"runtimes": runtimes, "missing": missing, "sandbox": needs}));
+        let findings = |all: &[Finding]| all.iter().map(as_json).collect::<Vec<Value>>();
+        let (sandbox, network) = (findings(&sandbox), findings(&network));
+        println!("{}", json!({"runtimes": runtimes, "missing": missing, "sandbox": sandbox, "network": network}));
         return Ok(());
     }
     println!("Runtimes that run here");
@@ -46,46 +38,24 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         println!("  {name:<16} {missing}");
     }
     println!("\nWhat environments need");
-    for need in &needs {
-        println!(
-            "  {} {:<60} {}",
-            if need.there { "yes" } else { "NO " },
-            need.what,
-            if need.there { "" } else { need.how }
-        );
-    }
+    sandbox.iter().for_each(print);
+    println!("\nWhat --network nat needs beside that");
+    network.iter().for_each(print);
     Ok(())
 }
 
-fn needs() -> Vec<Need> {
-    let exists = |path: &str| Path::new(path).exists();
-    let v2 = exists("/sys/fs/cgroup/cgroup.controllers");
-    let v1 = ["memory", "cpu", "pids", "unified"].iter().all(|name| exists(&format!("/sys/fs/cgroup/{name}")));
-    vec![
-        Need {
-            what: "root, to make environments (given up before the first request)",
-            there: rustix::process::geteuid().is_root(),
-            how: "start hearth serve as root",
-        },
-        Need {
-            what: "control groups: v2, or v1 with the unified hierarchy beside it",
-            there: v2 || v1,
-            how: "mount cgroup2 at /sys/fs/cgroup, or below it at unified",
-        },
-        Need {
-            what: "mkfs.ext4, for the disks behind /tmp",
-            there: ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"].iter().any(|path| exists(path)),
-            how: "apt install e2fsprogs",
-        },
-        Need {
-            what: "loop devices, for the disks behind /tmp",
-            there: exists("/dev/loop-control"),
-            how: "modprobe loop",
-        },
-        Need {
-            what: "user namespaces",
-            there: std::fs::read_to_string("/proc/sys/user/max_user_namespaces").is_ok_and(|text| text.trim() != "0"),
-            how: "sysctl user.max_user_namespaces=16384",
-        },
-    ]
+fn print(finding: &Finding) {
+    match &finding.outcome {
+        Ok(there) => println!("  yes {:<60} {there}", finding.what),
+        Err(missing) => println!("  NO  {:<60} {missing}", finding.what),
+    }
+}
+
+/// `how` is the remedy; empty where nothing is missing.
+fn as_json(finding: &Finding) -> Value {
+    let (there, how) = match &finding.outcome {
+        Ok(there) => (there.as_str(), String::new()),
+        Err(missing) => ("", missing.to_string()),
+    };
+    json!({"what": finding.what, "there": finding.outcome.is_ok(), "found": there, "how": how})
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{SpawnerConfig, SpawnerConnection};
+use hearth_sandbox::{NetworkMode, SpawnerConfig, SpawnerConnection};
 
 use crate::cli::{NetworkArg, ServeArgs};
 
@@ -36,6 +36,10 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     let catalogue = hearth_runtimes::discover(&data_dir);
     let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
+        network: match args.network {
+            NetworkArg::None => NetworkMode::None,
+            NetworkArg::Nat => NetworkMode::Nat,
+        },
         ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec())
     })
     .context("starting the spawner")?;
@@ -52,9 +56,6 @@ fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
             args.listen.port()
         ))
         .into());
-    }
-    if args.network == NetworkArg::Nat {
-        return Err(Refused("--network nat is not there yet; use --network none".to_owned()).into());
     }
     if !rustix::process::geteuid().is_root() {
         return Err(Refused(

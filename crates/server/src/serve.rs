@@ -30,7 +30,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
-use crate::cli::ServeArgs;
+use crate::cli::{NetworkArg, ServeArgs};
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::prepare::{Prepared, Refused, prepare};
@@ -63,7 +63,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let unpacker = Arc::new(Unpacker::new(data.join("code"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
-    let isolation = isolation(&prepared.spawner);
+    let isolation = isolation(&prepared.spawner, args.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
 
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
@@ -212,11 +212,14 @@ fn architecture() -> &'static str {
     if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
-fn isolation(spawner: &SpawnerConnection) -> serde_json::Value {
+fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {
     serde_json::json!({
         "level": "process",
         "cgroups": if spawner.cgroup_v2() { "v2" } else { "v1 with the unified hierarchy" },
-        "network": "none",
+        "network": match network {
+            NetworkArg::None => "none",
+            NetworkArg::Nat => "nat",
+        },
     })
 }
 

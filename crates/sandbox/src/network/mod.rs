@@ -5,10 +5,12 @@
 //! of which the kernel removes when the spawner's descriptors close, however it ends. What deleting an environment's
 //! link costs (some 20 ms), a thread of the kernel pays when the last process and socket of its namespace are gone.
 
+mod examine;
 mod expression;
 mod forwarding;
 mod link;
 mod netlink;
+mod others;
 mod range;
 mod resolvers;
 mod rules;
@@ -30,6 +32,7 @@ use self::table::Table;
 use crate::error::{Done, During, Failure};
 use crate::sys;
 
+pub(crate) use self::examine::{links_and_rules, unhindered, ways_out};
 pub(crate) use self::forwarding::switch_off;
 pub use self::resolvers::name_servers;
 
@@ -80,6 +83,10 @@ impl Nat {
         let rules = Netlink::filtering().during("opening a netlink socket for packet rules")?;
         let table = Table { netlink: &rules, name: &name, owned: true };
         table.create(&rules::SETS, &rules::of_machine(link.index()?, range))?;
+        let hindering = others::forward_drops(&rules, &name)?;
+        if !hindering.is_empty() {
+            eprintln!("hearth-spawner: functions may reach nothing: {}", examine::hint(&hindering));
+        }
         let mut nat = Self {
             router: router.namespace,
             range,

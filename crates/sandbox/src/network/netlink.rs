@@ -71,6 +71,11 @@ impl Message {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     fn encode(&self, sequence: u32) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.body.len());
         bytes.extend_from_slice(&((HEADER_BYTES + self.body.len()) as u32).to_ne_bytes());
@@ -149,6 +154,29 @@ impl Netlink {
     }
 }
 
+impl Netlink {
+    /// What there is of what the message asks for: each without its header.
+    pub(super) fn list(&self, message: &Message, what: &str) -> Done<Vec<Vec<u8>>> {
+        const DONE: u16 = 3;
+        rustix::net::send(&self.0, &message.encode(0), SendFlags::empty()).during(what)?;
+        let mut bytes = vec![0; 64 * 1024];
+        let mut found = Vec::new();
+        loop {
+            let (length, _) = rustix::net::recv(&self.0, &mut bytes, RecvFlags::DONTWAIT).during(what)?;
+            for (kind, body) in split(&bytes[..length]) {
+                match kind {
+                    DONE => return Ok(found),
+                    ERROR => {
+                        let errno = body.first_chunk().map_or(libc::EPROTO, |errno| -i32::from_ne_bytes(*errno));
+                        return Err(Failure::new(errno, what));
+                    }
+                    _ => found.push(body.to_vec()),
+                }
+            }
+        }
+    }
+}
+
 impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -163,19 +191,25 @@ impl Message {
     }
 }
 
-/// Sequence and error number (0: done) of each answer in a datagram.
-fn read_answers(mut bytes: &[u8]) -> Vec<(u32, i32)> {
-    let mut answers = Vec::new();
-    while let Some((header, _)) = bytes.split_first_chunk::<{ HEADER_BYTES + 4 }>() {
-        let number = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let kind = u16::from_ne_bytes([header[4], header[5]]);
-        if kind == ERROR {
-            answers.push((number(8), -(number(16) as i32)));
-        }
-        let length = (number(0) as usize).next_multiple_of(4).max(HEADER_BYTES);
-        bytes = bytes.get(length..).unwrap_or_default();
+/// Sequence and error number (0: done) of each answer in a datagram: behind the error is the header of what failed.
+fn read_answers(bytes: &[u8]) -> Vec<(u32, i32)> {
+    let errors = split(bytes).into_iter().filter(|(kind, _)| *kind == ERROR);
+    errors.filter_map(|(_, body)| Some((number(body, 12)?, -(number(body, 0)? as i32)))).collect()
+}
+
+/// Kind and body of each message in a datagram.
+fn split(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut messages = Vec::new();
+    while let Some(length) = number(bytes, 0).map(|length| length as usize) {
+        let Some(body) = bytes.get(HEADER_BYTES..length) else { break };
+        messages.push((u16::from_ne_bytes([bytes[4], bytes[5]]), body));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    answers
+    messages
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -201,17 +235,21 @@ mod tests {
         let answer = |sequence: u32, errno: i32| {
             let mut bytes = 36_u32.to_ne_bytes().to_vec();
             bytes.extend([ERROR.to_ne_bytes(), [0; 2]].concat());
+            bytes.extend([0; 8]);
+            bytes.extend((-errno).to_ne_bytes());
+            // The header of what is answered.
+            bytes.extend([0; 8]);
             bytes.extend(sequence.to_ne_bytes());
             bytes.extend([0; 4]);
-            bytes.extend((-errno).to_ne_bytes());
-            bytes.resize(36, 0);
             bytes
         };
         assert_eq!(read_answers(&[answer(1, 0), answer(2, 17)].concat()), [(1, 0), (2, 17)]);
-        assert_eq!(read_answers(&answer(1, 0)[..18]), []);
+        for end in 0..36 {
+            assert_eq!(read_answers(&answer(1, 0)[..end]), []);
+        }
         let mut endless = answer(1, 0);
         endless[..4].fill(0);
-        assert_eq!(read_answers(&endless).len(), 1);
+        assert_eq!(read_answers(&endless), []);
     }
 
     #[test]
