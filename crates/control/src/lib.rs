@@ -3,6 +3,7 @@
 mod aliases;
 pub mod code_source;
 pub mod concurrency;
+mod event_invoke;
 pub mod functions;
 mod layers;
 pub mod links;

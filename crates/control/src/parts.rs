@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Control;
+use crate::paging::Page;
 use crate::records::{Loaded, NotWritten, put, touch};
 
 /// The key of what belongs to a qualifier. What belongs to no qualifier is kept under `$LATEST`.
@@ -28,6 +29,18 @@ impl Control {
         target: &Target,
     ) -> Result<Option<Loaded<T>>, ApiError> {
         self.read(&key(part, target)).await
+    }
+
+    /// The settings of a function's qualifiers that stand on a page, and one more: the qualifiers with their settings.
+    pub(crate) async fn parts<T: DeserializeOwned>(
+        &self,
+        part: Part,
+        function: &str,
+        page: &Page,
+    ) -> Result<Vec<(String, T)>, ApiError> {
+        let after = page.after.as_deref().map(|qualifier| part.key(function, qualifier));
+        let found = self.read_page(&part.prefix(function), after.as_deref(), page.read()).await?;
+        Ok(found.into_iter().map(|(qualifier, loaded)| (qualifier, loaded.record)).collect())
     }
 
     /// Replaces the setting that was `before` by `after`, where nothing of the function changed since it was read.

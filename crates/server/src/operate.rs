@@ -57,6 +57,11 @@ impl Gateway {
             PutFunctionConcurrency(input) => control.put_function_concurrency(input),
             GetFunctionConcurrency(input) => control.get_function_concurrency(input),
             DeleteFunctionConcurrency(input) => control.delete_function_concurrency(input),
+            PutFunctionEventInvokeConfig(input) => control.put_function_event_invoke_config(input),
+            UpdateFunctionEventInvokeConfig(input) => control.update_function_event_invoke_config(input),
+            GetFunctionEventInvokeConfig(input) => control.get_function_event_invoke_config(input),
+            DeleteFunctionEventInvokeConfig(input) => control.delete_function_event_invoke_config(input),
+            ListFunctionEventInvokeConfigs(input) => control.list_function_event_invoke_configs(input),
             PutFunctionRecursionConfig(input) => control.put_function_recursion_config(input),
             GetFunctionRecursionConfig(input) => control.get_function_recursion_config(input),
 

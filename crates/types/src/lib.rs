@@ -11,6 +11,7 @@ pub mod limits;
 pub mod place;
 pub mod policy;
 pub mod rootfs;
+pub mod settings;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};
 pub use digest::CodeDigest;

@@ -102,6 +102,8 @@ pub const ENVIRONMENT_RLIMIT_STACK: u64 = 8_388_608;
 pub const LIST_FUNCTIONS_PAGE: usize = 50;
 /// Layers, and versions of a layer, on a page of a list (Lambda).
 pub const LIST_LAYERS_PAGE: usize = 50;
+/// Settings of a function's qualifiers on a page of a list (Lambda).
+pub const LIST_SETTINGS_PAGE: usize = 50;
 /// Bytes of a policy document (Lambda: 20 KB).
 pub const POLICY_BYTES: usize = 20 * 1024;
 /// Versions on a page of a list (Lambda).

@@ -4,6 +4,7 @@
 
 mod aliases;
 mod code;
+mod event_invoke;
 mod layers;
 mod life;
 mod mappings;
