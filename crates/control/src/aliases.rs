@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::function::{AliasRecord, VersionId};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{ALIAS_WEIGHTS, LIST_ALIASES_PAGE};
 use hearth_types::{Qualifier, Target};
 
-use crate::paging::Page;
 use crate::records::{Loaded, NotWritten, TRIES, contended, put, touch};
 use crate::{Control, invalid, names, new_revision, refused};
 

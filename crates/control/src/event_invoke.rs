@@ -2,14 +2,13 @@
 
 mod destinations;
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_types::Target;
 use hearth_types::keys::Part;
 use hearth_types::limits::LIST_SETTINGS_PAGE;
 use hearth_types::settings::EventInvokeConfig;
 
-use crate::paging::Page;
 use crate::records::{Loaded, TRIES, as_found, contended};
 use crate::{Control, invalid, parts};
 

@@ -10,7 +10,6 @@ pub mod links;
 mod mappings;
 mod named;
 mod names;
-mod paging;
 mod parts;
 mod permissions;
 mod policy;

@@ -1,6 +1,6 @@
 //! Settings that belong to one qualifier of a function each: the unqualified function, a version or an alias.
 
-use hearth_api::ApiError;
+use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::keys::Part;
 use hearth_types::{Qualifier, Target};
@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Control;
-use crate::paging::Page;
 use crate::records::{Loaded, NotWritten, put, touch};
 
 /// The key of what belongs to a qualifier. What belongs to no qualifier is kept under `$LATEST`.

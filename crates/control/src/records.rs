@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hearth_api::ApiError;
-use hearth_store::{CommitError, Precondition, Write};
+pub(crate) use hearth_store::typed::as_found;
+use hearth_store::{CommitError, Precondition, Write, typed};
 use hearth_types::function::FunctionRecord;
 use hearth_types::{FunctionName, Target, keys};
 use serde::Serialize;
@@ -19,24 +19,7 @@ pub(crate) const TRIES: usize = 16;
 /// Records that are read at a time where all are looked at.
 const VISITED: usize = 100;
 
-/// A record and the store's version of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded<T = FunctionRecord> {
-    pub(crate) record: T,
-    pub(crate) version: u64,
-}
-
-impl<T> Loaded<T> {
-    /// That nobody wrote it since.
-    pub(crate) fn unchanged(&self) -> Precondition {
-        Precondition::Version(self.version)
-    }
-}
-
-/// That a record is as it was found, or still absent.
-pub(crate) fn as_found<T>(found: Option<&Loaded<T>>) -> Precondition {
-    found.map_or(Precondition::Absent, Loaded::unchanged)
-}
+pub(crate) type Loaded<T = FunctionRecord> = typed::Loaded<T>;
 
 /// Why a record was not written.
 #[derive(Debug)]
@@ -56,11 +39,13 @@ impl From<ApiError> for NotWritten {
 impl Control {
     /// The record under a key, once the front end knows it too where it follows it.
     pub(crate) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
-        let Some(found) = self.parts.store.get(key).await.map_err(store_failed)? else { return Ok(None) };
-        if key.starts_with(keys::FOLLOWED) {
+        let found = typed::read::<T>(&*self.parts.store, key).await.map_err(|fault| failed(&fault))?;
+        if let Some(found) = &found
+            && key.starts_with(keys::FOLLOWED)
+        {
             self.until_applied(found.version).await;
         }
-        Ok(Some(Loaded { record: parse(key, &found.value)?, version: found.version }))
+        Ok(found)
     }
 
     /// Up to `limit` records whose keys begin with `prefix`, behind the whole key `after`; with what follows the prefix
@@ -71,12 +56,7 @@ impl Control {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
-        let found = self.parts.store.list(prefix, after, limit).await.map_err(store_failed)?;
-        let typed = |(key, found): (String, hearth_store::Versioned)| {
-            let record = parse(&key, &found.value)?;
-            Ok((key[prefix.len()..].to_owned(), Loaded { record, version: found.version }))
-        };
-        found.into_iter().map(typed).collect()
+        typed::read_page(&*self.parts.store, prefix, after, limit).await.map_err(|fault| failed(&fault))
     }
 
     /// All records whose keys begin with `prefix`. For what is bounded by the function that it belongs to.
@@ -95,18 +75,8 @@ impl Control {
         limit: usize,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
-        let mut kept = Vec::new();
-        let mut after = after.map(str::to_owned);
-        loop {
-            let page = self.read_page::<T>(prefix, after.as_deref(), limit).await?;
-            let is_last = page.len() < limit;
-            after = page.last().map(|(rest, _)| format!("{prefix}{rest}"));
-            kept.extend(page.into_iter().filter(|(_, loaded)| keep(&loaded.record)));
-            if is_last || kept.len() >= limit {
-                kept.truncate(limit);
-                return Ok(kept);
-            }
-        }
+        let store = &*self.parts.store;
+        typed::read_matching(store, prefix, after, limit, keep).await.map_err(|fault| failed(&fault))
     }
 
     /// Shows all records whose keys begin with `prefix`, some at a time, with what follows the prefix in their keys.
@@ -128,7 +98,7 @@ impl Control {
 
     /// All keys that begin with `prefix`.
     pub(crate) async fn keys(&self, prefix: &str) -> Result<Vec<String>, ApiError> {
-        let found = self.parts.store.list(prefix, None, usize::MAX).await.map_err(store_failed)?;
+        let found = self.parts.store.list(prefix, None, usize::MAX).await.map_err(|cause| failed(&cause.into()))?;
         Ok(found.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -223,20 +193,13 @@ pub(crate) fn contended() -> ApiError {
 
 /// Sets a record.
 pub(crate) fn put<T: Serialize>(key: String, record: &T, precondition: Precondition) -> Result<Write, ApiError> {
-    let value = serde_json::to_vec(record).map_err(|cause| broken(&key, &cause))?;
-    Ok(Write::put(key, Bytes::from(value), precondition))
+    typed::put(key, record, precondition).map_err(|fault| failed(&fault))
 }
 
-fn parse<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(value).map_err(|cause| broken(key, &cause))
-}
-
-fn broken(key: &str, cause: &serde_json::Error) -> ApiError {
-    error!("the record {key} is not readable: {cause}");
-    ApiError::service("A stored record is damaged; the server's log names it.")
-}
-
-fn store_failed(cause: impl std::fmt::Display) -> ApiError {
-    error!("the metadata store failed: {cause}");
-    ApiError::service("The metadata store is not available.")
+fn failed(fault: &typed::Fault) -> ApiError {
+    error!("the metadata store: {fault}");
+    ApiError::service(match fault {
+        typed::Fault::Damaged { .. } => "A stored record is damaged; the server's log names it.",
+        typed::Fault::Store(_) => "The metadata store is not available.",
+    })
 }

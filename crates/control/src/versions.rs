@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::function::{FunctionRecord, State, UpdateStatus, VersionId, VersionRecord};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::LIST_VERSIONS_PAGE;
 
-use crate::paging::Page;
 use crate::records::{NotWritten, TRIES, contended, put};
 use crate::view::{self, Shown};
 use crate::{Control, invalid, new_revision, refused};

@@ -7,6 +7,7 @@ pub mod conformance;
 mod memory;
 mod metadata;
 mod table;
+pub mod typed;
 
 use std::pin::Pin;
 

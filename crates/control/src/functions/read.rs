@@ -1,13 +1,12 @@
 //! GetFunction, GetFunctionConfiguration, ListFunctions.
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_types::Target;
 use hearth_types::function::{CodeRef, FunctionRecord, VersionId};
 use hearth_types::limits::LIST_FUNCTIONS_PAGE;
 
 use crate::named::Found;
-use crate::paging::Page;
 use crate::versions::Listed;
 use crate::view::{self, Shown};
 use crate::{Control, refused};

@@ -1,12 +1,11 @@
 //! GetLayerVersion, GetLayerVersionByArn, ListLayers, ListLayerVersions.
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_types::keys;
 use hearth_types::limits::LIST_LAYERS_PAGE;
 
 use super::{Layer, LayerVersion};
-use crate::paging::Page;
 use crate::{Control, invalid, view};
 
 /// Which versions a list shows.

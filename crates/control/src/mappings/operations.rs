@@ -1,8 +1,8 @@
 //! CreateEventSourceMapping, GetEventSourceMapping, ListEventSourceMappings, UpdateEventSourceMapping,
 //! DeleteEventSourceMapping.
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::LIST_MAPPINGS_PAGE;
 use hearth_types::{Target, keys};
@@ -13,7 +13,6 @@ use crate::mappings::change::Change;
 use crate::mappings::settings::Settings;
 use crate::mappings::source::Source;
 use crate::mappings::view::{self, Shown};
-use crate::paging::Page;
 use crate::records::{Loaded, NotWritten, TRIES, contended, put};
 use crate::{Control, invalid, rules};
 

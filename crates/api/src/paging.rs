@@ -2,18 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hearth_api::ApiError;
 
-use crate::invalid;
+use crate::error::ApiError;
 
 /// One page that a client asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Page {
+pub struct Page {
     list: &'static str,
     /// The key to go on behind.
-    pub(crate) after: Option<String>,
+    pub after: Option<String>,
     /// Entries at most.
-    pub(crate) size: usize,
+    pub size: usize,
 }
 
 impl Page {
@@ -22,7 +21,7 @@ impl Page {
     ///
     /// # Errors
     /// A marker that is none of this list's.
-    pub(crate) fn new(
+    pub fn new(
         list: &'static str,
         marker: Option<&str>,
         max_items: Option<i32>,
@@ -35,12 +34,13 @@ impl Page {
     }
 
     /// How many entries to read: one more than the page has tells whether there is a next page.
-    pub(crate) fn read(&self) -> usize {
+    #[must_use]
+    pub fn read(&self) -> usize {
         self.size + 1
     }
 
     /// Cuts what was read to the page; the marker of the next one, where there is one.
-    pub(crate) fn cut<T>(&self, found: &mut Vec<T>, key: impl Fn(&T) -> &str) -> Option<String> {
+    pub fn cut<T>(&self, found: &mut Vec<T>, key: impl Fn(&T) -> &str) -> Option<String> {
         let more = found.len() > self.size;
         found.truncate(self.size);
         let last = found.last().filter(|_| more)?;
@@ -54,7 +54,7 @@ fn key_of(list: &str, marker: &str) -> Result<String, ApiError> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .and_then(|text| text.strip_prefix(list)?.strip_prefix('/').map(str::to_owned))
-        .ok_or_else(|| invalid("Invalid marker: take it from NextMarker of the page before."))
+        .ok_or_else(|| ApiError::invalid_parameter("Invalid marker: take it from NextMarker of the page before."))
 }
 
 #[cfg(test)]
