@@ -17,7 +17,8 @@ use crate::clock::Moment;
 use crate::failure::Cause;
 use crate::journal::Journal;
 use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
-use crate::text::{self, Failed, Report};
+use crate::records::Record;
+use crate::text::{self, Failed, InitPhase, Report};
 
 /// What all environments of a worker use.
 pub(crate) struct Shared {
@@ -72,6 +73,17 @@ pub(crate) struct Current {
     pub(crate) outcome: Option<Outcome>,
     /// Taken once the runtime has it.
     event: Option<Delivery>,
+    /// Some once the runtime has answered.
+    answered: Option<Answered>,
+}
+
+/// What the log says of an answer.
+struct Answered {
+    /// The delivery.
+    after: Duration,
+    produced_bytes: u64,
+    /// The type, where it is an error.
+    error: Option<String>,
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<Outcome, WorkerError>>;
@@ -114,7 +126,7 @@ impl Environment {
         shared: Arc<Shared>,
         first: Invocation,
     ) -> Self {
-        let journal = Journal::new(Arc::clone(&shared.logs), Arc::clone(&spec.log_group), stream);
+        let journal = Journal::new(Arc::clone(&shared.logs), Arc::clone(&spec.log_group), stream, spec.log_format);
         journal.keep_tail(first.tail);
         let inner = Inner {
             life: Lifecycle::new(Duration::from_secs(u64::from(spec.timeout_s))),
@@ -245,22 +257,24 @@ impl Environment {
         self.lock().may_answer(request_id, to)
     }
 
-    /// The runtime's answer. `to` names what it wants to do.
+    /// The runtime's answer; `error` is the type where it is one. `to` names what it wants to do.
     pub(crate) fn answer(
         &self,
         request_id: &str,
         to: &'static str,
         payload: Bytes,
-        function_error: bool,
+        error: Option<String>,
     ) -> Result<(), Refused> {
         let now = Moment::now();
         let mut inner = self.lock();
         inner.may_answer(request_id, to)?;
         let Some(duration) = inner.life.answered(now.at) else { return Ok(()) };
         let phases = inner.cold.map(|_| inner.phases);
-        let outcome = Outcome { payload, function_error, log_tail: None, phases, duration };
+        let produced_bytes = payload.len() as u64;
+        let outcome = Outcome { payload, function_error: error.is_some(), log_tail: None, phases, duration };
         let mut aftermath = Aftermath::default();
         if let Some(current) = &mut inner.current {
+            current.answered = Some(Answered { after: duration, produced_bytes, error });
             if current.tail {
                 current.outcome = Some(outcome);
             } else if let Some(reply) = current.reply.take() {
@@ -270,6 +284,16 @@ impl Environment {
         drop(inner);
         self.say(aftermath);
         Ok(())
+    }
+
+    /// An answer that the platform gives in the runtime's place.
+    pub(crate) fn answer_failure(
+        &self,
+        request_id: &str,
+        to: &'static str,
+        failure: FunctionFailure,
+    ) -> Result<(), Refused> {
+        self.answer(request_id, to, Self::failure_payload(&failure), Some(failure.error_type))
     }
 
     /// The runtime's report that it cannot load the function.
@@ -303,7 +327,10 @@ impl Environment {
             tracing::error!(environment = %self.id, %error, "the share of the processor is not set");
         }
         if let Some(current) = &inner.current {
-            self.journal.write(now.wall_ms, []);
+            let phase = if init == Init::First { InitPhase::Init } else { InitPhase::Invoke };
+            let failed = None;
+            let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
+            self.journal.write(now.wall_ms, records.into_iter().filter_map(|r| r.line(&self.spec, now.wall_ms)));
             self.journal.clear_tail();
             self.log_start(now, current.request_id);
         }
@@ -329,11 +356,12 @@ impl Environment {
             memory_mb: self.spec.memory_mb,
             memory_used_bytes: inner.memory_peak(),
             failed,
+            reported: current.answered.as_ref().and_then(|answered| answered.error.as_deref()),
+            answered: current.answered.as_ref().map(|answered| answered.after),
+            produced_bytes: current.answered.as_ref().map(|answered| answered.produced_bytes),
         };
-        let (mut end, mut line) = (String::with_capacity(56), String::with_capacity(224));
-        text::end(&mut end, current.request_id);
-        text::report(&mut line, &report);
-        self.journal.write(now.wall_ms, [end, line]);
+        let records = [Record::RuntimeDone(&report), Record::Report(&report)];
+        self.journal.write(now.wall_ms, records.into_iter().filter_map(|r| r.line(&self.spec, now.wall_ms)));
         let own =
             || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, phases, duration: took });
         let outcome = current.outcome.take().or_else(own);
@@ -347,9 +375,19 @@ impl Environment {
     }
 
     pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
-        let mut line = String::with_capacity(80);
-        text::start(&mut line, request_id, &self.spec.version);
-        self.journal.append(now.wall_ms, line);
+        if let Some(line) = (Record::Start { request_id }).line(&self.spec, now.wall_ms) {
+            self.journal.append(now.wall_ms, line);
+        }
+    }
+
+    /// Processes are being made; `interpreter` is its version.
+    pub(crate) fn log_init_start(&self, interpreter: &str) {
+        let phase = match self.lock().life.state() {
+            State::Down { init: Init::Repeated, .. } => InitPhase::Invoke,
+            _ => InitPhase::Init,
+        };
+        let now = Moment::now();
+        self.journal.write(now.wall_ms, Record::InitStart { phase, interpreter }.line(&self.spec, now.wall_ms));
     }
 
     /// Tells whom it concerns. Never called with the lock held.
@@ -385,7 +423,14 @@ impl Current {
             trace_id: invocation.trace_id,
             deadline_ms: 0,
         };
-        Self { request_id, tail: invocation.tail, reply: Some(invocation.reply), outcome: None, event: Some(event) }
+        Self {
+            request_id,
+            tail: invocation.tail,
+            reply: Some(invocation.reply),
+            outcome: None,
+            event: Some(event),
+            answered: None,
+        }
     }
 }
 

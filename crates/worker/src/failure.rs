@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_types::RequestId;
+use hearth_types::function::LogFormat;
 use hearth_types::invoke::FunctionFailure;
 
 use crate::api::WorkerError;
 use crate::clock::Moment;
 use crate::environment::{Aftermath, Environment, Inner};
 use crate::lifecycle::Failure;
+use crate::records::Record;
 use crate::text::{self, Failed, InitPhase, ProcessEnd};
 
 /// Why the processes are done for.
@@ -47,13 +49,11 @@ impl Environment {
         let told = self.explain(now, cause, request_id, reported);
         match failure {
             Failure::InitAgain { took } => {
-                let report = text::init_report(took, InitPhase::Init, told.failed());
-                self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain([report]));
+                self.log_init_failed(now, InitPhase::Init, took, &told);
                 Aftermath::default()
             }
             Failure::Init { took, invoke_took } => {
-                let report = text::init_report(took, InitPhase::Invoke, told.failed());
-                self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain([report]));
+                self.log_init_failed(now, InitPhase::Invoke, took, &told);
                 self.log_start(now, request_id);
                 self.log_timeout(now, cause, request_id);
                 self.finish(inner, now, self.spent(cause, invoke_took), Some(told.failed()), Some(told.payload.clone()))
@@ -88,10 +88,18 @@ impl Environment {
         Aftermath { answered: reply.is_some(), reply, idle: false }
     }
 
+    fn log_init_failed(&self, now: Moment, phase: InitPhase, took: Duration, told: &Told) {
+        let failed = Some(told.failed());
+        let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
+        let lines = records.into_iter().filter_map(|record| record.line(&self.spec, now.wall_ms));
+        self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain(lines));
+    }
+
+    /// A line of text; in JSON the status of the invoke's own records says it.
     fn log_timeout(&self, now: Moment, cause: &Cause, request_id: RequestId) {
-        if *cause == Cause::Timeout {
+        if *cause == Cause::Timeout && self.spec.log_format == LogFormat::Text {
             let timeout = Duration::from_secs(u64::from(self.spec.timeout_s));
-            self.journal.write(now.wall_ms, [text::timed_out_line(&rfc3339(now.wall_ms), request_id, timeout)]);
+            self.journal.write(now.wall_ms, [text::timed_out_line(&text::rfc3339(now.wall_ms), request_id, timeout)]);
         }
     }
 
@@ -126,7 +134,8 @@ impl Environment {
             }
         };
         let payload = Self::failure_payload(&failure);
-        Told { payload, crash: Some(text::crash_lines(&failure)), kind: Some(failure.error_type) }
+        let crash = (self.spec.log_format == LogFormat::Text).then(|| text::crash_lines(&failure));
+        Told { payload, crash, kind: Some(failure.error_type) }
     }
 }
 
@@ -135,28 +144,12 @@ struct Told {
     payload: Bytes,
     /// None of a timeout.
     kind: Option<String>,
-    /// Lines ahead of END, where the runtime did not report the failure itself.
+    /// Lines of text ahead of END, where the runtime did not report the failure itself.
     crash: Option<[String; 2]>,
 }
 
 impl Told {
     fn failed(&self) -> Failed<'_> {
         self.kind.as_deref().map_or(Failed::Timeout, Failed::Error)
-    }
-}
-
-fn rfc3339(wall_ms: i64) -> String {
-    let time = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or_default();
-    format!("{time:.3}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rfc3339;
-
-    #[test]
-    fn times_have_milliseconds() {
-        assert_eq!(rfc3339(1_709_640_000_120), "2024-03-05T12:00:00.120Z");
-        assert_eq!(rfc3339(1_709_640_000_000), "2024-03-05T12:00:00.000Z");
     }
 }

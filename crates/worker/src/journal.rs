@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use hearth_types::function::{LogFormat, LogLevel};
 use tokio::net::unix::pipe;
 
 use crate::api::LogSink;
+use crate::levels;
 use crate::lines::{Lines, Tail};
 
 /// Bytes taken from the pipe at a time.
@@ -31,6 +33,8 @@ pub(crate) struct Journal {
     sink: Arc<dyn LogSink>,
     group: Arc<str>,
     stream: Arc<str>,
+    /// Lines of the function below this are dropped.
+    least: Option<LogLevel>,
     writer: Mutex<Writer>,
 }
 
@@ -44,8 +48,12 @@ struct Writer {
 }
 
 impl Journal {
-    pub(crate) fn new(sink: Arc<dyn LogSink>, group: Arc<str>, stream: Arc<str>) -> Self {
-        Self { sink, group, stream, writer: Mutex::default() }
+    pub(crate) fn new(sink: Arc<dyn LogSink>, group: Arc<str>, stream: Arc<str>, format: LogFormat) -> Self {
+        let least = match format {
+            LogFormat::Text => None,
+            LogFormat::Json { application, .. } => Some(application),
+        };
+        Self { sink, group, stream, least, writer: Mutex::default() }
     }
 
     pub(crate) fn stream(&self) -> &str {
@@ -90,7 +98,7 @@ impl Journal {
         // Asks the pipe itself: tokio may not have heard yet of what is in it.
         self.drain_into(&mut writer, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
         if let Some(partial) = writer.lines.flush() {
-            self.event(&mut writer.tail, now_ms, partial);
+            self.function_line(&mut writer.tail, now_ms, partial);
         }
         for line in lines {
             self.event(&mut writer.tail, now_ms, Bytes::from(line));
@@ -115,7 +123,7 @@ impl Journal {
                 Ok(count) => {
                     taken += count;
                     let Writer { lines, tail, .. } = writer;
-                    lines.push(&buffer[..count], |event| self.event(tail, now_ms, event));
+                    lines.push(&buffer[..count], |event| self.function_line(tail, now_ms, event));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Empty,
@@ -127,6 +135,13 @@ impl Journal {
             }
         }
         Drained::More
+    }
+
+    /// A line of the function.
+    fn function_line(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
+        if self.least.is_none_or(|least| levels::keeps(least, &line)) {
+            self.event(tail, now_ms, line);
+        }
     }
 
     fn event(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
@@ -164,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn output_comes_before_the_platforms_line_that_follows_it() {
         let kept = Arc::new(Kept::default());
-        let journal = Journal::new(kept.clone(), "g".into(), "s".into());
+        let journal = Journal::new(kept.clone(), "g".into(), "s".into(), LogFormat::Text);
         let (reader, writer) = output_pipe().unwrap();
         let mut writer = std::fs::File::from(writer);
         let reader = Arc::new(reader);
@@ -191,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_pipe_is_emptied_at_once() {
         let kept = Arc::new(Kept::default());
-        let journal = Journal::new(kept.clone(), "g".into(), "s".into());
+        let journal = Journal::new(kept.clone(), "g".into(), "s".into(), LogFormat::Text);
         let (reader, writer) = output_pipe().unwrap();
         journal.attach(Arc::new(reader));
         std::fs::File::from(writer).write_all(&[b'x'; 64 * 1024]).unwrap();

@@ -10,12 +10,16 @@ mod coalesce;
 mod environment;
 mod failure;
 mod journal;
+mod levels;
 mod lifecycle;
 mod lines;
 mod names;
 mod question;
+mod records;
 mod runtime_api;
 mod supervisor;
+#[cfg(test)]
+mod test_support;
 mod text;
 mod worker;
 

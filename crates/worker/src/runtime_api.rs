@@ -141,54 +141,47 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
         Err(refused) => return refuse(refused),
     };
     if request.headers().get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
-        let payload = Environment::failure_payload(&text::invalid_response_mode(request_id));
-        let _ = environment.answer(id, ANSWERING, payload, true);
+        let _ = environment.answer_failure(id, ANSWERING, text::invalid_response_mode(request_id));
         return problem(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode");
     }
     // A streamed answer is collected, too: its callers get it whole.
     match collect(request.into_body()).await {
         Collected::Whole(payload, trailers) => {
-            let (payload, function_error) = match trailers.and_then(|trailers| error_of(&trailers)) {
-                Some(error) => (error, true),
-                None => (payload, false),
+            let (payload, error) = match trailers.and_then(|trailers| error_of(&trailers)) {
+                Some((payload, error)) => (payload, Some(error)),
+                None => (payload, None),
             };
-            accepted(environment.answer(id, ANSWERING, payload, function_error))
+            accepted(environment.answer(id, ANSWERING, payload, error))
         }
-        Collected::TooLarge => {
-            let payload = Environment::failure_payload(&text::response_too_large());
-            match environment.answer(id, ANSWERING, payload, true) {
-                Ok(()) => too_large(),
-                Err(refused) => refuse(refused),
-            }
-        }
+        Collected::TooLarge => match environment.answer_failure(id, ANSWERING, text::response_too_large()) {
+            Ok(()) => too_large(),
+            Err(refused) => refuse(refused),
+        },
         Collected::Broken => {
-            let payload = Environment::failure_payload(&text::truncated_response(request_id));
-            let _ = environment.answer(id, ANSWERING, payload, true);
+            let _ = environment.answer_failure(id, ANSWERING, text::truncated_response(request_id));
             problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
         }
     }
 }
 
 /// The error that a streamed answer ended with.
-fn error_of(trailers: &HeaderMap) -> Option<Bytes> {
+fn error_of(trailers: &HeaderMap) -> Option<(Bytes, String)> {
     trailers.get(ERROR_TYPE)?;
     let body = trailers.get(ERROR_BODY).and_then(|body| STANDARD.decode(body.as_bytes()).ok());
-    Some(body.unwrap_or_default().into())
+    Some((body.unwrap_or_default().into(), error_type(trailers)))
 }
 
 async fn error(environment: &Environment, id: &str, request: Request<Incoming>) -> Answer {
     if let Err(refused) = environment.may_answer(id, ANSWERING_ERROR) {
         return refuse(refused);
     }
+    let kind = error_type(request.headers());
     match collect(request.into_body()).await {
-        Collected::Whole(payload, _) => accepted(environment.answer(id, ANSWERING_ERROR, payload, true)),
-        Collected::TooLarge => {
-            let payload = Environment::failure_payload(&text::response_too_large());
-            match environment.answer(id, ANSWERING_ERROR, payload, true) {
-                Ok(()) => too_large(),
-                Err(refused) => refuse(refused),
-            }
-        }
+        Collected::Whole(payload, _) => accepted(environment.answer(id, ANSWERING_ERROR, payload, Some(kind))),
+        Collected::TooLarge => match environment.answer_failure(id, ANSWERING_ERROR, text::response_too_large()) {
+            Ok(()) => too_large(),
+            Err(refused) => refuse(refused),
+        },
         Collected::Broken => {
             problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
         }

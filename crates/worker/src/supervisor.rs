@@ -97,8 +97,7 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
     let made = machine.spawner.make(tmp).await.map_err(platform)?;
     let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
     environment.journal.attach(Arc::clone(&reader));
-    let line = text::init_start(&spec.runtime, &runtime.version, &spec.region);
-    environment.journal.write(Moment::now().wall_ms, [line]);
+    environment.log_init_start(&runtime.version);
     let assignment = Assignment {
         code: spec.code,
         layers: spec.layers.clone(),

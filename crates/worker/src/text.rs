@@ -25,7 +25,30 @@ pub(crate) struct Report<'a> {
     pub(crate) init: Option<Duration>,
     pub(crate) memory_mb: u32,
     pub(crate) memory_used_bytes: u64,
+    /// What the platform had to end.
     pub(crate) failed: Option<Failed<'a>>,
+    /// The type of an error that the function answered with: it shows in JSON records only.
+    pub(crate) reported: Option<&'a str>,
+    /// From the delivery to the answer, where there was one.
+    pub(crate) answered: Option<Duration>,
+    /// Bytes of the answer.
+    pub(crate) produced_bytes: Option<u64>,
+}
+
+impl<'a> Report<'a> {
+    /// A failure of whichever kind.
+    pub(crate) fn went_wrong(&self) -> Option<Failed<'a>> {
+        self.failed.or(self.reported.map(Failed::Error))
+    }
+
+    /// Billed are the duration and a cold start's init together, rounded up to the millisecond.
+    pub(crate) fn billed_ms(&self) -> u128 {
+        ceil_ms(self.duration + self.init.unwrap_or_default())
+    }
+
+    pub(crate) fn memory_used_mb(&self) -> u64 {
+        self.memory_used_bytes.div_ceil(1024 * 1024)
+    }
 }
 
 /// How an invoke or an init failed, as REPORT and INIT_REPORT say it.
@@ -46,16 +69,35 @@ pub(crate) enum InitPhase {
     Invoke,
 }
 
-/// `version` is the interpreter's: what it adds to the runtime's name is the runtime version.
-pub(crate) fn init_start(runtime: &str, version: &str, region: &str) -> String {
+impl InitPhase {
+    /// As records name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
+/// `python:3.12.v1`: what the interpreter's version adds to the runtime's name stands behind the v.
+pub(crate) fn runtime_version(runtime: &str, interpreter: &str) -> String {
     let (name, number) =
         runtime.split_at(runtime.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(runtime.len()));
     let number = number.trim_start_matches('.').trim_end_matches(".x");
-    let rest = version.strip_prefix(number).and_then(|rest| rest.strip_prefix('.'));
+    let rest = interpreter.strip_prefix(number).and_then(|rest| rest.strip_prefix('.'));
     let rest = rest.map_or_else(String::new, |rest| format!(".v{rest}"));
-    format!(
-        "INIT_START Runtime Version: {name}:{number}{rest}\tRuntime Version ARN: arn:aws:lambda:{region}::runtime:hearth\n"
-    )
+    format!("{name}:{number}{rest}")
+}
+
+/// Names no version: there is one of each runtime.
+pub(crate) fn runtime_version_arn(region: &str) -> String {
+    format!("arn:aws:lambda:{region}::runtime:hearth")
+}
+
+/// `interpreter` is its version.
+pub(crate) fn init_start(runtime: &str, interpreter: &str, region: &str) -> String {
+    let (version, arn) = (runtime_version(runtime, interpreter), runtime_version_arn(region));
+    format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
 }
 
 /// Writes a START line.
@@ -68,10 +110,9 @@ pub(crate) fn end(to: &mut String, request_id: RequestId) {
     let _ = writeln!(to, "END RequestId: {request_id}");
 }
 
-/// Writes a REPORT line. Billed are the duration and a cold start's init together, rounded up to the millisecond.
+/// Writes a REPORT line.
 pub(crate) fn report(to: &mut String, report: &Report<'_>) {
-    let billed = ceil_ms(report.duration + report.init.unwrap_or_default());
-    let used_mb = report.memory_used_bytes.div_ceil(1024 * 1024);
+    let (billed, used_mb) = (report.billed_ms(), report.memory_used_mb());
     let _ = write!(
         to,
         "REPORT RequestId: {}\tDuration: {} ms\tBilled Duration: {billed} ms\tMemory Size: {} MB\tMax Memory Used: \
@@ -94,10 +135,7 @@ pub(crate) fn report(to: &mut String, report: &Report<'_>) {
 }
 
 pub(crate) fn init_report(duration: Duration, phase: InitPhase, failed: Failed<'_>) -> String {
-    let phase = match phase {
-        InitPhase::Init => "init",
-        InitPhase::Invoke => "invoke",
-    };
+    let phase = phase.name();
     let status = match failed {
         Failed::Timeout => "timeout".to_owned(),
         Failed::Error(kind) => format!("error\tError Type: {kind}"),
@@ -170,6 +208,12 @@ fn ceil_ms(duration: Duration) -> u128 {
     duration.as_nanos().div_ceil(1_000_000)
 }
 
+/// A time of day with milliseconds; `wall_ms` is milliseconds since 1970.
+pub(crate) fn rfc3339(wall_ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or_default();
+    format!("{time:.3}")
+}
+
 /// Milliseconds with two digits behind the point.
 struct Millis(Duration);
 
@@ -221,14 +265,7 @@ mod tests {
     }
 
     fn report_of(change: impl FnOnce(&mut Report<'_>)) -> String {
-        let mut what = Report {
-            request_id: id(),
-            duration: Duration::from_micros(3_014),
-            init: None,
-            memory_mb: 128,
-            memory_used_bytes: 36 * 1024 * 1024 - 5,
-            failed: None,
-        };
+        let mut what = crate::test_support::report();
         change(&mut what);
         let mut line = String::new();
         report(&mut line, &what);
@@ -240,11 +277,18 @@ mod tests {
         let warm = "REPORT RequestId: 8f507cfc-0000-4000-8000-000000000001\tDuration: 3.01 ms\tBilled Duration: 4 ms\t\
                     Memory Size: 128 MB\tMax Memory Used: 36 MB\t";
         assert_eq!(report_of(|_| {}), format!("{warm}\n"));
+        assert_eq!(report_of(|r| r.reported = Some("Function.Unknown")), format!("{warm}\n"));
         assert_eq!(report_of(|r| r.failed = Some(Failed::Timeout)), format!("{warm}Status: timeout\t\n"));
         assert_eq!(
             report_of(|r| r.failed = Some(Failed::Error("Runtime.ExitError"))),
             format!("{warm}Status: error\tError Type: Runtime.ExitError\t\n")
         );
+    }
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(rfc3339(1_709_640_000_120), "2024-03-05T12:00:00.120Z");
+        assert_eq!(rfc3339(1_709_640_000_000), "2024-03-05T12:00:00.000Z");
     }
 
     #[test]

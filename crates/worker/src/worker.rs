@@ -137,23 +137,7 @@ mod tests {
     use super::*;
 
     fn spec(group: &str, version: &str) -> VersionSpec {
-        VersionSpec {
-            generation: 1,
-            function: "f".into(),
-            function_arn: "arn".into(),
-            version: version.into(),
-            runtime: String::new(),
-            handler: String::new(),
-            memory_mb: 128,
-            timeout_s: 3,
-            ephemeral_mb: 512,
-            variables: Vec::new(),
-            code: hearth_types::CodeDigest::of(b""),
-            layers: Vec::new(),
-            log_group: group.into(),
-            log_format: hearth_types::function::LogFormat::Text,
-            region: "r".into(),
-        }
+        VersionSpec { version: version.into(), log_group: group.into(), ..crate::test_support::spec() }
     }
 
     #[test]

@@ -1,0 +1,315 @@
+//! What the platform says in a function's log: lines of text, or JSON records with levels (the forms are those of
+//! Lambda's Telemetry API).
+
+use std::time::Duration;
+
+use hearth_types::RequestId;
+use hearth_types::function::{LogFormat, LogLevel};
+use hearth_types::invoke::VersionSpec;
+use serde::Serialize;
+
+use crate::text::{self, Failed, InitPhase, Report};
+
+/// Something that happened in an environment's life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Record<'a> {
+    /// A process is being made; `interpreter` is its version.
+    InitStart { phase: InitPhase, interpreter: &'a str },
+    /// The runtime waits for invokes, or never will.
+    InitRuntimeDone { phase: InitPhase, failed: Option<Failed<'a>> },
+    /// The same with its figures.
+    InitReport { phase: InitPhase, took: Duration, failed: Option<Failed<'a>> },
+    /// An invoke begins.
+    Start { request_id: RequestId },
+    /// The runtime is through with an invoke.
+    RuntimeDone(&'a Report<'a>),
+    /// The invoke's figures.
+    Report(&'a Report<'a>),
+}
+
+impl Record<'_> {
+    /// The log line, with its newline; none where the format has no such record or the function wants none of its level.
+    /// `wall_ms` is milliseconds since 1970.
+    pub(crate) fn line(self, spec: &VersionSpec, wall_ms: i64) -> Option<String> {
+        match spec.log_format {
+            LogFormat::Text => self.text(spec),
+            LogFormat::Json { system, .. } if self.level() < system => None,
+            LogFormat::Json { .. } => Some(self.json(spec, wall_ms)),
+        }
+    }
+
+    fn text(self, spec: &VersionSpec) -> Option<String> {
+        let mut line = String::with_capacity(224);
+        match self {
+            Self::InitStart { interpreter, .. } => line = text::init_start(&spec.runtime, interpreter, &spec.region),
+            Self::InitRuntimeDone { .. } => return None,
+            Self::InitReport { phase, took, failed } => line = text::init_report(took, phase, failed?),
+            Self::Start { request_id } => text::start(&mut line, request_id, &spec.version),
+            Self::RuntimeDone(report) => text::end(&mut line, report.request_id),
+            Self::Report(report) => text::report(&mut line, report),
+        }
+        Some(line)
+    }
+
+    fn level(self) -> LogLevel {
+        let of = |good, failed: bool| if failed { LogLevel::Warn } else { good };
+        match self {
+            Self::InitStart { .. } | Self::Start { .. } => LogLevel::Info,
+            Self::InitRuntimeDone { failed, .. } | Self::InitReport { failed, .. } => {
+                of(LogLevel::Debug, failed.is_some())
+            }
+            Self::RuntimeDone(report) => of(LogLevel::Debug, report.went_wrong().is_some()),
+            Self::Report(report) => of(LogLevel::Info, report.went_wrong().is_some()),
+        }
+    }
+
+    fn json(self, spec: &VersionSpec, wall_ms: i64) -> String {
+        let (kind, body) = match self {
+            Self::InitStart { phase, interpreter } => {
+                let runtime_version = text::runtime_version(&spec.runtime, interpreter);
+                let runtime_version_arn = text::runtime_version_arn(&spec.region);
+                let function = Some(InitFunction {
+                    function_name: &spec.function,
+                    function_version: &spec.version,
+                    runtime_version,
+                    runtime_version_arn,
+                });
+                ("platform.initStart", Body { function, ..Body::init(phase) })
+            }
+            Self::InitRuntimeDone { phase, failed } => {
+                ("platform.initRuntimeDone", Body { status: Some(Status::of(failed)), ..Body::init(phase) })
+            }
+            Self::InitReport { phase, took, failed } => {
+                let metrics = Some(Metrics { duration_ms: millis(took), ..Metrics::default() });
+                ("platform.initReport", Body { status: Some(Status::of(failed)), metrics, ..Body::init(phase) })
+            }
+            Self::Start { request_id } => {
+                let body = Body { request_id: Some(request_id), version: Some(&spec.version), ..Body::default() };
+                ("platform.start", body)
+            }
+            Self::RuntimeDone(report) => {
+                let produced_bytes = report.produced_bytes;
+                let metrics = Metrics { duration_ms: millis(report.duration), produced_bytes, ..Metrics::default() };
+                let spans = report.answered.map(|answered| spans(report, answered, wall_ms));
+                ("platform.runtimeDone", Body { metrics: Some(metrics), spans, ..Body::invoke(report) })
+            }
+            Self::Report(report) => {
+                let metrics = Metrics {
+                    duration_ms: millis(report.duration),
+                    billed_duration_ms: u64::try_from(report.billed_ms()).ok(),
+                    memory_size_mb: Some(report.memory_mb),
+                    max_memory_used_mb: Some(report.memory_used_mb()),
+                    init_duration_ms: report.init.map(millis),
+                    produced_bytes: None,
+                };
+                ("platform.report", Body { metrics: Some(metrics), ..Body::invoke(report) })
+            }
+        };
+        let event = Event { time: text::rfc3339(wall_ms), kind, record: body };
+        // These members are all plain; there is nothing in them that could not be written.
+        let mut line = serde_json::to_string(&event).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// From the delivery to the answer, and from there to the end.
+fn spans(report: &Report<'_>, answered: Duration, end_ms: i64) -> [Span; 2] {
+    let before_end = |duration: Duration| {
+        text::rfc3339(end_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    };
+    let overhead = report.duration.saturating_sub(answered);
+    [
+        Span { name: "responseLatency", start: before_end(report.duration), duration_ms: millis(answered) },
+        Span { name: "runtimeOverhead", start: before_end(overhead), duration_ms: millis(overhead) },
+    ]
+}
+
+/// Milliseconds, to a hundredth.
+fn millis(duration: Duration) -> f64 {
+    let hundredths = (duration.as_nanos() + 5_000) / 10_000;
+    hundredths as f64 / 100.0
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    time: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    record: Body<'a>,
+}
+
+/// All members that records have, in one order; each record leaves most of them out.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initialization_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    function: Option<InitFunction<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spans: Option<[Span; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<Metrics>,
+}
+
+impl<'a> Body<'a> {
+    fn init(phase: InitPhase) -> Self {
+        Self { initialization_type: Some("on-demand"), phase: Some(phase.name()), ..Self::default() }
+    }
+
+    fn invoke(report: &Report<'a>) -> Self {
+        let status = Some(Status::of(report.went_wrong()));
+        Self { request_id: Some(report.request_id), status, ..Self::default() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InitFunction<'a> {
+    runtime_version: String,
+    runtime_version_arn: String,
+    function_name: &'a str,
+    function_version: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'a str>,
+}
+
+impl<'a> Status<'a> {
+    fn of(failed: Option<Failed<'a>>) -> Self {
+        match failed {
+            None => Self { status: "success", error_type: None },
+            Some(Failed::Timeout) => Self { status: "timeout", error_type: None },
+            Some(Failed::Error(kind)) => Self { status: "error", error_type: Some(kind) },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Span {
+    name: &'static str,
+    start: String,
+    duration_ms: f64,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metrics {
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billed_duration_ms: Option<u64>,
+    #[serde(rename = "memorySizeMB", skip_serializing_if = "Option::is_none")]
+    memory_size_mb: Option<u32>,
+    #[serde(rename = "maxMemoryUsedMB", skip_serializing_if = "Option::is_none")]
+    max_memory_used_mb: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    produced_bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{report, spec};
+
+    const AT: i64 = 1_709_640_000_120;
+
+    fn json(record: Record<'_>, system: LogLevel) -> Option<String> {
+        let mut spec = spec();
+        spec.log_format = LogFormat::Json { application: LogLevel::Info, system };
+        record.line(&spec, AT)
+    }
+
+    fn wanted(record: Record<'_>) -> [bool; 3] {
+        [LogLevel::Debug, LogLevel::Info, LogLevel::Warn].map(|system| json(record, system).is_some())
+    }
+
+    #[test]
+    fn records_have_the_documented_members() {
+        let id = report().request_id;
+        let of = |record| json(record, LogLevel::Debug).unwrap();
+        assert_eq!(
+            of(Record::InitStart { phase: InitPhase::Init, interpreter: "3.12.1" }),
+            "{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":\
+             \"on-demand\",\"phase\":\"init\",\"runtimeVersion\":\"python:3.12.v1\",\"runtimeVersionArn\":\
+             \"arn:aws:lambda:us-east-1::runtime:hearth\",\"functionName\":\"f\",\"functionVersion\":\"7\"}}\n"
+        );
+        assert_eq!(
+            of(Record::Start { request_id: id }),
+            format!(
+                "{{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.start\",\"record\":{{\"requestId\":\"{id}\",\
+                 \"version\":\"7\"}}}}\n"
+            )
+        );
+        let cold = Report { init: Some(Duration::from_micros(110_100)), ..report() };
+        assert_eq!(
+            of(Record::Report(&cold)),
+            format!(
+                "{{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.report\",\"record\":{{\"requestId\":\"{id}\",\
+                 \"status\":\"success\",\"metrics\":{{\"durationMs\":3.01,\"billedDurationMs\":114,\"memorySizeMB\":128,\
+                 \"maxMemoryUsedMB\":36,\"initDurationMs\":110.1}}}}}}\n"
+            )
+        );
+        let answered = Report { answered: Some(Duration::from_millis(2)), produced_bytes: Some(7), ..report() };
+        assert_eq!(
+            of(Record::RuntimeDone(&answered)),
+            format!(
+                "{{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.runtimeDone\",\"record\":{{\"requestId\":\
+                 \"{id}\",\"status\":\"success\",\"spans\":[{{\"name\":\"responseLatency\",\"start\":\
+                 \"2024-03-05T12:00:00.117Z\",\"durationMs\":2.0}},{{\"name\":\"runtimeOverhead\",\"start\":\
+                 \"2024-03-05T12:00:00.119Z\",\"durationMs\":1.01}}],\"metrics\":{{\"durationMs\":3.01,\"producedBytes\":7\
+                 }}}}}}\n"
+            )
+        );
+        let failed = Some(Failed::Error("Runtime.ExitError"));
+        let init = of(Record::InitReport { phase: InitPhase::Invoke, took: Duration::from_millis(80), failed });
+        assert!(
+            init.ends_with(
+                "\"record\":{\"initializationType\":\"on-demand\",\"phase\":\"invoke\",\"status\":\"error\",\"errorType\":\
+                 \"Runtime.ExitError\",\"metrics\":{\"durationMs\":80.0}}}\n"
+            ),
+            "{init}"
+        );
+        let late = Report { failed: Some(Failed::Timeout), ..report() };
+        assert!(of(Record::Report(&late)).contains("\"status\":\"timeout\",\"metrics\""));
+    }
+
+    #[test]
+    fn levels_are_those_of_lambda() {
+        let (good, late) = (report(), Report { failed: Some(Failed::Timeout), ..report() });
+        let of_function = Report { reported: Some("Function.Unknown"), ..report() };
+        let init = |failed| Record::InitRuntimeDone { phase: InitPhase::Init, failed };
+        let (always, from_info, only_debug) = ([true; 3], [true, true, false], [true, false, false]);
+        assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, interpreter: "" }), from_info);
+        assert_eq!(wanted(Record::Start { request_id: good.request_id }), from_info);
+        assert_eq!((wanted(init(None)), wanted(init(Some(Failed::Timeout)))), (only_debug, always));
+        assert_eq!((wanted(Record::RuntimeDone(&good)), wanted(Record::RuntimeDone(&late))), (only_debug, always));
+        assert_eq!((wanted(Record::Report(&good)), wanted(Record::Report(&late))), (from_info, always));
+        assert_eq!(wanted(Record::Report(&of_function)), always);
+    }
+
+    #[test]
+    fn in_text_an_init_is_told_of_where_it_fails() {
+        let of = |failed| {
+            Record::InitReport { phase: InitPhase::Init, took: Duration::ZERO, failed }.line(&spec(), AT).is_some()
+        };
+        assert_eq!((of(None), of(Some(Failed::Timeout))), (false, true));
+        assert!(Record::InitRuntimeDone { phase: InitPhase::Init, failed: None }.line(&spec(), AT).is_none());
+    }
+}
