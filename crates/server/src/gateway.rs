@@ -8,6 +8,7 @@ use hearth_api::{Addressed, ApiError, Matched, Operation, Style, route};
 use hearth_control::Control;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
+use hearth_s3::S3;
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
 use http::request::Parts;
@@ -18,12 +19,14 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
+use crate::service::is_s3;
 
 /// Answers every request.
 pub(crate) struct Gateway {
     pub(crate) admin: Admin,
     pub(crate) control: Arc<Control>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) s3: Arc<S3>,
     /// A place for each package that is being taken in.
     pub(crate) packages: Semaphore,
 }
@@ -49,7 +52,10 @@ impl Gateway {
             return self.admin.answer(request.method(), path, uri.query().unwrap_or_default()).await;
         }
         let (head, body) = request.into_parts();
-        let addressed = Addressed::of(&head);
+        let mut addressed = Addressed::of(&head);
+        if addressed.service.is_none() && is_s3(&head) {
+            addressed.service = Some("s3".into());
+        }
         match (addressed.service.as_deref(), addressed.style) {
             (Some("lambda"), _) | (None, Style::Path) => {
                 let outcome = self.lambda(id, &head, body).await;
@@ -58,6 +64,7 @@ impl Gateway {
                     error.response().map(ResponseBody::from)
                 })
             }
+            (Some("s3"), _) => self.s3.handle(&id.to_string(), Request::from_parts(head, body)).await,
             _ => self.neighbour(id, &head, &addressed, body).await,
         }
     }

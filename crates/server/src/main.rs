@@ -14,6 +14,7 @@ mod neighbours;
 mod operate;
 mod prepare;
 mod serve;
+mod service;
 
 fn main() -> ExitCode {
     // The spawner is this same binary: it must not get further than this.

@@ -15,6 +15,7 @@ use hearth_http::{Server, ServerLimits};
 use hearth_image::Unpacker;
 use hearth_logs::LogStore;
 use hearth_runtimes::Catalogue;
+use hearth_s3::S3;
 use hearth_sandbox::{Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
@@ -73,7 +74,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         place: place(&args),
         architecture: architecture(),
         concurrency: concurrency(&args),
-        store,
+        store: Arc::clone(&store),
         blobs,
         unpacker,
         applied,
@@ -84,6 +85,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     control.recover().await.context("bringing the last state back")?;
     tokio::spawn(Arc::clone(&control).keep_tidy());
 
+    let s3 = S3::open(hearth_s3::Parts { place: place(&args), store, now: admin::now }, &data.join("objects")).await?;
     let admin = Admin {
         control: Arc::clone(&control),
         dispatcher: Arc::clone(&dispatcher),
@@ -91,7 +93,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         isolation,
     };
     let packages = Semaphore::new(PACKAGES_IN_WORK);
-    let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), packages });
+    let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), s3, packages });
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listener, limits).context("the listening socket")?;

@@ -145,8 +145,8 @@ pub const SETTLE_MAX: Duration = Duration::from_millis(200);
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
 pub const ENVIRONMENTS_MAX: u32 = 1000;
-/// Bytes of a key of the metadata store. Ours.
-pub const STORE_KEY_BYTES: usize = 1024;
+/// Bytes of a key of the metadata store. Ours: room for a key of S3 ([`S3_KEY_BYTES`]) and what says which one it is.
+pub const STORE_KEY_BYTES: usize = 1280;
 /// Bytes of a value of the metadata store. Ours: a function's record is some kilobytes.
 pub const STORE_VALUE_BYTES: usize = 4 * 1024 * 1024;
 /// Writes of one commit. Ours.
@@ -241,3 +241,30 @@ pub const CHUNK_TRAILER_BYTES: usize = 4096;
 pub const POLICY_DOCUMENT_BYTES: usize = 64 * 1024;
 /// Statements of a policy document. Ours.
 pub const POLICY_STATEMENTS: usize = 500;
+/// Bytes of an object. Ours: what S3 takes in one request (S3: 50 TB in parts).
+pub const S3_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// Bytes of each part but the last (S3).
+pub const S3_PART_MIN_BYTES: u64 = 5 * 1024 * 1024;
+/// Parts of an upload (S3).
+pub const S3_PARTS: u32 = 10_000;
+/// Bytes of an object's key (S3).
+pub const S3_KEY_BYTES: usize = 1024;
+/// Bytes of an object's own metadata, names and values (S3).
+pub const S3_METADATA_BYTES: usize = 2048;
+/// Tags of an object (S3).
+pub const S3_OBJECT_TAGS: usize = 10;
+/// Tags of a bucket (S3).
+pub const S3_BUCKET_TAGS: usize = 50;
+/// Entries on a page of a list, and keys of one DeleteObjects (S3).
+pub const S3_PAGE: usize = 1000;
+/// Buckets (S3's default).
+pub const S3_BUCKETS: usize = 10_000;
+/// Objects, older versions and parts of uploads that are kept, together. Ours: their records are held in memory, some
+/// 600 bytes each.
+pub const S3_RECORDS: usize = 500_000;
+/// Bytes of a request's XML. Ours: 1,000 long keys.
+pub const S3_XML_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that are moved at a time between a client and a file.
+pub const S3_PIECE_BYTES: usize = 128 * 1024;
+/// Time for the next bytes of an object that a client sends.
+pub const S3_STALL: Duration = Duration::from_secs(60);

@@ -26,6 +26,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-logs", 3),
     // The control plane.
     ("hearth-control", 4),
+    // The neighbours.
+    ("hearth-s3", 4),
     // The composition, and what only tests and measures.
     ("hearth-server", 5),
     ("hearth-bench", 6),

@@ -1,0 +1,243 @@
+//! From a request to its operation.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearth_http::ResponseBody;
+use hearth_identity::sigv4::Framing;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use jiff::civil::DateTime;
+
+use crate::S3;
+use crate::address::{Query, Resource};
+use crate::error::S3Error;
+use crate::headers::{set, text};
+use crate::xml::Xml;
+
+/// What an operation answers.
+pub(crate) type Answer = Result<Response<ResponseBody>, S3Error>;
+
+/// A request without its body.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Query,
+    /// How the body is in chunks, where it is.
+    pub(crate) framing: Option<Framing>,
+}
+
+/// What a query names instead of the bucket or object itself, as far as S3 has it. What is served is asked for before.
+const SUBRESOURCES: &[&str] = &[
+    "accelerate",
+    "acl",
+    "analytics",
+    "append",
+    "attributes",
+    "cors",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "logging",
+    "metadataConfiguration",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "versioning",
+    "website",
+];
+
+impl S3 {
+    /// Answers a request, whose body is still to be read. A [`Framing`] among its extensions is what the signatures of
+    /// its chunks are checked with.
+    pub async fn handle<B>(self: &Arc<Self>, request_id: &str, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Display,
+    {
+        let (head, body) = request.into_parts();
+        let method = head.method.clone();
+        let mut response = match self.answer(head, body).await {
+            Ok(response) => response,
+            Err(error) => error.response(&method, request_id),
+        };
+        set(response.headers_mut(), "x-amz-request-id", request_id);
+        set(response.headers_mut(), "x-amz-id-2", "hearth");
+        response
+    }
+
+    async fn answer<B>(self: &Arc<Self>, head: http::request::Parts, body: B) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Display,
+    {
+        let resource = Resource::of(&head.headers, &head.uri)?;
+        // Whoever checked the signature left what the chunks' signatures are checked with.
+        let framing = head.extensions.get::<Framing>().cloned().or_else(|| Framing::unchecked(&head.headers));
+        let call = Call { method: head.method, query: Query::of(&head.uri)?, headers: head.headers, framing };
+        self.check_expiry(&call.query)?;
+        self.check_owner(&call.headers)?;
+        match resource {
+            Resource::Service if call.method == Method::GET => self.list_buckets(&call).await,
+            Resource::Service => Err(S3Error::method_not_allowed(&call.method)),
+            Resource::Bucket(bucket) => self.of_bucket(&call, &bucket, body).await,
+            Resource::Object(bucket, key) => self.of_object(&call, &bucket, &key, body).await,
+        }
+    }
+
+    async fn of_bucket<B>(self: &Arc<Self>, call: &Call, bucket: &str, body: B) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Display,
+    {
+        let query = &call.query;
+        if let Some(setting) = subresource(query).or_else(|| query.has("location").then_some("location")) {
+            return self.setting(call, bucket, setting, body).await;
+        }
+        match call.method {
+            Method::GET if query.has("uploads") => self.list_uploads(call, bucket).await,
+            Method::GET if query.has("versions") => self.list_versions(call, bucket).await,
+            Method::GET if query.get("list-type") == Some("2") => self.list_objects_v2(call, bucket).await,
+            Method::GET => self.list_objects(call, bucket).await,
+            Method::HEAD => self.head_bucket(bucket).await,
+            Method::PUT => self.create_bucket(call, bucket, body).await,
+            Method::DELETE => self.delete_bucket(bucket).await,
+            Method::POST if query.has("delete") => self.delete_objects(call, bucket, body).await,
+            Method::POST => Err(S3Error::not_implemented("POST Object")),
+            _ => Err(S3Error::method_not_allowed(&call.method)),
+        }
+    }
+
+    async fn of_object<B>(self: &Arc<Self>, call: &Call, bucket: &str, key: &str, body: B) -> Answer
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Display,
+    {
+        let query = &call.query;
+        if query.has("tagging") {
+            return self.object_tagging(call, bucket, key, body).await;
+        }
+        if let Some(other) = subresource(query) {
+            return Err(S3Error::not_implemented(&format!("{} ?{other} of an object", call.method)));
+        }
+        let is_copy = call.headers.contains_key("x-amz-copy-source");
+        match (&call.method, query.given("uploadId")) {
+            (&Method::PUT, Some(upload)) if is_copy => self.upload_part_copy(call, bucket, key, upload).await,
+            (&Method::PUT, Some(upload)) => self.upload_part(call, bucket, key, upload, body).await,
+            (&Method::GET, Some(upload)) => self.list_parts(call, bucket, key, upload).await,
+            (&Method::POST, Some(upload)) => self.complete_upload(call, bucket, key, upload, body).await,
+            (&Method::DELETE, Some(upload)) => self.abort_upload(bucket, key, upload).await,
+            (&Method::POST, None) if query.has("uploads") => self.create_upload(call, bucket, key).await,
+            (&Method::PUT, None) if is_copy => self.copy_object(call, bucket, key).await,
+            (&Method::PUT, None) => self.put_object(call, bucket, key, body).await,
+            (&(Method::GET | Method::HEAD), None) => self.get_object(call, bucket, key).await,
+            (&Method::DELETE, None) => self.delete_object(call, bucket, key).await,
+            _ => Err(S3Error::method_not_allowed(&call.method)),
+        }
+    }
+
+    /// A link that is signed in its query is good for as long as it says.
+    fn check_expiry(&self, query: &Query) -> Result<(), S3Error> {
+        let Some(ends_s) = link_ends_s(query)? else { return Ok(()) };
+        if self.now_ms().div_euclid(1000) > ends_s {
+            return Err(S3Error::access_denied("Request has expired"));
+        }
+        Ok(())
+    }
+
+    /// What the client expects of the bucket's owner must hold.
+    fn check_owner(&self, headers: &HeaderMap) -> Result<(), S3Error> {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            if text(headers, name)?.is_some_and(|account| account != &*self.parts.place.account) {
+                return Err(S3Error::access_denied("Access Denied"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn subresource(query: &Query) -> Option<&'static str> {
+    SUBRESOURCES.iter().copied().find(|name| query.has(name))
+}
+
+/// Seconds since 1970; none where the query has no signature.
+fn link_ends_s(query: &Query) -> Result<Option<i64>, S3Error> {
+    let bad = |what: &str| S3Error::bad("AuthorizationQueryParametersError", what.to_owned());
+    if query.has("X-Amz-Signature") {
+        let parse = |date: &str| DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok();
+        let signed = query.get("X-Amz-Date").and_then(parse);
+        let signed = signed.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
+        let signed =
+            signed.ok_or_else(|| bad("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
+        let life: Option<i64> = query.get("X-Amz-Expires").and_then(|life| life.parse().ok());
+        let life = life.ok_or_else(|| bad("X-Amz-Expires should be a number"))?;
+        // A week is the longest that a signature can be good for.
+        if !(0..=604_800).contains(&life) {
+            return Err(bad("X-Amz-Expires must be less than a week (in seconds) that is 604800"));
+        }
+        return Ok(Some(signed.timestamp().as_second() + life));
+    }
+    if query.has("Signature") && query.has("AWSAccessKeyId") {
+        let ends: Option<i64> = query.get("Expires").and_then(|ends| ends.parse().ok());
+        return ends.map(Some).ok_or_else(|| {
+            S3Error::access_denied(
+                "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+            )
+        });
+    }
+    Ok(None)
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer that is a document.
+pub(crate) fn document(xml: Xml) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::from(xml.finish()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(query: &str) -> Result<Option<i64>, &'static str> {
+        let query = Query::of(&format!("/b/k?{query}").parse().unwrap()).unwrap();
+        link_ends_s(&query).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn links_end() {
+        assert_eq!(ends("versionId=1"), Ok(None));
+        assert_eq!(ends("X-Amz-Signature=a&X-Amz-Date=19700102T000001Z&X-Amz-Expires=60"), Ok(Some(86_461)));
+        assert_eq!(ends("Signature=a&AWSAccessKeyId=b&Expires=77"), Ok(Some(77)));
+        for bad in
+            ["X-Amz-Date=1970", "X-Amz-Date=19700102T000001Z", "X-Amz-Date=19700102T000001Z&X-Amz-Expires=604801"]
+        {
+            assert_eq!(ends(&format!("X-Amz-Signature=a&{bad}")), Err("AuthorizationQueryParametersError"));
+        }
+        assert_eq!(ends("Signature=a&AWSAccessKeyId=b&Expires=x"), Err("AccessDenied"));
+    }
+}
