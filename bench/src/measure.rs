@@ -2,6 +2,7 @@
 
 mod bare;
 mod cold;
+mod control;
 mod deploy;
 mod idle;
 mod throughput;
@@ -22,12 +23,13 @@ const AMPLE: [&str; 4] = ["--memory-budget", "1000000", "--keep-alive", "3600"];
 /// All that are wanted, one after the other: the machine is small.
 pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
     type Group = fn(&RunArgs, &mut Report) -> Result<()>;
-    let groups: [(&str, Group); 5] = [
+    let groups: [(&str, Group); 6] = [
         ("warm", warm::measure),
         ("throughput", throughput::measure),
         ("cold", cold::measure),
         ("idle", idle::measure),
         ("deploy", deploy::measure),
+        ("control", control::measure),
     ];
     for (name, measure) in groups.into_iter().filter(|(name, _)| args.wants(name)) {
         eprintln!("-- {name}");
