@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use hearth_types::function::LogFormat;
 use hearth_types::invoke::VersionSpec;
 
 use crate::Runtime;
@@ -123,6 +124,10 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
         set("PWD", "/var/task");
         set("SHLVL", "0");
     }
+    if let LogFormat::Json { application, .. } = spec.log_format {
+        set("AWS_LAMBDA_LOG_FORMAT", "JSON");
+        set("AWS_LAMBDA_LOG_LEVEL", application.name());
+    }
     for (name, value) in spec.variables.iter().filter(|(name, _)| !is_reserved(name)) {
         all.retain(|(other, _)| other != name);
         all.push((name.clone(), value.clone()));
@@ -179,6 +184,7 @@ fn is_reserved(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::test_support::spec;
+    use hearth_types::function::LogLevel;
 
     const SESSION: Session<'static> = Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API };
 
@@ -239,6 +245,22 @@ mod tests {
         let env = text(&launch.env);
         assert!(env.contains(&"TZ=Asia/Tokyo") && !env.contains(&"TZ=:UTC") && env.contains(&"MINE=a=b"));
         assert!(env.contains(&"LAMBDA_TASK_ROOT=/var/task") && !env.iter().any(|v| v.starts_with("_X=")), "{env:?}");
+    }
+
+    #[test]
+    fn the_log_format_is_told_where_it_is_json() {
+        let mut spec = spec("python3.12");
+        let told = |spec: &VersionSpec| {
+            let env = launch(&runtime(Kind::Python { minor: 12 }), spec, SESSION).unwrap().env;
+            text(&env).into_iter().filter(|v| v.starts_with("AWS_LAMBDA_LOG_")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let always = ["AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/f", "AWS_LAMBDA_LOG_STREAM_NAME=2024/03/05/[$LATEST]0"];
+        assert_eq!(told(&spec), always);
+        spec.log_format = LogFormat::Json { application: LogLevel::Warn, system: LogLevel::Info };
+        let json = ["AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_LAMBDA_LOG_LEVEL=WARN"];
+        assert_eq!(told(&spec), [json, always].concat());
+        spec.variables = vec![("AWS_LAMBDA_LOG_LEVEL".into(), "DEBUG".into())];
+        assert!(told(&spec).contains(&"AWS_LAMBDA_LOG_LEVEL=DEBUG".to_owned()), "the function may set another");
     }
 
     #[test]

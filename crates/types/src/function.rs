@@ -241,6 +241,21 @@ pub enum LogLevel {
     Fatal,
 }
 
+impl LogLevel {
+    /// As members and variables have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
 /// A name for a version of a function: what routing needs no more than.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AliasRecord {

@@ -88,7 +88,7 @@ def error_message(path, error, request_id):
         kind, message, stack = error.kind, error.message, error.trace
     else:
         kind, message, stack = type(error).__name__, _text(error), _stack(error)
-    _log_error(kind, message, stack)
+    _log_error(kind, message, stack, request_id)
     body = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": stack}
     typed = kind if isinstance(error, Fault) else "Runtime.Unknown" if path == b"init/error" else "Function.Unknown"
     header = b"Lambda-Runtime-Function-Error-Type: %b\r\n" % typed.encode()
@@ -101,14 +101,33 @@ def _ascii_json(value):
     return "".join(encode(value, 0)).encode("ascii")
 
 
-def _log_error(kind, message, stack):
+def _logs_json():
+    return bootstrap.variable("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+
+
+def _json_line(members):
+    """A log event of the members that have a value."""
+    import json
+    return json.dumps({k: v for k, v in members.items() if v is not None}, ensure_ascii=False, default=str) + "\n"
+
+
+def _log_error(kind, message, stack, request_id):
     """One log event: no newline inside, and indentation that log viewers keep."""
+    if _logs_json():
+        import time
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        _write_event(_json_line({"timestamp": at, "level": "ERROR", "errorMessage": message, "errorType": kind,
+                                 "requestId": request_id or None, "stackTrace": stack}))
+        return
     lines = [f"[ERROR] {kind}: {message}", "Traceback (most recent call last):"]
     for entry in stack:
         for line in entry.rstrip("\n").split("\n"):
             text = line.lstrip(" ")
             lines.append("\u00a0" * (len(line) - len(text)) + text)
-    event = "\r".join(lines).replace("\n", "\r") + "\n"
+    _write_event("\r".join(lines).replace("\n", "\r") + "\n")
+
+
+def _write_event(event):
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(event.encode("utf-8", "replace"))
@@ -117,8 +136,11 @@ def _log_error(kind, message, stack):
         pass
 
 
+LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "ERROR": 40, "FATAL": 50}
+
+
 def set_up_logging(logging, current):
-    """The root logger's handler as functions find it on Lambda; its level stays WARNING."""
+    """The root logger's handler as functions find it on Lambda. Its level stays WARNING, unless one is set for JSON."""
     import time
 
     class LambdaLoggerFilter(logging.Filter):
@@ -129,14 +151,52 @@ def set_up_logging(logging, current):
     class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
             try:
-                sys.stdout.write(self.format(record).replace("\n", "\r") + "\n")
+                sys.stdout.write(self.format(record))
                 sys.stdout.flush()
             except Exception:
                 self.handleError(record)
 
-    formatter = logging.Formatter(
-        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
+    class TextFormatter(logging.Formatter):
+        converter = time.gmtime
+
+        def format(self, record):
+            return super().format(record).replace("\n", "\r") + "\n"
+
+    # What every record has; the rest is what the function added to one.
+    usual = {*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id"}
+
+    class JsonFormatter(logging.Formatter):
+        converter = time.gmtime
+
+        def format(self, record):
+            raised, error, trace = record.exc_info or (None, None, None)
+            members = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": record.levelname,
+                "message": record.getMessage(),
+                "logger": record.name,
+                "stackTrace": raised and self._stack(trace),
+                "errorType": raised and raised.__name__,
+                "errorMessage": raised and str(error),
+                "requestId": record.aws_request_id or None,
+                "location": raised and f"{record.pathname}:{record.funcName}:{record.lineno}",
+            }
+            added = {name: value for name, value in vars(record).items() if name not in usual and name not in members}
+            return _json_line({**members, **added})
+
+        @staticmethod
+        def _stack(trace):
+            import traceback
+            return traceback.format_tb(trace)
+
+    if _logs_json():
+        formatter = JsonFormatter()
+        level = LEVELS.get(bootstrap.variable("AWS_LAMBDA_LOG_LEVEL", "").upper())
+        if level:
+            logging.root.setLevel(level)
+    else:
+        formatter = TextFormatter(
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
     handler = LambdaLoggerHandler()
     handler.setFormatter(formatter)
     handler.addFilter(LambdaLoggerFilter())

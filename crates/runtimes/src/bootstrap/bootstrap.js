@@ -155,16 +155,46 @@ function writeLog(text) {
   }
 }
 
+let logsJson = false;
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+
 function patchConsole() {
+  logsJson = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
   const { format } = require('node:util');
-  const write = (level, args) => {
-    const text = format(...args).replace(/\n/g, '\r');
-    writeLog(`${new Date().toISOString()}\t${currentRequestId}\t${level}\t${text}\n`);
-  };
+  const text = (level, args) =>
+    `${new Date().toISOString()}\t${currentRequestId}\t${level}\t${format(...args).replace(/\n/g, '\r')}\n`;
+  const line = logsJson ? (level, args) => `${jsonLine(format, level, args)}\n` : text;
+  const least = logsJson ? LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()) : -1;
   for (const [method, level] of [['log', 'INFO'], ['info', 'INFO'], ['debug', 'DEBUG'], ['warn', 'WARN'],
     ['error', 'ERROR'], ['trace', 'TRACE'], ['fatal', 'FATAL']]) {
-    console[method] = (...args) => write(level, args);
+    console[method] = LEVELS.indexOf(level) < least ? () => {} : (...args) => writeLog(line(level, args));
   }
+}
+
+/** One argument stays what it is; several become a text, and the first error among them members of its own. */
+function jsonLine(format, level, args) {
+  const line = { timestamp: new Date().toISOString(), level, requestId: currentRequestId };
+  if (args.length === 1) {
+    try {
+      const whole = (_, value) => (isError(value) ? { ...errorMembers(value), ...value } : value);
+      return JSON.stringify({ ...line, message: args[0] }, whole);
+    } catch {
+      return JSON.stringify({ ...line, message: format(args[0]) });
+    }
+  }
+  const error = args.find(isError);
+  return JSON.stringify({ ...line, message: format(...args), ...(error && errorMembers(error)) });
+}
+
+const errorMembers = (error) => ({
+  errorType: error.constructor?.name ?? 'UnknownError',
+  errorMessage: error.message,
+  stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : [],
+});
+
+function logError(label, error) {
+  if (logsJson) console.error(label, isError(error) ? error : new Error(String(error)));
+  else console.error(label, forLog(error));
 }
 
 // ---- Finding the handler ----
@@ -321,7 +351,7 @@ function runOne(handler, id, headers, body) {
       try { resolve(make()); } catch (error) { fail(error, resolve); }
     };
     const fail = (error, then) => {
-      console.error('Invoke Error', forLog(error));
+      logError('Invoke Error', error);
       then(errorPost(id, error));
     };
     const succeed = (value) => settle(() => post(`invocation/${id}/response`, jsonOf(value)));
@@ -358,7 +388,7 @@ function runOne(handler, id, headers, body) {
 }
 
 function crash(api, label, error, code) {
-  console.error(label, forLog(error));
+  logError(label, error);
   const message = onCrash(error);
   onCrash = nobodyAsked;
   if (!message) realExit(code);
@@ -409,6 +439,6 @@ async function main() {
 }
 
 main().catch((error) => {
-  console.error('Runtime Error', forLog(error));
+  logError('Runtime Error', error);
   realExit(1);
 });

@@ -240,6 +240,49 @@ fn logs_with_time_id_and_level() {
 }
 
 #[test]
+fn log_lines_are_json_where_that_is_asked_for() {
+    each(|runtime| {
+        let code = "console.log('in init');
+exports.handler = async () => {
+  console.debug('below the level');
+  console.log('two\\nlines %d', 7);
+  console.info({ a: [1, { b: 2 }] });
+  console.warn(new TypeError('alone'));
+  console.error('with', new RangeError('others'));
+  const circle = {}; circle.self = circle;
+  console.log(circle);
+  process.stdout.write('plain\\n');
+  throw new Error('uncaught');
+};";
+        let variables = [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")];
+        let mut function = Function::start_with(runtime, "index.handler", &[("index.js", code)], &variables);
+        assert_eq!(function.invoke("{}").kind(), "error");
+        let id = function.request_id.clone();
+        let (out, _) = function.output();
+        assert!(out.contains("\nplain\n"), "{out}");
+        let lines = out.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<serde_json::Value> = lines.collect();
+        assert_eq!(lines.len(), 7, "{out}");
+        let usual = |line: &serde_json::Value| serde_json::json!([line["level"], line["requestId"], line["message"]]);
+        assert!(lines.iter().all(|line| line["timestamp"].as_str().unwrap().len() == 24), "{out}");
+        assert_eq!(usual(&lines[0]), serde_json::json!(["INFO", null, "in init"]));
+        assert_eq!(usual(&lines[1]), serde_json::json!(["INFO", id, "two\nlines 7"]));
+        assert_eq!(usual(&lines[2]), serde_json::json!(["INFO", id, { "a": [1, { "b": 2 }] }]));
+        let alone = &lines[3]["message"];
+        assert_eq!(
+            (&lines[3]["level"], &alone["errorType"], &alone["errorMessage"]),
+            (&"WARN".into(), &"TypeError".into(), &"alone".into())
+        );
+        assert!(alone["stackTrace"][1].as_str().unwrap().contains("index.js"), "{alone}");
+        assert!(lines[4]["message"].as_str().unwrap().starts_with("with RangeError: others"), "{}", lines[4]);
+        assert_eq!((&lines[4]["errorType"], &lines[4]["errorMessage"]), (&"RangeError".into(), &"others".into()));
+        assert!(lines[5]["message"].as_str().unwrap().contains("Circular"), "{}", lines[5]);
+        assert!(lines[6]["message"].as_str().unwrap().starts_with("Invoke Error"), "{}", lines[6]);
+        assert_eq!((&lines[6]["errorType"], &lines[6]["errorMessage"]), (&"Error".into(), &"uncaught".into()));
+    });
+}
+
+#[test]
 fn a_streaming_handlers_answer_comes_whole() {
     each(|runtime| {
         let code = "exports.handler = awslambda.streamifyResponse(async (event, stream) => {

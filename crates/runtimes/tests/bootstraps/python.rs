@@ -248,6 +248,68 @@ def handler(event, context):
     });
 }
 
+/// The JSON lines among those that a function wrote, and the others.
+fn json_lines(out: &str) -> (Vec<serde_json::Value>, Vec<&str>) {
+    let (json, other): (Vec<&str>, Vec<&str>) = out.lines().partition(|line| line.starts_with('{'));
+    (json.into_iter().map(|line| serde_json::from_str(line).unwrap()).collect(), other)
+}
+
+#[test]
+fn log_records_are_json_where_that_is_asked_for() {
+    each(|runtime| {
+        let code = "import logging
+log = logging.getLogger('mine')
+log.info('in init')
+def handler(event, context):
+  print('plain')
+  log.debug('below the level')
+  log.info('two\\nlines %s', 'ä', extra={'order': 7, 'odd': {1}})
+  try: 1/0
+  except ZeroDivisionError: log.exception('caught')
+  raise ValueError('uncaught')";
+        let variables = [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "INFO")];
+        let mut function = Function::start_with(runtime, "app.handler", &[("app.py", code)], &variables);
+        assert_eq!(function.invoke("{}").kind(), "error");
+        let id = function.request_id.clone();
+        let (out, _) = function.output();
+        let (lines, other) = json_lines(&out);
+        assert_eq!((lines.len(), other), (4, vec!["plain"]), "{out}");
+        for line in &lines {
+            let at = line["timestamp"].as_str().unwrap();
+            assert!(at.len() == 20 && at.ends_with('Z'), "{line}");
+        }
+        let members = |line: &serde_json::Value, names: &[&str]| -> serde_json::Value {
+            names.iter().map(|name| line[name].clone()).collect()
+        };
+        let usual = ["level", "message", "logger", "requestId"];
+        assert_eq!(members(&lines[0], &usual), serde_json::json!(["INFO", "in init", "mine", null]));
+        assert_eq!(lines[0].as_object().unwrap().len(), 4, "what has no value is absent: {}", lines[0]);
+        assert_eq!(members(&lines[1], &usual), serde_json::json!(["INFO", "two\nlines ä", "mine", id]));
+        assert_eq!(members(&lines[1], &["order", "odd"]), serde_json::json!([7, "{1}"]));
+        assert_eq!(members(&lines[2], &usual), serde_json::json!(["ERROR", "caught", "mine", id]));
+        assert_eq!(
+            members(&lines[2], &["errorType", "errorMessage"]),
+            serde_json::json!(["ZeroDivisionError", "division by zero"])
+        );
+        assert!(lines[2]["stackTrace"][0].as_str().unwrap().contains("app.py"), "{}", lines[2]);
+        assert!(lines[2]["location"].as_str().unwrap().ends_with("app.py:handler:9"), "{}", lines[2]);
+        let error = members(&lines[3], &["level", "errorType", "errorMessage", "requestId"]);
+        assert_eq!(error, serde_json::json!(["ERROR", "ValueError", "uncaught", id]));
+        assert!(lines[3]["stackTrace"][0].as_str().unwrap().contains("app.py"), "{}", lines[3]);
+    });
+}
+
+#[test]
+fn the_level_of_json_records_is_the_root_loggers() {
+    let code = "import logging\ndef handler(e, c): return logging.root.level";
+    for (level, number) in [("TRACE", "5"), ("DEBUG", "10"), ("WARN", "30"), ("FATAL", "50"), ("LOUD", "30")] {
+        let variables = [("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", level)];
+        let runtime = &runtimes(|kind| matches!(kind, Kind::Python { .. }))[0];
+        let mut function = Function::start_with(runtime, "app.handler", &[("app.py", code)], &variables);
+        assert_eq!(function.invoke("{}").text(), number, "{level}");
+    }
+}
+
 #[test]
 fn leaves_exits_to_the_platform() {
     each(|runtime| {
