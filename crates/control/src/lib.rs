@@ -16,6 +16,7 @@ mod policy;
 mod records;
 mod recursion;
 mod rules;
+mod urls;
 mod versions;
 mod view;
 

@@ -62,6 +62,11 @@ impl Gateway {
             GetFunctionEventInvokeConfig(input) => control.get_function_event_invoke_config(input),
             DeleteFunctionEventInvokeConfig(input) => control.delete_function_event_invoke_config(input),
             ListFunctionEventInvokeConfigs(input) => control.list_function_event_invoke_configs(input),
+            CreateFunctionUrlConfig(input) => control.create_function_url_config(input, endpoint),
+            GetFunctionUrlConfig(input) => control.get_function_url_config(input, endpoint),
+            UpdateFunctionUrlConfig(input) => control.update_function_url_config(input, endpoint),
+            DeleteFunctionUrlConfig(input) => control.delete_function_url_config(input),
+            ListFunctionUrlConfigs(input) => control.list_function_url_configs(input, endpoint),
             PutFunctionRecursionConfig(input) => control.put_function_recursion_config(input),
             GetFunctionRecursionConfig(input) => control.get_function_recursion_config(input),
 

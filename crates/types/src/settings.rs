@@ -16,3 +16,56 @@ pub struct EventInvokeConfig {
     /// Milliseconds since 1970.
     pub modified_ms: i64,
 }
+
+/// A function URL: an HTTP endpoint of the unqualified function or of an alias.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UrlConfig {
+    /// The first label of its host name, its own for good: 32 of a-z 0-9.
+    pub id: String,
+    /// Who may call it.
+    pub auth: UrlAuth,
+    /// How answers come.
+    pub invoke_mode: UrlInvokeMode,
+    /// Which pages of other origins may call it; none where that was not set.
+    pub cors: Option<Cors>,
+    /// Milliseconds since 1970.
+    pub created_ms: i64,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+}
+
+/// AuthType.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum UrlAuth {
+    /// Everybody whom the policy lets in.
+    None,
+    /// Who signs.
+    AwsIam,
+}
+
+/// InvokeMode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum UrlInvokeMode {
+    /// Whole.
+    #[default]
+    Buffered,
+    /// As the function writes it.
+    ResponseStream,
+}
+
+/// Cors: a member that was not given is none.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Cors {
+    /// Whether pages may send cookies.
+    pub allow_credentials: Option<bool>,
+    /// Headers that pages may send.
+    pub allow_headers: Option<Vec<String>>,
+    /// Methods that pages may use.
+    pub allow_methods: Option<Vec<String>>,
+    /// Origins of pages.
+    pub allow_origins: Option<Vec<String>>,
+    /// Headers that pages may read.
+    pub expose_headers: Option<Vec<String>>,
+    /// Seconds that a browser may keep all this, 0 to 86,400.
+    pub max_age_s: Option<u32>,
+}

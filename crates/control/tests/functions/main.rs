@@ -13,6 +13,7 @@ mod permissions;
 mod recovery;
 mod refusals;
 mod settings;
+mod urls;
 mod versions;
 
 use std::io::{Cursor, Write as _};
