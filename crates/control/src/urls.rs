@@ -2,8 +2,8 @@
 
 mod shape;
 
-use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_api::{ApiError, Page};
 use hearth_store::Precondition;
 use hearth_types::keys::Part;
 use hearth_types::limits::LIST_SETTINGS_PAGE;
@@ -12,7 +12,6 @@ use hearth_types::{Qualifier, Target};
 use uuid::Uuid;
 
 use crate::Control;
-use crate::paging::Page;
 use crate::records::{Loaded, TRIES, contended};
 
 impl Control {
