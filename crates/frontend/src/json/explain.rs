@@ -25,12 +25,7 @@ fn describe(payload: &[u8], flaw: Flaw) -> (String, usize) {
         FlawKind::Nothing => ("No content to map due to end-of-input".into(), at),
         FlawKind::End(wanted) => (end(payload, wanted), at),
         FlawKind::Character(wanted) => (format!("Unexpected character ({}){}", name(byte), instead(wanted)), at),
-        FlawKind::Token => {
-            let length = payload[at..].iter().take_while(|byte| goes_on_word(**byte)).count();
-            let shown = String::from_utf8_lossy(&payload[at..at + length.min(WORD_SHOWN)]);
-            let more = if length > WORD_SHOWN { "..." } else { "" };
-            (format!("Unrecognized token '{shown}{more}': was expecting {LITERALS}"), at + length)
-        }
+        FlawKind::Token => token(payload, at),
         FlawKind::Marker => (marker(payload, at, byte), at),
         FlawKind::LeadingZero => ("Invalid numeric value: Leading zeroes not allowed".into(), at),
         FlawKind::Control => {
@@ -41,6 +36,18 @@ fn describe(payload: &[u8], flaw: Flaw) -> (String, usize) {
         FlawKind::Utf8Start => (format!("Invalid UTF-8 start byte 0x{byte:x}"), at + 1),
         FlawKind::Utf8Middle => (format!("Invalid UTF-8 middle byte 0x{byte:x}"), at + 1),
     }
+}
+
+/// A word that is no literal. Where it goes on with what is no character, the service complains of that instead.
+fn token(payload: &[u8], at: usize) -> (String, usize) {
+    let length = payload[at..].iter().take_while(|byte| goes_on_word(**byte)).count();
+    let end = at + length;
+    if length < WORD_SHOWN && payload.get(end).is_some_and(|byte| matches!(byte, 0x80..0xc0 | 0xf8..)) {
+        return describe(payload, Flaw { at: end, kind: FlawKind::Utf8Start });
+    }
+    let shown = String::from_utf8_lossy(&payload[at..at + length.min(WORD_SHOWN)]);
+    let more = if length > WORD_SHOWN { "..." } else { "" };
+    (format!("Unrecognized token '{shown}{more}': was expecting {LITERALS}"), end)
 }
 
 fn instead(wanted: Wanted) -> String {
@@ -130,11 +137,13 @@ mod tests {
 
     #[test]
     fn texts_are_as_recorded() {
-        assert_eq!(
-            told(b"\"\x87\""),
-            "Invalid UTF-8 start byte 0x87\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` \
-             disabled); line: 1, column: 3]"
-        );
+        for payload in [b"\"\x87\"", b"n\x87r"] {
+            assert_eq!(
+                told(payload),
+                "Invalid UTF-8 start byte 0x87\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` \
+                 disabled); line: 1, column: 3]"
+            );
+        }
         assert_eq!(
             told(b"\x99"),
             "Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object \
