@@ -68,11 +68,12 @@ def to_json(value, quote):
 
 
 def _stack(error):
-    """The frames of the function's own code: those of the bootstrap, which called it, are left out."""
+    """The frames of the function's own code: those of the bootstrap, which called it, are left out. Without the columns
+    that newer Pythons underline: the service's traces have none."""
     import traceback
     frames = list(traceback.extract_tb(error.__traceback__))
     own = next((i for i, frame in enumerate(frames) if not frame.filename.endswith("/bootstrap.py")), 0)
-    return traceback.format_list(frames[own:])
+    return traceback.format_list([(frame.filename, frame.lineno, frame.name, frame.line) for frame in frames[own:]])
 
 
 def _text(error):

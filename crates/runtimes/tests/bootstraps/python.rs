@@ -151,6 +151,7 @@ fn reports_what_keeps_a_function_from_loading() {
         );
         let stack = error["stackTrace"].as_array().unwrap();
         assert!(stack[0].as_str().unwrap().contains("in import_module"), "{stack:?}");
+        assert!(stack.iter().all(|entry| !entry.as_str().unwrap().contains("^^")), "columns: {stack:?}");
         let last = stack.last().unwrap().as_str().unwrap();
         assert!(
             last.contains("app.py\", line 1, in <module>\n    raise Exception('Runtime startup fails')\n"),
