@@ -80,7 +80,7 @@ pub(crate) fn configuration(
     if shown == Shown::Whole {
         show_states(&mut view, record);
         view.runtime_version_config = config.runtime.as_deref().map(|runtime| api::RuntimeVersionConfig {
-            runtime_version_arn: Some(runtime_version_arn(place, runtime)),
+            runtime_version_arn: Some(runtime_version_arn(place, runtime, &config.architecture)),
             ..Default::default()
         });
     }
@@ -206,9 +206,9 @@ pub(crate) fn last_modified(ms: i64) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
 }
 
-/// The form of the real one: 64 hexadecimal digits, the same for the same runtime.
-fn runtime_version_arn(place: &Place, runtime: &str) -> String {
-    let digest = Sha256::digest(runtime.as_bytes());
+/// The form of the real one: 64 hexadecimal digits, the same for the same runtime on the same architecture.
+fn runtime_version_arn(place: &Place, runtime: &str, architecture: &str) -> String {
+    let digest = Sha256::digest(format!("{runtime} {architecture}").as_bytes());
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("arn:aws:lambda:{}::runtime:{digits}", place.region)
 }
