@@ -17,7 +17,7 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, StreamingBody):
-        return parsed(value.read().decode())
+        return value.read().decode()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     assert value is None or isinstance(value, (str, bool, int, float, datetime.datetime)), type(value)

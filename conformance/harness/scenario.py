@@ -1,8 +1,12 @@
 """What a scenario has in its hands: clients, names of its own, steps to record, and the end of all that it made."""
 
+import base64
 import io
 import itertools
+import json
 import os
+import re
+import sys
 import threading
 import time
 import zipfile
@@ -16,7 +20,9 @@ from harness.neighbours import Neighbours
 
 ACCOUNT = "111111111111"
 REGION = "us-east-1"
+PYTHON = f"python3.{sys.version_info.minor}"
 HANDLER = "def handler(event, context):\n    return event\n"
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d+Z")
 POLL_S = 0.05
 POLLS = 1200
 _count = itertools.count()
@@ -35,6 +41,10 @@ UNDO = {
         {"CodeSigningConfigArn": made["CodeSigningConfigArn"]},
     ),
 }
+
+
+class LeftOut(Exception):
+    """This machine cannot play the scenario; the text says what it lacks."""
 
 
 class Scenario(Neighbours):
@@ -105,6 +115,18 @@ class Scenario(Neighbours):
         """What is to be called when the scenario is over."""
         self.undo.append((operation, args) if client is None else (operation, args, client))
 
+    def invoke(self, name, event=None, step=None, **args):
+        """Invokes a function; the answer, its payload read. `step` records it."""
+        args = {"FunctionName": name, **({"Payload": json.dumps(event)} if event is not None else {}), **args}
+        answer = self.attempt("invoke", **args)
+        if "Error" not in answer:
+            answer = {**answer, "Payload": answer["Payload"].read().decode()}
+            if "FunctionError" in answer and "Runtime.InvalidRuntime" in answer["Payload"]:
+                raise LeftOut(json.loads(answer["Payload"])["errorMessage"])
+        if step:
+            self.take(step, answer)
+        return answer
+
     def active(self, name, **args):
         """Waits until a function is ready for invokes."""
         self.wait("function_active_v2", FunctionName=name, **args)
@@ -169,7 +191,19 @@ def zip_of(files):
     return data.getvalue()
 
 
+def tail(answer):
+    """The lines of an invoke's log, without the REPORT line and with times as the recordings show them."""
+    lines = base64.b64decode(answer["LogResult"]).decode().splitlines()
+    return [TIME.sub("date", line) for line in lines if line and not line.startswith("REPORT")]
+
+
 def alone(scenario):
     """Marks a scenario that others would disturb: it looks at the account as a whole."""
     scenario.alone = True
+    return scenario
+
+
+def settling(scenario):
+    """Marks a scenario that wants to see an update in progress: it plays against a server that takes its time."""
+    scenario.settling = True
     return scenario

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from harness import compare
 from harness.placeholders import Bindings, Shapes
-from harness.scenario import Scenario
+from harness.scenario import LeftOut, Scenario
 
 FOLDER = Path(__file__).resolve().parent.parent
+UNREACHED = "the scenario did not reach it"
 TEST_ID = re.compile(r".*::(?P<name>\w+?)(?:\[(?P<param>.*)\])?$")
 
 
@@ -38,6 +39,7 @@ class Outcome:
     lenient: dict
     stopped: str | None
     answers: dict
+    left_out: str | None = None
 
     @property
     def passes_strictly(self):
@@ -49,12 +51,13 @@ class Outcome:
 
 
 def recordings():
-    """All recorded scenarios, by area and group."""
+    """All recorded scenarios that have answers, by area and group."""
     for file in sorted((FOLDER / "recorded").glob("*/*.json")):
         for test in json.loads(file.read_text())["tests"]:
             found = TEST_ID.match(test["id"])
             steps = [(entry["step"], entry["answer"]) for entry in test["responses"]]
-            yield Recording(f"{file.parent.name}/{file.stem}", found["name"], found["param"], steps)
+            if steps:
+                yield Recording(f"{file.parent.name}/{file.stem}", found["name"], found["param"], steps)
 
 
 class Scenarios:
@@ -84,14 +87,18 @@ def play(recording, function, url):
     """Runs one scenario and compares it."""
     if function is None:
         return Outcome(recording, {}, {}, "no scenario is written for it", {})
-    scenario, stopped = Scenario(url), None
+    if url is None:
+        return Outcome(recording, {}, {}, None, {}, "no server whose updates take a while")
+    scenario, stopped, left_out = Scenario(url), None, None
     try:
         function(scenario) if recording.param is None else function(scenario, recording.param)
+    except LeftOut as lack:
+        left_out = str(lack)
     except Exception as error:
         stopped = where(error, function)
     finally:
         scenario.clean()
-    return judge(recording, scenario, stopped)
+    return dataclasses.replace(judge(recording, scenario, stopped), left_out=left_out)
 
 
 def where(error, function):
@@ -111,7 +118,7 @@ def judge(recording, scenario, stopped):
             strict[step] = compare.strict(recorded, scenario.steps[step], bound)
             lenient[step] = compare.lenient(recorded, scenario.steps[step], shapes)
         else:
-            strict[step] = lenient[step] = ["the scenario did not reach it"]
+            strict[step] = lenient[step] = [UNREACHED]
     known = {step for step, _ in recording.steps}
     for step in scenario.steps:
         if step not in known:

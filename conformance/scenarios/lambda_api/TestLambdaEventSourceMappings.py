@@ -73,7 +73,7 @@ def create_from_table(s, name):
         MaximumBatchingWindowInSeconds=1,
         MaximumRetryAttempts=1,
     )
-    s.until(lambda: s.call("get_event_source_mapping", UUID=made["UUID"])["State"] == "Enabled")
+    settled(s, made["UUID"])
     s.step("get_response", "get_event_source_mapping", UUID=made["UUID"])
     return made["UUID"]
 
@@ -94,6 +94,11 @@ def test_function_name_variations(s):
         ("full_arn_alias", f"{arn}:myalias"),
     ):
         made = s.step(f"{step}_create_esm", CREATE, FunctionName=function, EventSourceArn=queue)
-        s.until(lambda: s.call("get_event_source_mapping", UUID=made["UUID"])["State"] == "Enabled")
+        settled(s, made["UUID"])
         s.call("delete_event_source_mapping", UUID=made["UUID"])
         s.gone("get_event_source_mapping", UUID=made["UUID"])
+
+
+def settled(s, mapping):
+    """Waits until a mapping is what it was to become."""
+    s.until(lambda: s.call("get_event_source_mapping", UUID=mapping)["State"] in ("Enabled", "Disabled"))
