@@ -81,7 +81,7 @@ impl Control {
         Ok(LayerVersionName { layer: self.layer_name(arn)?, number })
     }
 
-    fn is_here(&self, region: &str, account: &str) -> bool {
+    pub(crate) fn is_here(&self, region: &str, account: &str) -> bool {
         let place = &self.parts.place;
         *place.region == *region && *place.account == *account
     }

@@ -1,5 +1,6 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
+mod account;
 mod aliases;
 pub mod code_source;
 pub mod concurrency;
@@ -16,6 +17,7 @@ mod policy;
 mod records;
 mod recursion;
 mod rules;
+mod tags;
 mod urls;
 mod versions;
 mod view;
@@ -47,6 +49,8 @@ pub struct Parts {
     pub architecture: &'static str,
     /// What the account has to reserve from.
     pub concurrency: AccountConcurrency,
+    /// Bytes of packages that the account may have.
+    pub code_storage: u64,
     /// Records.
     pub store: Arc<dyn MetadataStore>,
     /// Packages as they came.
@@ -69,6 +73,8 @@ pub struct Control {
     unpacking: Arc<Semaphore>,
     /// A place for each package that is fetched and held in memory.
     fetching: Arc<Semaphore>,
+    /// Bytes of packages that the account has at most; none before they were counted.
+    code_bytes: Mutex<Option<u64>>,
     /// Packages that came since [`Control::tidy`] looked last.
     sent: Arc<Mutex<HashSet<CodeDigest>>>,
 }
@@ -81,6 +87,7 @@ impl Control {
             parts,
             unpacking: Arc::new(Semaphore::new(UNPACKING)),
             fetching: Arc::new(Semaphore::new(PACKAGES_FETCHED)),
+            code_bytes: Mutex::default(),
             sent: Arc::default(),
         }
     }

@@ -36,6 +36,7 @@ impl Control {
             if !publication.is_new {
                 return Ok(self.shown_publication(&target.name, &publication));
             }
+            self.reserve_code(publication.version.code.size()).await?;
             match self.commit(writes(&function, unchanged, Some(&publication))?).await {
                 Ok(()) => return Ok(self.shown_publication(&target.name, &publication)),
                 Err(NotWritten::Conflict) => {}

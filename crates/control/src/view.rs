@@ -36,8 +36,7 @@ pub(crate) fn configuration(
         runtime: config.runtime.clone(),
         role: Some(config.role.clone()),
         handler: config.handler.clone(),
-        // Of an image it is 0 on the real service too.
-        code_size: i64::try_from(record.code.zip().map_or(0, |code| code.size)).ok(),
+        code_size: i64::try_from(record.code.size()).ok(),
         code_sha256: Some(record.code.sha256()),
         description: Some(config.description.clone()),
         timeout: i32::try_from(config.timeout_s).ok(),

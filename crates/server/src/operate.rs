@@ -76,6 +76,11 @@ impl Gateway {
             UpdateEventSourceMapping(input) => control.update_event_source_mapping(input),
             DeleteEventSourceMapping(input) => control.delete_event_source_mapping(input),
 
+            TagResource(input) => control.tag_resource(input),
+            UntagResource(input) => control.untag_resource(input),
+            ListTags(input) => control.list_tags(input),
+            GetAccountSettings(_input) => control.get_account_settings(),
+
             PublishLayerVersion(input) => control.publish_layer_version(input, endpoint),
             GetLayerVersion(input) => control.get_layer_version(input, endpoint),
             GetLayerVersionByArn(input) => control.get_layer_version_by_arn(input, endpoint),

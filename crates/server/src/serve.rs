@@ -21,8 +21,8 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
-    CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX,
-    TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
+    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT,
+    SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
@@ -74,6 +74,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         place: place(&args),
         architecture: architecture(),
         concurrency: concurrency(&args),
+        code_storage: CODE_STORAGE_BYTES,
         store: Arc::clone(&store),
         blobs,
         unpacker,

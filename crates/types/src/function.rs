@@ -92,6 +92,12 @@ impl Code {
         }
     }
 
+    /// CodeSize: bytes of the package; 0 for an image.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.zip().map_or(0, |code| code.size)
+    }
+
     /// CodeSha256: of a package in base64, of an image in hexadecimal. Where an image's URI does not name its digest, it
     /// is the digest of the URI: nothing here asks a registry.
     #[must_use]

@@ -8,6 +8,8 @@ pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
 /// Bytes of a package given inline (Lambda).
 pub const ZIP_BYTES: usize = 52_428_800;
+/// Bytes of all packages of an account (Lambda).
+pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 /// Bytes of an unpacked package with its layers (Lambda).
 pub const UNZIPPED_BYTES: u64 = 262_144_000;
 /// Entries of a package. Ours: Lambda states none; the largest real ones have tens of thousands.

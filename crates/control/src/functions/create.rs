@@ -45,6 +45,8 @@ impl Control {
         }
         let code = self.code(source, Then::Keep).await?;
         members::fit_together(&code, &config.layers)?;
+        let copies = if input.publish == Some(true) { 2 } else { 1 };
+        self.reserve_code(code.size() * copies).await?;
         let mut record = FunctionRecord {
             name: name.clone(),
             latest: VersionRecord {

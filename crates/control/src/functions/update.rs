@@ -56,7 +56,9 @@ impl Control {
             let (config, code) = change(&loaded.record.latest)?;
             return Ok(self.shown(&self.updated(loaded.record, config, code)));
         }
-        self.update(&target, revision, input.publish == Some(true), change).await
+        let publishes = input.publish == Some(true);
+        self.reserve_code(code.size() * if publishes { 2 } else { 1 }).await?;
+        self.update(&target, revision, publishes, change).await
     }
 
     /// UpdateFunctionConfiguration: an absent member changes nothing.
@@ -85,10 +87,18 @@ impl Control {
         if revision.is_some_and(|revision| revision != latest.revision.to_string()) {
             return Err(names::stale_revision());
         }
-        if latest.state == State::Pending || latest.last_update == Some(UpdateStatus::InProgress) {
-            return Err(self.in_progress(&target.name));
-        }
+        self.must_be_settled(&loaded.record)?;
         Ok(loaded)
+    }
+
+    /// # Errors
+    /// While a create or an update of the function is under way.
+    pub(crate) fn must_be_settled(&self, function: &FunctionRecord) -> Result<(), ApiError> {
+        let latest = &function.latest;
+        if latest.state == State::Pending || latest.last_update == Some(UpdateStatus::InProgress) {
+            return Err(self.in_progress(function.name.as_str()));
+        }
+        Ok(())
     }
 
     pub(crate) fn in_progress(&self, name: &str) -> ApiError {

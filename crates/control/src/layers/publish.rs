@@ -41,6 +41,7 @@ impl Control {
             created_ms: self.now_ms(),
             policy: None,
         };
+        self.reserve_code(version.code.size).await?;
         let version = self.number_and_write(&layer, version).await?;
         Ok(self.published(&layer, &version, endpoint))
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
+mod account;
 mod aliases;
 mod code;
 mod event_invoke;
@@ -13,6 +14,7 @@ mod permissions;
 mod recovery;
 mod refusals;
 mod settings;
+mod tags;
 mod urls;
 mod versions;
 
@@ -39,6 +41,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function";
+/// Bytes of packages that a test may deploy.
+const CODE_STORAGE: u64 = 1_000_000;
 const ROLE: &str = "arn:aws:iam::123456789012:role/r";
 
 /// A control plane and what it works on, which outlives it.
@@ -187,6 +191,7 @@ fn control(
         place: Place { region: "us-east-1".into(), account: "123456789012".into() },
         architecture: "x86_64",
         concurrency: AccountConcurrency { limit: 1000, unreserved_min: 100 },
+        code_storage: CODE_STORAGE,
         store,
         blobs,
         unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),
