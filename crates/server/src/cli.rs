@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show a function's log.
     Logs(LogsArgs),
+    /// Make, list and delete access keys, of a running server or of a data folder at rest.
+    Keys(KeysArgs),
     /// List what this machine has: runtimes, isolation, limits; and how to get what is missing.
     Doctor(DoctorArgs),
 }
@@ -31,6 +33,9 @@ pub(crate) struct ServeArgs {
     /// Where functions, code and logs are kept.
     #[arg(long, default_value = "./.hearth")]
     pub(crate) data_dir: PathBuf,
+    /// The file with the key that secrets are sealed with. Default: secret.key in the data folder, made if need be.
+    #[arg(long)]
+    pub(crate) key_file: Option<PathBuf>,
     /// The account in ARNs: 12 digits.
     #[arg(long, default_value = "000000000000", value_parser = account)]
     pub(crate) account: String,
@@ -82,6 +87,51 @@ pub(crate) struct LogsArgs {
     /// The server.
     #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
     pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+    /// The server's data folder.
+    #[arg(long, global = true, default_value = "./.hearth")]
+    pub(crate) data_dir: PathBuf,
+    /// The server's key file, if it is not the one in the data folder.
+    #[arg(long, global = true)]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key and show its secret, this once.
+    Create(NewKeyArgs),
+    /// List the keys, without their secrets.
+    List {
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a key: what is signed with it is refused from then on.
+    Delete {
+        /// The access key id.
+        id: String,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NewKeyArgs {
+    /// The user whom the key stands for: arn:aws:iam::ACCOUNT:user/USER.
+    #[arg(long, default_value = "admin")]
+    pub(crate) user: String,
+    /// A file with a policy document; several are allowed. Without any policy the key may do everything.
+    #[arg(long)]
+    pub(crate) policy: Vec<PathBuf>,
+    /// The ARN of a managed policy; several are allowed.
+    #[arg(long)]
+    pub(crate) policy_arn: Vec<String>,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -9,6 +9,9 @@ mod cli;
 mod doctor;
 mod follow;
 mod gateway;
+mod key_file;
+mod key_socket;
+mod keys;
 mod logs;
 mod neighbours;
 mod operate;
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(args),
         cli::Command::Logs(args) => logs::run(&args),
+        cli::Command::Keys(args) => keys::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
     };
     match outcome {

@@ -5,10 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{NetworkMode, SpawnerConfig, SpawnerConnection};
 
 use crate::cli::{NetworkArg, ServeArgs};
+use crate::key_file;
 
 /// What was asked for cannot be: the message says what to ask for instead.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +25,15 @@ pub(crate) struct Prepared {
     pub(crate) catalogue: Catalogue,
     /// Where this process reaches its data folder.
     pub(crate) data: PathBuf,
+    /// What secrets are sealed with.
+    pub(crate) key: MasterKey,
 }
 
 /// Everything that must happen before the first thread.
 pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     refuse_what_is_not_safe_or_not_there(args)?;
     let data_dir = make_data_dir(&args.data_dir)?;
+    let key = key_file::load(&data_dir, args.key_file.as_deref())?;
     let listener = TcpListener::bind(args.listen)
         .map_err(|cause| Refused(format!("cannot listen on {}: {cause}; choose another --listen", args.listen)))?;
     listener.set_nonblocking(true).context("the listening socket")?;
@@ -44,7 +49,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     })
     .context("starting the spawner")?;
     let data = hearth_sandbox::drop_root(&data_dir).context("giving up root")?;
-    Ok(Prepared { listener, address, spawner, catalogue, data })
+    Ok(Prepared { listener, address, spawner, catalogue, data, key })
 }
 
 fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
@@ -66,7 +71,7 @@ fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
-fn make_data_dir(path: &Path) -> Result<PathBuf> {
+pub(crate) fn make_data_dir(path: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
     path.canonicalize().with_context(|| format!("the data folder {}", path.display()))
 }

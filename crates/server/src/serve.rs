@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::{Control, Parts};
@@ -34,6 +35,7 @@ use crate::admin::{self, Admin};
 use crate::cli::{NetworkArg, ServeArgs};
 use crate::follow;
 use crate::gateway::Gateway;
+use crate::key_socket;
 use crate::prepare::{Prepared, Refused, prepare};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
@@ -70,6 +72,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
+    let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key));
+    tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),
@@ -124,6 +128,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     }
     spawner.stop().await;
     logs.close();
+    key_socket::close(&prepared.data);
     Ok(())
 }
 

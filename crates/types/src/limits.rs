@@ -270,3 +270,7 @@ pub const S3_XML_BYTES: usize = 4 * 1024 * 1024;
 pub const S3_PIECE_BYTES: usize = 128 * 1024;
 /// Time for the next bytes of an object that a client sends.
 pub const S3_STALL: Duration = Duration::from_secs(60);
+/// Access keys of a server. Ours: all are held in memory, opened.
+pub const ACCESS_KEYS: usize = 1000;
+/// Characters of a user's name (IAM).
+pub const USER_NAME_CHARS: usize = 64;
