@@ -13,8 +13,9 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import unique
+from conftest import PYTHON, ROLE, Function, unique
 from support import raw
+from support.packages import sha256, zip_of
 from support.server import wait_until
 
 MB = 1 << 20
@@ -419,3 +420,57 @@ def test_what_was_acknowledged_survives_a_crash_and_nothing_else_stays(alone):
     wait_until(lambda: not list(objects.iterdir()), 10, "files of deleted objects stay")
     s3.delete_bucket(Bucket="kept")
     server.stop()
+
+
+def test_functions_and_layers_come_from_buckets(client, deploy_from_s3, s3, bucket):
+    code = lambda text: zip_of({"app.py": f"def handler(event, context):\n    return {text!r}\n"})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=bucket, Key="f.zip", Body=code("first"))["VersionId"]
+    s3.put_object(Bucket=bucket, Key="f.zip", Body=code("second"))
+    function = deploy_from_s3({"S3Bucket": bucket, "S3Key": "f.zip"})
+    assert function.call() == "second"
+    client.update_function_code(FunctionName=function.name, S3Bucket=bucket, S3Key="f.zip", S3ObjectVersion=first)
+    assert function.ready().call() == "first"
+    layer = client.publish_layer_version(LayerName=unique("layer"), Content={"S3Bucket": bucket, "S3Key": "f.zip"})
+    assert layer["Content"]["CodeSha256"] == sha256(code("second"))
+    client.delete_layer_version(LayerName=layer["LayerArn"], VersionNumber=1)
+    s3.put_object(Bucket=bucket, Key="bad.zip", Body=b"no package")
+    refused = {
+        ("nowhere-at-all", "f.zip"): "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist",
+        (bucket, "nowhere"): "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.",
+        (bucket, "bad.zip"): "Could not unzip uploaded file. Please check your file, then try to upload again.",
+    }
+    for (name, key), message in refused.items():
+        with pytest.raises(client.exceptions.InvalidParameterValueException) as error:
+            client.update_function_code(FunctionName=function.name, S3Bucket=name, S3Key=key)
+        assert error.value.response["Error"]["Message"] == message
+    assert function.call() == "first"
+
+
+def test_the_cli_deploys_from_a_bucket(aws, s3, bucket, tmp_path):
+    (tmp_path / "f.zip").write_bytes(zip_of({"app.py": "def handler(event, context):\n    return 'from the bucket'\n"}))
+    aws("s3", "cp", "--no-progress", "--quiet", "f.zip", f"s3://{bucket}/deploys/f.zip")
+    name = unique()
+    code = f"S3Bucket={bucket},S3Key=deploys/f.zip"
+    aws("lambda", "create-function", "--function-name", name, "--runtime", PYTHON, "--handler", "app.handler", "--role", ROLE, "--code", code)
+    aws("lambda", "wait", "function-active-v2", "--function-name", name)
+    aws("lambda", "invoke", "--function-name", name, "out.json")
+    assert (tmp_path / "out.json").read_text() == '"from the bucket"'
+    error = aws("lambda", "update-function-code", "--function-name", name, "--s3-bucket", bucket, "--s3-key", "gone", fails=True)
+    assert "S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist." in error
+    aws("lambda", "delete-function", "--function-name", name)
+
+
+@pytest.fixture
+def deploy_from_s3(client):
+    made = []
+
+    def deploy(code):
+        name = unique()
+        client.create_function(FunctionName=name, Runtime=PYTHON, Handler="app.handler", Role=ROLE, Code=code)
+        made.append(Function(client, name))
+        return made[-1].ready()
+
+    yield deploy
+    for function in made:
+        function.delete()

@@ -15,6 +15,7 @@ mod keys;
 mod logs;
 mod neighbours;
 mod operate;
+mod packages;
 mod prepare;
 mod serve;
 mod service;

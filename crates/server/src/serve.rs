@@ -36,6 +36,7 @@ use crate::cli::{NetworkArg, ServeArgs};
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::key_socket;
+use crate::packages::OwnBuckets;
 use crate::prepare::{Prepared, Refused, prepare};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
@@ -74,23 +75,24 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
+    let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
+    let s3 = S3::open(parts, &data.join("objects")).await?;
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),
         concurrency: concurrency(&args),
         code_storage: CODE_STORAGE_BYTES,
-        store: Arc::clone(&store),
+        store,
         blobs,
         unpacker,
         applied,
-        objects: None,
+        objects: Some(Arc::new(OwnBuckets(Arc::clone(&s3)))),
         links: CodeLinks::new(random_key()?),
         now: admin::now,
     }));
     control.recover().await.context("bringing the last state back")?;
     tokio::spawn(Arc::clone(&control).keep_tidy());
 
-    let s3 = S3::open(hearth_s3::Parts { place: place(&args), store, now: admin::now }, &data.join("objects")).await?;
     let admin = Admin {
         control: Arc::clone(&control),
         dispatcher: Arc::clone(&dispatcher),
