@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: the end-to-end tests, with the clients that users have: AWS CLI, boto3, the JavaScript SDK.
+//! `cargo xtask e2e`: the end-to-end tests, with the clients that users have: AWS CLI, boto3, the SDKs for JavaScript and Rust.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::demo::packages::rust_binary;
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
-use crate::tools::{aws, cargo, follow, install, root, run as run_command};
+use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
 
 /// Runs the task; arguments go to pytest (`-k logs`, `-x`).
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -16,6 +16,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     python(&mut tally, args)?;
     if args.is_empty() {
         node(&mut tally)?;
+        rust(&mut tally)?;
     }
     println!("{tally}");
     if tally.failed > 0 { bail!("{} failed", tally.failed) } else { Ok(()) }
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 pub(crate) fn step(tally: &mut Tally) -> Result<()> {
     build()?;
     python(tally, &[])?;
-    node(tally)
+    node(tally)?;
+    rust(tally)
 }
 
 /// What users run is what is tested.
@@ -55,6 +57,19 @@ fn node(tally: &mut Tally) -> Result<()> {
     let before = *tally;
     let passed = follow(&mut node, |line| tally.read_node(line))?;
     settle(passed, before, tally, "node --test")?;
+    server.stop()
+}
+
+/// The tests of the Rust SDK, against a server of their own.
+fn rust(tally: &mut Tally) -> Result<()> {
+    let bootstrap = rust_binary()?;
+    let server = Server::start(&server::binary("release")?, &[])?;
+    let mut tests = cargo(&["test", "--locked", "--quiet"]);
+    tests.arg("--manifest-path").arg(root().join("e2e/rust/Cargo.toml")).arg("--target-dir").arg(target().join("e2e"));
+    tests.env("BOOTSTRAP", bootstrap).envs(aws::environment(server.url()));
+    let before = *tally;
+    let passed = follow(&mut tests, |line| tally.read_rust(line))?;
+    settle(passed, before, tally, "the Rust SDK's tests")?;
     server.stop()
 }
 
