@@ -65,7 +65,10 @@ async fn a_function_lives() -> Result {
         .log_type(LogType::Tail)
         .send()
         .await?;
-    assert_eq!((answer.status_code(), answer.executed_version(), answer.function_error()), (200, Some("$LATEST"), None));
+    assert_eq!(
+        (answer.status_code(), answer.executed_version(), answer.function_error()),
+        (200, Some("$LATEST"), None)
+    );
     assert!(answer.log_result().is_some_and(|log| !log.is_empty()));
     let answer = String::from_utf8(answer.payload().ok_or("no payload")?.as_ref().to_vec())?;
     assert!(answer.contains("Grüße"), "{answer}");
@@ -101,7 +104,7 @@ async fn errors_have_their_types() -> Result {
     let client = client().await;
     let missing = client.invoke().function_name("nowhere").send().await.err().ok_or("answered")?.into_service_error();
     assert!(missing.is_resource_not_found_exception(), "{missing:?}");
-    let text = "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nowhere";
+    let text = "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nowhere:$LATEST";
     assert_eq!(missing.message(), Some(text));
 
     let created = client.create_function().function_name("x").role("no role").runtime(Runtime::Providedal2023);
