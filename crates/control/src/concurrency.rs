@@ -45,6 +45,7 @@ impl Control {
             };
             let own = function.record.reserved_concurrency;
             self.parts.concurrency.check(wanted, own, self.reserved_by_others(&target.name).await?)?;
+            covers(wanted, self.total_provisioned(&target.name).await?)?;
             function.record.reserved_concurrency = Some(wanted);
             let unchanged = as_found(reservations.as_ref());
             let writes = vec![
@@ -132,6 +133,19 @@ impl AccountConcurrency {
         ))
         .without_type())
     }
+}
+
+/// That a reservation has room for what is provisioned. The text is the real service's own, spaces and all, and it leaves
+/// the Type out (observed).
+fn covers(reserved: u32, provisioned: u64) -> Result<(), ApiError> {
+    if u64::from(reserved) >= provisioned {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned concurrency \
+         [{provisioned}]."
+    ))
+    .without_type())
 }
 
 #[cfg(test)]

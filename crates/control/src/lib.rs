@@ -15,6 +15,7 @@ mod names;
 mod parts;
 mod permissions;
 mod policy;
+mod provisioned;
 mod records;
 mod recursion;
 mod rules;

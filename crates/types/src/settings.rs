@@ -17,6 +17,15 @@ pub struct EventInvokeConfig {
     pub modified_ms: i64,
 }
 
+/// Environments that a version or an alias asks to be kept initialised.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProvisionedConcurrency {
+    /// How many, from 1.
+    pub requested: u32,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+}
+
 /// A function URL: an HTTP endpoint of the unqualified function or of an alias.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UrlConfig {

@@ -11,6 +11,7 @@ mod life;
 mod mappings;
 mod members;
 mod permissions;
+mod provisioned;
 mod recovery;
 mod refusals;
 mod settings;
