@@ -47,8 +47,10 @@ def test_dry_run(aws, cli_function):
 def test_errors_read_as_those_of_lambda(aws, cli_function):
     error = aws("lambda", "get-function", "--function-name", "nowhere", fails=True)
     assert "(ResourceNotFoundException)" in error and "Function not found: arn:aws:lambda:" in error
-    error = aws("lambda", "publish-version", "--function-name", cli_function, fails=True)
-    assert "PublishVersion" in error
+    error = aws("lambda", "publish-version", "--function-name", cli_function, "--code-sha256", "x", fails=True)
+    assert "(InvalidParameterValueException) when calling the PublishVersion operation: CodeSHA256 (x) is different" in error
+    error = aws("lambda", "list-capacity-providers", fails=True)
+    assert "ListCapacityProviders" in error
 
 
 def test_events_wait_for_their_queue(aws, cli_function):
