@@ -1,7 +1,7 @@
 //! The control plane: Lambda's operations as plain async functions that know no HTTP, over the store's seams.
 
-mod account;
 pub mod access_keys;
+mod account;
 mod aliases;
 pub mod code_source;
 pub mod concurrency;

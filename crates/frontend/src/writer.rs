@@ -206,6 +206,7 @@ impl Writer {
             memory_mb: config.memory_mb,
             timeout_s: config.timeout_s,
             ephemeral_mb: config.ephemeral_mb,
+            role: config.role.as_str().into(),
             variables: config.variables.clone().unwrap_or_default(),
             code: code.digest,
             layers: config.layers.iter().map(|layer| layer.code.digest).collect(),

@@ -64,6 +64,12 @@ impl Server {
         Ok(Self { listener: TcpListener::from_std(listener)?, limits })
     }
 
+    /// Serves on a listener that the runtime has already, whose queue stays as it is.
+    #[must_use]
+    pub fn with_backlog(listener: TcpListener, limits: ServerLimits) -> Self {
+        Self { listener, limits }
+    }
+
     /// Serves until `stop` turns true; then takes no more connections, lets the requests in work finish, and returns
     /// when the last one has, or after `drain`.
     pub async fn run(self, handler: Arc<impl Handler>, mut stop: watch::Receiver<bool>, drain: Duration) {

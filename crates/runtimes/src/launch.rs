@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use hearth_identity::Credentials;
 use hearth_types::function::LogFormat;
 use hearth_types::invoke::VersionSpec;
 
@@ -11,12 +12,8 @@ use crate::catalogue::Kind;
 /// Where a runtime finds its Runtime API.
 pub const RUNTIME_API: &str = "127.0.0.1:9001";
 
-/// What stands for a role's credentials until there are roles.
-const PLACEHOLDER_CREDENTIALS: [(&str, &str); 3] = [
-    ("AWS_ACCESS_KEY_ID", "ASIAHEARTHNOTAREALID"),
-    ("AWS_SECRET_ACCESS_KEY", "hearth/placeholder/not/a/real/secret/key"),
-    ("AWS_SESSION_TOKEN", "hearth-placeholder-not-a-real-session-token"),
-];
+/// Where a function finds the server's API.
+pub const API: &str = "http://127.0.0.1:4566";
 
 /// All that starting a runtime's process takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,12 +42,15 @@ pub struct Session<'a> {
     pub log_stream: &'a str,
     /// `host:port` of the Runtime API: [`RUNTIME_API`] in a sandbox.
     pub runtime_api: &'a str,
+    /// Where AWS's clients find the server: [`API`] in a sandbox. A function may set another.
+    pub api: &'a str,
+    /// Of its role.
+    pub credentials: &'a Credentials,
 }
 
 /// Draws up the start of `spec` in `runtime`.
 ///
-/// The variables are those of the runtime contract, section 6, as recorded on Lambda. There are no role credentials yet:
-/// `AWS_ACCESS_KEY_ID` and its siblings hold placeholders of the right form, so that SDKs find some; no service takes them.
+/// The variables are those of the runtime contract, section 6, as recorded on Lambda, and `AWS_ENDPOINT_URL`.
 ///
 /// # Errors
 /// A variable or the handler holds a NUL byte.
@@ -103,6 +103,7 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
     );
     set("LANG", "en_US.UTF-8");
     set("TZ", ":UTC");
+    set("AWS_ENDPOINT_URL", session.api);
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     match kind {
         Kind::Provided => {}
@@ -151,9 +152,10 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
     set("AWS_LAMBDA_RUNTIME_API", session.runtime_api);
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-    for (name, value) in PLACEHOLDER_CREDENTIALS {
-        set(name, value);
-    }
+    let Credentials { access_key_id, secret, session_token } = session.credentials;
+    set("AWS_ACCESS_KEY_ID", access_key_id);
+    set("AWS_SECRET_ACCESS_KEY", secret.reveal());
+    set("AWS_SESSION_TOKEN", session_token.as_deref().unwrap_or_default());
     all
 }
 
@@ -182,11 +184,16 @@ fn is_reserved(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::test_support::spec;
     use hearth_types::function::LogLevel;
 
-    const SESSION: Session<'static> = Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API };
+    fn session() -> Session<'static> {
+        static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(crate::test_support::credentials);
+        Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API, api: API, credentials: &CREDENTIALS }
+    }
 
     fn runtime(kind: Kind) -> Runtime {
         Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None }
@@ -200,13 +207,14 @@ mod tests {
     fn variables_are_those_recorded_for_python() {
         let mut spec = spec("python3.12");
         spec.variables.clear();
-        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, session()).unwrap();
         let mut names: Vec<&str> = text(&launch.env).iter().map(|v| v.split_once('=').unwrap().0).collect();
         names.sort_unstable();
-        // Recorded, less the X-Ray daemon and the trace id, which the bootstrap sets.
+        // Recorded, less the X-Ray daemon and the trace id, which the bootstrap sets; and where the server is.
         let recorded = [
             "AWS_ACCESS_KEY_ID",
             "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL",
             "AWS_EXECUTION_ENV",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
             "AWS_LAMBDA_FUNCTION_NAME",
@@ -241,8 +249,11 @@ mod tests {
         spec.variables = [("TZ", "Asia/Tokyo"), ("LAMBDA_TASK_ROOT", "/x"), ("_X", "1"), ("MINE", "a=b")]
             .map(|(n, v)| (n.into(), v.into()))
             .into();
-        let launch = launch(&runtime(Kind::Node { major: 20 }), &spec, SESSION).unwrap();
+        spec.variables.push(("AWS_ENDPOINT_URL".into(), "http://elsewhere".into()));
+        spec.variables.push(("AWS_ACCESS_KEY_ID".into(), "mine".into()));
+        let launch = launch(&runtime(Kind::Node { major: 20 }), &spec, session()).unwrap();
         let env = text(&launch.env);
+        assert!(env.contains(&"AWS_ENDPOINT_URL=http://elsewhere") && env.contains(&"AWS_ACCESS_KEY_ID=ASIA"));
         assert!(env.contains(&"TZ=Asia/Tokyo") && !env.contains(&"TZ=:UTC") && env.contains(&"MINE=a=b"));
         assert!(env.contains(&"LAMBDA_TASK_ROOT=/var/task") && !env.iter().any(|v| v.starts_with("_X=")), "{env:?}");
     }
@@ -251,7 +262,7 @@ mod tests {
     fn the_log_format_is_told_where_it_is_json() {
         let mut spec = spec("python3.12");
         let told = |spec: &VersionSpec| {
-            let env = launch(&runtime(Kind::Python { minor: 12 }), spec, SESSION).unwrap().env;
+            let env = launch(&runtime(Kind::Python { minor: 12 }), spec, session()).unwrap().env;
             text(&env).into_iter().filter(|v| v.starts_with("AWS_LAMBDA_LOG_")).map(str::to_owned).collect::<Vec<_>>()
         };
         let always = ["AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/f", "AWS_LAMBDA_LOG_STREAM_NAME=2024/03/05/[$LATEST]0"];
@@ -267,9 +278,9 @@ mod tests {
     fn a_wrapper_gets_the_command_line_and_provided_has_none() {
         let mut spec = spec("python3.12");
         spec.variables = vec![("AWS_LAMBDA_EXEC_WRAPPER".into(), "/var/task/wrap".into())];
-        let python = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        let python = launch(&runtime(Kind::Python { minor: 12 }), &spec, session()).unwrap();
         assert_eq!(text(&python.argv)[..2], ["/var/task/wrap", "/var/lang/bin/python3.12"]);
-        let provided = launch(&runtime(Kind::Provided), &spec, SESSION).unwrap();
+        let provided = launch(&runtime(Kind::Provided), &spec, session()).unwrap();
         assert_eq!(text(&provided.argv), ["/var/task/bootstrap"]);
     }
 
@@ -277,7 +288,7 @@ mod tests {
     fn a_function_that_sets_python_variables_gets_their_effect() {
         let mut spec = spec("python3.12");
         spec.variables = vec![("PYTHONPATH".into(), "/var/task/lib".into())];
-        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, SESSION).unwrap();
+        let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, session()).unwrap();
         assert!(!text(&launch.argv).contains(&"-I"));
     }
 
@@ -285,6 +296,6 @@ mod tests {
     fn a_nul_byte_is_an_error() {
         let mut spec = spec("python3.12");
         spec.handler = "a\0b".into();
-        assert!(launch(&runtime(Kind::Provided), &spec, SESSION).is_err());
+        assert!(launch(&runtime(Kind::Provided), &spec, session()).is_err());
     }
 }

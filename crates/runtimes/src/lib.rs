@@ -12,12 +12,18 @@ mod node_version;
 mod root;
 
 pub use catalogue::{Catalogue, Kind, Missing, Runtime, discover};
-pub use launch::{Launch, NulByte, RUNTIME_API, Session, launch};
+pub use launch::{API, Launch, NulByte, RUNTIME_API, Session, launch};
 
 #[cfg(test)]
 mod test_support {
+    use hearth_identity::{Credentials, Secret};
     use hearth_types::CodeDigest;
     use hearth_types::invoke::VersionSpec;
+
+    pub(crate) fn credentials() -> Credentials {
+        let (access_key_id, session_token) = ("ASIA".to_owned(), Some("token".to_owned()));
+        Credentials { access_key_id, secret: Secret::new("secret"), session_token }
+    }
 
     /// A version with this runtime and usual settings.
     pub(crate) fn spec(runtime: &str) -> VersionSpec {
@@ -31,6 +37,7 @@ mod test_support {
             memory_mb: 128,
             timeout_s: 3,
             ephemeral_mb: 512,
+            role: "arn:aws:iam::000000000000:role/r".into(),
             variables: vec![("TEST_KEY".into(), "TEST_VAL".into())],
             code: CodeDigest([0; 32]),
             layers: Vec::new(),

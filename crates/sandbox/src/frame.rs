@@ -57,7 +57,8 @@ pub(crate) enum Answer {
 /// What the server hears on an environment's channel, from its init or, about it, from the spawner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
-    /// Made. Descriptors: the listener of the Runtime API; with NAT, those of [`crate::NameSockets`].
+    /// Made. Descriptors: the listeners of the Runtime API and of the server's API; with NAT, those of
+    /// [`crate::NameSockets`].
     Ready,
     /// The root is composed.
     Started,

@@ -98,6 +98,7 @@ struct Environment {
     channel: AsyncFd<OwnedFd>,
     files: CgroupFiles,
     listener: Option<TcpListener>,
+    api: Option<TcpListener>,
     names: Option<NameSockets>,
     exit: OnceLock<Exit>,
 }
@@ -127,13 +128,16 @@ impl Spawner {
             channel,
             files,
             listener: None,
+            api: None,
             names: None,
             exit: OnceLock::new(),
         };
         let fds = environment.expect(&Event::Ready).await?;
         let mut fds = fds.into_iter();
         let listener = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener"))?;
+        let api = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener of the API"))?;
         environment.listener = Some(TcpListener::from(listener));
+        environment.api = Some(TcpListener::from(api));
         environment.names = fds.next().zip(fds.next()).map(|(datagrams, streams)| NameSockets {
             datagrams: UdpSocket::from(datagrams),
             streams: TcpListener::from(streams),
@@ -194,6 +198,12 @@ impl Sandbox {
     /// The listener of the Runtime API, bound at 127.0.0.1:9001 inside, non-blocking. Only the first call has it.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.0.listener.take()
+    }
+
+    /// Where the processes inside find the server's API: 127.0.0.1:4566 in their network, non-blocking. Only the first
+    /// call has it.
+    pub fn take_api(&mut self) -> Option<TcpListener> {
+        self.0.api.take()
     }
 
     /// Where the processes inside ask for names; none without NAT. Only the first call has them.

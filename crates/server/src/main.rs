@@ -9,6 +9,7 @@ mod cli;
 mod doctor;
 mod follow;
 mod gateway;
+mod inside;
 mod key_file;
 mod key_socket;
 mod keys;

@@ -13,6 +13,7 @@ use hearth_control::links::CodeLinks;
 use hearth_control::{Control, Parts};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
+use hearth_identity::session::Sessions;
 use hearth_image::Unpacker;
 use hearth_logs::LogStore;
 use hearth_runtimes::Catalogue;
@@ -35,6 +36,7 @@ use crate::admin::{self, Admin};
 use crate::cli::{NetworkArg, ServeArgs};
 use crate::follow;
 use crate::gateway::Gateway;
+use crate::inside::Insiders;
 use crate::key_socket;
 use crate::packages::OwnBuckets;
 use crate::prepare::{Prepared, Refused, prepare};
@@ -70,7 +72,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let isolation = isolation(&prepared.spawner, args.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
 
-    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs);
+    let insiders = Arc::new(Insiders::new(Sessions::new(prepared.key.clone()), admin::now));
+    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, insiders);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key));
@@ -171,7 +174,13 @@ impl LogSink for Lines {
     }
 }
 
-fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &Arc<LogStore>) -> Arc<Dispatcher> {
+fn dispatcher(
+    args: &ServeArgs,
+    spawner: &Spawner,
+    catalogue: Catalogue,
+    logs: &Arc<LogStore>,
+    insiders: Arc<Insiders>,
+) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
         architecture: architecture(),
@@ -189,6 +198,7 @@ fn dispatcher(args: &ServeArgs, spawner: &Spawner, catalogue: Catalogue, logs: &
         spawner: spawner.clone(),
         catalogue: Arc::new(catalogue),
         logs: Arc::new(Lines(Arc::clone(logs))),
+        identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
     };
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));

@@ -29,6 +29,8 @@ pub struct VersionSpec {
     pub timeout_s: u32,
     /// MB of /tmp.
     pub ephemeral_mb: u32,
+    /// The ARN of its role.
+    pub role: Arc<str>,
     /// The customer's variables.
     pub variables: Vec<(String, String)>,
     /// The unpacked package.

@@ -176,6 +176,20 @@ pub const EXEC_STRINGS_BYTES: usize = 256 * 1024;
 pub const EXEC_STRINGS: usize = 4096;
 /// Connections that wait to be accepted by the Runtime API.
 pub const RUNTIME_BACKLOG: i32 = 64;
+/// Connections to the server's API that wait to be accepted, of one environment.
+pub const INSIDE_BACKLOG: i32 = 64;
+/// Connections of one environment to the server's API. Ours: clients keep up to 50 each.
+pub const INSIDE_CONNECTIONS: usize = 128;
+/// Requests of one environment to the server's API that are in work, answers that it has not taken yet included; more
+/// wait. Each holds up to [`SYNC_PAYLOAD_BYTES`] in the server's memory.
+pub const INSIDE_REQUESTS: usize = 16;
+/// Packages over [`SMALL_BODY_BYTES`] that are taken in from functions at a time, apart from those of clients outside.
+pub const INSIDE_PACKAGES_IN_WORK: usize = 2;
+/// How long an environment lives; older ones go when they are idle. Ours (Lambda: hours, not stated).
+pub const ENVIRONMENT_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
+/// How long the credentials of an environment's processes are good: longer than the environment, and the longest invoke
+/// that it may have had begun by then.
+pub const ENVIRONMENT_CREDENTIALS_LIFE: Duration = Duration::from_secs(5 * 60 * 60);
 /// Connections with questions about names that wait to be accepted, of one environment.
 pub const NAMES_BACKLOG: i32 = 16;
 /// Questions about names in work at a time, of one environment; more are not answered.

@@ -9,17 +9,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::discover;
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
-use hearth_worker::{EnvironmentEvent, Invocation, LogSink, Outcome, Worker, WorkerConfig};
+use hearth_worker::{EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Worker, WorkerConfig};
 use tokio::sync::{mpsc, oneshot};
 
 /// Invokes between two looks at the processor's time.
 const BATCH: u32 = 100;
 
 struct Nowhere;
+
+impl Identities for Nowhere {
+    fn identity(&self, _: &VersionSpec) -> Result<Identity, String> {
+        let secret = Secret::new("secret");
+        let credentials = Credentials { access_key_id: "ASIA".to_owned(), secret, session_token: None };
+        Ok(Identity { credentials, door: Box::new(|_| Box::pin(std::future::pending())) })
+    }
+}
 
 impl LogSink for Nowhere {
     fn line(&self, _: &Arc<str>, _: &Arc<str>, _: i64, _: Bytes) {}
@@ -60,6 +69,7 @@ fn main() {
             spawner: spawner.clone(),
             catalogue: Arc::clone(&catalogue),
             logs: Arc::new(Nowhere),
+            identities: Arc::new(Nowhere),
             freeze_after: Duration::from_millis(std::env::args().nth(2).and_then(|ms| ms.parse().ok()).unwrap_or(5)),
         };
         let worker = Worker::new(
@@ -190,6 +200,7 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
         memory_mb: 1769,
         timeout_s: 3,
         ephemeral_mb: 512,
+        role: "arn:aws:iam::000000000000:role/r".into(),
         variables: Vec::new(),
         code,
         layers: Vec::new(),

@@ -1,10 +1,14 @@
 //! What goes in and out of the worker.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_identity::Credentials;
+use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// One invoke on its way into an environment.
@@ -100,6 +104,26 @@ impl<F: Fn(EnvironmentEvent) + Send + Sync> EnvironmentSink for F {
         self(event);
     }
 }
+
+/// Says as whom functions call the server, and answers them.
+pub trait Identities: Send + Sync {
+    /// An identity for processes of this version that are about to start.
+    ///
+    /// # Errors
+    /// Why there can be none now.
+    fn identity(&self, spec: &VersionSpec) -> Result<Identity, String>;
+}
+
+/// As whom the processes of an environment call the server.
+pub struct Identity {
+    /// What their variables hold.
+    pub credentials: Credentials,
+    /// Answers the calls that they make.
+    pub door: Door,
+}
+
+/// Serves what connects to the listener, until it is dropped with the processes.
+pub type Door = Box<dyn FnOnce(TcpListener) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Where log lines go. Called on the path of an invoke: must not block; what has no room is dropped and counted by the
 /// receiver.

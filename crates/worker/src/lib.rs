@@ -23,5 +23,8 @@ mod test_support;
 mod text;
 mod worker;
 
-pub use api::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, LogSink, Outcome, WorkerError};
+pub use api::{
+    Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
+    Outcome, WorkerError,
+};
 pub use worker::{Worker, WorkerConfig};

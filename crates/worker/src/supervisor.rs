@@ -4,14 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_runtimes::{Catalogue, RUNTIME_API, Session, launch};
+use hearth_runtimes::{API, Catalogue, RUNTIME_API, Session, launch};
 use hearth_sandbox::{Assignment, Exit, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
 use hearth_types::limits::RUNTIME_CONNECTIONS;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::api::GoneReason;
+use crate::api::{GoneReason, Identities, Identity};
 use crate::clock::Moment;
 use crate::environment::Environment;
 use crate::failure::Cause;
@@ -32,6 +32,7 @@ const SIGSEGV: i32 = 11;
 pub(crate) struct Machine {
     pub(crate) spawner: Spawner,
     pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) identities: Arc<dyn Identities>,
     /// For environments that reach the outside.
     pub(crate) names: Arc<Resolver>,
 }
@@ -42,8 +43,8 @@ struct Processes {
     listener: TcpListener,
     output: Option<Arc<pipe::Receiver>>,
     connections: JoinSet<()>,
-    /// What answers their questions about names, where they may ask.
-    names: JoinSet<()>,
+    /// What answers their calls of the server, and their questions about names where they may ask.
+    services: JoinSet<()>,
     /// The runtime's process is gone, and its invoke lasts until the time limit.
     gone: bool,
 }
@@ -87,7 +88,9 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
             Err(missing) => return Err(Cause::Known(missing.failure())),
         },
     };
-    let session = Session { log_stream: environment.journal.stream(), runtime_api: RUNTIME_API };
+    let Identity { credentials, door } = machine.identities.identity(spec).map_err(Cause::Platform)?;
+    let log_stream = environment.journal.stream();
+    let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials };
     let start = launch(runtime, spec, session).map_err(|error| {
         let error_type = "Runtime.InvalidEntrypoint".to_owned();
         Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
@@ -109,17 +112,20 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         output: writer,
     };
     let mut sandbox = machine.spawner.assign(started, assignment).await.map_err(not_executable)?;
-    let listener =
-        sandbox.take_listener().ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
-    let listener = TcpListener::from_std(listener)
-        .map_err(|error| Cause::Platform(format!("registering its listener: {error}")))?;
-    let mut names = JoinSet::new();
+    let listener = registered(sandbox.take_listener())?;
+    let mut services = JoinSet::new();
+    services.spawn(door(registered(sandbox.take_api())?));
     if let Some(sockets) = sandbox.take_names() {
-        names.spawn(Arc::clone(&machine.names).serve(sockets));
+        services.spawn(Arc::clone(&machine.names).serve(sockets));
     }
     let sandbox = Arc::new(sandbox);
     environment.started(Arc::clone(&sandbox), begin.elapsed());
-    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), names, gone: false })
+    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), services, gone: false })
+}
+
+fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {
+    let listener = listener.ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
+    TcpListener::from_std(listener).map_err(|error| Cause::Platform(format!("registering its listener: {error}")))
 }
 
 fn platform(error: SandboxError) -> Cause {
@@ -142,7 +148,7 @@ fn not_executable(error: SandboxError) -> Cause {
 /// Serves the processes until they end or have to; takes them down. What is left is their /tmp.
 async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) -> Option<TmpVolume> {
     let cause = processes.until_the_end(environment).await;
-    let Processes { sandbox, connections, output, names, .. } = processes;
+    let Processes { sandbox, connections, output, services, .. } = processes;
     if !matches!(cause, Cause::Exit(_)) {
         // Nothing more happens inside while the invoke's last lines are written.
         if let Err(error) = sandbox.freeze() {
@@ -150,7 +156,7 @@ async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) ->
         }
     }
     environment.fail(&cause);
-    drop((connections, output, names));
+    drop((connections, output, services));
     environment.lock().sandbox = None;
     match Arc::into_inner(sandbox) {
         Some(sandbox) => sandbox.destroy(!environment.is_ending()).await,

@@ -20,6 +20,7 @@ pub(crate) fn spec() -> VersionSpec {
         memory_mb: 128,
         timeout_s: 3,
         ephemeral_mb: 512,
+        role: "arn:aws:iam::000000000000:role/r".into(),
         variables: Vec::new(),
         code: CodeDigest::of(b""),
         layers: Vec::new(),

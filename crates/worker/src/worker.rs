@@ -10,7 +10,7 @@ use hearth_types::invoke::VersionSpec;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::api::{EnvironmentEvent, EnvironmentSink, Invocation, LogSink, WorkerError};
+use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, WorkerError};
 use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
 use crate::names::Resolver;
@@ -24,6 +24,8 @@ pub struct WorkerConfig {
     pub catalogue: Arc<Catalogue>,
     /// Where log lines go.
     pub logs: Arc<dyn LogSink>,
+    /// As whom functions call the server.
+    pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
     pub freeze_after: std::time::Duration,
 }
@@ -48,11 +50,12 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, freeze_after } = config;
+        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after } = config;
         Self {
             machine: Arc::new(Machine {
                 spawner,
                 catalogue,
+                identities,
                 names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
             }),
             shared: Arc::new(Shared { events, logs, freeze_after }),

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use hearth_runtimes::{Catalogue, Kind, Session, discover, launch};
+use hearth_identity::{Credentials, Secret};
+use hearth_runtimes::{API, Catalogue, Kind, Session, discover, launch};
 use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
 use serde_json::Value;
@@ -86,7 +87,10 @@ impl Function {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let spec = spec(&runtime.name, handler, variables);
-        let start = launch(runtime, &spec, Session { log_stream: "stream", runtime_api: &address }).unwrap();
+        let credentials =
+            Credentials { access_key_id: "ASIA".to_owned(), secret: Secret::new("secret"), session_token: None };
+        let session = Session { log_stream: "stream", runtime_api: &address, api: API, credentials: &credentials };
+        let start = launch(runtime, &spec, session).unwrap();
         // Outside a sandbox the directories lie elsewhere.
         let here = |text: &str| {
             text.replace("/var/task", files.path().join("task").to_str().unwrap())
@@ -199,6 +203,7 @@ fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec
         memory_mb: 128,
         timeout_s: 3,
         ephemeral_mb: 512,
+        role: "arn:aws:iam::000000000000:role/r".into(),
         variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         code: CodeDigest([0; 32]),
         layers: Vec::new(),

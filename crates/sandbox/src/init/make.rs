@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
-use hearth_types::limits::{NAMES_BACKLOG, RUNTIME_BACKLOG};
+use hearth_types::limits::{INSIDE_BACKLOG, NAMES_BACKLOG, RUNTIME_BACKLOG};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::thread::UnshareFlags;
 
@@ -16,6 +16,9 @@ use crate::volume::{self, Volume};
 
 /// Where a runtime finds its Runtime API.
 const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
+
+/// Where the function finds the server's API.
+const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4566);
 
 /// Where programs ask for names, as the root's `/etc/resolv.conf` says.
 const NAMES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
@@ -51,19 +54,22 @@ fn enter_cgroups(plan: &Plan<'_>) -> Done {
     sys::unshare(UnshareFlags::NEWCGROUP).during("making a cgroup namespace")
 }
 
-/// The sockets that the server gets, in its order.
+/// The sockets that the server gets, in the order of [`Event::Ready`].
 fn prepare_network(plan: &Plan<'_>) -> Done<Vec<OwnedFd>> {
     let runtime_api = socket(SocketType::STREAM).during("making the Runtime API's socket")?;
     sys::loopback_up(runtime_api.as_fd()).during("bringing the loopback interface up")?;
     listen(&runtime_api, RUNTIME_API, RUNTIME_BACKLOG).during("listening on the Runtime API's socket")?;
-    let Some(connection) = &plan.connection else { return Ok(vec![runtime_api]) };
+    let what = "listening for calls of the API";
+    let api = socket(SocketType::STREAM).during(what)?;
+    listen(&api, API, INSIDE_BACKLOG).during(what)?;
+    let Some(connection) = &plan.connection else { return Ok(vec![runtime_api, api]) };
     connection.make()?;
     let what = "listening for questions about names";
     let datagrams = socket(SocketType::DGRAM).during(what)?;
     rustix::net::bind(&datagrams, &NAMES).during(what)?;
     let streams = socket(SocketType::STREAM).during(what)?;
     listen(&streams, NAMES, NAMES_BACKLOG).during(what)?;
-    Ok(vec![runtime_api, datagrams, streams])
+    Ok(vec![runtime_api, api, datagrams, streams])
 }
 
 fn socket(kind: SocketType) -> rustix::io::Result<OwnedFd> {

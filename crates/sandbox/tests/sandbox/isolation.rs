@@ -1,6 +1,9 @@
 //! What a function sees, and cannot.
 
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
+
+use hearth_sandbox::Sandbox;
 
 use crate::harness::{Probe, World, json};
 
@@ -137,13 +140,20 @@ pub(crate) async fn the_network_is_its_own_loopback(world: World) {
     }
 }
 
-pub(crate) async fn the_runtime_api_answers_inside(world: World) {
+pub(crate) async fn the_runtime_api_and_the_servers_answer_inside(world: World) {
+    answers_inside(&world, 9001, Sandbox::take_listener).await;
+    answers_inside(&world, 4566, Sandbox::take_api).await;
+}
+
+async fn answers_inside(world: &World, port: u16, take: fn(&mut Sandbox) -> Option<TcpListener>) {
     use std::io::{Read, Write};
-    let probe = "import socket\n\
-        s = socket.create_connection(('127.0.0.1', 9001)); s.sendall(b'next?'); s.shutdown(1); print(s.recv(100).decode())";
-    let mut running = world.run(Probe::new(probe)).await;
-    let listener = running.sandbox.take_listener().unwrap();
-    assert!(running.sandbox.take_listener().is_none());
+    let probe = format!(
+        "import socket\n\
+        s = socket.create_connection(('127.0.0.1', {port})); s.sendall(b'next?'); s.shutdown(1); print(s.recv(100).decode())"
+    );
+    let mut running = world.run(Probe::new(&probe)).await;
+    let listener = take(&mut running.sandbox).unwrap();
+    assert!(take(&mut running.sandbox).is_none());
     listener.set_nonblocking(false).unwrap();
     let serve = move || {
         let (mut stream, _) = listener.accept().unwrap();

@@ -21,7 +21,7 @@ const CASES: &[Case] = &[
     case!(isolation::the_root_is_composed_and_read_only),
     case!(isolation::proc_tells_nothing_of_the_machine),
     case!(isolation::the_network_is_its_own_loopback),
-    case!(isolation::the_runtime_api_answers_inside),
+    case!(isolation::the_runtime_api_and_the_servers_answer_inside),
     case!(isolation::two_environments_share_no_user),
     case!(syscalls::dangerous_calls_are_refused),
     case!(syscalls::usual_calls_work),

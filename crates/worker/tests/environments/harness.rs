@@ -11,12 +11,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::{Catalogue, Kind, discover};
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
-use hearth_worker::{EnvironmentEvent, Invocation, LogSink, Outcome, Worker, WorkerConfig, WorkerError};
+use hearth_worker::{
+    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Worker, WorkerConfig, WorkerError,
+};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub(crate) type Test = (&'static str, fn(Arc<Machine>) -> Pin<Box<dyn Future<Output = ()> + Send>>);
@@ -117,6 +121,27 @@ async fn run_all(machine: &Arc<Machine>, tests: Vec<Test>) -> usize {
     failed
 }
 
+/// Numbers its access keys; who calls the server hears with which it was made.
+#[derive(Default)]
+struct Keys(AtomicU64);
+
+impl Identities for Keys {
+    fn identity(&self, _: &VersionSpec) -> Result<Identity, String> {
+        let access_key_id = format!("ASIA{}", self.0.fetch_add(1, Ordering::Relaxed));
+        let (secret, key) = (Secret::new("secret"), access_key_id.clone());
+        let door: Door = Box::new(move |listener| {
+            Box::pin(async move {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    stream.write_all(key.as_bytes()).await.unwrap();
+                }
+            })
+        });
+        let session_token = Some("token".to_owned());
+        Ok(Identity { credentials: Credentials { access_key_id, secret, session_token }, door })
+    }
+}
+
 impl Machine {
     fn new(data_dir: &Path, catalogue: Arc<Catalogue>, spawner: Spawner) -> Self {
         let (log, events) = (Arc::new(Log::default()), Arc::new(Events::default()));
@@ -124,6 +149,7 @@ impl Machine {
             spawner,
             catalogue: Arc::clone(&catalogue),
             logs: Arc::clone(&log) as Arc<dyn LogSink>,
+            identities: Arc::new(Keys::default()),
             freeze_after: FREEZE_AFTER,
         };
         let heard = Arc::clone(&events);
@@ -185,6 +211,7 @@ impl Machine {
             memory_mb: 512,
             timeout_s: 10,
             ephemeral_mb: 512,
+            role: "arn:aws:iam::000000000000:role/r".into(),
             variables: Vec::new(),
             code,
             layers: Vec::new(),

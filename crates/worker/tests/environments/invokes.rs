@@ -93,10 +93,10 @@ async fn certificates_and_credentials_are_found(machine: Arc<Machine>) {
     let code = "import os, ssl
 def handler(e, c):
   keys = [os.environ[n] for n in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN')]
-  return [len(ssl.create_default_context().get_ca_certs()), len(keys[0]), len(keys[1])]";
+  return [len(ssl.create_default_context().get_ca_certs()), keys[0][:4], keys[1:]]";
     let seen = machine.python(code).answer("{}").await;
     assert!(seen[0].as_u64().unwrap() > 0, "no certificate authorities");
-    assert_eq!((&seen[1], &seen[2]), (&json!(20), &json!(40)));
+    assert_eq!((&seen[1], &seen[2]), (&json!("ASIA"), &json!(["secret", "token"])));
     let code = "import tls from 'node:tls'; import fs from 'node:fs';
 export const handler = async () => [tls.rootCertificates.length, fs.existsSync('/etc/ssl/certs/ca-certificates.crt')];";
     let seen = machine.node(code).answer("{}").await;

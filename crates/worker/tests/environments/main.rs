@@ -4,6 +4,7 @@
 
 mod failures;
 mod harness;
+mod identity;
 mod invokes;
 mod layers;
 mod logs;
@@ -11,5 +12,5 @@ mod runtime_api;
 
 fn main() {
     hearth_sandbox::run_if_spawner();
-    harness::run(&[invokes::TESTS, logs::TESTS, layers::TESTS, failures::TESTS, runtime_api::TESTS]);
+    harness::run(&[invokes::TESTS, logs::TESTS, layers::TESTS, failures::TESTS, identity::TESTS, runtime_api::TESTS]);
 }
