@@ -7,6 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import PYTHON, ROLE, unique
+from support import raw
 from support.packages import sha256, zip_of
 
 CODE = "def handler(event, context):\n    return 'one'\n"
@@ -213,6 +214,11 @@ def test_lists_are_paged(alone):
     assert [len(page["Functions"]) for page in pages] == [20, 20, 13]
     assert sorted(f["FunctionName"] for page in pages for f in page["Functions"]) == names
     assert not pages[-1].get("NextMarker")
+
+
+def test_both_spellings_of_the_list_path(server):
+    for path in ("/2015-03-31/functions", "/2015-03-31/functions/"):
+        assert raw.request(server, "GET", path).status == 200
 
 
 def test_update_code(client, deploy):

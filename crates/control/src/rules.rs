@@ -164,8 +164,14 @@ pub(crate) fn timeout(seconds: i64) -> Result<u32, ApiError> {
 }
 
 /// # Errors
-/// Outside 128 to 10,240 MB.
+/// Outside 128 to 10,240 MB. The model's own limit is another one: more is for functions on instances.
 pub(crate) fn memory(mb: i64) -> Result<u32, ApiError> {
+    if mb > MEMORY_MAX_MB.into() {
+        return Err(invalid(format!(
+            "'MemorySize' value failed to satisfy constraint: \
+             Member must have value less than or equal to {MEMORY_MAX_MB}"
+        )));
+    }
     within("memorySize", mb, MEMORY_MIN_MB, MEMORY_MAX_MB)
 }
 
