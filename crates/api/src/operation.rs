@@ -88,6 +88,11 @@ pub trait ServiceOperation: Copy + Eq + Debug + Send + Sync + 'static {
         self.row().name
     }
 
+    /// The permission it needs: `iam:CreateRole`.
+    fn iam_action(self) -> &'static str {
+        self.row().iam
+    }
+
     /// Its service.
     #[must_use]
     fn service() -> &'static Service {

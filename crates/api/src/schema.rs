@@ -117,9 +117,10 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// The patterns are the service's: their `\d` and `\s` mean ASCII.
+/// The patterns are the service's: their `\d`, `\s` and `\w` mean ASCII. `\w` stands in classes only.
 fn compile(pattern: &str) -> Option<Regex> {
-    let ascii = pattern.replace(r"\d", "[0-9]").replace(r"[^\s]", r"[^ \t\n\x0B\f\r]").replace(r"[\s\S]", r"(?s:.)");
+    let ascii = pattern.replace(r"\d", "[0-9]").replace(r"\w", "0-9A-Za-z_");
+    let ascii = ascii.replace(r"[^\s]", r"[^ \t\n\x0B\f\r]").replace(r"[\s\S]", r"(?s:.)");
     RegexBuilder::new(&format!(r"\A(?:{ascii})\z")).backtrack_limit(PATTERN_BACKTRACKS).build().ok()
 }
 
@@ -160,6 +161,9 @@ mod tests {
         let alias = Pattern::new("(?!^[0-9]+$)([a-zA-Z0-9-_]+)", false);
         assert!(alias.matches("2024-01-02") && !alias.matches("2024"));
         assert!(!Pattern::new(r"\d{1}", false).matches("\u{663}"), "an Arabic digit is none");
+        let role = Pattern::new(r"[\w+=,.@-]+", false);
+        assert!(role.matches("a-b_c@d") && !role.matches("\u{e9}") && !role.matches("a b"));
+        assert!(Pattern::new(r"[\p{L}]+", false).matches("\u{e9}"), "classes by their names are all of Unicode");
     }
 
     proptest! {

@@ -1,11 +1,13 @@
 //! The services beside Lambda: a request is read by its protocol and answered by the table of its service, a file each.
 
+mod iam;
 mod logs;
 
 use bytes::Bytes;
 use hearth_api::error::{Kind, NOT_IMPLEMENTED};
 use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Service, ServiceOperation, Style};
 use hearth_http::{BodyError, ResponseBody, read_body};
+use hearth_identity::Caller;
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES};
 use http::request::Parts;
@@ -21,7 +23,32 @@ struct Request<'a> {
     body: Bytes,
     /// Where the operation is named in a form.
     form: Option<Form>,
+    caller: &'a Caller,
 }
+
+/// What a service is asked.
+struct Asked<'a, O> {
+    operation: O,
+    call: Call<O>,
+    caller: &'a Caller,
+    id: RequestId,
+}
+
+/// Takes the input of the operation that was asked for, runs its line and writes what it gives.
+macro_rules! answer {
+    ($protocol:ident $asked:ident; $($operation:ident($input:ident) => $output:expr,)*) => {
+        match $asked.operation {
+            $(Operation::$operation => {
+                let $input = $asked.call.input::<ops::$operation>()?;
+                Ok(answer!(@$protocol ops::$operation, &$output.await?, $asked.id))
+            })*
+        }
+    };
+    (@xml $operation:ty, $output:expr, $id:expr) => { hearth_api::encode_xml::<$operation>($output, $id) };
+    (@json $operation:ty, $output:expr, $id:expr) => { hearth_api::encode_json::<$operation>($output) };
+}
+
+use answer;
 
 impl Gateway {
     /// Answers a request to any service but Lambda and S3.
@@ -30,33 +57,35 @@ impl Gateway {
         id: RequestId,
         head: &Parts,
         addressed: &Addressed<'_>,
+        caller: &Caller,
         body: Incoming,
     ) -> Response<ResponseBody> {
         let named = addressed.service.as_deref();
         let in_style = |service: &str, error: ApiError| {
             error.response_in(ErrorFormat::of_style(addressed.style, service), id).map(ResponseBody::from)
         };
-        let request = match read(id, head, addressed, body).await {
+        let request = match read(id, head, addressed, caller, body).await {
             Ok(request) => request,
             Err(error) => return in_style(named.unwrap_or_default(), error),
         };
         let of_form = || Addressed::service_of_version(request.form.as_ref()?.parameter("Version")?);
         let service = named.or_else(of_form).unwrap_or_default();
         match service {
-            "logs" => answered(&request, |call| self.logs(call)).await,
+            "iam" => answered(&request, |asked| self.iam(asked)).await,
+            "logs" => answered(&request, |asked| self.logs(asked.call)).await,
             other => in_style(other, unknown_service(other)),
         }
     }
 }
 
 /// Reads the call of a service's operation, has it answered, and writes what goes wrong as the service does.
-async fn answered<O, F>(request: &Request<'_>, answer: impl FnOnce(Call<O>) -> F) -> Response<ResponseBody>
+async fn answered<'a, O, F>(request: &Request<'a>, answer: impl FnOnce(Asked<'a, O>) -> F) -> Response<ResponseBody>
 where
     O: ServiceOperation,
     F: Future<Output = Result<Response<Bytes>, ApiError>>,
 {
     let outcome = match call(request) {
-        Ok(call) => answer(call).await,
+        Ok(call) => answer(Asked { operation: call.operation, call, caller: request.caller, id: request.id }).await,
         Err(error) => Err(error),
     };
     let service = O::service();
@@ -76,6 +105,7 @@ async fn read<'a>(
     id: RequestId,
     head: &Parts,
     addressed: &'a Addressed<'a>,
+    caller: &'a Caller,
     body: Incoming,
 ) -> Result<Request<'a>, ApiError> {
     if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
@@ -87,7 +117,7 @@ async fn read<'a>(
         Style::Form => Some(Form::parse(&body)?),
         Style::Target(_) | Style::Cbor | Style::Path => None,
     };
-    Ok(Request { id, addressed, body, form })
+    Ok(Request { id, addressed, body, form, caller })
 }
 
 fn body_error(error: &BodyError) -> ApiError {
@@ -111,5 +141,5 @@ fn unknown_service(service: &str) -> ApiError {
     let shown: String = service.chars().take(64).collect();
     let named =
         if shown.is_empty() { "the service of this request".to_owned() } else { format!("the service {shown}") };
-    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda and logs."))
+    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda, iam and s3."))
 }

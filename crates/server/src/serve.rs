@@ -16,6 +16,7 @@ use hearth_http::{Server, ServerLimits};
 use hearth_identity::session::Sessions;
 use hearth_image::Unpacker;
 use hearth_logs::LogStore;
+use hearth_neighbours::Neighbours;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Spawner, SpawnerConnection};
@@ -80,6 +81,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
     let s3 = S3::open(parts, &data.join("objects")).await?;
+    let parts = hearth_neighbours::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
+    let neighbours = Neighbours::new(parts);
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),
@@ -103,7 +106,9 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         isolation,
     };
     let packages = Semaphore::new(PACKAGES_IN_WORK);
-    let gateway = Arc::new(Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), s3, packages });
+    let account = place(&args).account;
+    let gateway = Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), neighbours, s3, account, packages };
+    let gateway = Arc::new(gateway);
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listener, limits).context("the listening socket")?;

@@ -288,3 +288,20 @@ pub const S3_STALL: Duration = Duration::from_secs(60);
 pub const ACCESS_KEYS: usize = 1000;
 /// Characters of a user's name (IAM).
 pub const USER_NAME_CHARS: usize = 64;
+
+/// Entries on a page of one of IAM's lists, unless told otherwise (AWS).
+pub const IAM_PAGE: i32 = 100;
+/// The same, whatever is asked for (AWS).
+pub const IAM_PAGE_MAX: usize = 1000;
+/// Characters of a role's trust policy, white space aside (AWS).
+pub const TRUST_POLICY_CHARS: usize = 2048;
+/// Characters of all inline policies of a role, white space aside (AWS).
+pub const INLINE_POLICIES_CHARS: usize = 10_240;
+/// Characters of a managed policy, white space aside (AWS).
+pub const MANAGED_POLICY_CHARS: usize = 6144;
+/// Versions of a managed policy (AWS).
+pub const POLICY_VERSIONS: usize = 5;
+/// Managed policies attached to a role (AWS).
+pub const ATTACHED_POLICIES: usize = 10;
+/// Seconds that a role's sessions may last, unless told otherwise (AWS).
+pub const SESSION_DEFAULT_S: u32 = 3600;

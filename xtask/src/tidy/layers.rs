@@ -28,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-control", 4),
     // The neighbours.
     ("hearth-s3", 4),
+    ("hearth-neighbours", 4),
     // The composition, and what only tests and measures.
     ("hearth-server", 5),
     ("hearth-bench", 6),

@@ -18,6 +18,12 @@ pub use error::{Dialect, SignatureError};
 pub use sign::{PayloadHash, Scope, Signer};
 pub use time::Timestamp;
 
+/// Percent-encodes all but `A-Za-z0-9-._~`, as RFC 3986 has it.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    canonical::encode(text.as_bytes(), canonical::Slash::Encoded)
+}
+
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
