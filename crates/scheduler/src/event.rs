@@ -27,6 +27,8 @@ pub struct Limits {
     pub environments_max: u32,
     /// How long an environment may be idle before it goes.
     pub keep_alive: Duration,
+    /// How long an environment may live: an older one goes as soon as it is idle.
+    pub life: Duration,
     /// How long an invoke waits at least for an environment that has answered and is about to be idle, before a new one
     /// is made; it waits as long as its version's fastest cold start took.
     pub settle: Duration,

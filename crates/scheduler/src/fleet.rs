@@ -25,8 +25,9 @@ pub(crate) enum Phase {
 struct Environment {
     generation: Generation,
     phase: Phase,
-    /// When it was made; none once it has answered an invoke.
-    fresh_since: Option<Duration>,
+    made_at: Duration,
+    /// It has not answered an invoke yet.
+    fresh: bool,
 }
 
 /// An idle environment.
@@ -34,6 +35,7 @@ struct Environment {
 pub(crate) struct Resting {
     pub(crate) id: EnvironmentId,
     pub(crate) since: Duration,
+    pub(crate) made_at: Duration,
     /// Grows with each environment that becomes idle: tells apart those that did at the same time.
     turn: u64,
 }
@@ -98,6 +100,17 @@ impl Fleet {
         self.environments.get(&id).map(|environment| environment.generation)
     }
 
+    pub(crate) fn made_at(&self, id: EnvironmentId) -> Option<Duration> {
+        self.environments.get(&id).map(|environment| environment.made_at)
+    }
+
+    /// All idle environments, the longest idle first.
+    pub(crate) fn resting(&self) -> Vec<Resting> {
+        let mut all: Vec<_> = self.versions.values().flat_map(|version| version.idle.iter().copied()).collect();
+        all.sort_unstable_by_key(|resting| resting.turn);
+        all
+    }
+
     /// The living environments of a function, oldest first: what each runs, and what it is doing.
     pub(crate) fn activities(&self, function: FunctionKey) -> Vec<(EnvironmentId, Generation, Activity)> {
         let is_its = |generation| self.versions.get(generation).is_some_and(|version| version.function == function);
@@ -105,7 +118,7 @@ impl Fleet {
         let mut all: Vec<_> = of_it
             .filter_map(|(id, environment)| {
                 let activity = match environment.phase {
-                    Phase::Busy if environment.fresh_since.is_some() => Activity::Init,
+                    Phase::Busy if environment.fresh => Activity::Init,
                     Phase::Busy | Phase::Settling => Activity::Busy,
                     Phase::Idle => Activity::Idle,
                     Phase::Stopping => return None,
@@ -121,7 +134,7 @@ impl Fleet {
     pub(crate) fn create(&mut self, generation: Generation, now: Duration) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
-        self.environments.insert(id, Environment { generation, phase: Phase::Busy, fresh_since: Some(now) });
+        self.environments.insert(id, Environment { generation, phase: Phase::Busy, made_at: now, fresh: true });
         if let Some(version) = self.versions.get_mut(&generation) {
             version.alive += 1;
             self.memory_mb += u64::from(version.memory_mb);
@@ -139,17 +152,18 @@ impl Fleet {
 
     /// Busy to settling.
     pub(crate) fn settle(&mut self, id: EnvironmentId, now: Duration) {
-        let since = self.environments.get(&id).and_then(|environment| environment.fresh_since);
-        if let (Some(version), Some(since)) = (self.set(id, Phase::Settling), since) {
-            let took = now.saturating_sub(since);
+        let made_at = self.environments.get(&id).filter(|environment| environment.fresh).map(|fresh| fresh.made_at);
+        if let (Some(version), Some(made_at)) = (self.set(id, Phase::Settling), made_at) {
+            let took = now.saturating_sub(made_at);
             version.cold_start = Some(version.cold_start.map_or(took, |fastest| fastest.min(took)));
         }
     }
 
     /// Settling to idle.
     pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration) {
+        let Some(made_at) = self.made_at(id) else { return };
         self.last_turn += 1;
-        let resting = Resting { id, since: now, turn: self.last_turn };
+        let resting = Resting { id, since: now, made_at, turn: self.last_turn };
         if let Some(version) = self.set(id, Phase::Idle) {
             version.idle.push_back(resting);
         }
@@ -205,7 +219,7 @@ impl Fleet {
     fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
-        environment.fresh_since = None;
+        environment.fresh = false;
         let version = self.versions.get_mut(&environment.generation)?;
         match before {
             Phase::Settling => {

@@ -306,24 +306,36 @@ impl Scheduler {
             return;
         }
         let Some(generation) = self.fleet.generation(environment) else { return };
+        let is_old = self.is_old(environment, now);
         let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
         if version.retired {
             self.stop(environment, actions);
+        } else if is_old {
+            self.stop(environment, actions);
+            self.replace_one(now, generation, actions);
         } else if let Some(invoke) = version.parked.pop_front() {
             self.fleet.reuse(environment);
             actions.push(Action::Assign { invoke, environment });
         } else {
             self.fleet.rest(environment, now);
-            let due = now + self.limits.keep_alive;
-            self.reap_at = Some(self.reap_at.map_or(due, |at| at.min(due)));
+            self.reap_by(now + self.limits.keep_alive);
+            self.reap_by(self.fleet.made_at(environment).unwrap_or_default() + self.limits.life);
         }
+    }
+
+    fn is_old(&self, environment: EnvironmentId, now: Duration) -> bool {
+        self.fleet.made_at(environment).is_some_and(|made_at| made_at + self.limits.life <= now)
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.answered(now, environment);
         let Some(generation) = self.fleet.generation(environment) else { return };
         self.fleet.remove(environment);
-        // Whoever waited for this one, or for its room, gets a new one.
+        self.replace_one(now, generation, actions);
+    }
+
+    /// Whoever waited for an environment that is no more, or for its room, gets a new one.
+    fn replace_one(&mut self, now: Duration, generation: Generation, actions: &mut Vec<Action>) {
         let waits = self.fleet.versions.get(&generation).filter(|version| version.parked.len() > version.settling);
         if let Some(invoke) = waits.and_then(|version| version.parked.front().copied())
             && self.place(now, invoke, generation, Duration::MAX, actions) == Placing::Done
@@ -355,14 +367,18 @@ impl Scheduler {
             return;
         }
         self.reap_at = None;
-        while let Some(oldest) = self.fleet.longest_idle() {
-            let due = oldest.since + self.limits.keep_alive;
-            if due > now {
-                self.reap_at = Some(due);
-                break;
+        for resting in self.fleet.resting() {
+            let due = (resting.since + self.limits.keep_alive).min(resting.made_at + self.limits.life);
+            if due <= now {
+                self.stop(resting.id, actions);
+            } else {
+                self.reap_by(due);
             }
-            self.stop(oldest.id, actions);
         }
+    }
+
+    fn reap_by(&mut self, due: Duration) {
+        self.reap_at = Some(self.reap_at.map_or(due, |at| at.min(due)));
     }
 
     /// The invoke's place among those of its version that wait.

@@ -12,7 +12,8 @@ const LIMITS: Limits = Limits {
     account_concurrency: 9,
     memory_budget_mb: 3000,
     environments_max: 7,
-    keep_alive: Duration::from_millis(300),
+    keep_alive: Duration::from_millis(90),
+    life: Duration::from_millis(160),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
@@ -144,7 +145,7 @@ impl Model {
             return true;
         }
         while self.room(false).0 + memory_mb > LIMITS.memory_budget_mb || self.room(false).1 >= max {
-            self.stop_longest_idle(Duration::MAX);
+            self.stop_longest_idle();
         }
         self.created += 1;
         let environment = EnvironmentId(self.created);
@@ -165,15 +166,14 @@ impl Model {
     }
 
     /// Stops the environment that is idle longest, at least since `until`.
-    fn stop_longest_idle(&mut self, until: Duration) -> bool {
+    fn stop_longest_idle(&mut self) {
         let idle = self.environments.iter_mut().filter_map(|e| match e.phase {
-            Phase::Idle(since, turn) if since <= until => Some((turn, e.id, &mut e.phase)),
+            Phase::Idle(_, turn) => Some((turn, e.id, &mut e.phase)),
             _ => None,
         });
-        let Some((_, environment, phase)) = idle.min_by_key(|(turn, _, _)| *turn) else { return false };
+        let Some((_, environment, phase)) = idle.min_by_key(|(turn, _, _)| *turn) else { return };
         *phase = Phase::Stopping;
         self.actions.push(Action::Stop { environment });
-        true
     }
 
     fn step(&mut self, now: Duration, event: Event) {
@@ -270,6 +270,10 @@ impl Model {
         if self.version(generation).retired {
             self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
             self.actions.push(Action::Stop { environment: id });
+        } else if self.is_old(now, id) {
+            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
+            self.actions.push(Action::Stop { environment: id });
+            self.replace(now, generation);
         } else if let Some(at) = self.parked.iter().position(|p| p.generation == generation) {
             let invoke = self.parked.remove(at).invoke;
             self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
@@ -281,6 +285,14 @@ impl Model {
         self.answered(now, id);
         let Some(at) = self.environments.iter().position(|e| e.id == id) else { return };
         let generation = self.environments.remove(at).generation;
+        self.replace(now, generation);
+    }
+
+    fn is_old(&self, now: Duration, id: EnvironmentId) -> bool {
+        self.environments.iter().any(|e| e.id == id && now - e.made_at >= LIMITS.life)
+    }
+
+    fn replace(&mut self, now: Duration, generation: Generation) {
         if self.waiting(generation) > self.settling(generation) {
             let at = self.parked.iter().position(|p| p.generation == generation).unwrap();
             if self.place(now, self.parked[at].invoke, generation, Duration::MAX) {
@@ -300,8 +312,14 @@ impl Model {
                 self.parked[at].again = self.again(now + LIMITS.settle);
             }
         }
-        if let Some(until) = now.checked_sub(LIMITS.keep_alive) {
-            while self.stop_longest_idle(until) {}
+        let mut idle: Vec<_> = self.environments.iter_mut().collect();
+        idle.sort_by_key(|e| if let Phase::Idle(_, turn) = e.phase { turn } else { u64::MAX });
+        for e in idle {
+            let Phase::Idle(since, _) = e.phase else { continue };
+            if now - since >= LIMITS.keep_alive || now - e.made_at >= LIMITS.life {
+                e.phase = Phase::Stopping;
+                self.actions.push(Action::Stop { environment: e.id });
+            }
         }
     }
 }
@@ -380,7 +398,7 @@ proptest! {
             prop_assert_eq!((scheduler.memory_mb(), scheduler.living() as usize), model.room(false));
             let due = scheduler.next_tick();
             let idle = model.environments.iter().filter_map(|e| match e.phase {
-                Phase::Idle(since, _) => Some(since + LIMITS.keep_alive),
+                Phase::Idle(since, _) => Some((since + LIMITS.keep_alive).min(e.made_at + LIMITS.life)),
                 _ => None,
             });
             let needed = idle.chain(model.parked.iter().map(|p| p.again.0)).min();

@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     memory_budget_mb: 2048,
     environments_max: 8,
     keep_alive: Duration::from_secs(60),
+    life: Duration::from_secs(3600),
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
@@ -183,6 +184,22 @@ fn an_environment_in_use_is_not_reaped() {
     assert_eq!(bench.step(Event::Idle(env(1))), []);
     assert_eq!(bench.after(59_999).step(Event::Tick), []);
     assert_eq!(bench.after(1).step(Event::Tick), [stop(1)]);
+}
+
+#[test]
+fn an_old_environment_goes_when_it_is_idle_however_often_it_is_used() {
+    let mut bench = Bench::deployed(Limits { life: Duration::from_secs(100), ..LIMITS });
+    bench.invoke(1, 1);
+    bench.after(50_000).step(Event::Idle(env(1)));
+    assert_eq!(bench.scheduler.next_tick(), Some(Duration::from_secs(100)));
+    assert_eq!(bench.after(49_999).step(Event::Tick), []);
+    assert_eq!(bench.invoke(2, 1), [assign(2, 1)]);
+    assert_eq!(bench.after(1).step(Event::Tick), [], "it is busy");
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.invoke(3, 1), [], "one will be idle in a moment");
+    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1), create(3, 2, 1)]);
+    bench.step(Event::Idle(env(2)));
+    assert_eq!(bench.after(60_000).step(Event::Tick), [stop(2)]);
 }
 
 #[test]

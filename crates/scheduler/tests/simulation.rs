@@ -10,6 +10,7 @@ use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits,
 use hearth_types::EnvironmentId;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const LIFE: Duration = Duration::from_secs(60);
 
 /// SplitMix64: enough for a simulation, the same on every machine.
 struct Random(u64);
@@ -335,6 +336,7 @@ const AMPLE: Limits = Limits {
     memory_budget_mb: 1_000_000,
     environments_max: 1000,
     keep_alive: KEEP_ALIVE,
+    life: LIFE,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),

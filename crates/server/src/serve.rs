@@ -24,8 +24,8 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
-    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, PACKAGES_IN_WORK, ROOM_WAIT,
-    SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
+    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
+    PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
@@ -194,6 +194,7 @@ fn dispatcher(
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
             environments_max: ENVIRONMENTS_MAX,
             keep_alive: Duration::from_secs(args.keep_alive),
+            life: ENVIRONMENT_LIFE,
             settle: SETTLE,
             settle_max: SETTLE_MAX,
             room_wait: ROOM_WAIT,
