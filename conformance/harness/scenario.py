@@ -38,7 +38,7 @@ UNDO = {
     ),
     "create_code_signing_config": lambda made: (
         "delete_code_signing_config",
-        {"CodeSigningConfigArn": made["CodeSigningConfigArn"]},
+        {"CodeSigningConfigArn": made["CodeSigningConfig"]["CodeSigningConfigArn"]},
     ),
 }
 

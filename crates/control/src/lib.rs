@@ -19,6 +19,8 @@ mod provisioned;
 mod records;
 mod recursion;
 mod rules;
+mod runtime_management;
+mod signing;
 mod tags;
 mod urls;
 mod versions;

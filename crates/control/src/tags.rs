@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_types::{Target, keys};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::mappings::Mapping;
 use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::signing::{self, CodeSigningConfig};
 use crate::{Control, invalid, new_revision, refused, rules};
 
 type Tags = BTreeMap<String, String>;
@@ -17,6 +20,24 @@ type Tags = BTreeMap<String, String>;
 enum Resource {
     Function(Target),
     Mapping { uuid: String },
+    CodeSigningConfig,
+}
+
+/// A record of its own that bears tags.
+trait Tagged: Serialize + DeserializeOwned {
+    fn tags(&mut self) -> &mut Tags;
+}
+
+impl Tagged for Mapping {
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.tags
+    }
+}
+
+impl Tagged for CodeSigningConfig {
+    fn tags(&mut self) -> &mut Tags {
+        &mut self.tags
+    }
 }
 
 impl Control {
@@ -58,6 +79,7 @@ impl Control {
         let tags = match self.taggable(&input.resource)? {
             Resource::Function(target) => self.function(&target).await?.record.tags,
             Resource::Mapping { uuid } => self.tagged_mapping(&uuid, &input.resource).await?.record.tags,
+            Resource::CodeSigningConfig => self.code_signing_config(&input.resource).await?.1.record.tags,
         };
         Ok(api::ListTagsResponse { tags: Some(tags.into_iter().collect()) })
     }
@@ -81,6 +103,7 @@ impl Control {
                     )),
                 }
             }
+            "code-signing-config" => Ok(Resource::CodeSigningConfig),
             "event-source-mapping" if is_here => Ok(Resource::Mapping { uuid: name.to_ascii_lowercase() }),
             "event-source-mapping" => missing("Event source mapping"),
             "capacity-provider" => missing("Capacity provider"),
@@ -103,20 +126,27 @@ impl Control {
                 })
                 .await
             }
-            Resource::Mapping { uuid } => self.change_tags_of_mapping(uuid, arn, change).await,
+            Resource::Mapping { uuid } => {
+                self.change_tags_of::<Mapping>(&keys::mapping(uuid), &mapping_not_found(arn), change).await
+            }
+            Resource::CodeSigningConfig => {
+                let (id, _) = self.code_signing_config(arn).await?;
+                let missing = signing::config_not_found(arn);
+                self.change_tags_of::<CodeSigningConfig>(&keys::code_signing(&id), &missing, change).await
+            }
         }
     }
 
-    async fn change_tags_of_mapping(
+    async fn change_tags_of<T: Tagged>(
         &self,
-        uuid: &str,
-        arn: &str,
+        key: &str,
+        missing: &ApiError,
         change: impl Fn(&mut Tags) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         for _ in 0..TRIES {
-            let mut mapping = self.tagged_mapping(uuid, arn).await?;
-            change(&mut mapping.record.tags)?;
-            let write = put(keys::mapping(uuid), &mapping.record, mapping.unchanged())?;
+            let mut found = self.read::<T>(key).await?.ok_or_else(|| missing.clone())?;
+            change(found.record.tags())?;
+            let write = put(key.to_owned(), &found.record, found.unchanged())?;
             match self.commit(vec![write]).await {
                 Ok(()) => return Ok(()),
                 Err(NotWritten::Conflict) => {}
@@ -128,6 +158,10 @@ impl Control {
 
     async fn tagged_mapping(&self, uuid: &str, arn: &str) -> Result<Loaded<Mapping>, ApiError> {
         let found = self.read(&keys::mapping(uuid)).await?;
-        found.ok_or_else(|| ApiError::not_found(format!("Event source mapping not found: {arn}")))
+        found.ok_or_else(|| mapping_not_found(arn))
     }
+}
+
+fn mapping_not_found(arn: &str) -> ApiError {
+    ApiError::not_found(format!("Event source mapping not found: {arn}"))
 }

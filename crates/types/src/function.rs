@@ -30,6 +30,9 @@ pub struct FunctionRecord {
     /// What happens to a function that calls itself, directly or through others, again and again.
     #[serde(default)]
     pub recursive_loop: RecursiveLoop,
+    /// The id of the code signing configuration that deployments are judged by.
+    #[serde(default)]
+    pub code_signing: Option<String>,
 }
 
 /// RecursiveLoop.

@@ -28,6 +28,15 @@ pub const LAYER_VERSIONS: &str = "layer-version/";
 /// Event source mappings: `mapping/UUID`.
 pub const MAPPINGS: &str = "mapping/";
 
+/// Code signing configurations: `code-signing/ID`.
+pub const CODE_SIGNING: &str = "code-signing/";
+
+/// The record of a code signing configuration.
+#[must_use]
+pub fn code_signing(id: &str) -> String {
+    format!("{CODE_SIGNING}{id}")
+}
+
 /// The record of an event source mapping.
 #[must_use]
 pub fn mapping(uuid: &str) -> String {

@@ -112,6 +112,8 @@ pub const POLICY_BYTES: usize = 20 * 1024;
 pub const LIST_VERSIONS_PAGE: usize = 50;
 /// Aliases on a page of a list. Ours: the largest that may be asked for.
 pub const LIST_ALIASES_PAGE: usize = 10_000;
+/// Code signing configurations, and functions of one, on a page of a list. Ours: the largest that may be asked for.
+pub const LIST_CODE_SIGNING_PAGE: usize = 10_000;
 /// Event source mappings on a page of a list (Lambda).
 pub const LIST_MAPPINGS_PAGE: usize = 100;
 /// Filters of an event source mapping (Lambda).

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_store::Precondition;
+use hearth_store::{Precondition, Write};
 use hearth_types::FunctionName;
 use hearth_types::function::{FunctionRecord, RecursiveLoop, State, VersionId, VersionRecord};
 
 use crate::functions::code::Then;
 use crate::functions::configuration::{self, Given};
 use crate::functions::members::{self, PackageKind};
-use crate::records::NotWritten;
+use crate::records::{NotWritten, TRIES, contended};
+use crate::signing::bindings;
 use crate::view::{self, Shown};
 use crate::{Control, invalid, new_revision, rules, versions};
 
@@ -43,6 +44,10 @@ impl Control {
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }
+        let signing = input.code_signing_config_arn.as_deref();
+        if let Some(arn) = signing {
+            self.signs(arn, kind, &name).await?;
+        }
         let code = self.code(source, Then::Keep).await?;
         members::fit_together(&code, &config.layers)?;
         let copies = if input.publish == Some(true) { 2 } else { 1 };
@@ -63,18 +68,47 @@ impl Control {
             published_description: String::new(),
             reserved_concurrency: None,
             recursive_loop: RecursiveLoop::default(),
+            code_signing: None,
         };
         let publication = (input.publish == Some(true)).then(|| versions::publish(&mut record, None, self.now_ms()));
-        let writes = versions::writes(&record, Precondition::Absent, publication.as_ref())?;
-        match self.begin(&name, writes).await {
-            // The real service shows the version's number beside the unqualified ARN (observed).
-            Ok(()) => Ok(api::FunctionConfiguration {
-                version: Some(publication.map_or(VersionId::Latest, |publication| publication.id()).to_string()),
-                ..self.shown(&record)
-            }),
-            Err(NotWritten::Conflict) => Err(exists(&name)),
-            Err(NotWritten::Failed(cause)) => Err(cause),
+        for _ in 0..TRIES {
+            let binding = match signing {
+                Some(arn) => Some(self.bind(&mut record, arn).await?),
+                None => None,
+            };
+            let mut writes = versions::writes(&record, Precondition::Absent, publication.as_ref())?;
+            writes.extend(binding);
+            match self.begin(&name, writes).await {
+                // The real service shows the version's number beside the unqualified ARN (observed).
+                Ok(()) => {
+                    return Ok(api::FunctionConfiguration {
+                        version: Some(publication.map_or(VersionId::Latest, |published| published.id()).to_string()),
+                        ..self.shown(&record)
+                    });
+                }
+                Err(NotWritten::Conflict) if self.load(name.as_str()).await?.is_some() => return Err(exists(&name)),
+                // Gone again, or it was the code signing configuration that changed.
+                Err(NotWritten::Conflict) => {}
+                Err(NotWritten::Failed(cause)) => return Err(cause),
+            }
         }
+        Err(contended())
+    }
+
+    /// That the code signing configuration of a new function lets its code in.
+    async fn signs(&self, arn: &str, kind: PackageKind, name: &FunctionName) -> Result<(), ApiError> {
+        if kind == PackageKind::Image {
+            return Err(bindings::images_have_none());
+        }
+        self.code_signing_config_to_bind(arn).await?.1.record.lets_in(name.as_str())
+    }
+
+    /// Binds a new function to a code signing configuration; what has to be written together with it.
+    async fn bind(&self, record: &mut FunctionRecord, arn: &str) -> Result<Write, ApiError> {
+        let (id, config) = self.code_signing_config_to_bind(arn).await?;
+        let write = bindings::bound(&id, &config)?;
+        record.code_signing = Some(id);
+        Ok(write)
     }
 
     /// What is asked for; this machine's own where nothing is.
@@ -107,7 +141,6 @@ fn exists(name: &FunctionName) -> ApiError {
 
 fn refuse_unsupported(input: &api::CreateFunctionRequest) -> Result<(), ApiError> {
     members::refuse(&[
-        ("CodeSigningConfigArn", input.code_signing_config_arn.is_some()),
         ("PublishTo", input.publish_to.is_some()),
         ("TenancyConfig", input.tenancy_config.is_some()),
         ("Code.SourceKMSKeyArn", input.code.source_kms_key_arn.is_some()),

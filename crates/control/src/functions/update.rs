@@ -37,6 +37,7 @@ impl Control {
             image_uri: input.image_uri,
         };
         source.is_of(PackageKind::of(&loaded.record.latest.code), "updating")?;
+        self.may_deploy(&target.name, loaded.record.code_signing.as_deref()).await?;
         let is_dry = input.dry_run == Some(true);
         let code = self.code(source, if is_dry { Then::Forget } else { Then::Keep }).await?;
         let architecture = input.architectures.as_deref().and_then(<[_]>::first);
@@ -72,6 +73,10 @@ impl Control {
         let target = self.resolve_whole(&input.function_name)?;
         let given = Given::from(&input);
         let layers = self.layers(given.layers).await?;
+        if layers.as_ref().is_some_and(|layers| !layers.is_empty()) {
+            let bound = self.function(&target).await?.record.code_signing;
+            self.may_deploy(&target.name, bound.as_deref()).await?;
+        }
         let change = |latest: &VersionRecord| {
             let config = given.applied_to(latest.config.clone(), PackageKind::of(&latest.code), layers.clone())?;
             members::fit_together(&latest.code, &config.layers)?;

@@ -15,6 +15,7 @@ mod provisioned;
 mod recovery;
 mod refusals;
 mod settings;
+mod signing;
 mod tags;
 mod urls;
 mod versions;

@@ -70,6 +70,13 @@ async fn tags_of_a_mapping_come_and_go() {
 }
 
 #[tokio::test]
+async fn tags_of_a_code_signing_configuration_come_and_go() {
+    let house = House::new();
+    let arn = house.signing(None).await;
+    come_and_go(&house, &arn).await;
+}
+
+#[tokio::test]
 async fn only_what_is_there_has_tags() {
     let house = House::new();
     let uuid = "00000000-0000-4000-8000-000000000000";

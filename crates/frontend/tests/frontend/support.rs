@@ -202,6 +202,7 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
         published_description: String::new(),
         reserved_concurrency: None,
         recursive_loop: RecursiveLoop::default(),
+        code_signing: None,
     }
 }
 

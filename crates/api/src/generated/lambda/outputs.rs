@@ -652,16 +652,16 @@ impl Output for GetDurableExecutionStateResponse {}
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct GetFunctionCodeSigningConfigResponse {
     /// `CodeSigningConfigArn`.
-    pub code_signing_config_arn: String,
+    pub code_signing_config_arn: Option<String>,
     /// `FunctionName`.
-    pub function_name: String,
+    pub function_name: Option<String>,
 }
 
 impl ToJson for GetFunctionCodeSigningConfigResponse {
     fn write(&self, json: &mut JsonWriter) {
         json.open('{');
-        json.member("CodeSigningConfigArn", &self.code_signing_config_arn);
-        json.member("FunctionName", &self.function_name);
+        json.maybe("CodeSigningConfigArn", &self.code_signing_config_arn);
+        json.maybe("FunctionName", &self.function_name);
         json.close('}');
     }
 }
