@@ -104,9 +104,10 @@ class Function:
         return self
 
     def update(self, code=None, **config):
-        """Changes code or configuration and waits."""
+        """Changes code (of app.py, or of all files) or configuration and waits."""
         if code is not None:
-            self.client.update_function_code(FunctionName=self.name, ZipFile=zip_of(code))
+            files = {"app.py": code} if isinstance(code, str) else code
+            self.client.update_function_code(FunctionName=self.name, ZipFile=zip_of(files))
             self.ready()
         if config:
             self.client.update_function_configuration(FunctionName=self.name, **config)

@@ -3,9 +3,9 @@
 import hashlib
 
 import pytest
-from botocore.exceptions import ClientError
 
 from conftest import PYTHON, ROLE, unique
+from support.errors import refused
 from support.packages import zip_of
 
 CODE = "def handler(event, context):\n    return 'one'\n"
@@ -17,14 +17,6 @@ IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/team/image:1"
 def create(client, name, **args):
     given = {"Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "Code": {"ZipFile": PACKAGE}}
     return client.create_function(FunctionName=name, **{**given, **args})
-
-
-def refused(call, **args):
-    """Status, code and message of a call that must be refused."""
-    with pytest.raises(ClientError) as caught:
-        call(**args)
-    error = caught.value.response
-    return error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"], error["Error"]["Message"]
 
 
 def shown(client, name, member):
@@ -90,7 +82,7 @@ def test_layers_are_listed_with_their_size_and_taken_away(client, deploy):
 def test_a_layer_that_is_not_there_is_named(client):
     arn = f"arn:aws:lambda:{ACCOUNT}:layer:nowhere:1"
     expected = (400, "InvalidParameterValueException", f"Layer version {arn} does not exist.")
-    assert refused(create, client=client, name=unique(), Layers=[arn]) == expected
+    assert refused(create, client, unique(), Layers=[arn]) == expected
 
 
 def test_publish_with_the_create_makes_version_one(client):
@@ -154,7 +146,7 @@ def test_images_are_kept_but_not_run(client):
 )
 def test_code_that_is_not_there_is_refused_in_lambdas_words(client, code, message):
     name = unique()
-    assert refused(create, client=client, name=name, Code=code) == (400, "InvalidParameterValueException", message)
+    assert refused(create, client, name, Code=code) == (400, "InvalidParameterValueException", message)
     assert refused(client.get_function, FunctionName=name)[0] == 404, "nothing is left of it"
 
 
@@ -171,7 +163,7 @@ CREATE_ONLY = {"TenancyConfig", "PublishTo"}
 @pytest.mark.parametrize("member", NO_EFFECT)
 def test_a_member_without_effect_is_refused_by_name(client, deploy, member):
     name, given = unique(), {member: NO_EFFECT[member]}
-    errors = [refused(create, client=client, name=name, **given)]
+    errors = [refused(create, client, name, **given)]
     assert refused(client.get_function, FunctionName=name)[0] == 404, "nothing is left of it"
     if member not in CREATE_ONLY:
         errors.append(refused(client.update_function_configuration, FunctionName=deploy(CODE).name, **given))
@@ -190,7 +182,7 @@ def test_a_member_without_effect_is_refused_by_name(client, deploy, member):
 )
 def test_there_is_no_vpc(client, given, message):
     expected = (400, "InvalidParameterValueException", f"Error occurred while {message}")
-    assert refused(create, client=client, name=unique(), VpcConfig=given) == expected
+    assert refused(create, client, unique(), VpcConfig=given) == expected
 
 
 @pytest.mark.parametrize(
