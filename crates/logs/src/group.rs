@@ -1,13 +1,365 @@
-//! The files of one log group: segments named by their first line's sequence.
+//! One log group: what is kept of it, its files, and who writes to them.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hearth_types::CodeDigest;
-use hearth_types::limits::{LOG_GROUP_BYTES, LOG_READ_BYTES, LOG_SEGMENT_BYTES};
+use bytes::Bytes;
+use hearth_types::limits::{LOG_GROUP_BYTES, LOG_SEGMENT_AGE, LOG_SEGMENT_BYTES, LOG_STREAMS};
 
-use crate::record::{self, LogLine};
+use crate::about::{About, sync_folder};
+use crate::allowance::Allowance;
+use crate::record::{self, LogLine, Record};
+use crate::segment::{self, Segment, Span};
+use crate::store::Refused;
+
+/// A stream as it is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamInfo {
+    /// Its name.
+    pub name: String,
+    /// When it was made, or its oldest line came. Milliseconds since 1970, as all times here.
+    pub created_ms: i64,
+    /// The times of its oldest and its newest line, and when the last one came; none while it is empty.
+    pub events: Option<Events>,
+}
+
+/// Which times the lines of a stream have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Events {
+    /// Of the oldest line.
+    pub first_ms: i64,
+    /// Of the newest.
+    pub last_ms: i64,
+    /// When the last line came.
+    pub ingested_ms: i64,
+}
+
+/// A line that is to be kept.
+pub(crate) struct NewLine<'a> {
+    pub(crate) stream: &'a Arc<str>,
+    pub(crate) timestamp_ms: i64,
+    pub(crate) ingested_ms: i64,
+    pub(crate) message: &'a Bytes,
+}
+
+/// Where the lines of a group are to be found.
+pub(crate) struct View {
+    pub(crate) files: Vec<ViewedFile>,
+    deleted: BTreeMap<String, u64>,
+    since_ms: i64,
+}
+
+pub(crate) struct ViewedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) oldest_ms: i64,
+    pub(crate) newest_ms: i64,
+}
+
+impl View {
+    /// Whether a line is there for readers: neither deleted nor too old.
+    pub(crate) fn has(&self, line: &Record<'_>) -> bool {
+        line.timestamp_ms >= self.since_ms && !is_deleted(&self.deleted, line)
+    }
+}
+
+/// A group and its files.
+pub(crate) struct Group {
+    pub(crate) name: Arc<str>,
+    pub(crate) about: About,
+    pub(crate) allowance: Allowance,
+    folder: PathBuf,
+    /// Oldest first; the last one is written to.
+    segments: Vec<Segment>,
+    /// The last segment, while it is open.
+    file: Option<File>,
+    /// The sequence of the next line, once it is known.
+    next: Option<u64>,
+    /// Lines on their way to the file.
+    buffer: Vec<u8>,
+}
+
+impl Group {
+    /// A new one, on stable storage.
+    pub(crate) fn create(root: &Path, about: About) -> io::Result<Self> {
+        let folder = folder(root, &about.name);
+        fs::create_dir_all(&folder)?;
+        about.save(&folder)?;
+        sync_folder(root)?;
+        Self::new(folder, about)
+    }
+
+    /// The one in this folder, if one is.
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Option<Self>> {
+        let Some(about) = About::load(&folder)? else { return Ok(None) };
+        Self::new(folder, about).map(Some)
+    }
+
+    fn new(folder: PathBuf, about: About) -> io::Result<Self> {
+        let segments = segment::list(&folder)?;
+        Ok(Self {
+            name: about.name.as_str().into(),
+            about,
+            allowance: Allowance::default(),
+            folder,
+            segments,
+            file: None,
+            next: None,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Moves the folder out of the way, for good: after this there is no such group.
+    pub(crate) fn remove(&mut self, aside: &Path) -> io::Result<()> {
+        self.file = None;
+        fs::rename(&self.folder, aside)?;
+        aside.parent().map_or(Ok(()), sync_folder)
+    }
+
+    /// The next line opens the file again.
+    pub(crate) fn close_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Takes a line; [`Self::flush`] puts it on file.
+    pub(crate) fn push(&mut self, new: &NewLine<'_>, now_ms: i64) -> io::Result<LogLine> {
+        let sequence = self.next_sequence(now_ms)?;
+        self.turn_over(sequence, now_ms)?;
+        let line = LogLine {
+            sequence,
+            timestamp_ms: new.timestamp_ms,
+            ingested_ms: new.ingested_ms,
+            stream: Arc::clone(new.stream),
+            message: new.message.clone(),
+        };
+        record::write(&line, &mut self.buffer);
+        self.next = Some(sequence + 1);
+        let last = self.segments.len() - 1;
+        self.contents(last)?.add(Record {
+            sequence,
+            timestamp_ms: line.timestamp_ms,
+            ingested_ms: line.ingested_ms,
+            stream: &line.stream,
+            message: &line.message,
+        });
+        Ok(line)
+    }
+
+    /// Puts what was pushed on file. What cannot be is lost, and nothing of it stays behind.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let pushed = std::mem::take(&mut self.buffer);
+        let Some(segment) = self.segments.last_mut() else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(segment.open(&self.folder)?),
+        };
+        if let Err(cause) = file.write_all(&pushed) {
+            // A record written in part would hide all that come after it.
+            file.set_len(segment.bytes)?;
+            return Err(cause);
+        }
+        segment.bytes += pushed.len() as u64;
+        Ok(())
+    }
+
+    /// Returns once what is on file is on stable storage.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)?;
+        sync_folder(&self.folder)
+    }
+
+    fn next_sequence(&mut self, now_ms: i64) -> io::Result<u64> {
+        if let Some(next) = self.next {
+            return Ok(next);
+        }
+        let next = match self.segments.len() {
+            // Above all that an earlier group of this name had: followers and readers tell lines by it.
+            0 => u64::try_from(now_ms).unwrap_or_default().saturating_mul(1 << 20).max(1),
+            count => self.contents(count - 1)?.next,
+        };
+        self.next = Some(next);
+        Ok(next)
+    }
+
+    /// Begins a new file where the last one is full, or where its lines are to go in time.
+    fn turn_over(&mut self, sequence: u64, now_ms: i64) -> io::Result<()> {
+        let is_over = match self.segments.last_mut() {
+            None => true,
+            Some(last) => {
+                let age_ms = i64::try_from(LOG_SEGMENT_AGE.as_millis()).unwrap_or(i64::MAX);
+                let began_ms = last.contents(&self.folder, |line| is_deleted(&self.about.deleted, line))?.oldest_ms;
+                last.bytes + self.buffer.len() as u64 >= LOG_SEGMENT_BYTES
+                    || self.about.retention_days.is_some() && began_ms < now_ms.saturating_sub(age_ms)
+            }
+        };
+        if !is_over {
+            return Ok(());
+        }
+        self.flush()?;
+        self.file = None;
+        if let Some(last) = self.segments.last() {
+            last.leave_note(&self.folder)?;
+        }
+        self.segments.push(Segment::new(sequence));
+        while self.bytes() > LOG_GROUP_BYTES - LOG_SEGMENT_BYTES && self.segments.len() > 1 {
+            self.remove_segment(0)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest file but the one that is written to. Whether there was one.
+    pub(crate) fn remove_oldest(&mut self) -> io::Result<bool> {
+        let has_one = self.segments.len() > 1;
+        if has_one {
+            self.remove_segment(0)?;
+        }
+        Ok(has_one)
+    }
+
+    /// Removes the files that have nothing but lines whose retention is over.
+    pub(crate) fn expire(&mut self, now_ms: i64) -> io::Result<()> {
+        let since_ms = self.about.kept_since_ms(now_ms);
+        if since_ms == i64::MIN {
+            return Ok(());
+        }
+        self.next_sequence(now_ms)?;
+        for index in (0..self.segments.len()).rev() {
+            if self.contents(index)?.newest_ms < since_ms {
+                if index + 1 == self.segments.len() {
+                    self.flush()?;
+                    self.file = None;
+                }
+                self.remove_segment(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_segment(&mut self, index: usize) -> io::Result<()> {
+        self.segments[index].remove(&self.folder)?;
+        self.segments.remove(index);
+        let oldest = self.segments.first().map_or(u64::MAX, |segment| segment.first);
+        self.about.deleted.retain(|_, last| *last >= oldest);
+        Ok(())
+    }
+
+    fn contents(&mut self, index: usize) -> io::Result<&mut segment::Contents> {
+        let deleted = &self.about.deleted;
+        self.segments[index].contents(&self.folder, |line| is_deleted(deleted, line))
+    }
+
+    /// Where readers find the lines that are there now.
+    pub(crate) fn view(&mut self, now_ms: i64) -> io::Result<View> {
+        self.flush()?;
+        let mut files = Vec::with_capacity(self.segments.len());
+        for index in 0..self.segments.len() {
+            let path = self.segments[index].path(&self.folder);
+            let contents = self.contents(index)?;
+            files.push(ViewedFile { path, oldest_ms: contents.oldest_ms, newest_ms: contents.newest_ms });
+        }
+        Ok(View { files, deleted: self.about.deleted.clone(), since_ms: self.about.kept_since_ms(now_ms) })
+    }
+
+    /// All streams, by name.
+    pub(crate) fn streams(&mut self, now_ms: i64) -> io::Result<Vec<StreamInfo>> {
+        let since_ms = self.about.kept_since_ms(now_ms);
+        let mut spans: BTreeMap<String, Span> = BTreeMap::new();
+        for index in 0..self.segments.len() {
+            for (name, span) in &self.contents(index)?.streams {
+                match spans.get_mut(name) {
+                    Some(known) => *known = known.and(*span),
+                    None => drop(spans.insert(name.clone(), *span)),
+                }
+            }
+        }
+        spans.retain(|_, span| span.newest_ms >= since_ms);
+        let mut streams: BTreeMap<String, StreamInfo> = BTreeMap::new();
+        for (name, created_ms) in &self.about.streams {
+            let info = StreamInfo { name: name.clone(), created_ms: *created_ms, events: None };
+            streams.insert(name.clone(), info);
+        }
+        for (name, span) in spans {
+            let (first_ms, last_ms) = (span.oldest_ms.max(since_ms), span.newest_ms);
+            let info =
+                streams.entry(name.clone()).or_insert(StreamInfo { name, created_ms: span.began_ms, events: None });
+            info.events = Some(Events { first_ms, last_ms, ingested_ms: span.ingested_ms });
+        }
+        Ok(streams.into_values().collect())
+    }
+
+    /// Whether there is such a stream.
+    pub(crate) fn has_stream(&mut self, name: &str, now_ms: i64) -> io::Result<bool> {
+        if self.about.streams.contains_key(name) {
+            return Ok(true);
+        }
+        let since_ms = self.about.kept_since_ms(now_ms);
+        for index in (0..self.segments.len()).rev() {
+            if self.contents(index)?.streams.get(name).is_some_and(|span| span.newest_ms >= since_ms) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(crate) fn create_stream(&mut self, name: &str, now_ms: i64) -> Result<(), Refused> {
+        if self.has_stream(name, now_ms)? {
+            return Err(Refused::StreamExists);
+        }
+        if self.about.streams.len() >= LOG_STREAMS {
+            return Err(Refused::TooManyStreams);
+        }
+        self.change(|about| {
+            about.streams.insert(name.to_owned(), now_ms);
+        })
+    }
+
+    /// Hides the lines of a stream for good; they go with their files.
+    pub(crate) fn delete_stream(&mut self, name: &str, now_ms: i64) -> Result<(), Refused> {
+        if !self.has_stream(name, now_ms)? {
+            return Err(Refused::NoStream);
+        }
+        if self.about.deleted.len() >= LOG_STREAMS {
+            return Err(Refused::TooManyStreams);
+        }
+        self.flush()?;
+        let last = self.next_sequence(now_ms)? - 1;
+        for index in 0..self.segments.len() {
+            if self.contents(index)?.streams.contains_key(name) {
+                self.segments[index].forget(&self.folder)?;
+            }
+        }
+        let has_lines = self.segments.first().is_some_and(|segment| segment.first <= last);
+        self.change(|about| {
+            about.streams.remove(name);
+            if has_lines {
+                about.deleted.insert(name.to_owned(), last);
+            }
+        })
+    }
+
+    /// Changes what is kept beside the lines: on stable storage, or not at all.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut About)) -> Result<(), Refused> {
+        let mut about = self.about.clone();
+        change(&mut about);
+        about.save(&self.folder)?;
+        self.about = about;
+        Ok(())
+    }
+}
+
+fn is_deleted(deleted: &BTreeMap<String, u64>, line: &Record<'_>) -> bool {
+    !deleted.is_empty() && deleted.get(line.stream).is_some_and(|last| line.sequence <= *last)
+}
 
 /// The folder of a group below the store's. A group's name may hold any character; a folder's may not.
 pub(crate) fn folder(root: &Path, group: &str) -> PathBuf {
@@ -20,223 +372,10 @@ pub(crate) fn folder(root: &Path, group: &str) -> PathBuf {
     }
     if name.len() > 200 {
         name.truncate(120);
-        name.push_str(&format!("%{}", CodeDigest::of(group.as_bytes())));
+        name.push_str(&format!("%{}", hearth_types::CodeDigest::of(group.as_bytes())));
     }
     root.join(name)
 }
 
-/// Writes one group.
-pub(crate) struct GroupWriter {
-    folder: PathBuf,
-    /// The last segment, while it is open.
-    file: Option<File>,
-    /// The sequence that names it.
-    segment: u64,
-    file_bytes: u64,
-    next: u64,
-    buffer: Vec<u8>,
-}
-
-impl GroupWriter {
-    /// Goes on where the group ended. A torn end is cut off.
-    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
-        let Some(last) = segments(&folder)?.pop() else {
-            return Ok(Self { folder, file: None, segment: 1, file_bytes: 0, next: 1, buffer: Vec::new() });
-        };
-        let bytes = fs::read(&last.path)?;
-        let (lines, whole) = parse(&bytes);
-        if whole < bytes.len() {
-            OpenOptions::new().append(true).open(&last.path)?.set_len(whole as u64)?;
-        }
-        let next = lines.last().map_or(last.first, |line| line.sequence + 1);
-        let (segment, file_bytes) = (last.first, whole as u64);
-        Ok(Self { folder, file: None, segment, file_bytes, next, buffer: Vec::new() })
-    }
-
-    /// Whether it holds a file open.
-    pub(crate) fn has_file(&self) -> bool {
-        self.file.is_some()
-    }
-
-    /// The next line opens the file again.
-    pub(crate) fn close_file(&mut self) {
-        self.file = None;
-    }
-
-    /// The sequence of the next line.
-    pub(crate) fn next_sequence(&self) -> u64 {
-        self.next
-    }
-
-    /// Takes a line, whose sequence must be [`Self::next_sequence`].
-    pub(crate) fn push(&mut self, line: &LogLine) {
-        record::write(line, &mut self.buffer);
-        self.next = line.sequence + 1;
-    }
-
-    /// Puts what was pushed on file. What cannot be is lost, and nothing of it stays behind.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let pushed = std::mem::take(&mut self.buffer);
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(open_segment(&self.folder, self.segment)?),
-        };
-        if let Err(cause) = file.write_all(&pushed) {
-            // A record written in part would hide all that come after it.
-            file.set_len(self.file_bytes)?;
-            return Err(cause);
-        }
-        self.file_bytes += pushed.len() as u64;
-        if self.file_bytes >= LOG_SEGMENT_BYTES {
-            (self.file, self.segment, self.file_bytes) = (None, self.next, 0);
-            remove_oldest(&self.folder)?;
-        }
-        Ok(())
-    }
-}
-
-/// The last `limit` lines since `since_ms`, oldest first, and no more than [`LOG_READ_BYTES`] hold.
-pub(crate) fn read(folder: &Path, since_ms: i64, limit: usize) -> io::Result<Vec<LogLine>> {
-    let mut newest_first: Vec<LogLine> = Vec::new();
-    let mut bytes_left = LOG_READ_BYTES;
-    'segments: for segment in segments(folder)?.into_iter().rev() {
-        let bytes = match fs::read(&segment.path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => break,
-            read => read?,
-        };
-        let lines = parse(&bytes).0;
-        let is_oldest_needed = lines.first().is_some_and(|line| line.timestamp_ms < since_ms);
-        for line in lines.into_iter().rev().filter(|line| line.timestamp_ms >= since_ms) {
-            if newest_first.len() == limit || line.message.len() > bytes_left {
-                break 'segments;
-            }
-            bytes_left -= line.message.len();
-            newest_first.push(line);
-        }
-        if is_oldest_needed {
-            break;
-        }
-    }
-    newest_first.reverse();
-    Ok(newest_first)
-}
-
-/// The whole records, and how many bytes they are.
-fn parse(bytes: &[u8]) -> (Vec<LogLine>, usize) {
-    let mut lines = Vec::new();
-    let mut rest = bytes;
-    while let Some((line, behind)) = record::read(rest) {
-        lines.push(line);
-        rest = behind;
-    }
-    (lines, bytes.len() - rest.len())
-}
-
-struct Segment {
-    first: u64,
-    path: PathBuf,
-}
-
-/// In order; none where the group has no folder.
-fn segments(folder: &Path) -> io::Result<Vec<Segment>> {
-    let entries = match fs::read_dir(folder) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut segments = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let first = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")?.parse().ok());
-        segments.extend(first.map(|first| Segment { first, path }));
-    }
-    segments.sort_by_key(|segment| segment.first);
-    Ok(segments)
-}
-
-fn open_segment(folder: &Path, first: u64) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(folder.join(format!("{first:020}.log")))
-}
-
-/// Makes room for one segment more.
-fn remove_oldest(folder: &Path) -> io::Result<()> {
-    let segments = segments(folder)?;
-    let most = usize::try_from(LOG_GROUP_BYTES / LOG_SEGMENT_BYTES - 1).unwrap_or(usize::MAX);
-    for segment in segments.iter().take(segments.len().saturating_sub(most)) {
-        fs::remove_file(&segment.path)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn write(folder: &Path, messages: &[&'static str]) {
-        let mut writer = GroupWriter::open(folder.to_owned()).unwrap();
-        for message in messages {
-            let line = LogLine {
-                sequence: writer.next_sequence(),
-                timestamp_ms: 10,
-                stream: "s".into(),
-                message: Bytes::from_static(message.as_bytes()),
-            };
-            writer.push(&line);
-        }
-        writer.flush().unwrap();
-    }
-
-    fn texts(lines: &[LogLine]) -> Vec<(u64, String)> {
-        lines.iter().map(|line| (line.sequence, String::from_utf8_lossy(&line.message).into_owned())).collect()
-    }
-
-    #[test]
-    fn goes_on_after_a_restart_and_cuts_a_torn_end() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = folder(root.path(), "/aws/lambda/f");
-        write(&folder, &["a", "b"]);
-        let segment = segments(&folder).unwrap().pop().unwrap().path;
-        let mut bytes = fs::read(&segment).unwrap();
-        bytes.extend_from_slice(&[40, 0, 0, 0, 1, 2]);
-        fs::write(&segment, bytes).unwrap();
-        write(&folder, &["c"]);
-        let expected = [(1, "a".to_owned()), (2, "b".to_owned()), (3, "c".to_owned())];
-        assert_eq!(texts(&read(&folder, 0, 10).unwrap()), expected);
-        assert_eq!(texts(&read(&folder, 0, 1).unwrap()), expected[2..]);
-        assert_eq!(read(&folder, 11, 10).unwrap(), []);
-    }
-
-    #[test]
-    fn the_oldest_files_go() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = folder(root.path(), "g");
-        let mut writer = GroupWriter::open(folder.clone()).unwrap();
-        let message = Bytes::from(vec![b'x'; 200_000]);
-        let lines = LOG_GROUP_BYTES * 2 / message.len() as u64;
-        for sequence in 1..=lines {
-            writer.push(&LogLine { sequence, timestamp_ms: 0, stream: "s".into(), message: message.clone() });
-            writer.flush().unwrap();
-        }
-        let bytes: u64 = segments(&folder).unwrap().iter().map(|s| fs::metadata(&s.path).unwrap().len()).sum();
-        assert!(bytes <= LOG_GROUP_BYTES + LOG_SEGMENT_BYTES, "{bytes} bytes are left");
-        let last = |limit| read(&folder, 0, limit).unwrap().iter().map(|line| line.sequence).collect::<Vec<_>>();
-        assert_eq!(last(1), [lines]);
-        // Over the bounds of files, and no more than fits.
-        assert_eq!(last(60), (lines - 59..=lines).collect::<Vec<_>>());
-        let fit = (LOG_READ_BYTES / message.len()) as u64;
-        assert_eq!(last(usize::MAX), (lines - fit + 1..=lines).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn names_of_groups_stay_inside_the_store() {
-        let root = Path::new("/r");
-        for name in ["..", ".", "/", "a/../../b", "\0", "%2e", &"/".repeat(512)] {
-            let folder = folder(root, name);
-            assert_eq!(folder.parent(), Some(root), "{name:?}");
-            assert!(folder.file_name().is_some_and(|f| f.len() <= 255), "{name:?}");
-        }
-        assert_ne!(folder(root, "a/b"), folder(root, "a%2fb"));
-    }
-}
+mod tests;

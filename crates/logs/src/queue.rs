@@ -2,26 +2,51 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_types::limits::{LOG_QUEUE_BYTES, LOG_QUEUE_LINES};
+use hearth_types::limits::{LOG_QUEUE_BYTES, LOG_QUEUE_LINES, LOG_QUEUE_SHARE};
 use tokio::sync::oneshot;
 
 /// A line that has no sequence yet.
 pub(crate) struct Arrived {
-    pub(crate) group: Arc<str>,
     pub(crate) stream: Arc<str>,
     pub(crate) timestamp_ms: i64,
     pub(crate) message: Bytes,
 }
 
-/// What the writer takes at once.
+/// The lines of one group.
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct OfGroup {
     pub(crate) lines: Vec<Arrived>,
     bytes: usize,
-    /// Lines that had no room, by group.
-    pub(crate) dropped: HashMap<Arc<str>, u64>,
+}
+
+/// Lines of one group that had no room, and the stream of the last of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Dropped {
+    pub(crate) lines: u64,
+    pub(crate) stream: Arc<str>,
+}
+
+/// By group.
+pub(crate) type AllDropped = HashMap<Arc<str>, Dropped>;
+
+/// Counts a line that had no room.
+pub(crate) fn count_dropped(all: &mut AllDropped, group: &Arc<str>, stream: &Arc<str>) {
+    match all.get_mut(group) {
+        Some(dropped) => *dropped = Dropped { lines: dropped.lines + 1, stream: Arc::clone(stream) },
+        None => drop(all.insert(Arc::clone(group), Dropped { lines: 1, stream: Arc::clone(stream) })),
+    }
+}
+
+/// What the writer takes at once: each group's lines in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) groups: HashMap<Arc<str>, OfGroup>,
+    lines: usize,
+    bytes: usize,
+    pub(crate) dropped: AllDropped,
     /// Who waits until the lines before are on file.
     pub(crate) flushes: Vec<oneshot::Sender<()>>,
     pub(crate) closed: bool,
@@ -29,7 +54,27 @@ pub(crate) struct Batch {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.dropped.is_empty() && self.flushes.is_empty() && !self.closed
+        self.lines == 0 && self.dropped.is_empty() && self.flushes.is_empty() && !self.closed
+    }
+
+    fn push(&mut self, group: &Arc<str>, line: Arrived) {
+        let of_group = match self.groups.get_mut(group) {
+            Some(of_group) => of_group,
+            None => self.groups.entry(Arc::clone(group)).or_default(),
+        };
+        let length = line.message.len();
+        let fits = self.lines < LOG_QUEUE_LINES
+            && self.bytes + length <= LOG_QUEUE_BYTES
+            && of_group.lines.len() < LOG_QUEUE_LINES / LOG_QUEUE_SHARE
+            && of_group.bytes + length <= LOG_QUEUE_BYTES / LOG_QUEUE_SHARE;
+        if fits {
+            self.lines += 1;
+            self.bytes += length;
+            of_group.bytes += length;
+            of_group.lines.push(line);
+        } else {
+            count_dropped(&mut self.dropped, group, &line.stream);
+        }
     }
 }
 
@@ -48,16 +93,8 @@ impl Default for Queue {
 
 impl Queue {
     /// Never blocks: what has no room is counted.
-    pub(crate) fn push(&self, line: Arrived) {
-        self.change(|batch| {
-            let fits = batch.lines.len() < LOG_QUEUE_LINES && batch.bytes + line.message.len() <= LOG_QUEUE_BYTES;
-            if fits {
-                batch.bytes += line.message.len();
-                batch.lines.push(line);
-            } else {
-                *batch.dropped.entry(line.group).or_default() += 1;
-            }
-        });
+    pub(crate) fn push(&self, group: &Arc<str>, line: Arrived) {
+        self.change(|batch| batch.push(group, line));
     }
 
     /// Answers once everything pushed so far is on file; fails where there is no writer any more.
@@ -93,9 +130,10 @@ impl Queue {
         }
     }
 
-    /// Waits until there is something.
-    pub(crate) fn wait(&self) {
-        drop(self.filled.wait_while(self.lock(), |batch| batch.as_ref().is_some_and(Batch::is_empty)));
+    /// Waits until there is something, at most so long.
+    pub(crate) fn wait(&self, most: Duration) {
+        let is_quiet = |batch: &mut Option<Batch>| batch.as_ref().is_some_and(Batch::is_empty);
+        drop(self.filled.wait_timeout_while(self.lock(), most, is_quiet));
     }
 
     /// All that waits.
@@ -113,21 +151,42 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn line() -> Arrived {
+        Arrived { stream: "s".into(), timestamp_ms: 0, message: Bytes::from_static(b"x") }
+    }
+
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn what_has_no_room_is_counted_and_leaves_room_for_others() {
         let queue = Queue::default();
-        let group: Arc<str> = "g".into();
-        for _ in 0..LOG_QUEUE_LINES + 3 {
-            queue.push(Arrived {
-                group: Arc::clone(&group),
-                stream: "s".into(),
-                timestamp_ms: 0,
-                message: Bytes::from_static(b"x"),
-            });
+        let (loud, quiet): (Arc<str>, Arc<str>) = ("loud".into(), "quiet".into());
+        let share = LOG_QUEUE_LINES / LOG_QUEUE_SHARE;
+        for _ in 0..share + 3 {
+            queue.push(&loud, line());
+        }
+        queue.push(&quiet, line());
+        let batch = queue.take();
+        assert_eq!(batch.groups["loud"].lines.len(), share);
+        assert_eq!(batch.groups["quiet"].lines.len(), 1);
+        assert_eq!(batch.dropped["loud"], Dropped { lines: 3, stream: "s".into() });
+        assert!(!batch.dropped.contains_key("quiet"));
+        assert!(queue.take().is_empty());
+    }
+
+    #[test]
+    fn all_together_have_a_bound() {
+        let queue = Queue::default();
+        for group in 0..=LOG_QUEUE_SHARE {
+            let group: Arc<str> = format!("{group}").into();
+            for _ in 0..LOG_QUEUE_LINES / LOG_QUEUE_SHARE {
+                queue.push(&group, line());
+            }
         }
         let batch = queue.take();
-        assert_eq!(batch.lines.len(), LOG_QUEUE_LINES);
-        assert_eq!(batch.dropped.get("g"), Some(&3));
-        assert!(queue.take().is_empty());
+        let lines: usize = batch.groups.values().map(|of_group| of_group.lines.len()).sum();
+        assert_eq!(lines, LOG_QUEUE_LINES);
+        assert_eq!(
+            batch.dropped.values().map(|dropped| dropped.lines).sum::<u64>(),
+            (LOG_QUEUE_LINES / LOG_QUEUE_SHARE) as u64
+        );
     }
 }

@@ -1,38 +1,83 @@
-//! The store: a queue, the thread that writes it out, and those who read.
+//! The store: a queue and the thread that writes it out; groups, and those who read and change them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_types::limits::LOG_OPEN_FILES;
+use hearth_types::limits::LOG_READERS;
 #[cfg(doc)]
-use hearth_types::limits::LOG_READ_BYTES;
+use hearth_types::limits::{LOG_GROUPS, LOG_PUT_BYTES, LOG_READ_BYTES, LOG_STREAMS};
+use tokio::sync::Semaphore;
 use tracing::error;
 
+use crate::about::About;
 use crate::follow::{Follower, Followers};
-use crate::group::{self, GroupWriter};
-use crate::queue::{Arrived, Batch, Queue};
+use crate::group::{Group, NewLine, StreamInfo};
+use crate::groups::Groups;
+use crate::queue::{Arrived, Queue};
 use crate::record::LogLine;
+use crate::search::{Found, Query, last, search};
+use crate::writer::Writer;
 
-/// How long the writer lets lines gather: the price of one wake-up and one write is then shared by all of them.
-const GATHER: Duration = Duration::from_millis(10);
+/// Why something is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no such group.
+    #[error("there is no such log group")]
+    NoGroup,
+    /// There is no such stream.
+    #[error("there is no such log stream")]
+    NoStream,
+    /// There is one already.
+    #[error("there is such a log group already")]
+    GroupExists,
+    /// There is one already.
+    #[error("there is such a log stream already")]
+    StreamExists,
+    /// There are [`LOG_GROUPS`].
+    #[error("there are too many log groups")]
+    TooManyGroups,
+    /// [`LOG_STREAMS`] of the group were made or deleted.
+    #[error("the log group has too many streams")]
+    TooManyStreams,
+    /// The group has taken as much as it may for now.
+    #[error("the log group takes no more for now")]
+    TooFast,
+    /// Files cannot be read or written.
+    #[error("the log's files cannot be read or written: {0}")]
+    Io(#[from] io::Error),
+}
 
-/// Keeps the lines of log groups.
+/// What there is to know of a group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// Days after which lines go; none for never.
+    pub retention_days: Option<u32>,
+    /// Bytes on the disk.
+    pub bytes: u64,
+}
+
+/// Keeps the lines of log groups. All but [`Self::append`], [`Self::flush`] and [`Self::follow`] read and write files:
+/// not for a thread that serves (see [`Self::off`]).
 pub struct LogStore {
-    root: PathBuf,
     queue: Arc<Queue>,
     followers: Arc<Followers>,
+    groups: Arc<Groups>,
+    readers: Semaphore,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl fmt::Debug for LogStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LogStore({})", self.root.display())
+        f.write_str("LogStore")
     }
 }
 
@@ -45,20 +90,16 @@ impl LogStore {
         std::fs::create_dir_all(root)?;
         let queue = Arc::new(Queue::default());
         let followers = Arc::new(Followers::open());
-        let mut writer = Writer {
-            root: root.to_owned(),
-            queue: Arc::clone(&queue),
-            followers: Arc::clone(&followers),
-            open: HashMap::new(),
-            turn: 0,
-        };
+        let groups = Arc::new(Groups::open(root)?);
+        let mut writer = Writer::new(Arc::clone(&queue), Arc::clone(&followers), Arc::clone(&groups));
         let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(move || writer.run())?;
-        Ok(Arc::new(Self { root: root.to_owned(), queue, followers, writer: Mutex::new(Some(thread)) }))
+        let writer = Mutex::new(Some(thread));
+        Ok(Arc::new(Self { queue, followers, groups, readers: Semaphore::new(LOG_READERS), writer }))
     }
 
     /// Takes a line; never blocks. What the queue has no room for is dropped, and a later line says how much that was.
     pub fn append(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, message: Bytes) {
-        self.queue.push(Arrived { group: Arc::clone(group), stream: Arc::clone(stream), timestamp_ms, message });
+        self.queue.push(group, Arrived { stream: Arc::clone(stream), timestamp_ms, message });
     }
 
     /// Returns once everything appended so far is on file.
@@ -67,19 +108,173 @@ impl LogStore {
         let _ = self.queue.flush().await;
     }
 
-    /// The last `limit` lines of a group since `since_ms`, oldest first, and no more of them than [`LOG_READ_BYTES`]
-    /// hold. Reads files: not for a thread that serves.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn read(&self, group: &str, since_ms: i64, limit: usize) -> io::Result<Vec<LogLine>> {
-        group::read(&group::folder(&self.root, group), since_ms, limit)
-    }
-
     /// Every line that is put on file from now on.
     #[must_use]
     pub fn follow(&self, group: &Arc<str>) -> Follower {
         self.followers.follow(group)
+    }
+
+    /// Runs work with files on a thread for such, one of [`LOG_READERS`] at a time.
+    ///
+    /// # Errors
+    /// What the work gives, or that it could not be done.
+    pub async fn off<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let _turn = self.readers.acquire().await.map_err(io::Error::other)?;
+        let store = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&store)).await.map_err(io::Error::other)?
+    }
+
+    /// The last `limit` lines of a group, in the order of their coming, and no more of them than [`LOG_READ_BYTES`] hold.
+    /// None where there is no such group.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(&self, group: &str, limit: usize) -> Result<Vec<LogLine>, Refused> {
+        match self.groups.with(group, |group| Ok(group.view(now_ms())?)) {
+            Ok(view) => Ok(last(&view, limit)?),
+            Err(Refused::NoGroup) => Ok(Vec::new()),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// A page of a group's lines: those that `matches` is true for.
+    ///
+    /// # Errors
+    /// Where there is no such group, or a file cannot be read.
+    pub fn search(&self, group: &str, query: &Query, matches: impl Fn(&[u8]) -> bool) -> Result<Found, Refused> {
+        let view = self.groups.with(group, |group| Ok(group.view(now_ms())?))?;
+        Ok(search(&view, query, matches)?)
+    }
+
+    /// Groups by name, those behind `after` whose names `wanted` is true for, at most so many.
+    #[must_use]
+    pub fn groups(&self, after: Option<&str>, most: usize, wanted: impl Fn(&str) -> bool) -> Vec<GroupInfo> {
+        let mut infos = Vec::new();
+        self.groups.each(after, |group| {
+            if infos.len() < most && wanted(&group.name) {
+                infos.push(info(group));
+            }
+            infos.len() < most
+        });
+        infos
+    }
+
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// Where there is one of that name, there are too many, or it cannot be written.
+    pub fn create_group(&self, name: &str, tags: BTreeMap<String, String>) -> Result<(), Refused> {
+        self.groups.create(About { tags, ..About::new(name, now_ms()) })
+    }
+
+    /// Deletes a group with all that is in it.
+    ///
+    /// # Errors
+    /// Where there is none, or files cannot be removed.
+    pub fn delete_group(&self, name: &str) -> Result<(), Refused> {
+        self.groups.delete(name)
+    }
+
+    /// Keeps lines for so many days, or for ever. What is over is gone at once.
+    ///
+    /// # Errors
+    /// Where there is no such group, or it cannot be written.
+    pub fn set_retention(&self, name: &str, days: Option<u32>) -> Result<(), Refused> {
+        self.groups.with(name, |group| {
+            group.change(|about| about.retention_days = days)?;
+            Ok(group.expire(now_ms())?)
+        })
+    }
+
+    /// A group's tags.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn tags(&self, name: &str) -> Result<BTreeMap<String, String>, Refused> {
+        self.groups.with(name, |group| Ok(group.about.tags.clone()))
+    }
+
+    /// Changes a group's tags, unless `change` refuses.
+    ///
+    /// # Errors
+    /// Where there is no such group, or it cannot be written; what `change` gives.
+    pub fn change_tags<E>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Refused> {
+        self.groups.with(name, |group| {
+            let mut tags = group.about.tags.clone();
+            match change(&mut tags) {
+                Ok(()) => group.change(|about| about.tags = tags).map(Ok),
+                Err(refused) => Ok(Err(refused)),
+            }
+        })
+    }
+
+    /// A group's streams, by name.
+    ///
+    /// # Errors
+    /// Where there is no such group, or a file cannot be read.
+    pub fn streams(&self, group: &str) -> Result<Vec<StreamInfo>, Refused> {
+        self.groups.with(group, |group| Ok(group.streams(now_ms())?))
+    }
+
+    /// Whether a group has such a stream.
+    ///
+    /// # Errors
+    /// Where there is no such group, or a file cannot be read.
+    pub fn has_stream(&self, group: &str, stream: &str) -> Result<bool, Refused> {
+        self.groups.with(group, |group| Ok(group.has_stream(stream, now_ms())?))
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    /// Where there is one, there is no such group, there are too many streams, or it cannot be written.
+    pub fn create_stream(&self, group: &str, stream: &str) -> Result<(), Refused> {
+        self.groups.with(group, |group| group.create_stream(stream, now_ms()))
+    }
+
+    /// Deletes a stream with its lines.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be written.
+    pub fn delete_stream(&self, group: &str, stream: &str) -> Result<(), Refused> {
+        self.groups.with(group, |group| group.delete_stream(stream, now_ms()))
+    }
+
+    /// Puts lines into a stream, on stable storage: all or none. Together they have at most [`LOG_PUT_BYTES`].
+    ///
+    /// # Errors
+    /// Where there is no such group or stream, the group takes no more for now, or it cannot be written.
+    pub fn put(&self, group: &str, stream: &str, events: &[(i64, Bytes)]) -> Result<(), Refused> {
+        let (now_ms, stream): (i64, Arc<str>) = (now_ms(), stream.into());
+        let put = self.groups.with(group, |group| {
+            if !group.has_stream(&stream, now_ms)? {
+                return Err(Refused::NoStream);
+            }
+            if !group.allowance.take(events.iter().map(|(_, message)| message.len()).sum(), now_ms) {
+                return Err(Refused::TooFast);
+            }
+            let mut put = Vec::with_capacity(events.len());
+            for (timestamp_ms, message) in events {
+                let new = NewLine { stream: &stream, timestamp_ms: *timestamp_ms, ingested_ms: now_ms, message };
+                put.push(group.push(&new, now_ms)?);
+            }
+            group.flush()?;
+            group.sync()?;
+            group.close_file();
+            Ok((Arc::clone(&group.name), put))
+        });
+        let (group, put) = put?;
+        for line in put {
+            self.followers.tell(&group, line);
+        }
+        Ok(())
     }
 
     /// Ends all followers, those to come too: what waits for them to end can end.
@@ -103,195 +298,20 @@ impl Drop for LogStore {
     }
 }
 
-struct Writer {
-    root: PathBuf,
-    queue: Arc<Queue>,
-    followers: Arc<Followers>,
-    open: HashMap<Arc<str>, Open>,
-    turn: u64,
-}
-
-/// A group that has been written to in this process's life.
-struct Open {
-    group: GroupWriter,
-    last_turn: u64,
-}
-
-/// Tells all that the writer is no more.
-struct End {
-    queue: Arc<Queue>,
-    followers: Arc<Followers>,
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.queue.end();
-        self.followers.close();
+fn info(group: &Group) -> GroupInfo {
+    GroupInfo {
+        name: Arc::clone(&group.name),
+        created_ms: group.about.created_ms,
+        retention_days: group.about.retention_days,
+        bytes: group.bytes(),
     }
 }
 
-impl Writer {
-    fn run(&mut self) {
-        // Also where it panics: who waits for it must not wait for ever.
-        let _end = End { queue: Arc::clone(&self.queue), followers: Arc::clone(&self.followers) };
-        loop {
-            self.queue.wait();
-            if !self.queue.is_urgent() {
-                std::thread::sleep(GATHER);
-            }
-            let batch = self.queue.take();
-            let last = batch.closed;
-            self.write(batch);
-            if last {
-                break;
-            }
-        }
-    }
-
-    fn write(&mut self, batch: Batch) {
-        self.turn += 1;
-        let mut written: Vec<(Arc<str>, LogLine)> = Vec::with_capacity(batch.lines.len());
-        for line in batch.lines.into_iter().chain(batch.dropped.into_iter().map(about_dropped)) {
-            match self.push(&line) {
-                Ok(kept) => written.push((line.group, kept)),
-                Err(cause) => error!("{}: a line of the log is lost: {cause}", line.group),
-            }
-        }
-        self.flush();
-        // On file first: who follows and then reads sees every line at least once.
-        for (group, line) in written {
-            self.followers.tell(&group, line);
-        }
-        for done in batch.flushes {
-            // Who asked may have gone.
-            let _ = done.send(());
-        }
-    }
-
-    fn push(&mut self, line: &Arrived) -> io::Result<LogLine> {
-        if !self.open.contains_key(&line.group) {
-            let group = GroupWriter::open(group::folder(&self.root, &line.group))?;
-            self.open.insert(Arc::clone(&line.group), Open { group, last_turn: self.turn });
-        }
-        let Some(open) = self.open.get_mut(&line.group) else { return Err(io::ErrorKind::NotFound.into()) };
-        open.last_turn = self.turn;
-        let kept = LogLine {
-            sequence: open.group.next_sequence(),
-            timestamp_ms: line.timestamp_ms,
-            stream: Arc::clone(&line.stream),
-            message: line.message.clone(),
-        };
-        open.group.push(&kept);
-        Ok(kept)
-    }
-
-    /// Puts what this turn pushed on file. Groups whose files are closed remember where they end: finding that out
-    /// again would mean to read a file.
-    fn flush(&mut self) {
-        let (now, mut idle): (Vec<_>, Vec<_>) = self.open.iter_mut().partition(|(_, open)| open.last_turn == self.turn);
-        let has_file = |(_, open): &&(&Arc<str>, &mut Open)| open.group.has_file();
-        let mut files = now.iter().filter(has_file).count() + idle.iter().filter(has_file).count();
-        let missing = now.iter().filter(|(_, open)| !open.group.has_file()).count();
-        if files + missing > LOG_OPEN_FILES {
-            for (_, open) in &mut idle {
-                open.group.close_file();
-            }
-            files = now.len() - missing;
-        }
-        for (name, open) in now {
-            let had_file = open.group.has_file();
-            if let Err(cause) = open.group.flush() {
-                error!("{name}: lines of the log are lost: {cause}");
-            }
-            if !had_file && files >= LOG_OPEN_FILES {
-                open.group.close_file();
-            } else {
-                files += usize::from(!had_file);
-            }
-        }
-    }
-}
-
-fn about_dropped((group, lines): (Arc<str>, u64)) -> Arrived {
-    let message =
-        Bytes::from(format!("{lines} lines of this log were dropped: they came faster than they could be kept\n"));
-    Arrived { group, stream: "hearth".into(), timestamp_ms: now_ms(), message }
-}
-
-fn now_ms() -> i64 {
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(line: &LogLine) -> String {
-        String::from_utf8_lossy(&line.message).into_owned()
-    }
-
-    #[tokio::test]
-    async fn lines_are_kept_in_order_and_followed() {
-        let root = tempfile::tempdir().unwrap();
-        let store = LogStore::open(root.path()).unwrap();
-        let (group, stream): (Arc<str>, Arc<str>) = ("/aws/lambda/f".into(), "s".into());
-        let mut follower = store.follow(&group);
-        for n in 0..100 {
-            store.append(&group, &stream, n, Bytes::from(format!("line {n}\n")));
-        }
-        store.flush().await;
-        let lines = store.read(&group, 0, 1000).unwrap();
-        assert_eq!(lines.len(), 100);
-        for (n, line) in lines.iter().enumerate() {
-            assert_eq!(message(line), format!("line {n}\n"));
-            assert_eq!(follower.next().await.unwrap().unwrap(), *line);
-        }
-        store.close();
-        assert_eq!(follower.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_for_a_store_that_is_closed() {
-        let root = tempfile::tempdir().unwrap();
-        let store = LogStore::open(root.path()).unwrap();
-        let group: Arc<str> = "g".into();
-        store.append(&group, &"s".into(), 0, Bytes::from_static(b"before"));
-        store.close();
-        store.append(&group, &"s".into(), 0, Bytes::from_static(b"after"));
-        store.flush().await;
-        assert_eq!(store.follow(&group).next().await, None);
-        assert_eq!(store.read(&group, 0, 10).unwrap().iter().map(message).collect::<Vec<_>>(), ["before"]);
-        store.close();
-    }
-
-    #[tokio::test]
-    async fn followers_can_be_ended_before_the_store() {
-        let root = tempfile::tempdir().unwrap();
-        let store = LogStore::open(root.path()).unwrap();
-        let group: Arc<str> = "g".into();
-        let mut follower = store.follow(&group);
-        store.end_followers();
-        assert_eq!(follower.next().await, None);
-        store.append(&group, &"s".into(), 0, Bytes::from_static(b"after"));
-        store.flush().await;
-        assert_eq!(store.read(&group, 0, 10).unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn more_groups_than_open_files() {
-        let root = tempfile::tempdir().unwrap();
-        let store = LogStore::open(root.path()).unwrap();
-        let groups: Vec<Arc<str>> = (0..LOG_OPEN_FILES * 2).map(|n| format!("g{n}").into()).collect();
-        for round in 0..3 {
-            for group in &groups {
-                store.append(group, &"s".into(), round, Bytes::from(format!("{round}")));
-            }
-        }
-        store.flush().await;
-        for group in &groups {
-            let texts: Vec<String> = store.read(group, 0, 10).unwrap().iter().map(message).collect();
-            assert_eq!(texts, ["0", "1", "2"]);
-        }
-    }
-}
+mod tests;

@@ -74,7 +74,7 @@ impl Admin {
         self.logs.flush().await;
         let past = {
             let (logs, group) = (Arc::clone(&self.logs), Arc::clone(&group));
-            tokio::task::spawn_blocking(move || logs.read(&group, 0, LOG_LINES)).await
+            tokio::task::spawn_blocking(move || logs.read(&group, LOG_LINES)).await
         };
         let Ok(Ok(past)) = past else {
             return text(StatusCode::INTERNAL_SERVER_ERROR, "the log cannot be read\n");
