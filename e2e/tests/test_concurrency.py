@@ -60,6 +60,30 @@ def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
     assert function.call()
 
 
+def test_reserved_concurrency_is_a_limit_and_a_guarantee(alone):
+    server = alone("--concurrency", "4", "--unreserved-concurrency-min", "1")
+    client = client_of(server)
+    deploy, _ = deployer(client)
+    reserved, other = deploy(WHO), deploy(WHO)
+    client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=2)
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(reserved.call, 4) for _ in range(2)]
+        wait_until(lambda: len(states(server, reserved)) == 2, 30, "two invokes are not running")
+        error = throttle(reserved)
+        assert (error["Error"]["Code"], error["Error"]["Message"]) == ("TooManyRequestsException", "Rate Exceeded.")
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert error["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        # What is reserved and in use leaves the others the rest, and no more.
+        running += [pool.submit(other.call, 4) for _ in range(2)]
+        wait_until(lambda: len(states(server, other)) == 2, 30, "two more invokes are not running")
+        assert throttle(other)["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert all(future.result() for future in running)
+    client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=0)
+    assert throttle(reserved)["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    client.delete_function_concurrency(FunctionName=reserved.name)
+    assert reserved.call()
+
+
 def throttle(function):
     """The error of an invoke that must be throttled."""
     with pytest.raises(ClientError) as caught:
