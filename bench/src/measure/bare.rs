@@ -8,35 +8,79 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::args::RunArgs;
 use crate::stats::Samples;
 
 /// 100 bytes there and back between two threads over loopback.
 pub(super) fn round_trip(count: usize) -> Result<Samples> {
+    let (mut near, mut far) = connected()?;
+    let echo = thread::spawn(move || echo(&mut far));
+    let samples = ping(&mut near, count)?;
+    drop(near);
+    echo.join().map_err(|_| anyhow::anyhow!("the echo panicked"))??;
+    Ok(samples)
+}
+
+/// 100 bytes over loopback through a third thread and back the same way: what an invoke is at the least, with nothing
+/// understood, decided or written down. With the CPU time of the thread in the middle for each.
+pub(super) fn relay(count: usize) -> Result<(Samples, Duration)> {
+    let (mut client, mut client_side) = connected()?;
+    let (mut runtime_side, mut runtime) = connected()?;
+    let echo = thread::spawn(move || echo(&mut runtime));
+    let relay = thread::spawn(move || -> Result<Duration> {
+        let mut message = [0; 100];
+        let begin = clock_gettime(ClockId::ThreadCPUTime);
+        for _ in 0..count {
+            forward(&mut client_side, &mut runtime_side, &mut message)?;
+            forward(&mut runtime_side, &mut client_side, &mut message)?;
+        }
+        let spent =
+            Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))?.saturating_sub(Duration::try_from(begin)?);
+        Ok(spent / u32::try_from(count)?)
+    });
+    let samples = ping(&mut client, count)?;
+    let spent = relay.join().map_err(|_| anyhow::anyhow!("the relay panicked"))??;
+    echo.join().map_err(|_| anyhow::anyhow!("the echo panicked"))??;
+    Ok((samples, spent))
+}
+
+/// Waits for a message as a server does that has many connections, and hands it on.
+fn forward(from: &mut TcpStream, to: &mut TcpStream, message: &mut [u8; 100]) -> Result<()> {
+    poll(&mut [PollFd::new(from, PollFlags::IN)], None)?;
+    from.read_exact(message)?;
+    Ok(to.write_all(message)?)
+}
+
+fn connected() -> Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut near = TcpStream::connect(listener.local_addr()?)?;
-    let (mut far, _) = listener.accept()?;
+    let near = TcpStream::connect(listener.local_addr()?)?;
+    let (far, _) = listener.accept()?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
-    let echo = thread::spawn(move || -> std::io::Result<()> {
-        let mut message = [0; 100];
-        // Ends when the other side closes.
-        while far.read_exact(&mut message).is_ok() {
-            far.write_all(&message)?;
-        }
-        Ok(())
-    });
+    Ok((near, far))
+}
+
+/// Sends back what comes, until the other side closes.
+fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut message = [0; 100];
+    while stream.read_exact(&mut message).is_ok() {
+        stream.write_all(&message)?;
+    }
+    Ok(())
+}
+
+fn ping(stream: &mut TcpStream, count: usize) -> Result<Samples> {
     let mut samples = Samples::default();
     let mut message = [7; 100];
     for _ in 0..count {
         let sent = Instant::now();
-        near.write_all(&message)?;
-        near.read_exact(&mut message)?;
+        stream.write_all(&message)?;
+        stream.read_exact(&mut message)?;
         samples.push(sent.elapsed());
     }
-    drop(near);
-    echo.join().map_err(|_| anyhow::anyhow!("the echo panicked"))??;
     Ok(samples)
 }
 

@@ -28,6 +28,15 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
         "warm/bare-loopback-round-trip",
         &[("p50_us", floor.quantile_us(0.5)), ("p99_us", floor.quantile_us(0.99))],
     );
+    let (mut floor, cpu) = bare::relay(args.samples(20_000))?;
+    report.add(
+        "warm/bare-relay",
+        &[
+            ("p50_us", floor.quantile_us(0.5)),
+            ("p99_us", floor.quantile_us(0.99)),
+            ("platform_cpu_us", cpu.as_secs_f64() * 1e6),
+        ],
+    );
     let packages =
         [functions::awslambdaric(args)?, functions::python(args)?, functions::node(args)?, functions::rust(args)?];
     for (freeze, after) in FREEZES {
