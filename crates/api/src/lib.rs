@@ -13,6 +13,7 @@ mod call;
 mod decode;
 mod encode;
 pub mod error;
+pub mod event_stream;
 mod form;
 pub mod generated;
 mod json;

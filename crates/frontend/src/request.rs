@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_api::types::{InvocationType, LogType};
-use hearth_api::{ApiError, Matched, decode, ops};
+use hearth_api::types::{InvocationRequest, InvocationType, LogType, ResponseStreamingInvocationType};
+use hearth_api::{ApiError, Matched, Operation, decode, ops};
 use hearth_types::limits::SYNC_PAYLOAD_BYTES;
 use hearth_types::{Place, RequestId, Unresolved};
 use http::{HeaderMap, HeaderName};
@@ -20,7 +20,7 @@ const DURABLE_NAME: HeaderName = HeaderName::from_static("x-amz-durable-executio
 const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
 pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
-/// An Invoke as it came over HTTP.
+/// An Invoke or InvokeWithResponseStream as it came over HTTP.
 #[derive(Debug)]
 pub struct InvokeRequest<'a> {
     /// The route's match.
@@ -93,7 +93,7 @@ impl<'a> InvokeRequest<'a> {
 
     /// The long way: everything against the service model, names taken apart.
     fn unusual(&self, place: &Place) -> Result<Asked<'a>, ApiError> {
-        let input = decode::<ops::Invoke>(self.matched, self.headers, Bytes::new())?;
+        let input = self.input()?;
         let unsupported = |member| Err(ApiError::unsupported_member(self.matched.operation, member));
         if input.invocation_type == Some(InvocationType::Event) {
             return unsupported("InvocationType Event");
@@ -113,6 +113,31 @@ impl<'a> InvokeRequest<'a> {
             tail: input.log_type == Some(LogType::Tail),
             client_context: self.header(&CLIENT_CONTEXT).map(client_context::decode).transpose()?,
         })
+    }
+
+    /// What is asked for apart from the payload. The two operations that wait for an answer ask alike.
+    fn input(&self) -> Result<InvocationRequest, ApiError> {
+        if !self.is_streamed() {
+            return decode::<ops::Invoke>(self.matched, self.headers, Bytes::new());
+        }
+        let input = decode::<ops::InvokeWithResponseStream>(self.matched, self.headers, Bytes::new())?;
+        Ok(InvocationRequest {
+            function_name: input.function_name,
+            invocation_type: input.invocation_type.map(|kind| match kind {
+                ResponseStreamingInvocationType::RequestResponse => InvocationType::RequestResponse,
+                ResponseStreamingInvocationType::DryRun => InvocationType::DryRun,
+            }),
+            log_type: input.log_type,
+            client_context: input.client_context,
+            qualifier: input.qualifier,
+            tenant_id: input.tenant_id,
+            ..InvocationRequest::default()
+        })
+    }
+
+    /// Whether the answer is to be a stream of events.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.matched.operation == Operation::InvokeWithResponseStream
     }
 
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&[u8]> {

@@ -91,7 +91,7 @@ impl Gateway {
         let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
             .await
             .map_err(|error| body_error(matched.operation, &error))?;
-        if matched.operation == Operation::Invoke {
+        if matches!(matched.operation, Operation::Invoke | Operation::InvokeWithResponseStream) {
             return self.invoke(id, &matched, &head.headers, body).await;
         }
         self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
@@ -115,7 +115,11 @@ impl Gateway {
         payload: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
         let response = self.dispatcher.invoke(InvokeRequest { matched, headers, payload, request_id: id }).await?;
-        Ok(response.into_http().map(ResponseBody::from))
+        let response = match matched.operation {
+            Operation::InvokeWithResponseStream => response.into_event_stream(),
+            _ => response.into_http(),
+        };
+        Ok(response.map(ResponseBody::from))
     }
 }
 
@@ -124,14 +128,14 @@ fn body_limit(operation: Operation) -> usize {
         Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion => {
             CONTROL_BODY_BYTES
         }
-        Operation::Invoke => SYNC_PAYLOAD_BYTES,
+        Operation::Invoke | Operation::InvokeWithResponseStream => SYNC_PAYLOAD_BYTES,
         _ => SMALL_BODY_BYTES,
     }
 }
 
 fn body_error(operation: Operation, error: &BodyError) -> ApiError {
     match (error, operation) {
-        (BodyError::TooLarge { .. }, Operation::Invoke) => payload_too_large(),
+        (BodyError::TooLarge { .. }, Operation::Invoke | Operation::InvokeWithResponseStream) => payload_too_large(),
         (BodyError::TooLarge { limit }, other) => ApiError::request_entity_too_large(format!(
             "Request must be smaller than {limit} bytes for the {} operation",
             other.name()
