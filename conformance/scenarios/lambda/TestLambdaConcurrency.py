@@ -18,7 +18,7 @@ def test_lambda_provisioned_concurrency_scheduling(s):
     name = s.function()["FunctionName"]
     version = {"FunctionName": name, "Qualifier": s.call("publish_version", FunctionName=name)["Version"]}
     s.call(PUT, **version, ProvisionedConcurrentExecutions=1)
-    s.until(lambda: s.call(GET, **version)["Status"] == "READY")
+    s.until(lambda: s.call(GET, **version)["Status"] != "IN_PROGRESS")
     s.step("get_provisioned_postwait", GET, **version)
 
 
@@ -28,7 +28,7 @@ def test_reserved_provisioned_overlap(s):
     first = {"FunctionName": name, "Qualifier": s.call("publish_version", FunctionName=name)["Version"]}
     s.step("put_provisioned_5", PUT, **first, ProvisionedConcurrentExecutions=2)
     s.step("get_provisioned_prewait", GET, **first)
-    s.until(lambda: s.call(GET, **first)["Status"] == "READY")
+    s.until(lambda: s.call(GET, **first)["Status"] != "IN_PROGRESS")
     s.step("get_provisioned_postwait", GET, **first)
     step = "reserved_lower_than_provisioned_exc"
     s.step(step, PUT_RESERVED, FunctionName=name, ReservedConcurrentExecutions=1)

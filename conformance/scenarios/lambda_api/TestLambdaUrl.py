@@ -38,6 +38,11 @@ def test_url_config_exceptions(s):
             ("qualifier_latest", name, "$LATEST"),
         ):
             given = {"Qualifier": qualifier} if qualifier else {}
+            if (verb, step) == ("delete", "qualifier_alias_doesnotmatch_arn"):
+                # The service failed inside; that it refuses is all that was recorded.
+                refused = s.attempt(operation, FunctionName=function, **given)
+                s.take(f"{operation}_{step}", refused["Error"]["Code"])
+                continue
             s.step(f"{operation}_{step}", operation, FunctionName=function, **given, **args)
         if verb != "create":
             s.step(f"{operation}_config_doesnotexist", operation, FunctionName=name, **args)
