@@ -19,6 +19,7 @@ pub const NONCE_BYTES: usize = 24;
 pub(crate) enum Purpose {
     AccessKey,
     SessionToken,
+    Parameter,
 }
 
 impl Purpose {
@@ -26,6 +27,7 @@ impl Purpose {
         match self {
             Self::AccessKey => b"hearth access key",
             Self::SessionToken => b"hearth session token",
+            Self::Parameter => b"hearth parameter",
         }
     }
 }
@@ -78,16 +80,34 @@ impl MasterKey {
     /// Seals the secret of the access key `id`.
     #[must_use]
     pub fn seal_secret(&self, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> SealedSecret {
-        let sealed = self.seal(Purpose::AccessKey, secret.reveal().as_bytes(), id.as_bytes(), nonce);
-        SealedSecret(STANDARD.encode(sealed))
+        self.seal_for(Purpose::AccessKey, id, secret, nonce)
     }
 
     /// The secret of the access key `id`; none where it was sealed with another key, or for another id.
     #[must_use]
     pub fn open_secret(&self, id: &str, sealed: &SealedSecret) -> Option<Secret> {
+        self.open_for(Purpose::AccessKey, id, sealed)
+    }
+
+    /// Seals the value of the parameter `id`.
+    #[must_use]
+    pub fn seal_parameter(&self, id: &str, value: &Secret, nonce: [u8; NONCE_BYTES]) -> SealedSecret {
+        self.seal_for(Purpose::Parameter, id, value, nonce)
+    }
+
+    /// The value of the parameter `id`; none where it was sealed with another key, or for another id.
+    #[must_use]
+    pub fn open_parameter(&self, id: &str, sealed: &SealedSecret) -> Option<Secret> {
+        self.open_for(Purpose::Parameter, id, sealed)
+    }
+
+    fn seal_for(&self, purpose: Purpose, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> SealedSecret {
+        SealedSecret(STANDARD.encode(self.seal(purpose, secret.reveal().as_bytes(), id.as_bytes(), nonce)))
+    }
+
+    fn open_for(&self, purpose: Purpose, id: &str, sealed: &SealedSecret) -> Option<Secret> {
         let bytes = STANDARD.decode(&sealed.0).ok()?;
-        let text = self.open(Purpose::AccessKey, &bytes, id.as_bytes())?;
-        String::from_utf8(text).ok().map(Secret::new)
+        String::from_utf8(self.open(purpose, &bytes, id.as_bytes())?).ok().map(Secret::new)
     }
 
     pub(crate) fn seal_text(&self, purpose: Purpose, text: &[u8], bound: &[u8], nonce: [u8; NONCE_BYTES]) -> String {
@@ -117,6 +137,7 @@ mod tests {
         assert_eq!(key.open_secret("AKIA1", &sealed), Some(Secret::new("secret")));
         assert_eq!(key.open_secret("AKIA2", &sealed), None);
         assert_eq!(MasterKey::new([3; 32]).open_secret("AKIA1", &sealed), None);
+        assert_eq!(key.open_parameter("AKIA1", &sealed), None, "sealed for another purpose");
         let mut bytes = STANDARD.decode(&sealed.0).unwrap();
         for at in 0..bytes.len() {
             bytes[at] ^= 1;

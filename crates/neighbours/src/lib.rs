@@ -3,12 +3,15 @@
 
 mod iam;
 mod records;
+mod ssm;
+mod sts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_api::{ApiError, ServiceOperation, Timestamp};
-use hearth_identity::Caller;
+use hearth_identity::session::Sessions;
+use hearth_identity::{Caller, MasterKey};
 use hearth_store::MetadataStore;
 use hearth_types::Place;
 use tracing::error;
@@ -19,6 +22,8 @@ pub struct Parts {
     pub place: Place,
     /// Records.
     pub store: Arc<dyn MetadataStore>,
+    /// What secrets are sealed with.
+    pub key: MasterKey,
     /// Time since 1970.
     pub now: fn() -> Duration,
 }
@@ -26,13 +31,14 @@ pub struct Parts {
 /// The services.
 pub struct Neighbours {
     parts: Parts,
+    sessions: Sessions,
 }
 
 impl Neighbours {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts }
+        Self { sessions: Sessions::new(parts.key.clone()), parts }
     }
 
     /// Milliseconds since 1970.

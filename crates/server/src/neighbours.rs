@@ -2,6 +2,8 @@
 
 mod iam;
 mod logs;
+mod ssm;
+mod sts;
 
 use bytes::Bytes;
 use hearth_api::error::{Kind, NOT_IMPLEMENTED};
@@ -72,6 +74,8 @@ impl Gateway {
         let service = named.or_else(of_form).unwrap_or_default();
         match service {
             "iam" => answered(&request, |asked| self.iam(asked)).await,
+            "sts" => answered(&request, |asked| self.sts(asked)).await,
+            "ssm" => answered(&request, |asked| self.ssm(asked)).await,
             "logs" => answered(&request, |asked| self.logs(asked.call)).await,
             other => in_style(other, unknown_service(other)),
         }
@@ -141,5 +145,5 @@ fn unknown_service(service: &str) -> ApiError {
     let shown: String = service.chars().take(64).collect();
     let named =
         if shown.is_empty() { "the service of this request".to_owned() } else { format!("the service {shown}") };
-    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda, iam and s3."))
+    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda, iam, sts, ssm and s3."))
 }

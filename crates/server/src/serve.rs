@@ -77,12 +77,16 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, insiders);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
-    let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key));
+    let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
     let s3 = S3::open(parts, &data.join("objects")).await?;
-    let parts = hearth_neighbours::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
-    let neighbours = Neighbours::new(parts);
+    let neighbours = Neighbours::new(hearth_neighbours::Parts {
+        place: place(&args),
+        store: Arc::clone(&store),
+        key: prepared.key.clone(),
+        now: admin::now,
+    });
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: architecture(),

@@ -80,6 +80,27 @@ pub fn access_key(id: &str) -> String {
     format!("{ACCESS_KEYS}{id}")
 }
 
+/// Parameters: `parameter/NAME`, with the slash that a name may begin with.
+pub const PARAMETERS: &str = "parameter/";
+
+/// The record of a parameter, with its latest version.
+#[must_use]
+pub fn parameter(name: &str) -> String {
+    format!("{PARAMETERS}{name}")
+}
+
+/// The prefix of a parameter's earlier versions. No name has a colon.
+#[must_use]
+pub fn versions_of_parameter(name: &str) -> String {
+    format!("parameter-version/{name}:")
+}
+
+/// The record of an earlier version of a parameter.
+#[must_use]
+pub fn parameter_version(name: &str, number: u64) -> String {
+    format!("{}{number:020}", versions_of_parameter(name))
+}
+
 /// Kinds of records that belong to a function. Each is a folder below [`parts_of`] it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Part {

@@ -32,4 +32,5 @@ string_enum! { ResourceTypeForTagging {
     OpsMetadata = "OpsMetadata",
     Automation = "Automation",
     Association = "Association",
+    CloudConnector = "CloudConnector",
 } }

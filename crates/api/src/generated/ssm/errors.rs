@@ -61,6 +61,9 @@ pub static PARAMETER_NOT_FOUND: Kind =
 /// `ParameterPatternMismatchException`, status 400.
 pub static PARAMETER_PATTERN_MISMATCH: Kind =
     Kind { code: "ParameterPatternMismatchException", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };
+/// `ParameterVersionLabelLimitExceeded`, status 400.
+pub static PARAMETER_VERSION_LABEL_LIMIT_EXCEEDED: Kind =
+    Kind { code: "ParameterVersionLabelLimitExceeded", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };
 /// `ParameterVersionNotFound`, status 400.
 pub static PARAMETER_VERSION_NOT_FOUND: Kind =
     Kind { code: "ParameterVersionNotFound", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };

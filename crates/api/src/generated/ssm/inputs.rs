@@ -182,6 +182,28 @@ impl FromValue for GetParametersRequest {
     }
 }
 
+/// `LabelParameterVersionRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LabelParameterVersionRequest {
+    /// `Name`.
+    pub name: String,
+    /// `ParameterVersion`.
+    pub parameter_version: Option<i64>,
+    /// `Labels`.
+    pub labels: Vec<String>,
+}
+
+impl FromValue for LabelParameterVersionRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            name: members.need(0)?,
+            parameter_version: members.maybe(1)?,
+            labels: members.need(2)?,
+        })
+    }
+}
+
 /// `ListTagsForResourceRequest`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListTagsForResourceRequest {
@@ -265,6 +287,28 @@ impl FromValue for RemoveTagsFromResourceRequest {
             resource_type: members.need(0)?,
             resource_id: members.need(1)?,
             tag_keys: members.need(2)?,
+        })
+    }
+}
+
+/// `UnlabelParameterVersionRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct UnlabelParameterVersionRequest {
+    /// `Name`.
+    pub name: String,
+    /// `ParameterVersion`.
+    pub parameter_version: i64,
+    /// `Labels`.
+    pub labels: Vec<String>,
+}
+
+impl FromValue for UnlabelParameterVersionRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            name: members.need(0)?,
+            parameter_version: members.need(1)?,
+            labels: members.need(2)?,
         })
     }
 }

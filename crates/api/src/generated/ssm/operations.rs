@@ -24,12 +24,16 @@ pub enum Operation {
     GetParameters,
     /// `ssm:GetParametersByPath`
     GetParametersByPath,
+    /// `ssm:LabelParameterVersion`
+    LabelParameterVersion,
     /// `ssm:ListTagsForResource`
     ListTagsForResource,
     /// `ssm:PutParameter`
     PutParameter,
     /// `ssm:RemoveTagsFromResource`
     RemoveTagsFromResource,
+    /// `ssm:UnlabelParameterVersion`
+    UnlabelParameterVersion,
 }
 
 service_operations!(Operation);
@@ -54,9 +58,11 @@ pub(crate) static TABLE: Table<Operation> = Table {
         Operation::GetParameterHistory,
         Operation::GetParameters,
         Operation::GetParametersByPath,
+        Operation::LabelParameterVersion,
         Operation::ListTagsForResource,
         Operation::PutParameter,
         Operation::RemoveTagsFromResource,
+        Operation::UnlabelParameterVersion,
     ],
     rows: &[
         Row { name: "AddTagsToResource", iam: "ssm:AddTagsToResource", status: 200, streams: false, input: Some(&schema::ADD_TAGS_TO_RESOURCE_REQUEST) },
@@ -67,9 +73,11 @@ pub(crate) static TABLE: Table<Operation> = Table {
         Row { name: "GetParameterHistory", iam: "ssm:GetParameterHistory", status: 200, streams: false, input: Some(&schema::GET_PARAMETER_HISTORY_REQUEST) },
         Row { name: "GetParameters", iam: "ssm:GetParameters", status: 200, streams: false, input: Some(&schema::GET_PARAMETERS_REQUEST) },
         Row { name: "GetParametersByPath", iam: "ssm:GetParametersByPath", status: 200, streams: false, input: Some(&schema::GET_PARAMETERS_BY_PATH_REQUEST) },
+        Row { name: "LabelParameterVersion", iam: "ssm:LabelParameterVersion", status: 200, streams: false, input: Some(&schema::LABEL_PARAMETER_VERSION_REQUEST) },
         Row { name: "ListTagsForResource", iam: "ssm:ListTagsForResource", status: 200, streams: false, input: Some(&schema::LIST_TAGS_FOR_RESOURCE_REQUEST) },
         Row { name: "PutParameter", iam: "ssm:PutParameter", status: 200, streams: false, input: Some(&schema::PUT_PARAMETER_REQUEST) },
         Row { name: "RemoveTagsFromResource", iam: "ssm:RemoveTagsFromResource", status: 200, streams: false, input: Some(&schema::REMOVE_TAGS_FROM_RESOURCE_REQUEST) },
+        Row { name: "UnlabelParameterVersion", iam: "ssm:UnlabelParameterVersion", status: 200, streams: false, input: Some(&schema::UNLABEL_PARAMETER_VERSION_REQUEST) },
     ],
     routes: &[
     ],
@@ -89,8 +97,10 @@ pub mod ops {
         GetParameterHistory(inputs::GetParameterHistoryRequest) -> outputs::GetParameterHistoryResult,
         GetParameters(inputs::GetParametersRequest) -> outputs::GetParametersResult,
         GetParametersByPath(inputs::GetParametersByPathRequest) -> outputs::GetParametersByPathResult,
+        LabelParameterVersion(inputs::LabelParameterVersionRequest) -> outputs::LabelParameterVersionResult,
         ListTagsForResource(inputs::ListTagsForResourceRequest) -> outputs::ListTagsForResourceResult,
         PutParameter(inputs::PutParameterRequest) -> outputs::PutParameterResult,
         RemoveTagsFromResource(inputs::RemoveTagsFromResourceRequest) -> outputs::RemoveTagsFromResourceResult,
+        UnlabelParameterVersion(inputs::UnlabelParameterVersionRequest) -> outputs::UnlabelParameterVersionResult,
     }
 }

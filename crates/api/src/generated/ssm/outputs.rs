@@ -135,6 +135,24 @@ impl ToJson for GetParametersResult {
     }
 }
 
+/// `LabelParameterVersionResult`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct LabelParameterVersionResult {
+    /// `InvalidLabels`.
+    pub invalid_labels: Option<Vec<String>>,
+    /// `ParameterVersion`.
+    pub parameter_version: Option<i64>,
+}
+
+impl ToJson for LabelParameterVersionResult {
+    fn write(&self, json: &mut JsonWriter) {
+        json.open('{');
+        json.maybe("InvalidLabels", &self.invalid_labels);
+        json.maybe("ParameterVersion", &self.parameter_version);
+        json.close('}');
+    }
+}
+
 /// `ListTagsForResourceResult`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListTagsForResourceResult {
@@ -176,6 +194,24 @@ pub struct RemoveTagsFromResourceResult {
 impl ToJson for RemoveTagsFromResourceResult {
     fn write(&self, json: &mut JsonWriter) {
         json.open('{');
+        json.close('}');
+    }
+}
+
+/// `UnlabelParameterVersionResult`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct UnlabelParameterVersionResult {
+    /// `RemovedLabels`.
+    pub removed_labels: Option<Vec<String>>,
+    /// `InvalidLabels`.
+    pub invalid_labels: Option<Vec<String>>,
+}
+
+impl ToJson for UnlabelParameterVersionResult {
+    fn write(&self, json: &mut JsonWriter) {
+        json.open('{');
+        json.maybe("RemovedLabels", &self.removed_labels);
+        json.maybe("InvalidLabels", &self.invalid_labels);
         json.close('}');
     }
 }

@@ -49,6 +49,11 @@ pub(crate) static GET_PARAMETERS_REQUEST: Shape = Shape::new(Kind::Structure { n
     Member { name: "WithDecryption", printed: "withDecryption", wire: "WithDecryption", place: Place::Body, shape: &BOOLEAN, required: false },
 ] });
 pub(crate) static KEY_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &TAG_KEY });
+pub(crate) static LABEL_PARAMETER_VERSION_REQUEST: Shape = Shape::new(Kind::Structure { name: "LabelParameterVersionRequest", members: &[
+    Member { name: "Name", printed: "name", wire: "Name", place: Place::Body, shape: &PS_PARAMETER_NAME, required: true },
+    Member { name: "ParameterVersion", printed: "parameterVersion", wire: "ParameterVersion", place: Place::Body, shape: &PS_PARAMETER_VERSION, required: false },
+    Member { name: "Labels", printed: "labels", wire: "Labels", place: Place::Body, shape: &PARAMETER_LABEL_LIST, required: true },
+] });
 pub(crate) static LIST_TAGS_FOR_RESOURCE_REQUEST: Shape = Shape::new(Kind::Structure { name: "ListTagsForResourceRequest", members: &[
     Member { name: "ResourceType", printed: "resourceType", wire: "ResourceType", place: Place::Body, shape: &RESOURCE_TYPE_FOR_TAGGING, required: true },
     Member { name: "ResourceId", printed: "resourceId", wire: "ResourceId", place: Place::Body, shape: &RESOURCE_ID, required: true },
@@ -57,11 +62,14 @@ pub(crate) static MAX_RESULTS: Shape = Shape::new(Kind::Integer { value: Range {
 pub(crate) static NEXT_TOKEN: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: &[] });
 pub(crate) static PS_PARAMETER_NAME: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(2048) }, pattern: None, values: &[] });
 pub(crate) static PS_PARAMETER_VALUE: Shape = Shape::secret(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: &[] });
+pub(crate) static PS_PARAMETER_VERSION: Shape = Shape::new(Kind::Long { value: Range { min: None, max: None } });
 pub(crate) static PARAMETER_DATA_TYPE: Shape = Shape::new(Kind::Text { length: Range { min: Some(0), max: Some(128) }, pattern: None, values: &[] });
 pub(crate) static PARAMETER_DESCRIPTION: Shape = Shape::new(Kind::Text { length: Range { min: Some(0), max: Some(1024) }, pattern: None, values: &[] });
 static PATTERN_OF_PARAMETER_KEY_ID: Pattern =
     Pattern::new("^([a-zA-Z0-9:/_-]+)$", false);
 pub(crate) static PARAMETER_KEY_ID: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(256) }, pattern: Some(&PATTERN_OF_PARAMETER_KEY_ID), values: &[] });
+pub(crate) static PARAMETER_LABEL: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(100) }, pattern: None, values: &[] });
+pub(crate) static PARAMETER_LABEL_LIST: Shape = Shape::new(Kind::List { length: Range { min: Some(1), max: Some(10) }, member: &PARAMETER_LABEL });
 pub(crate) static PARAMETER_NAME_LIST: Shape = Shape::new(Kind::List { length: Range { min: Some(1), max: Some(10) }, member: &PS_PARAMETER_NAME });
 pub(crate) static PARAMETER_POLICIES: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(4096) }, pattern: None, values: &[] });
 pub(crate) static PARAMETER_STRING_FILTER: Shape = Shape::new(Kind::Structure { name: "ParameterStringFilter", members: &[
@@ -70,7 +78,7 @@ pub(crate) static PARAMETER_STRING_FILTER: Shape = Shape::new(Kind::Structure { 
     Member { name: "Values", printed: "values", wire: "Values", place: Place::Body, shape: &PARAMETER_STRING_FILTER_VALUE_LIST, required: false },
 ] });
 static PATTERN_OF_PARAMETER_STRING_FILTER_KEY: Pattern =
-    Pattern::new("tag:.+|Name|Type|KeyId|Path|Label|Tier|DataType", false);
+    Pattern::new("^(tag:.+|Name|Type|KeyId|Path|Label|Tier|DataType)$", false);
 pub(crate) static PARAMETER_STRING_FILTER_KEY: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(132) }, pattern: Some(&PATTERN_OF_PARAMETER_STRING_FILTER_KEY), values: &[] });
 pub(crate) static PARAMETER_STRING_FILTER_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &PARAMETER_STRING_FILTER });
 pub(crate) static PARAMETER_STRING_FILTER_VALUE: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(1024) }, pattern: None, values: &[] });
@@ -117,6 +125,11 @@ pub(crate) static TAG_LIST: Shape = Shape::new(Kind::List { length: Range { min:
 static PATTERN_OF_TAG_VALUE: Pattern =
     Pattern::new(r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$", false);
 pub(crate) static TAG_VALUE: Shape = Shape::new(Kind::Text { length: Range { min: Some(0), max: Some(256) }, pattern: Some(&PATTERN_OF_TAG_VALUE), values: &[] });
+pub(crate) static UNLABEL_PARAMETER_VERSION_REQUEST: Shape = Shape::new(Kind::Structure { name: "UnlabelParameterVersionRequest", members: &[
+    Member { name: "Name", printed: "name", wire: "Name", place: Place::Body, shape: &PS_PARAMETER_NAME, required: true },
+    Member { name: "ParameterVersion", printed: "parameterVersion", wire: "ParameterVersion", place: Place::Body, shape: &PS_PARAMETER_VERSION, required: true },
+    Member { name: "Labels", printed: "labels", wire: "Labels", place: Place::Body, shape: &PARAMETER_LABEL_LIST, required: true },
+] });
 
 /// All patterns, for tests.
 #[cfg(test)]
