@@ -10,6 +10,7 @@ mod layers;
 mod life;
 mod mappings;
 mod members;
+mod model;
 mod permissions;
 mod provisioned;
 mod recovery;
