@@ -89,9 +89,9 @@ test("dry runs", async () => {
 });
 
 test("shows what does not exist yet", async () => {
-  await assert.rejects(send("PublishVersion", { FunctionName }), (error) => {
+  await assert.rejects(send("ListCapacityProviders", {}), (error) => {
     assert.equal(error.$metadata.httpStatusCode, 501);
-    assert.match(error.message, /PublishVersion/);
+    assert.match(error.message, /ListCapacityProviders/);
     return true;
   });
 });

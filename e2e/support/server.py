@@ -157,13 +157,14 @@ def descendants(root, table=None):
 
 
 def cgroups_of(pid):
-    """The folders of a process's cgroups, in whichever hierarchies are mounted."""
+    """The folders of a process's cgroups, in whichever hierarchies are mounted; not the roots, where one that ends is."""
     base, found = Path("/sys/fs/cgroup"), set()
     for line in read(f"/proc/{pid}/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         name = controllers.removeprefix("name=") or "unified"
         hierarchy = base / name if (base / name).is_dir() else base
-        found.add(hierarchy / path.lstrip("/"))
+        if path != "/":
+            found.add(hierarchy / path.lstrip("/"))
     return found
 
 

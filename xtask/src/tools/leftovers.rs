@@ -96,7 +96,7 @@ fn name_of(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
-/// The folders of a process's cgroups, in whichever hierarchies are mounted.
+/// The folders of a process's cgroups, in whichever hierarchies are mounted; not the roots, where one that ends is.
 fn cgroups_of(pid: &str) -> BTreeSet<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let base = Path::new("/sys/fs/cgroup");
@@ -105,7 +105,7 @@ fn cgroups_of(pid: &str) -> BTreeSet<PathBuf> {
         let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
         let names = if controllers.is_empty() { "unified" } else { controllers.trim_start_matches("name=") };
         let hierarchy = if base.join(names).is_dir() { base.join(names) } else { base.to_path_buf() };
-        Some(hierarchy.join(path))
+        (!path.is_empty()).then(|| hierarchy.join(path))
     });
     folders.collect()
 }
