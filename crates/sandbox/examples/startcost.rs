@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use hearth_sandbox::{Assignment, Spawner, SpawnerConfig, Tmp, run_if_spawner, start_spawner};
+use hearth_sandbox::{Assignment, Program, Spawner, SpawnerConfig, Tmp, run_if_spawner, start_spawner};
 use hearth_types::CodeDigest;
 use hearth_types::rootfs::RootPlan;
 
@@ -70,17 +70,15 @@ async fn start_once(spawner: &Spawner) -> [f64; 6] {
     let started = spawner.start(made, 0).await.unwrap();
     let after_start = begin.elapsed();
     let (mut output, theirs) = std::io::pipe().unwrap();
-    let assignment = Assignment {
-        code: CODE,
-        layers: vec![],
-        memory_mb: 1769,
+    let assignment = Assignment { code: CODE, layers: vec![], memory_mb: 1769 };
+    let program = Program {
         argv: vec![CString::new("/var/task/one").unwrap()],
         otherwise: None,
         env: vec![],
         cwd: CString::new("/var/task").unwrap(),
         output: OwnedFd::from(theirs),
     };
-    let sandbox = spawner.assign(started, assignment).await.unwrap();
+    let sandbox = spawner.assign(started, assignment, program).await.unwrap();
     let after_assign = begin.elapsed();
     output.read_exact(&mut [0]).unwrap();
     let total = begin.elapsed();

@@ -26,7 +26,11 @@ pub(crate) enum Request {
     Make { id: u64, tmp: TmpChoice },
     /// Compose root number `root` in it. Answered on the environment's channel.
     Start { slot: u64, root: u32 },
-    /// Run a function in it. Descriptors: output, arguments. Answered on the environment's channel.
+    /// Run a program in it that waits for its function. Descriptors: output, arguments. Answered on the environment's
+    /// channel.
+    Launch { slot: u64 },
+    /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. Answered on the
+    /// environment's channel.
     Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32 },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
@@ -62,7 +66,7 @@ pub(crate) enum Event {
     Ready,
     /// The root is composed.
     Started,
-    /// The function's program runs.
+    /// The program runs: the function's, or one that waits for it.
     Running,
     /// The runtime process ended so.
     Exited(Exit),
@@ -79,7 +83,10 @@ pub(crate) enum Event {
 pub(crate) enum Order {
     /// Descriptor: the mount namespace whose root is the runtime's.
     Start,
-    /// Descriptors: detached mount of the code, output, arguments, then that of the layers where there are some.
+    /// Descriptors: output, arguments.
+    Launch,
+    /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; then the
+    /// mount of the layers where there are some.
     Assign { memory_mb: u32 },
 }
 
@@ -125,6 +132,7 @@ impl Frame for Request {
             Self::Make { id, tmp: TmpChoice::New { mb } } => Writer::new(1).u64(*id).u32(*mb).done(),
             Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
+            Self::Launch { slot } => Writer::new(6).u64(*slot).done(),
             Self::Assign { slot, code, layers, memory_mb } => {
                 let fixed = Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).u32(layers.len() as u32);
                 layers.iter().fold(fixed, |frame, layer| frame.bytes(&layer.0)).done()
@@ -145,6 +153,7 @@ impl Frame for Request {
                 let layers = (0..count).map(|_| CodeDigest(r.array())).collect();
                 Self::Assign { slot, code, layers, memory_mb }
             }
+            6 => Self::Launch { slot: r.u64() },
             5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
             _ => return None,
         };
@@ -212,6 +221,7 @@ impl Frame for Order {
     fn encode(&self) -> Bytes {
         match self {
             Self::Start => Writer::new(1).done(),
+            Self::Launch => Writer::new(3).done(),
             Self::Assign { memory_mb } => Writer::new(2).u32(*memory_mb).done(),
         }
     }
@@ -220,6 +230,7 @@ impl Frame for Order {
         let (kind, mut r) = Reader::new(bytes);
         let order = match kind {
             1 => Self::Start,
+            3 => Self::Launch,
             2 => Self::Assign { memory_mb: r.u32() },
             _ => return None,
         };
@@ -359,6 +370,7 @@ mod tests {
         survives(Request::Make { id: u64::MAX, tmp: TmpChoice::New { mb: 512 } });
         survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX } });
         survives(Request::Start { slot: 3, root: u32::MAX });
+        survives(Request::Launch { slot: 3 });
         for layers in 0..=LAYERS {
             let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
             survives(Request::Assign { slot: u64::MAX, code: CodeDigest([0xAB; 32]), layers, memory_mb: 10_240 });
@@ -377,6 +389,7 @@ mod tests {
             survives(event);
         }
         survives(Order::Start);
+        survives(Order::Launch);
         survives(Order::Assign { memory_mb: 128 });
         survives(Note::Made { loop_number: 7 });
         survives(Chore::Cgroups { slot: u64::MAX });

@@ -35,7 +35,7 @@ pub use error::SandboxError;
 pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
 pub use machine::{Finding, examine_machine, examine_network};
 pub use network::name_servers;
-pub use sandbox::{Assignment, Made, NameSockets, Sandbox, Started, Tmp, TmpVolume};
+pub use sandbox::{Assignment, Made, NameSockets, Program, Sandbox, Started, Tmp, TmpVolume, Waiting};
 
 /// How a runtime process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
 use hearth_types::CodeDigest;
-use hearth_types::limits::LAYERS;
+use hearth_types::limits::{EXEC_STRINGS_BYTES, LAYERS};
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::args::ExecArgs;
+use crate::args::{ExecArgs, sealed};
 use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::error::{Failure, SandboxError};
@@ -48,8 +48,8 @@ impl TmpVolume {
     }
 }
 
-/// What a sandbox is to run.
-#[derive(Debug)]
+/// Whose a sandbox is to be.
+#[derive(Clone, Debug)]
 pub struct Assignment {
     /// The unpacked package, mounted at /var/task.
     pub code: CodeDigest,
@@ -57,6 +57,11 @@ pub struct Assignment {
     pub layers: Vec<CodeDigest>,
     /// The hard limit of memory, MB; swap is off.
     pub memory_mb: u32,
+}
+
+/// What a sandbox is to run.
+#[derive(Debug)]
+pub struct Program {
     /// The program's path inside, and its arguments.
     pub argv: Vec<CString>,
     /// The program where there is no file at the first one's path.
@@ -87,6 +92,9 @@ pub struct Started {
     /// Whether that is known.
     composed: bool,
 }
+
+/// A sandbox with a program in it that waits for its function. Dropped, it is taken down.
+pub struct Waiting(Environment);
 
 /// A sandbox with a function's process in it. Dropped, it is killed and taken down.
 pub struct Sandbox(Environment);
@@ -161,22 +169,75 @@ impl Spawner {
     ///
     /// # Errors
     /// What failed, here or when it was started; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
-    pub async fn assign(&self, started: Started, a: Assignment) -> Result<Sandbox, SandboxError> {
-        let Started { environment, composed } = started;
-        let Assignment { code, layers, memory_mb, argv, otherwise, env, cwd, output } = a;
-        if layers.len() > LAYERS {
-            return Err(SandboxError::Invalid(format!("{} layers: at most {LAYERS} can be mounted", layers.len())));
+    pub async fn assign(&self, started: Started, a: Assignment, program: Program) -> Result<Sandbox, SandboxError> {
+        let request = a.request(started.environment.slot)?;
+        self.run(started, &request, program).await.map(Sandbox)
+    }
+
+    /// Runs a program that is no customer's, as a function's would be run, ahead of its function. It finds a socket as
+    /// descriptor 63: there it writes a byte once it has no use any more for the variables that it was started with, and
+    /// reads those of its function, each with a NUL behind it, up to the end. Returns once it waits.
+    ///
+    /// # Errors
+    /// What failed. The sandbox is taken down.
+    pub async fn launch(&self, started: Started, program: Program) -> Result<Waiting, SandboxError> {
+        let request = Request::Launch { slot: started.environment.slot };
+        self.run(started, &request, program).await.map(Waiting)
+    }
+
+    /// Gives a waiting program its function: it finds the code mounted, the limits set, and hears of its variables, which
+    /// must not be longer than those that it was started with. The working directory, too, is for the program to enter
+    /// anew: what was there is below the code now.
+    ///
+    /// # Errors
+    /// What failed, or that the program has ended meanwhile. The sandbox is taken down.
+    pub async fn employ(&self, waiting: Waiting, a: Assignment, env: &[CString]) -> Result<Sandbox, SandboxError> {
+        let Waiting(environment) = waiting;
+        let request = a.request(environment.slot)?;
+        let told = env.iter().map(|variable| variable.as_bytes_with_nul()).collect::<Vec<_>>().concat();
+        if told.len() > EXEC_STRINGS_BYTES {
+            let text = format!("{} bytes of variables: at most {EXEC_STRINGS_BYTES} can be handed over", told.len());
+            return Err(SandboxError::Invalid(text));
         }
+        let told = sealed("hearth-told", &told).map_err(|source| {
+            let what = "writing the variables of a waiting program".to_owned();
+            SandboxError::Failed { what, source }
+        })?;
+        self.send(&request, &[told.as_fd()]).await?;
+        environment.expect(&Event::Running).await?;
+        Ok(Sandbox(environment))
+    }
+
+    async fn run(&self, started: Started, request: &Request, program: Program) -> Result<Environment, SandboxError> {
+        let Started { environment, composed } = started;
+        let Program { argv, otherwise, env, cwd, output } = program;
         let args = ExecArgs { argv, otherwise, env, cwd };
         let args = args.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
-        let request = Request::Assign { slot: environment.slot, code, layers, memory_mb };
-        self.send(&request, &[output.as_fd(), args.as_fd()]).await?;
+        self.send(request, &[output.as_fd(), args.as_fd()]).await?;
         drop((output, args));
         if !composed {
             environment.expect(&Event::Started).await?;
         }
         environment.expect(&Event::Running).await?;
-        Ok(Sandbox(environment))
+        Ok(environment)
+    }
+}
+
+impl Assignment {
+    fn request(self, slot: u64) -> Result<Request, SandboxError> {
+        let Self { code, layers, memory_mb } = self;
+        if layers.len() > LAYERS {
+            return Err(SandboxError::Invalid(format!("{} layers: at most {LAYERS} can be mounted", layers.len())));
+        }
+        Ok(Request::Assign { slot, code, layers, memory_mb })
+    }
+}
+
+impl Waiting {
+    /// Returns when the program has ended, or all of the sandbox: it is of no use any more. Cancel-safe.
+    pub async fn ended(&self) {
+        // Whatever it is that is told: a waiting program has nothing to tell but its end.
+        let _ = self.0.next_event().await;
     }
 }
 

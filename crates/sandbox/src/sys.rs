@@ -130,6 +130,12 @@ pub(crate) fn hand_over<const N: usize>(command: &mut Command, fds: [RawFd; N]) 
     unsafe { command.pre_exec(clear) };
 }
 
+/// Lets a descriptor survive `exec` under a number of its own, whatever that named before.
+pub(crate) fn inherit_as(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: takes no pointers. Callers are new processes that own nothing under that number.
+    check(i64::from(unsafe { libc::dup2(fd.as_raw_fd(), number) }))
+}
+
 /// Empties the capability bounding set.
 pub(crate) fn drop_bounding_set() -> io::Result<()> {
     for capability in 0..=63 {

@@ -272,6 +272,25 @@ pub const LINGER_BYTES: usize = 256 * 1024 * 1024;
 pub fn environment_rlimit_nproc(memory_mb: u32) -> u64 {
     ENVIRONMENT_RLIMIT_NPROC + 4 * u64::from(memory_mb.saturating_sub(MEMORY_MIN_MB))
 }
+
+/// Bytes of variables, NULs included, that a runtime which is started ahead of its function has room for; functions with
+/// more get one that is started for them. Ours: [`ENVIRONMENT_BYTES`], an unusually long session token and the rest.
+pub const AHEAD_VARIABLES_BYTES: usize = 12 * 1024;
+/// Runtimes that wait for a function at a time, where the machine has the memory. Ours.
+pub const AHEAD_RUNTIMES: u64 = 8;
+/// MB of memory that the machine must have available for each of them. A waiting Python has some 4 MB of its own, a waiting
+/// Node.js 8. Ours.
+pub const AHEAD_AVAILABLE_MB_EACH: u64 = 256;
+/// For so long after a start of its kind one runtime waits for the next. Ours.
+pub const AHEAD_KEEP: Duration = Duration::from_secs(10 * 60);
+/// As many wait as starts of their kind came in so long. Ours.
+pub const AHEAD_RECENT: Duration = Duration::from_secs(60);
+/// How long none is started ahead after one that could not be, or that ended while it waited. Ours.
+pub const AHEAD_REST: Duration = Duration::from_secs(2);
+/// Kinds of starts that are remembered: a version of a runtime, with Node.js a size of its heap. Ours.
+pub const AHEAD_KINDS: usize = 64;
+/// How often the memory that the machine has available is looked at while runtimes wait. Ours.
+pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
 /// Threads that unpack one package. Ours.
 pub const ZIP_THREADS: usize = 2;
 /// Bytes unpacked from which on a package is worth a second thread. Ours.

@@ -1,6 +1,6 @@
 //! The process that becomes the function's runtime.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use hearth_types::limits;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -28,19 +28,34 @@ const PIPEFS: libc::c_long = 0x5049_5045;
 /// A core size limit of 1 byte is how the kernel is told not to start the host's dump program.
 const NO_PIPED_CORE: u64 = 1;
 
+/// The descriptor at which a program that is started ahead says that it waits, and is told of its function. Above all that
+/// a program opens at its start, so that its own have their usual numbers; up to this one the kernel's table does not grow.
+const ASSIGNMENT: RawFd = 63;
+
 /// What the runtime process is made from.
 pub(super) struct Launch<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) memory_mb: u32,
     pub(super) output: OwnedFd,
     pub(super) args: OwnedFd,
+    /// Where the program waits for its function: what it finds as [`ASSIGNMENT`].
+    pub(super) hear: Option<OwnedFd>,
+}
+
+/// When init gives up its privileges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Harmless {
+    /// Before the new process may go on.
+    First,
+    /// Before a customer's code comes: the program is not of one.
+    Later,
 }
 
 impl Launch<'_> {
-    /// Starts the runtime and gives up all privileges of this process, in this order: the new process waits until init
-    /// is harmless. Returns once the runtime's program runs.
-    pub(super) fn run(self) -> Result<Pid, Event> {
-        let (pid, ours) = self.prepare().map_err(Event::Failed)?;
+    /// Starts the runtime; the new process waits until init is harmless, where that is to come first. Returns once the
+    /// runtime's program runs.
+    pub(super) fn run(self, harmless: Harmless) -> Result<Pid, Event> {
+        let (pid, ours) = self.prepare(harmless).map_err(Event::Failed)?;
         // Its end closes when the program replaces it; until then it may say what is wrong.
         match channel::receive(&ours, RecvFlags::empty()).during("waiting for the runtime process") {
             Ok(Received::Closed) => Ok(pid),
@@ -49,7 +64,7 @@ impl Launch<'_> {
         }
     }
 
-    fn prepare(self) -> Done<(Pid, OwnedFd)> {
+    fn prepare(self, harmless: Harmless) -> Done<(Pid, OwnedFd)> {
         self.hand_output_over().during("handing the output over")?;
         let (ours, childs) = channel::pair().during("making a socket pair")?;
         let pid = match sys::fork(libc::CLONE_NEWUSER, None).during("cloning into a user namespace")? {
@@ -61,8 +76,10 @@ impl Launch<'_> {
         };
         drop(childs);
         self.map_ids(pid)?;
-        privileges::become_user(self.plan.ids.init)?;
-        privileges::die_with_spawner(&self.plan.orders)?;
+        if harmless == Harmless::First {
+            privileges::become_user(self.plan.ids.init)?;
+            privileges::die_with_spawner(&self.plan.orders)?;
+        }
         channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
         Ok((pid, ours))
     }
@@ -117,6 +134,9 @@ impl Launch<'_> {
         let args = ExecArgs::open(&self.args).during("reading the arguments")?;
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
         sys::close_all_on_exec().during("closing descriptors")?;
+        if let Some(hear) = &self.hear {
+            sys::inherit_as(hear.as_fd(), ASSIGNMENT).during("handing a pipe over")?;
+        }
         self.plan.filters.confine_function()?;
         Ok(args)
     }
@@ -154,6 +174,12 @@ impl Launch<'_> {
         }
         Ok(())
     }
+}
+
+/// The limit of a function's tasks, no higher than what this process may give.
+pub(super) fn nproc_limit(memory_mb: u32) -> Option<u64> {
+    let wanted = Some(limits::environment_rlimit_nproc(memory_mb));
+    lower(wanted, rustix::process::getrlimit(Resource::Nproc).maximum)
 }
 
 fn become_function() -> Done {

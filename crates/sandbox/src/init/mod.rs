@@ -1,6 +1,7 @@
 //! PID 1 of an environment: the forked spawner going on. It prepares the sandbox as root, starts the function's
 //! process, and from then on is a process without any privilege that waits for that one to end.
 
+mod ahead;
 mod child;
 mod make;
 mod mounts;
@@ -16,6 +17,7 @@ use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
 use crate::network::Connection;
 use crate::seccomp::Filters;
+use crate::spawner::root::EMPTY_DIRECTORY;
 use crate::volume::Volume;
 use crate::{privileges, sys};
 
@@ -67,13 +69,16 @@ pub(crate) fn run(plan: &Plan<'_>) -> ! {
 }
 
 fn live(plan: &Plan<'_>) -> Result<(), Event> {
-    let Some(assigned) = prepare(plan).map_err(Event::Failed)? else { return Ok(()) };
-    let runtime = run_function(plan, assigned)?;
+    if !prepare(plan).map_err(Event::Failed)? {
+        return Ok(());
+    }
+    let Some(runtime) = run_runtime(plan)? else { return Ok(()) };
+    tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
     wait_for_end(plan, runtime).map_err(Event::Failed)
 }
 
-/// Up to the assignment; none where the spawner went before.
-fn prepare(plan: &Plan<'_>) -> Done<Option<Assigned>> {
+/// Makes and starts. False where the spawner went before.
+fn prepare(plan: &Plan<'_>) -> Done<bool> {
     privileges::die_with_spawner(&plan.orders)?;
     let own = [plan.channel.as_raw_fd(), plan.orders.as_raw_fd()];
     let mut keep = own.to_vec();
@@ -83,29 +88,11 @@ fn prepare(plan: &Plan<'_>) -> Done<Option<Assigned>> {
     // What the spawner says on standard error is not for here.
     rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;
     let volume = make::make(plan)?;
-    let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(None) };
+    let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(false) };
     start(plan, fds, volume)?;
     // Nothing that only making needed goes on to where a function runs.
     sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
-    let Some((Order::Assign { memory_mb }, fds)) = next_order(plan)? else { return Ok(None) };
-    let (fds, layers) = layers_apart(fds);
-    let [code, output, args] = exactly(fds).ok_or_else(|| unexpected("an assignment without its 3 descriptors"))?;
-    Ok(Some(Assigned { memory_mb, code, layers, output, args }))
-}
-
-/// What the function is made from.
-struct Assigned {
-    memory_mb: u32,
-    code: OwnedFd,
-    layers: Option<OwnedFd>,
-    output: OwnedFd,
-    args: OwnedFd,
-}
-
-/// Takes the fourth descriptor away, where there is one.
-fn layers_apart(mut fds: Vec<OwnedFd>) -> (Vec<OwnedFd>, Option<OwnedFd>) {
-    let layers = if fds.len() > 3 { fds.pop() } else { None };
-    (fds, layers)
+    Ok(true)
 }
 
 fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
@@ -116,16 +103,53 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
     tell_server(plan, &Event::Started)
 }
 
-fn run_function(plan: &Plan<'_>, assigned: Assigned) -> Result<Pid, Event> {
-    let Assigned { memory_mb, code, layers, output, args } = assigned;
-    mounts::attach(&code, "/var/task").map_err(Event::Failed)?;
-    if let Some(layers) = &layers {
-        mounts::attach(layers, "/opt").map_err(Event::Failed)?;
+/// Up to the moment that the function's program runs and this process can do nothing any more. None where the spawner
+/// went before.
+fn run_runtime(plan: &Plan<'_>) -> Result<Option<Pid>, Event> {
+    match next_order(plan).map_err(Event::Failed)? {
+        Some((Order::Assign { memory_mb }, fds)) => {
+            let ([code, output, args], layers) = apart(fds).map_err(Event::Failed)?;
+            mount(code, layers).map_err(Event::Failed)?;
+            let launch = child::Launch { plan, memory_mb, output, args, hear: None };
+            launch.run(child::Harmless::First).map(Some)
+        }
+        Some((Order::Launch, fds)) => run_ahead(plan, fds),
+        _ => Ok(None),
     }
-    drop((code, layers));
-    let runtime = child::Launch { plan, memory_mb, output, args }.run()?;
-    tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
-    Ok(runtime)
+}
+
+/// Runs a program that waits for its function. Until that comes nothing of any customer is in here; so this process may
+/// keep its privileges, which mounting the code takes, until then.
+fn run_ahead(plan: &Plan<'_>, fds: Vec<OwnedFd>) -> Result<Option<Pid>, Event> {
+    let [output, args] = exactly(fds).ok_or_else(|| Event::Failed(unexpected("a launch without its 2 descriptors")))?;
+    let waiting = ahead::launch(plan, output, args)?;
+    tell_server(plan, &Event::Running).map_err(Event::Failed)?;
+    if !waiting.waits_for_order(plan).map_err(Event::Failed)? {
+        return wait_for_end(plan, waiting.pid()).map_err(Event::Failed).map(|()| None);
+    }
+    let Some((Order::Assign { memory_mb }, fds)) = next_order(plan).map_err(Event::Failed)? else { return Ok(None) };
+    let employ = || {
+        let ([code, told], layers) = apart(fds)?;
+        mount(code, layers)?;
+        waiting.employ(plan, memory_mb, told)
+    };
+    employ().map(Some).map_err(Event::Failed)
+}
+
+/// The descriptors of an assignment, and the mount of layers where there is one more.
+fn apart<const N: usize>(mut fds: Vec<OwnedFd>) -> Done<([OwnedFd; N], Option<OwnedFd>)> {
+    let layers = if fds.len() > N { fds.pop() } else { None };
+    let fds = exactly(fds).ok_or_else(|| unexpected("an assignment without its descriptors"))?;
+    Ok((fds, layers))
+}
+
+fn mount(code: OwnedFd, layers: Option<OwnedFd>) -> Done {
+    mounts::attach(&code, "/var/task")?;
+    match layers {
+        Some(layers) => mounts::attach(&layers, "/opt"),
+        // What is below is not for functions.
+        None => mounts::cover("/opt", EMPTY_DIRECTORY, "/opt"),
+    }
 }
 
 /// Reaps until the runtime process has ended, and says how. This process's end takes the others with it.

@@ -57,7 +57,7 @@ pub(super) fn attach(mount: &OwnedFd, path: &str) -> Done {
 }
 
 /// Puts `source`, read-only, over `path`. A kernel without `path` has nothing to cover.
-fn cover(path: &str, source: &str, name: &str) -> Done {
+pub(super) fn cover(path: &str, source: &str, name: &str) -> Done {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let what = format!("covering {name}");
     if rustix::fs::access(path, rustix::fs::Access::EXISTS).is_err() {

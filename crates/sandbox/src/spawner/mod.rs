@@ -262,6 +262,10 @@ impl Spawner {
                 let started = self.start(slot, root);
                 self.report(slot, started);
             }
+            Request::Launch { slot } => {
+                let launched = self.launch(slot, &fds);
+                self.report(slot, launched);
+            }
             Request::Assign { slot, code, layers, memory_mb } => {
                 let assigned = self.assign(slot, &code, &layers, memory_mb, &fds);
                 self.report(slot, assigned);
@@ -287,16 +291,18 @@ impl Spawner {
         slot.order(&Order::Start, &[namespace.as_fd()])
     }
 
+    fn launch(&self, slot: u64, fds: &[OwnedFd]) -> Done {
+        let Some(slot) = self.slots.get(&slot) else { return Ok(()) };
+        slot.order(&Order::Launch, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+    }
+
     fn assign(&mut self, slot: u64, code: &CodeDigest, layers: &[CodeDigest], memory_mb: u32, fds: &[OwnedFd]) -> Done {
-        let [output, args] = fds else {
-            return Err(Failure::new(libc::EPROTO, "an assignment without its 2 descriptors"));
-        };
         let Some(target) = self.slots.get(&slot) else { return Ok(()) };
         self.cgroups.limit_memory(slot, memory_mb)?;
         let (code, layers) = (self.packages.mount(code)?, self.packages.mount_layers(layers)?);
-        let mut fds = vec![code.as_fd(), output.as_fd(), args.as_fd()];
-        fds.extend(layers.as_ref().map(AsFd::as_fd));
-        target.order(&Order::Assign { memory_mb }, &fds)
+        // Init knows how many there must be.
+        let all: Vec<_> = [&code].into_iter().chain(fds).chain(&layers).map(AsFd::as_fd).collect();
+        target.order(&Order::Assign { memory_mb }, &all)
     }
 
     /// Tells the server, on the environment's channel, that a step failed here; init reports the others.

@@ -24,6 +24,13 @@ pub(crate) const EMPTY_DIRECTORY: &str = "/var/empty";
 /// Directories of every root; mount points, all but the last.
 const DIRECTORIES: [&str; 6] = ["/proc", "/dev", "/tmp", "/var/task", "/opt", EMPTY_DIRECTORY];
 
+/// Where code and layers may hold libraries. The loader remembers which of its directories are not there: for a program that
+/// is started ahead of its function they must be there before, below the mounts to come.
+const LIBRARIES: [&str; 3] = ["/var/task", "/var/task/lib", "/opt/lib"];
+/// Directories below those that the loader looks into as well.
+const LIBRARIES_BY_PROCESSOR: [&str; 3] =
+    ["glibc-hwcaps/x86-64-v2", "glibc-hwcaps/x86-64-v3", "glibc-hwcaps/x86-64-v4"];
+
 /// All of the host's /dev that a function sees. No shm, as on Lambda, and no terminals.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
@@ -86,6 +93,9 @@ fn build(plan: &RootPlan) -> Done {
         .during("opening the host's root")?;
     for path in DIRECTORIES.map(PathBuf::from).iter().chain(&plan.directories) {
         create_directory(path)?;
+    }
+    for (path, below) in LIBRARIES.iter().flat_map(|path| LIBRARIES_BY_PROCESSOR.map(|below| (path, below))) {
+        create_directory(&Path::new(path).join(below))?;
     }
     make_devices(&host)?;
     for (path, target) in &plan.links {

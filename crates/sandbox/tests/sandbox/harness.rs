@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
 
-use hearth_sandbox::{Assignment, NetworkMode, Sandbox, Spawner, SpawnerConfig, Tmp, start_spawner};
+use hearth_sandbox::{Assignment, NetworkMode, Program, Sandbox, Spawner, SpawnerConfig, Tmp, start_spawner};
 use hearth_types::CodeDigest;
 use hearth_types::rootfs::{Bind, RootPlan};
 
@@ -237,6 +237,21 @@ impl<'a> Probe<'a> {
     pub(crate) fn new(script: &'a str) -> Self {
         Self { script, memory_mb: 512, tmp: Tmp::New { mb: 512 }, layers: Vec::new() }
     }
+
+    pub(crate) fn assignment(&self) -> Assignment {
+        Assignment { code: CODE, layers: self.layers.clone(), memory_mb: self.memory_mb }
+    }
+
+    pub(crate) fn program(&self, output: OwnedFd) -> Program {
+        let argv = [PYTHON, "-I", "-S", "-c", self.script];
+        Program {
+            argv: argv.map(|arg| CString::new(arg).unwrap()).to_vec(),
+            otherwise: None,
+            env: vec![c"LANG=C.UTF-8".to_owned()],
+            cwd: c"/var/task".to_owned(),
+            output,
+        }
+    }
 }
 
 /// A sandbox with a Python probe in it, and the other end of its output.
@@ -332,25 +347,11 @@ impl World {
 
     pub(crate) async fn run(&self, probe: Probe<'_>) -> Running {
         let (output, theirs) = std::io::pipe().unwrap();
-        let assignment = self.assignment(&probe, theirs.into());
+        let (assignment, program) = (probe.assignment(), probe.program(theirs.into()));
         let made = self.spawner.make(probe.tmp).await.unwrap();
         let started = self.spawner.start(made, 0).await.unwrap();
-        let sandbox = self.spawner.assign(started, assignment).await.unwrap();
+        let sandbox = self.spawner.assign(started, assignment, program).await.unwrap();
         Running { sandbox, output }
-    }
-
-    pub(crate) fn assignment(&self, probe: &Probe<'_>, output: OwnedFd) -> Assignment {
-        let argv = [PYTHON, "-I", "-S", "-c", probe.script];
-        Assignment {
-            code: CODE,
-            layers: probe.layers.clone(),
-            memory_mb: probe.memory_mb,
-            argv: argv.map(|arg| CString::new(arg).unwrap()).to_vec(),
-            otherwise: None,
-            env: vec![c"LANG=C.UTF-8".to_owned()],
-            cwd: c"/var/task".to_owned(),
-            output,
-        }
     }
 
     /// Runs a probe to its end and returns what it printed.

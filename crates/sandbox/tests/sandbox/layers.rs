@@ -126,18 +126,18 @@ pub(crate) async fn a_package_that_is_not_there_is_an_error(world: World) {
     for layers in [vec![CodeDigest([9; 32])], vec![there, CodeDigest([9; 32])]] {
         let (_output, theirs) = std::io::pipe().unwrap();
         let probe = Probe { layers, ..Probe::new("") };
-        let assignment = world.assignment(&probe, theirs.into());
+        let (assignment, program) = (probe.assignment(), probe.program(theirs.into()));
         let made = world.spawner.make(probe.tmp).await.unwrap();
         let started = world.spawner.start(made, 0).await.unwrap();
-        let error = world.spawner.assign(started, assignment).await.err().unwrap().to_string();
+        let error = world.spawner.assign(started, assignment, program).await.err().unwrap().to_string();
         assert!(error.contains("opening the package 0909") && error.contains("No such file"), "{error}");
     }
     let (_output, theirs) = std::io::pipe().unwrap();
     let probe = Probe { layers: vec![there; 6], ..Probe::new("") };
-    let assignment = world.assignment(&probe, theirs.into());
+    let (assignment, program) = (probe.assignment(), probe.program(theirs.into()));
     let made = world.spawner.make(probe.tmp).await.unwrap();
     let started = world.spawner.start(made, 0).await.unwrap();
-    let error = world.spawner.assign(started, assignment).await.err().unwrap().to_string();
+    let error = world.spawner.assign(started, assignment, program).await.err().unwrap().to_string();
     assert_eq!(error, "6 layers: at most 5 can be mounted");
 }
 
@@ -146,12 +146,12 @@ pub(crate) async fn another_program_runs_where_the_first_is_missing(world: World
     let run = async |first: &'static std::ffi::CStr| {
         let (output, theirs) = std::io::pipe().unwrap();
         let probe = Probe { layers: layers.clone(), ..Probe::new("") };
-        let mut assignment = world.assignment(&probe, theirs.into());
-        assignment.argv = vec![first.to_owned()];
-        assignment.otherwise = Some(c"/opt/bootstrap".to_owned());
+        let (assignment, mut program) = (probe.assignment(), probe.program(theirs.into()));
+        program.argv = vec![first.to_owned()];
+        program.otherwise = Some(c"/opt/bootstrap".to_owned());
         let made = world.spawner.make(probe.tmp).await.unwrap();
         let started = world.spawner.start(made, 0).await.unwrap();
-        let sandbox = world.spawner.assign(started, assignment).await?;
+        let sandbox = world.spawner.assign(started, assignment, program).await?;
         let text = crate::harness::Running { sandbox, output }.read_all().await;
         Ok::<_, hearth_sandbox::SandboxError>(text)
     };

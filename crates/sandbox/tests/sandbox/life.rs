@@ -3,9 +3,9 @@
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
-use hearth_sandbox::{Assignment, Exit, SandboxError, Tmp};
+use hearth_sandbox::{Exit, Program, SandboxError, Tmp};
 
-use crate::harness::{CODE, Probe, World};
+use crate::harness::{Probe, World};
 
 pub(crate) async fn exits_are_told(world: World) {
     let probe = "import os, sys; print(os.getcwd(), os.listdir('.')); sys.exit(7)";
@@ -39,17 +39,15 @@ pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
         let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
         let started = world.spawner.start(made, 0).await.unwrap();
         let (_output, theirs) = std::io::pipe().unwrap();
-        let assignment = Assignment {
-            code: CODE,
-            layers: vec![],
-            memory_mb: 128,
+        let assignment = Probe::new("").assignment();
+        let wrong = Program {
             argv: vec![CString::new(program).unwrap()],
             otherwise: None,
             env: vec![],
             cwd: CString::new(cwd).unwrap(),
             output: OwnedFd::from(theirs),
         };
-        match world.spawner.assign(started, assignment).await {
+        match world.spawner.assign(started, assignment, wrong).await {
             Err(SandboxError::NotExecutable { program: named, source }) => {
                 assert_eq!((named.as_str(), source.raw_os_error()), (program, Some(errno)));
             }
@@ -72,7 +70,8 @@ pub(crate) async fn a_root_that_cannot_be_composed_is_an_error(world: World) {
         let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
         let started = world.spawner.start(made, root).await.unwrap();
         let (_output, theirs) = std::io::pipe().unwrap();
-        let assigned = world.spawner.assign(started, world.assignment(&Probe::new("pass"), theirs.into())).await;
+        let probe = Probe::new("pass");
+        let assigned = world.spawner.assign(started, probe.assignment(), probe.program(theirs.into())).await;
         let Err(error) = assigned else { panic!("root {root} was composed") };
         assert!(error.to_string().contains(text), "{error}");
     }
@@ -149,7 +148,8 @@ pub(crate) async fn a_server_cannot_have_files_given_away(world: World) {
     let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
     let started = world.spawner.start(made, 0).await.unwrap();
     let output = OwnedFd::from(file.reopen().unwrap());
-    let sandbox = world.spawner.assign(started, world.assignment(&Probe::new("print(1)"), output)).await.unwrap();
+    let probe = Probe::new("print(1)");
+    let sandbox = world.spawner.assign(started, probe.assignment(), probe.program(output)).await.unwrap();
     assert_eq!(sandbox.exited().await, Exit::Code(0));
     sandbox.destroy(false).await;
     assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "1\n");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ahead;
 mod harness;
 mod isolation;
 mod layers;
@@ -50,6 +51,12 @@ const CASES: &[Case] = &[
     case!(layers::a_layer_neither_escapes_nor_is_written),
     case!(layers::a_package_that_is_not_there_is_an_error),
     case!(layers::another_program_runs_where_the_first_is_missing),
+    case!(ahead::it_finds_what_a_fresh_one_finds),
+    case!(ahead::its_memory_is_capped_from_its_assignment_on),
+    case!(ahead::the_end_of_a_waiting_program_is_told),
+    case!(ahead::variables_that_have_no_room_are_an_error),
+    case!(ahead::what_waits_and_is_let_go_leaves_nothing),
+    case!(ahead::the_death_of_the_spawner_takes_it_along),
     case!(server::it_gives_root_up_and_still_works),
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),

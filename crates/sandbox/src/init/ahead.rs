@@ -1,0 +1,120 @@
+//! A program that is started ahead of its function: an interpreter with nothing of any customer in it, which waits to be
+//! told whose it is.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+
+use hearth_types::limits::{EXEC_STRINGS_BYTES, MEMORY_MAX_MB};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::Plan;
+use super::child::{Harmless, Launch, nproc_limit};
+use crate::error::{Done, During, Failure};
+use crate::frame::Event;
+use crate::privileges;
+
+/// How many fields of `/proc/PID/stat` are between the program's name and the two that say where the variables begin and
+/// end that the process was started with.
+const ENVIRONMENT_FIELDS: usize = 47;
+
+/// The waiting program.
+pub(super) struct Waiting {
+    pid: Pid,
+    /// It reads the other end up to its end.
+    tell: UnixStream,
+}
+
+/// Starts a program as a function's user, with a function's limits and filter. Returns once it says that it waits, and
+/// has no use any more for the variables that it was started with.
+pub(super) fn launch(plan: &Plan<'_>, output: OwnedFd, args: OwnedFd) -> Result<Waiting, Event> {
+    let (mut tell, hear) = UnixStream::pair().during("making a socket pair").map_err(Event::Failed)?;
+    // The limit that depends on the function comes later.
+    let launch = Launch { plan, memory_mb: MEMORY_MAX_MB, output, args, hear: Some(hear.into()) };
+    let pid = launch.run(Harmless::Later)?;
+    let what = "waiting for a program that is started ahead";
+    tell.read_exact(&mut [0]).during(what).map_err(Event::Failed)?;
+    Ok(Waiting { pid, tell })
+}
+
+impl Waiting {
+    /// Returns when there is an order or the program has ended: false.
+    pub(super) fn waits_for_order(&self, plan: &Plan<'_>) -> Done<bool> {
+        // A hang-up is always told.
+        let mut fds =
+            [PollFd::new(&plan.orders, PollFlags::IN), PollFd::from_borrowed_fd(self.tell.as_fd(), PollFlags::empty())];
+        while let Err(error) = poll(&mut fds, None) {
+            if error != rustix::io::Errno::INTR {
+                return Err(error).during("waiting for an order");
+            }
+        }
+        Ok(fds[1].revents().is_empty())
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Gives the program its function: limit and variables, then, when this process can do nothing any more, the word.
+    pub(super) fn employ(mut self, plan: &Plan<'_>, memory_mb: u32, told: OwnedFd) -> Done<Pid> {
+        let mut variables = Vec::new();
+        let mut told = File::from(told).take(EXEC_STRINGS_BYTES as u64);
+        told.read_to_end(&mut variables).during("reading what a program is to be told")?;
+        self.limit(memory_mb).during("limiting a waiting program")?;
+        self.show(&variables)?;
+        privileges::become_user(plan.ids.init)?;
+        privileges::die_with_spawner(&plan.orders)?;
+        let word = self.tell.write_all(&variables).and_then(|()| self.tell.shutdown(Shutdown::Both));
+        word.during("telling a waiting program what it is for")?;
+        Ok(self.pid)
+    }
+
+    fn limit(&self, memory_mb: u32) -> rustix::io::Result<()> {
+        let limit = nproc_limit(memory_mb);
+        prlimit(Some(self.pid), Resource::Nproc, Rlimit { current: limit, maximum: limit }).map(drop)
+    }
+
+    /// Puts the function's variables where those were that the program was started with, so that `/proc/PID/environ` and
+    /// `ps` show them.
+    fn show(&self, variables: &[u8]) -> Done {
+        let process = format!("/proc/{}", self.pid.as_raw_nonzero());
+        let what = "writing the variables of a waiting program";
+        let stat = std::fs::read_to_string(format!("{process}/stat")).during(what)?;
+        let (start, room) = environment_area(&stat).ok_or_else(|| Failure::new(libc::EINVAL, what))?;
+        if variables.len() > room {
+            let what = format!("{} bytes of variables where a waiting program has room for {room}", variables.len());
+            return Err(Failure::new(libc::E2BIG, what));
+        }
+        let mut area = variables.to_vec();
+        area.resize(room, 0);
+        let memory = File::options().write(true).open(format!("{process}/mem")).during(what)?;
+        memory.write_all_at(&area, start).during(what)
+    }
+}
+
+/// Where the variables are, and how many bytes.
+fn environment_area(stat: &str) -> Option<(u64, usize)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(ENVIRONMENT_FIELDS);
+    let start: u64 = fields.next()?.parse().ok()?;
+    let end: u64 = fields.next()?.parse().ok()?;
+    Some((start, usize::try_from(end.checked_sub(start)?).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_finds_its_own_variables() {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let (start, length) = environment_area(&stat).unwrap();
+        let mut area = vec![0; length];
+        File::open("/proc/self/mem").unwrap().read_exact_at(&mut area, start).unwrap();
+        assert_eq!(area, std::fs::read("/proc/self/environ").unwrap());
+        assert_eq!(environment_area("1 (a) b) S 1 2"), None);
+    }
+}
