@@ -90,11 +90,11 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
     }
 }
 
-/// Platform variables first; what the function sets comes on top where it may, in its own order.
-fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(String, String)> {
+/// What the processes of all functions of a runtime are started with, but for what a function sets itself.
+pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
     let lang = if kind == Kind::Provided { "" } else { "/var/lang/bin:" };
     let lang_lib = if kind == Kind::Provided { "" } else { "/var/lang/lib:" };
-    let mut all: Vec<(String, String)> = Vec::with_capacity(32 + spec.variables.len());
+    let mut all: Vec<(String, String)> = Vec::with_capacity(32);
     let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
     set("PATH", &format!("{lang}/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
     set(
@@ -103,7 +103,6 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
     );
     set("LANG", "en_US.UTF-8");
     set("TZ", ":UTC");
-    set("AWS_ENDPOINT_URL", session.api);
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     match kind {
         Kind::Provided => {}
@@ -125,6 +124,14 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
         set("PWD", "/var/task");
         set("SHLVL", "0");
     }
+    all
+}
+
+/// Platform variables first; what the function sets comes on top where it may, in its own order.
+fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(String, String)> {
+    let mut all = of_runtime(kind);
+    let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
+    set("AWS_ENDPOINT_URL", session.api);
     if let LogFormat::Json { application, .. } = spec.log_format {
         set("AWS_LAMBDA_LOG_FORMAT", "JSON");
         set("AWS_LAMBDA_LOG_LEVEL", application.name());

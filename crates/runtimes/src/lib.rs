@@ -1,6 +1,7 @@
 //! Runtimes: which interpreters the machine has, the root file system each needs, our own bootstraps, and how a
 //! runtime's process is started.
 
+mod ahead;
 mod cache;
 mod catalogue;
 mod closure;
@@ -11,6 +12,7 @@ mod launch;
 mod node_version;
 mod root;
 
+pub use ahead::{Ahead, ahead};
 pub use catalogue::{Catalogue, Kind, Missing, Runtime, discover};
 pub use launch::{API, Launch, NulByte, RUNTIME_API, Session, launch};
 

@@ -10,6 +10,7 @@ const MAJOR = Number(process.versions.node.split('.')[0]);
 const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its promise only.
 const NEXT = Buffer.from('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n');
 const realExit = process.exit.bind(process);
+const ASSIGNMENT = 63; // The descriptor at which a process that is started ahead of its function waits.
 let currentRequestId;
 
 // ---- Runtime API: one kept-alive connection, one write per message, answers with a Content-Length. ----
@@ -396,10 +397,33 @@ function crash(api, label, error, code) {
   api.send(message, () => realExit(code));
 }
 
+/** Where this process was started ahead of its function: waits to be told its variables, which end the process's own. */
+function waitForFunction() {
+  if (process.env._HEARTH_AHEAD === undefined) return;
+  // To the last one: where the system keeps them, the function's will be written.
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  fs.writeSync(ASSIGNMENT, 'w');
+  const chunks = [];
+  for (;;) {
+    const chunk = Buffer.alloc(65536);
+    const length = fs.readSync(ASSIGNMENT, chunk);
+    if (length === 0) break;
+    chunks.push(chunk.subarray(0, length));
+  }
+  fs.closeSync(ASSIGNMENT);
+  if (chunks.length === 0) realExit(0); // It is not needed any more.
+  for (const variable of Buffer.concat(chunks).toString('utf8').split('\0').slice(0, -1)) {
+    const end = variable.indexOf('=');
+    process.env[variable.slice(0, end)] = variable.slice(end + 1);
+  }
+  process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task'); // What was here is below the code now.
+}
+
 async function main() {
+  const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
+  waitForFunction();
   patchConsole();
   provideGlobal();
-  const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
   process.on('uncaughtException', (error) => crash(api, 'Uncaught Exception', error, 129));
   process.on('unhandledRejection', (reason) => {
     const error = new RuntimeFault('UnhandledPromiseRejection', String(isError(reason) ? reason : reason?.toString?.() ?? reason),

@@ -11,6 +11,8 @@ import posix
 import time
 
 JSON = b"application/json"
+# The variable that says that this process is started ahead, and the descriptor that it is to wait at.
+AHEAD, ASSIGNMENT = b"_HEARTH_AHEAD", 63
 
 
 def variable(name, otherwise=None):
@@ -134,11 +136,15 @@ def to_json(value):
 class LambdaContext:
     """What a handler gets as its second argument."""
 
-    function_name = variable("AWS_LAMBDA_FUNCTION_NAME")
-    function_version = variable("AWS_LAMBDA_FUNCTION_VERSION")
-    memory_limit_in_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    log_group_name = variable("AWS_LAMBDA_LOG_GROUP_NAME")
-    log_stream_name = variable("AWS_LAMBDA_LOG_STREAM_NAME")
+    function_name = function_version = memory_limit_in_mb = log_group_name = log_stream_name = None
+
+    @classmethod
+    def set_function(cls):
+        cls.function_name = variable("AWS_LAMBDA_FUNCTION_NAME")
+        cls.function_version = variable("AWS_LAMBDA_FUNCTION_VERSION")
+        cls.memory_limit_in_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        cls.log_group_name = variable("AWS_LAMBDA_LOG_GROUP_NAME")
+        cls.log_stream_name = variable("AWS_LAMBDA_LOG_STREAM_NAME")
 
     def __init__(self, request_id, headers):
         self.aws_request_id = request_id
@@ -208,9 +214,13 @@ class _LoggingHook:
 
 
 def set_up_interpreter():
-    """What the site module would do, without a look at the machine's packages; output that keeps its order."""
+    """What the site module would do, without a look at the machine's packages; output that keeps its order.
+
+    Looks at nothing of the function: that may come later.
+    """
     import _sitebuiltins
     import builtins
+    import importlib  # For find_handler.
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     builtins.help = _sitebuiltins._Helper()
@@ -221,6 +231,28 @@ def set_up_interpreter():
     sys.path[:] = [task, *layers, here, *(entry for entry in sys.path if entry not in (task, here))]
     sys.meta_path.insert(0, _LoggingHook())
     sys.modules["bootstrap"] = sys.modules["__main__"]
+
+
+def wait_for_function():
+    """Where this process was started ahead of its function: waits to be told its variables, which end the process's own."""
+    if AHEAD not in posix.environ:
+        return
+    # To the last one: where the system keeps them, the function's will be written.
+    for name in list(posix.environ):
+        posix.unsetenv(name)
+    posix.environ.clear()
+    posix.write(ASSIGNMENT, b"w")
+    parts = []
+    while part := posix.read(ASSIGNMENT, 65536):
+        parts.append(part)
+    posix.close(ASSIGNMENT)
+    if not parts:  # It is not needed any more.
+        posix._exit(0)
+    for each in b"".join(parts).split(b"\0")[:-1]:
+        name, _, value = each.partition(b"=")
+        posix.environ[name] = value
+        posix.putenv(name, value)
+    posix.chdir(variable("LAMBDA_TASK_ROOT", "/var/task"))  # What was here is below the code now.
 
 
 def find_handler(name):
@@ -278,6 +310,8 @@ def run_one(handler, headers, body):
 def main():
     api = RuntimeApi(variable("AWS_LAMBDA_RUNTIME_API"))
     set_up_interpreter()
+    wait_for_function()
+    LambdaContext.set_function()
     try:
         handler = find_handler(variable("_HANDLER"))
     except Exception as error:

@@ -1,0 +1,158 @@
+//! Processes that are started before it is known for which function.
+
+use std::ffi::CString;
+
+use hearth_types::invoke::VersionSpec;
+use hearth_types::limits::AHEAD_VARIABLES_BYTES;
+
+use crate::catalogue::Kind;
+use crate::launch::{Launch, of_runtime};
+use crate::{RUNTIME_API, Runtime};
+
+/// The variable that tells a bootstrap that it is to wait for its function. Its value only takes up room: the function's
+/// variables are written where the process's first ones were.
+const MARK: &str = "_HEARTH_AHEAD";
+
+/// How names of variables begin that an interpreter, or a library of its, reads once at its start, and never again.
+const READ_AT_START: [&str; 17] = [
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "GCONV_",
+    "GLIBC_",
+    "HOME",
+    "ICU_",
+    "LANG",
+    "LC_",
+    "LD_",
+    "LOCPATH",
+    "MALLOC_",
+    "NODE_",
+    "NLSPATH",
+    "OPENSSL_",
+    "PYTHON",
+    "SSL_",
+    "TZ",
+    "UV_",
+];
+
+/// What begins like one of those, and is no such.
+const NOT_READ_AT_START: [&str; 1] = ["NODE_ENV"];
+
+/// How a process is started that will be one of any function for which this is the same.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Ahead {
+    /// Index into [`crate::Catalogue::roots`].
+    pub root: usize,
+    /// The program's absolute path inside, then its arguments.
+    pub argv: Vec<CString>,
+    /// `NAME=value`.
+    pub env: Vec<CString>,
+    /// The working directory inside.
+    pub cwd: CString,
+}
+
+/// The start of a process that can become `launch`'s, which is that of `spec` in `runtime`. None where something of the
+/// function has its effect at the start of a process only.
+#[must_use]
+pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<Ahead> {
+    let needed: usize = launch.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
+    let reads = |(name, _): &(String, String)| is_read_at_start(name);
+    if runtime.kind == Kind::Provided || needed > AHEAD_VARIABLES_BYTES || spec.variables.iter().any(reads) {
+        return None;
+    }
+    let Launch { root, argv, cwd, .. } = launch;
+    Some(Ahead { root: *root, argv: argv.clone(), env: variables(runtime.kind)?, cwd: cwd.clone() })
+}
+
+fn is_read_at_start(name: &str) -> bool {
+    READ_AT_START.iter().any(|start| name.starts_with(start)) && !NOT_READ_AT_START.contains(&name)
+}
+
+/// What is known already, and room for [`AHEAD_VARIABLES_BYTES`] altogether.
+fn variables(kind: Kind) -> Option<Vec<CString>> {
+    let known = [
+        ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API),
+        ("LAMBDA_TASK_ROOT", "/var/task"),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
+    ];
+    let known = known.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut all: Vec<String> =
+        of_runtime(kind).into_iter().chain(known).map(|(name, value)| format!("{name}={value}")).collect();
+    let taken: usize = all.iter().map(|variable| variable.len() + 1).sum();
+    let mark = format!("{MARK}=");
+    let room = AHEAD_VARIABLES_BYTES.checked_sub(taken + mark.len() + 1)?;
+    all.push(mark + &"-".repeat(room));
+    all.into_iter().map(|variable| CString::new(variable).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::{Session, launch};
+    use crate::test_support::spec;
+
+    fn of(kind: Kind, change: impl FnOnce(&mut VersionSpec)) -> Option<Ahead> {
+        let runtime =
+            Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None };
+        let mut spec = spec("r");
+        change(&mut spec);
+        let (log_stream, credentials) = ("2024/03/05/[$LATEST]0", crate::test_support::credentials());
+        let session = Session { log_stream, runtime_api: RUNTIME_API, api: crate::API, credentials: &credentials };
+        ahead(&runtime, &spec, &launch(&runtime, &spec, session).unwrap())
+    }
+
+    fn with(kind: Kind, name: &str, value: &str) -> Option<Ahead> {
+        of(kind, |spec| spec.variables = vec![(name.into(), value.into())])
+    }
+
+    const PYTHON: Kind = Kind::Python { minor: 12 };
+    const NODE: Kind = Kind::Node { major: 20 };
+
+    #[test]
+    fn functions_share_what_is_not_theirs() {
+        let one = of(PYTHON, |_| {}).unwrap();
+        let other = of(PYTHON, |spec| {
+            (spec.function, spec.handler, spec.memory_mb) = ("g".into(), "x.y".into(), 3008);
+            spec.variables = vec![("NODE_ENV".into(), "production".into()), ("PATH".into(), "/x".into())];
+        });
+        assert_eq!(other, Some(one.clone()));
+        let bytes: usize = one.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
+        assert_eq!(bytes, AHEAD_VARIABLES_BYTES);
+        let told = |text: &str| one.env.iter().any(|variable| variable.to_str().unwrap().starts_with(text));
+        assert!(told("_HEARTH_AHEAD=") && told("TZ=:UTC") && !told("_HANDLER") && !told("AWS_LAMBDA_FUNCTION_NAME"));
+    }
+
+    #[test]
+    fn a_heap_of_another_size_is_another_start() {
+        assert_ne!(of(NODE, |_| {}), of(NODE, |spec| spec.memory_mb = 3008));
+        assert_ne!(of(NODE, |_| {}), of(PYTHON, |_| {}));
+    }
+
+    #[test]
+    fn what_an_interpreter_reads_once_takes_a_start_of_its_own() {
+        for name in [
+            "TZ",
+            "LANG",
+            "LC_ALL",
+            "LD_PRELOAD",
+            "PYTHONPATH",
+            "NODE_OPTIONS",
+            "NODE_PATH",
+            "HOME",
+            "AWS_LAMBDA_EXEC_WRAPPER",
+            "OPENSSL_CONF",
+            "MALLOC_ARENA_MAX",
+            "UV_THREADPOOL_SIZE",
+            "SSL_CERT_FILE",
+        ] {
+            assert_eq!(with(PYTHON, name, "x"), None, "{name}");
+            assert_eq!(with(NODE, name, "x"), None, "{name}");
+        }
+        assert!(with(NODE, "NODE_ENV", "production").is_some());
+    }
+
+    #[test]
+    fn what_has_no_room_or_no_bootstrap_of_ours_is_not_started_ahead() {
+        assert_eq!(of(Kind::Provided, |_| {}), None);
+        assert_eq!(with(PYTHON, "LONG", &"x".repeat(AHEAD_VARIABLES_BYTES)), None);
+    }
+}
