@@ -138,6 +138,12 @@ impl<W: Environments> Dispatcher<W> {
         &self.functions
     }
 
+    /// What the environments are of.
+    #[must_use]
+    pub fn worker(&self) -> &W {
+        &self.worker
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

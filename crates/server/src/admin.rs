@@ -43,10 +43,12 @@ impl Admin {
     }
 
     fn health(&self) -> Response<ResponseBody> {
+        let ahead = self.dispatcher.worker().started_ahead();
         let body = json!({
             "status": "ok",
             "version": env!("CARGO_PKG_VERSION"),
             "isolation": self.isolation,
+            "startedAhead": { "waiting": ahead.waiting, "taken": ahead.taken },
         });
         json_body(StatusCode::OK, &body)
     }

@@ -64,6 +64,9 @@ pub(crate) struct ServeArgs {
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,
+    /// Python and Node.js runtimes started ahead of need, at most, of the kinds that were wanted lately. 0: none.
+    #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
+    pub(crate) ahead: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

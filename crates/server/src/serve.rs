@@ -210,6 +210,7 @@ fn dispatcher(
         logs: Arc::new(Lines(Arc::clone(logs))),
         identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
+        ahead: usize::try_from(args.ahead).unwrap_or(0),
     };
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
     tokio::spawn(Arc::clone(&dispatcher).run_timer());

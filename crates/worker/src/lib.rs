@@ -9,6 +9,7 @@ mod clock;
 mod coalesce;
 mod environment;
 mod failure;
+mod forecast;
 mod journal;
 mod levels;
 mod lifecycle;
@@ -21,10 +22,11 @@ mod supervisor;
 #[cfg(test)]
 mod test_support;
 mod text;
+mod waiting;
 mod worker;
 
 pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, WorkerError,
 };
-pub use worker::{Worker, WorkerConfig};
+pub use worker::{StartedAhead, Worker, WorkerConfig};

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_runtimes::{API, Catalogue, RUNTIME_API, Session, launch};
-use hearth_sandbox::{Assignment, Exit, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
-use hearth_types::limits::RUNTIME_CONNECTIONS;
+use hearth_runtimes::{API, Catalogue, Launch, RUNTIME_API, Runtime, Session, ahead, launch};
+use hearth_sandbox::{Assignment, Exit, Program, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
+use hearth_types::limits::{EPHEMERAL_MIN_MB, RUNTIME_CONNECTIONS};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -20,6 +20,7 @@ use crate::lifecycle::State;
 use crate::names::Resolver;
 use crate::runtime_api;
 use crate::text::{self, ProcessEnd};
+use crate::waiting::{Pool, Ready};
 
 /// How long what a process sent before it ended may take to be read: a bound on waiting for a child that holds the
 /// connection open, not something that happens.
@@ -35,6 +36,8 @@ pub(crate) struct Machine {
     pub(crate) identities: Arc<dyn Identities>,
     /// For environments that reach the outside.
     pub(crate) names: Arc<Resolver>,
+    /// Runtimes that were started ahead.
+    pub(crate) waiting: Arc<Pool>,
 }
 
 /// The processes of an environment, up.
@@ -95,23 +98,16 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
         let error_type = "Runtime.InvalidEntrypoint".to_owned();
         Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
     })?;
-    let (reader, writer) = output_pipe().map_err(|error| Cause::Platform(format!("a pipe for its output: {error}")))?;
-    let reader = Arc::new(reader);
-    let made = machine.spawner.make(tmp).await.map_err(platform)?;
-    let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
-    environment.journal.attach(Arc::clone(&reader));
+    let waiting = waiting(environment, machine, runtime, &start, &tmp).await;
     environment.log_init_start(&runtime.version);
-    let assignment = Assignment {
-        code: spec.code,
-        layers: spec.layers.clone(),
-        memory_mb: spec.memory_mb,
-        argv: start.argv,
-        otherwise: start.otherwise,
-        env: start.env,
-        cwd: start.cwd,
-        output: writer,
+    let employed = match waiting {
+        Some(ready) => employ(environment, machine, ready, &start).await,
+        None => None,
     };
-    let mut sandbox = machine.spawner.assign(started, assignment).await.map_err(not_executable)?;
+    let (mut sandbox, output) = match employed {
+        Some(employed) => employed,
+        None => start_anew(environment, machine, start, tmp).await?,
+    };
     let listener = registered(sandbox.take_listener())?;
     let mut services = JoinSet::new();
     services.spawn(door(registered(sandbox.take_api())?));
@@ -120,12 +116,69 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
     }
     let sandbox = Arc::new(sandbox);
     environment.started(Arc::clone(&sandbox), begin.elapsed());
-    Ok(Processes { sandbox, listener, output: Some(reader), connections: JoinSet::new(), services, gone: false })
+    Ok(Processes { sandbox, listener, output: Some(output), connections: JoinSet::new(), services, gone: false })
 }
 
 fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {
     let listener = listener.ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
     TcpListener::from_std(listener).map_err(|error| Cause::Platform(format!("registering its listener: {error}")))
+}
+
+/// A runtime that was started ahead, where there is one that the function cannot tell from one of its own.
+async fn waiting(
+    environment: &Environment,
+    machine: &Machine,
+    runtime: &Runtime,
+    start: &Launch,
+    tmp: &Tmp,
+) -> Option<Ready> {
+    // What waits has the usual /tmp, with nothing in it.
+    let fits = matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB });
+    let kind = fits.then(|| ahead(runtime, &environment.spec, start)).flatten()?;
+    machine.waiting.take(&kind).await
+}
+
+/// None where it has ended meanwhile.
+async fn employ(
+    environment: &Environment,
+    machine: &Machine,
+    ready: Ready,
+    start: &Launch,
+) -> Option<(Sandbox, Arc<pipe::Receiver>)> {
+    let Ready { waiting, output } = ready;
+    environment.journal.attach(Arc::clone(&output));
+    match machine.spawner.employ(waiting, assignment(environment), &start.env).await {
+        Ok(sandbox) => {
+            machine.waiting.taken();
+            Some((sandbox, output))
+        }
+        Err(error) => {
+            tracing::warn!(environment = %environment.id, %error, "a runtime that waited is not taken");
+            None
+        }
+    }
+}
+
+async fn start_anew(
+    environment: &Environment,
+    machine: &Machine,
+    start: Launch,
+    tmp: Tmp,
+) -> Result<(Sandbox, Arc<pipe::Receiver>), Cause> {
+    let (reader, writer) = output_pipe().map_err(|error| Cause::Platform(format!("a pipe for its output: {error}")))?;
+    let reader = Arc::new(reader);
+    let made = machine.spawner.make(tmp).await.map_err(platform)?;
+    let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
+    environment.journal.attach(Arc::clone(&reader));
+    let Launch { argv, otherwise, env, cwd, .. } = start;
+    let program = Program { argv, otherwise, env, cwd, output: writer };
+    let assigned = machine.spawner.assign(started, assignment(environment), program).await;
+    assigned.map(|sandbox| (sandbox, reader)).map_err(not_executable)
+}
+
+fn assignment(environment: &Environment) -> Assignment {
+    let spec = &environment.spec;
+    Assignment { code: spec.code, layers: spec.layers.clone(), memory_mb: spec.memory_mb }
 }
 
 fn platform(error: SandboxError) -> Cause {

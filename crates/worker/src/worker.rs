@@ -15,6 +15,7 @@ use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
 use crate::names::Resolver;
 use crate::supervisor::{Machine, supervise};
+use crate::waiting::Pool;
 
 /// What a worker is made of.
 pub struct WorkerConfig {
@@ -28,6 +29,8 @@ pub struct WorkerConfig {
     pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
     pub freeze_after: std::time::Duration,
+    /// How many runtimes may wait, started ahead, for functions to come.
+    pub ahead: usize,
 }
 
 /// Environments and the way into them. Its calls return at once; what becomes of them is heard through the invokes'
@@ -36,6 +39,15 @@ pub struct Worker {
     machine: Arc<Machine>,
     shared: Arc<Shared>,
     fleet: Arc<Fleet>,
+}
+
+/// Runtimes that were started ahead of their function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StartedAhead {
+    /// Those that wait.
+    pub waiting: usize,
+    /// Those that became a function's, since the start of the worker.
+    pub taken: u64,
 }
 
 /// The environments that live.
@@ -50,17 +62,25 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after } = config;
+        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, ahead } = config;
+        let waiting = Pool::open(spawner.clone(), ahead);
         Self {
             machine: Arc::new(Machine {
                 spawner,
                 catalogue,
                 identities,
                 names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
+                waiting,
             }),
             shared: Arc::new(Shared { events, logs, freeze_after }),
             fleet: Arc::default(),
         }
+    }
+
+    /// What there is of runtimes started ahead.
+    #[must_use]
+    pub fn started_ahead(&self) -> StartedAhead {
+        self.machine.waiting.count()
     }
 
     /// Makes an environment of this version and gives it its first invoke. Which id is free is the caller's to know.
@@ -102,6 +122,7 @@ impl Worker {
     /// Ends all environments now and returns when nothing of them is left. An invoke in progress gets no answer of its
     /// function.
     pub async fn drain(&self) {
+        self.machine.waiting.close();
         loop {
             let gone = self.fleet.gone.notified();
             tokio::pin!(gone);

@@ -38,15 +38,18 @@ macro_rules! tests {
 const AT_A_TIME: usize = 4;
 /// How long an environment of a test is idle before it is frozen.
 const FREEZE_AFTER: Duration = Duration::from_millis(5);
+/// Few, so that tests' functions are started both ways.
+const AHEAD: usize = 2;
 
 /// What all tests share.
 pub(crate) struct Machine {
     pub(crate) worker: Worker,
     pub(crate) catalogue: Arc<Catalogue>,
     data_dir: PathBuf,
+    spawner: Spawner,
     log: Arc<Log>,
     events: Arc<Events>,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -82,7 +85,7 @@ pub(crate) fn run(tests: &[&[Test]]) {
     let count = tests.len();
     let failed = runtime.block_on(async {
         let spawner = Spawner::new(spawner).unwrap();
-        let machine = Arc::new(Machine::new(directory.path(), catalogue, spawner.clone()));
+        let machine = Arc::new(Machine::new(directory.path(), catalogue, spawner.clone(), AHEAD));
         let mut failed = run_all(&machine, tests).await;
         let last = tokio::spawn(crate::failures::drain_ends_what_runs(Arc::clone(&machine))).await;
         println!(
@@ -143,14 +146,15 @@ impl Identities for Keys {
 }
 
 impl Machine {
-    fn new(data_dir: &Path, catalogue: Arc<Catalogue>, spawner: Spawner) -> Self {
+    fn new(data_dir: &Path, catalogue: Arc<Catalogue>, spawner: Spawner, ahead: usize) -> Self {
         let (log, events) = (Arc::new(Log::default()), Arc::new(Events::default()));
         let config = WorkerConfig {
-            spawner,
+            spawner: spawner.clone(),
             catalogue: Arc::clone(&catalogue),
             logs: Arc::clone(&log) as Arc<dyn LogSink>,
             identities: Arc::new(Keys::default()),
             freeze_after: FREEZE_AFTER,
+            ahead,
         };
         let heard = Arc::clone(&events);
         let sink = move |event| {
@@ -160,7 +164,14 @@ impl Machine {
             }
         };
         let worker = Worker::new(config, Arc::new(sink));
-        Self { worker, catalogue, data_dir: data_dir.to_owned(), log, events, next: AtomicU64::new(1) }
+        let next = Arc::new(AtomicU64::new(1));
+        Self { worker, catalogue, data_dir: data_dir.to_owned(), spawner, log, events, next }
+    }
+
+    /// The same machine with a worker of its own, for which so many runtimes are started ahead.
+    pub(crate) fn with_ahead(&self, ahead: usize) -> Arc<Self> {
+        let machine = Self::new(&self.data_dir, Arc::clone(&self.catalogue), self.spawner.clone(), ahead);
+        Arc::new(Self { next: Arc::clone(&self.next), ..machine })
     }
 
     /// A runtime of this family that the machine has: the newest.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod ahead;
 mod failures;
 mod harness;
 mod identity;
@@ -12,5 +13,13 @@ mod runtime_api;
 
 fn main() {
     hearth_sandbox::run_if_spawner();
-    harness::run(&[invokes::TESTS, logs::TESTS, layers::TESTS, failures::TESTS, identity::TESTS, runtime_api::TESTS]);
+    harness::run(&[
+        invokes::TESTS,
+        logs::TESTS,
+        layers::TESTS,
+        failures::TESTS,
+        identity::TESTS,
+        runtime_api::TESTS,
+        ahead::TESTS,
+    ]);
 }
