@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod bench;
 mod codegen;
 mod conformance;
+mod coverage;
 mod demo;
 mod e2e;
 mod guest;
@@ -22,6 +23,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("conformance", "play recorded answers of the real service", conformance::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
+    ("coverage", "write what is supported into docs/compatibility.md", coverage::run),
     ("tidy", "check the rules of the code base that a machine can check", tidy::run),
     ("guest", "run the sandbox's tests in a cgroup v2 guest", guest::run),
 ];

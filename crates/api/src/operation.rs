@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::schema::Shape;
+use crate::schema::{Kind, Shape};
 use crate::value::FromValue;
 
 /// All that the model of a service says, but for its shapes.
@@ -121,6 +121,22 @@ pub trait OperationType {
     type Output;
 }
 
+pub(crate) fn members(input: Option<&'static Shape>, within: &[&str]) -> Vec<String> {
+    let of = |shape: &'static Shape| match shape.kind {
+        Kind::Structure { members, .. } => members,
+        _ => &[],
+    };
+    let mut names = Vec::new();
+    for member in input.map_or(&[][..], of) {
+        if within.contains(&member.name) {
+            names.extend(of(member.shape).iter().map(|inner| format!("{}.{}", member.name, inner.name)));
+        } else {
+            names.push(member.name.to_owned());
+        }
+    }
+    names
+}
+
 macro_rules! service_operations {
     ($operation:ident) => {
         impl $crate::operation::ServiceOperation for $operation {
@@ -153,6 +169,12 @@ macro_rules! service_operations {
             #[must_use]
             pub fn status(self) -> http::StatusCode {
                 http::StatusCode::from_u16(TABLE.rows[self as usize].status).unwrap_or_default()
+            }
+
+            /// The members of its input as the model names them, those of the structures `within` one by one.
+            #[must_use]
+            pub fn members(self, within: &[&str]) -> Vec<String> {
+                $crate::operation::members(TABLE.rows[self as usize].input, within)
             }
 
             /// Whether its answer is a stream of event frames: then [`crate::encode_head`] writes only the head.

@@ -5,6 +5,7 @@ mod account;
 mod aliases;
 pub mod code_source;
 pub mod concurrency;
+pub mod coverage;
 mod event_invoke;
 pub mod functions;
 mod layers;

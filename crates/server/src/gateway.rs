@@ -24,6 +24,9 @@ use uuid::Uuid;
 use crate::admin::Admin;
 use crate::service::is_s3;
 
+/// The operations that the front end answers.
+pub(crate) const INVOKES: &[Operation] = &[Operation::Invoke, Operation::InvokeWithResponseStream];
+
 /// Answers every request.
 pub(crate) struct Gateway {
     pub(crate) admin: Admin,
@@ -91,7 +94,7 @@ impl Gateway {
         let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
             .await
             .map_err(|error| body_error(matched.operation, &error))?;
-        if matches!(matched.operation, Operation::Invoke | Operation::InvokeWithResponseStream) {
+        if INVOKES.contains(&matched.operation) {
             return self.invoke(id, &matched, &head.headers, body).await;
         }
         self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))

@@ -6,6 +6,8 @@ use clap::Parser as _;
 
 mod admin;
 mod cli;
+#[cfg(test)]
+mod coverage;
 mod doctor;
 mod follow;
 mod gateway;

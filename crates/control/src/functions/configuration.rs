@@ -8,7 +8,7 @@ use hearth_types::function::{
 use hearth_types::limits::{EPHEMERAL_MIN_MB, MEMORY_MIN_MB, TIMEOUT_DEFAULT_S};
 
 use super::members::PackageKind;
-use crate::{invalid, refused, rules};
+use crate::{invalid, rules};
 
 /// What a client gives. What is absent stays as it was.
 pub(super) struct Given<'a> {
@@ -27,10 +27,7 @@ pub(super) struct Given<'a> {
     tracing_config: Option<&'a api::TracingConfig>,
     snap_start: Option<&'a api::SnapStart>,
     kms_key_arn: Option<&'a str>,
-    vpc_config: Option<&'a api::VpcConfig>,
-    file_system_configs: Option<&'a [api::FileSystemConfig]>,
-    has_capacity_provider_config: bool,
-    has_durable_config: bool,
+    has_vpc_config: bool,
 }
 
 /// Reads the members that both requests have under the same names.
@@ -52,10 +49,7 @@ macro_rules! given {
             tracing_config: $input.tracing_config.as_ref(),
             snap_start: $input.snap_start.as_ref(),
             kms_key_arn: $input.kms_key_arn.as_deref(),
-            vpc_config: $input.vpc_config.as_ref(),
-            file_system_configs: $input.file_system_configs.as_deref(),
-            has_capacity_provider_config: $input.capacity_provider_config.is_some(),
-            has_durable_config: $input.durable_config.is_some(),
+            has_vpc_config: $input.vpc_config.is_some(),
         }
     };
 }
@@ -83,7 +77,6 @@ impl Given<'_> {
         kind: PackageKind,
         layers: Option<Vec<LayerRef>>,
     ) -> Result<Configuration, ApiError> {
-        self.supported()?;
         self.fits(kind)?;
         if let Some(runtime) = self.runtime {
             rules::runtime(runtime)?;
@@ -135,28 +128,10 @@ impl Given<'_> {
         if let Some(key) = self.kms_key_arn {
             config.kms_key = Some(key.to_owned()).filter(|key| !key.is_empty());
         }
-        config.vpc_given |= self.vpc_config.is_some();
+        config.vpc_given |= self.has_vpc_config;
         config.layers = layers.unwrap_or(config.layers);
         rules::snap_start(&config)?;
         Ok(config)
-    }
-
-    /// That nothing is given that cannot have an effect here. The empty forms are fine: deploy tools send them as a
-    /// matter of course.
-    fn supported(&self) -> Result<(), ApiError> {
-        if let Some(vpc) = self.vpc_config {
-            no_vpc(vpc)?;
-        }
-        if self.file_system_configs.is_some_and(|systems| !systems.is_empty()) {
-            return Err(refused("FileSystemConfigs", "there are no file systems to mount"));
-        }
-        if self.has_capacity_provider_config {
-            return Err(refused("CapacityProviderConfig", "there are no capacity providers"));
-        }
-        if self.has_durable_config {
-            return Err(refused("DurableConfig", "there are no durable executions"));
-        }
-        Ok(())
     }
 
     /// That a package and an image get only what is theirs.
@@ -257,27 +232,6 @@ fn dead_letter(target: &str) -> Result<Option<String>, ApiError> {
         Some("sqs" | "sns") => Ok(Some(target.to_owned())),
         Some(_) => Err(invalid(format!("The dead letter target {target} is no queue of SQS and no topic of SNS."))),
     }
-}
-
-/// There is no VPC here, so no security group and no subnet: the real service says so about those that it does not find.
-fn no_vpc(vpc: &api::VpcConfig) -> Result<(), ApiError> {
-    let first = |ids: &Option<Vec<String>>| ids.as_ref().and_then(|ids| ids.first().cloned());
-    if let Some(id) = first(&vpc.security_group_ids) {
-        return Err(invalid(format!(
-            "Error occurred while DescribeSecurityGroups. EC2 Error Code: InvalidGroup.NotFound. \
-             EC2 Error Message: The security group '{id}' does not exist"
-        )));
-    }
-    if let Some(id) = first(&vpc.subnet_ids) {
-        return Err(invalid(format!(
-            "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. \
-             EC2 Error Message: The subnet ID '{id}' does not exist"
-        )));
-    }
-    if vpc.ipv6_allowed_for_dual_stack == Some(true) {
-        return Err(refused("VpcConfig.Ipv6AllowedForDualStack", "there is no VPC"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::functions::members::{self, PackageKind};
 use crate::records::{NotWritten, TRIES, contended};
 use crate::signing::bindings;
 use crate::view::{self, Shown};
-use crate::{Control, invalid, new_revision, rules, versions};
+use crate::{Control, coverage, invalid, new_revision, rules, versions};
 
 impl Control {
     /// CreateFunction: the answer shows it Pending; it is Active when the front end has it.
@@ -27,7 +27,7 @@ impl Control {
         mut input: api::CreateFunctionRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         let name = self.new_name(&input.function_name)?;
-        refuse_unsupported(&input)?;
+        coverage::supported(coverage::CREATE_FUNCTION, &input)?;
         let kind = PackageKind::new(input.package_type);
         if kind == PackageKind::Zip && (input.runtime.is_none() || input.handler.is_none()) {
             return Err(invalid(
@@ -137,12 +137,4 @@ impl Control {
 
 fn exists(name: &FunctionName) -> ApiError {
     ApiError::conflict(format!("Function already exist: {name}"))
-}
-
-fn refuse_unsupported(input: &api::CreateFunctionRequest) -> Result<(), ApiError> {
-    members::refuse(&[
-        ("PublishTo", input.publish_to.is_some()),
-        ("TenancyConfig", input.tenancy_config.is_some()),
-        ("Code.SourceKMSKeyArn", input.code.source_kms_key_arn.is_some()),
-    ])
 }

@@ -8,7 +8,7 @@ use hearth_types::function::{Code, LayerRef};
 use hearth_types::limits::UNZIPPED_BYTES;
 
 use crate::functions::code::Source;
-use crate::{Control, invalid, refused, rules};
+use crate::{Control, invalid, rules};
 
 /// PackageType: of one kind for the function's whole life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,14 +30,6 @@ impl PackageKind {
             Code::Zip(_) => Self::Zip,
             Code::Image { .. } => Self::Image,
         }
-    }
-}
-
-/// Refuses the first member that is given and should not be.
-pub(super) fn refuse(members: &[(&str, bool)]) -> Result<(), ApiError> {
-    match members.iter().find(|(_, given)| *given) {
-        Some((member, _)) => Err(refused(member, "it has no effect here yet")),
-        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::functions::code::{Source, Then};
 use crate::functions::configuration::Given;
 use crate::functions::members::{self, PackageKind};
 use crate::records::{Loaded, NotWritten, TRIES};
-use crate::{Control, names, new_revision, versions};
+use crate::{Control, coverage, names, new_revision, versions};
 
 impl Control {
     /// UpdateFunctionCode.
@@ -22,13 +22,10 @@ impl Control {
         self: &Arc<Self>,
         input: api::UpdateFunctionCodeRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
-        members::refuse(&[
-            ("PublishTo", input.publish_to.is_some()),
-            ("SourceKMSKeyArn", input.source_kms_key_arn.is_some()),
-        ])?;
         let target = self.resolve_whole(&input.function_name)?;
         let revision = input.revision_id.as_deref();
         let loaded = self.updatable(&target, revision).await?;
+        coverage::supported(coverage::UPDATE_FUNCTION_CODE, &input)?;
         let source = Source {
             zip: input.zip_file,
             s3_bucket: input.s3_bucket,
@@ -78,6 +75,7 @@ impl Control {
             self.may_deploy(&target.name, bound.as_deref()).await?;
         }
         let change = |latest: &VersionRecord| {
+            coverage::supported(coverage::UPDATE_FUNCTION_CONFIGURATION, &input)?;
             let config = given.applied_to(latest.config.clone(), PackageKind::of(&latest.code), layers.clone())?;
             members::fit_together(&latest.code, &config.layers)?;
             Ok((config, latest.code.clone()))
