@@ -20,9 +20,9 @@ def the_server_stays_up(server):
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
-def test_other_addresses_than_loopback_are_refused(listen, tmp_path):
-    done = subprocess.run([HEARTH, "serve", "--listen", listen, "--data-dir", str(tmp_path / "data")], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 2 and "loopback" in done.stderr, done
+def test_no_door_is_open_but_on_loopback(listen, tmp_path):
+    done = subprocess.run([HEARTH, "serve", "--listen", listen, "--auth", "open", "--data-dir", str(tmp_path / "data")], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "use --auth required" in done.stderr, done
 
 
 def test_a_port_in_use_is_told(server, tmp_path):
@@ -35,6 +35,13 @@ def test_foreign_web_pages_are_refused(server, origin):
     for method, path in [("GET", "/2015-03-31/functions"), ("POST", "/2015-03-31/functions"), ("GET", HEALTH)]:
         answer = raw.request(server, method, path, headers=[("Origin", origin)])
         assert answer.status == 403 and "access-control-allow-origin" not in answer.headers, answer
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_what_pages_of_other_sites_make_a_browser_send_is_refused(server, site):
+    for path in ["/2015-03-31/functions", "/?Action=ListRoles&Version=2010-05-08", HEALTH]:
+        assert raw.request(server, "GET", path, headers=[("Sec-Fetch-Site", site)]).status == 403
+    assert raw.request(server, "GET", HEALTH, headers=[("Sec-Fetch-Site", "none")]).status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:4566", "169.254.169.254", "127.0.0.1.evil.example", "", "a b", "localhost@evil.example"])

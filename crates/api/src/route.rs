@@ -1,5 +1,6 @@
 //! From method, path and query to an operation.
 
+use std::borrow::Cow;
 use std::str::Split;
 
 use crate::error::ApiError;
@@ -21,6 +22,19 @@ impl<O> Matched<O> {
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What the query gives under this name; the last one counts. None also where it cannot be read, which decoding
+    /// refuses.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.parameters(name).next_back()
+    }
+
+    /// All that the query gives under this name.
+    pub fn parameters<'a>(&'a self, name: &str) -> impl DoubleEndedIterator<Item = Cow<'a, str>> {
+        let all: Vec<_> = query_pairs(&self.query).flatten().filter(|(known, _)| known == name).collect();
+        all.into_iter().map(|(_, value)| value)
     }
 
     /// Whether the request has a query at all.

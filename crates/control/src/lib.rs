@@ -15,6 +15,7 @@ mod named;
 mod names;
 mod parts;
 mod permissions;
+pub mod permit;
 mod policy;
 mod provisioned;
 mod records;

@@ -34,7 +34,7 @@ pub(crate) struct Mapping {
 
 impl Mapping {
     /// The function that it leads to.
-    fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target { name: self.function.clone(), qualifier: self.qualifier.clone() }
     }
 

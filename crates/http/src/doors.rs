@@ -1,6 +1,6 @@
-//! Who may talk to a server that accepts any credentials on loopback: programs, not web pages. A page in the user's
-//! browser can send requests to loopback too, directly (its Origin tells) or through a name that it has pointed at
-//! 127.0.0.1 (the Host tells).
+//! Who may talk to the server: programs, not web pages. A page in the user's browser can send requests to loopback too,
+//! directly (its Origin tells, or what the browser says of the site that it is of) or through a name that it has pointed
+//! at 127.0.0.1 (the Host tells).
 
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
@@ -14,17 +14,31 @@ pub enum Refusal {
     /// A page of another origin sent it.
     #[error("requests of web pages are refused: the Origin is {0:?}")]
     ForeignOrigin(String),
+    /// A page of another site made the browser send it: a link, a picture, a form.
+    #[error("requests of web pages are refused: the browser says that it is a {0:?} request")]
+    ForeignSite(String),
 }
 
-/// Checks the head of a request to a server that listens on loopback.
+/// What a request must show to be let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// Nothing: so it must come from a program on this machine.
+    Nothing,
+    /// A signature, which covers the Host, and which no page can make without the key.
+    Signature,
+}
+
+/// Checks the head of a request to a server that asks for this much.
 ///
 /// # Errors
-/// When Host is not a loopback name, or an Origin is there that is not this server's own.
-pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
+/// When an Origin is there that is not this server's own; and, where nothing is asked for, when Host is not a loopback
+/// name or the browser says that a page of another site is behind it.
+pub fn check(headers: &HeaderMap, asked: Asked) -> Result<(), Refusal> {
     let host = match headers.get(HOST) {
         Some(host) => {
             let text = host.to_str().unwrap_or_default();
-            if headers.get_all(HOST).iter().count() > 1 || !is_loopback_name(host_without_port(text)) {
+            let is_one = headers.get_all(HOST).iter().count() == 1;
+            if !is_one || (asked == Asked::Nothing && !is_loopback_name(host_without_port(text))) {
                 return Err(Refusal::ForeignHost(shortened(host.as_bytes())));
             }
             Some(text)
@@ -34,7 +48,14 @@ pub fn check(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     match headers.get(ORIGIN) {
         Some(origin) if !is_own_origin(origin.as_bytes(), host) => {
-            Err(Refusal::ForeignOrigin(shortened(origin.as_bytes())))
+            return Err(Refusal::ForeignOrigin(shortened(origin.as_bytes())));
+        }
+        _ => {}
+    }
+    match headers.get("sec-fetch-site") {
+        // A user who types an address is nobody's page.
+        Some(site) if asked == Asked::Nothing && !matches!(site.as_bytes(), b"none" | b"same-origin") => {
+            Err(Refusal::ForeignSite(shortened(site.as_bytes())))
         }
         _ => Ok(()),
     }
@@ -81,29 +102,49 @@ mod tests {
         map
     }
 
+    fn open(pairs: &[(&str, &str)]) -> Result<(), Refusal> {
+        check(&heads(pairs), Asked::Nothing)
+    }
+
     #[test]
     fn lets_programs_in() {
         for host in ["127.0.0.1:4566", "127.8.9.1", "localhost:1", "LOCALHOST", "[::1]:4566", "a.b.localhost:80"] {
-            assert_eq!(check(&heads(&[("host", host)])), Ok(()), "{host}");
+            assert_eq!(open(&[("host", host)]), Ok(()), "{host}");
         }
-        assert_eq!(check(&heads(&[])), Ok(()));
+        assert_eq!(open(&[]), Ok(()));
     }
 
     #[test]
     fn refuses_names_that_point_here() {
         for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", ".localhost", "10.0.0.1"] {
-            assert!(matches!(check(&heads(&[("host", host)])), Err(Refusal::ForeignHost(_))), "{host}");
+            assert!(matches!(open(&[("host", host)]), Err(Refusal::ForeignHost(_))), "{host}");
         }
-        assert!(check(&heads(&[("host", "localhost"), ("host", "evil.example")])).is_err());
+        assert!(open(&[("host", "localhost"), ("host", "evil.example")]).is_err());
     }
 
     #[test]
     fn refuses_pages_of_other_origins() {
-        let own = heads(&[("host", "localhost:4566"), ("origin", "http://localhost:4566")]);
-        assert_eq!(check(&own), Ok(()));
+        assert_eq!(open(&[("host", "localhost:4566"), ("origin", "http://localhost:4566")]), Ok(()));
         for origin in ["http://evil.example", "null", "http://localhost:3000", "https://localhost:4566", ""] {
-            let foreign = heads(&[("host", "localhost:4566"), ("origin", origin)]);
-            assert!(matches!(check(&foreign), Err(Refusal::ForeignOrigin(_))), "{origin}");
+            let foreign = [("host", "localhost:4566"), ("origin", origin)];
+            assert!(matches!(open(&foreign), Err(Refusal::ForeignOrigin(_))), "{origin}");
+            assert!(check(&heads(&foreign), Asked::Signature).is_err(), "{origin}");
         }
+    }
+
+    #[test]
+    fn refuses_what_pages_of_other_sites_make_a_browser_send() {
+        let of = |site: &'static str| [("host", "localhost:4566"), ("sec-fetch-site", site)];
+        assert!(open(&of("none")).is_ok() && open(&of("same-origin")).is_ok());
+        for site in ["cross-site", "same-site", "", "anything"] {
+            assert!(matches!(open(&of(site)), Err(Refusal::ForeignSite(_))), "{site}");
+            assert_eq!(check(&heads(&of(site)), Asked::Signature), Ok(()), "a signed link");
+        }
+    }
+
+    #[test]
+    fn whoever_signs_may_use_any_one_name() {
+        assert_eq!(check(&heads(&[("host", "hearth.example:4566")]), Asked::Signature), Ok(()));
+        assert!(check(&heads(&[("host", "a.example"), ("host", "b.example")]), Asked::Signature).is_err());
     }
 }

@@ -81,6 +81,13 @@ impl Caller {
         matches!(self.rights, Rights::Everything)
     }
 
+    /// Whether its policies speak of the tags of what it asks for.
+    #[must_use]
+    pub fn needs_resource_tags(&self) -> bool {
+        let Rights::By { identity, session } = &self.rights else { return false };
+        identity.iter().chain(session).any(|document| document.names_resource_tags())
+    }
+
     /// Asks for `action` on `resource`, an ARN or `*`; `policy` is the resource's own, and `more` what is known besides.
     ///
     /// # Errors
@@ -92,11 +99,24 @@ impl Caller {
         policy: Option<&Document>,
         more: &[(&str, &str)],
     ) -> Result<(), AccessDenied> {
+        let more = more.iter().fold(Context::default(), |context, (key, value)| context.with(key, *value));
+        self.may_in(action, resource, policy, more)
+    }
+
+    /// The same with keys that may have many values.
+    ///
+    /// # Errors
+    /// When it is denied, with the text to answer.
+    pub fn may_in(
+        &self,
+        action: &str,
+        resource: &str,
+        policy: Option<&Document>,
+        more: Context,
+    ) -> Result<(), AccessDenied> {
         let Rights::By { identity, session } = &self.rights else { return Ok(()) };
         let mut context = self.context.clone();
-        for (key, value) in more {
-            context.set(key, *value);
-        }
+        context.extend(more);
         let identity: Vec<&Document> = identity.iter().map(AsRef::as_ref).collect();
         let policies = Policies { identity: &identity, session: session.as_deref(), resource: policy };
         match evaluate(&self.principal, Asked { action, resource, context: &context }, policies) {

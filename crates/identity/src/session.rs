@@ -36,6 +36,9 @@ pub struct Session {
     /// A policy that the session is cut down to.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// The ARN of the function whose environment has it; none of a role that somebody assumed.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub function_arn: Option<String>,
 }
 
 /// Why a token is not accepted.
@@ -151,6 +154,7 @@ mod tests {
             name: "f".to_owned(),
             expires_s: 1000,
             policy: None,
+            function_arn: None,
         }
     }
 

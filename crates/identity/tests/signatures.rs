@@ -64,7 +64,7 @@ impl Sent {
         let service = Service { name: service, regions: &["us-east-1"] };
         let claim = Claim::read(self.request(), service)?.ok_or(SignatureError::Missing)?;
         let now = Timestamp::since_1970(Duration::from_secs(now));
-        claim.check(&Secret::new(secret), service, self.request(), Payload::Whole(&self.body), now)
+        claim.check(&claim.signing_key(&Secret::new(secret)), service, self.request(), Payload::Whole(&self.body), now)
     }
 }
 

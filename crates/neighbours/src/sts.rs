@@ -58,6 +58,7 @@ impl Neighbours {
             name: input.role_session_name,
             expires_s: i64::try_from(expires.as_secs()).unwrap_or(i64::MAX),
             policy: input.policy,
+            function_arn: None,
         };
         let credentials = self.sessions.issue(&session, random()?);
         Ok(api::AssumeRoleResponse {

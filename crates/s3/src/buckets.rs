@@ -66,7 +66,7 @@ impl S3 {
         {
             return Err(S3Error::not_implemented(&format!("The object ownership {other}")));
         }
-        let body = collect(body, S3_XML_BYTES).await?;
+        let body = collect(call, body, S3_XML_BYTES).await?;
         let asked = match body.is_empty() {
             true => CreateBucketConfiguration::default(),
             false => xml::read(&body)?,

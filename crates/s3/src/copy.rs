@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::S3;
+use crate::access::object_arn;
 use crate::address::{check_key, decode};
 use crate::conditions::{self, OfWrite};
 use crate::contents::Kept;
@@ -60,6 +61,8 @@ impl S3 {
 
     /// The object that is to be copied, if its conditions hold.
     pub(crate) async fn source(&self, call: &Call, source: &Source) -> Result<Found, S3Error> {
+        let arn = object_arn(&source.bucket, &source.key);
+        call.may_on_version(["s3:GetObject", "s3:GetObjectVersion"], &arn, source.version.as_deref())?;
         let found = self.find(&source.bucket, &source.key, source.version.as_deref()).await?;
         conditions::check_read(&conditions::OF_COPY, &call.headers, &found.version, &found.content)?;
         Ok(found)
@@ -166,12 +169,11 @@ pub(crate) fn algorithm(name: &str) -> Result<Algorithm, S3Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Query;
 
     fn source(given: &str) -> Result<(String, String, Option<String>), &'static str> {
         let mut headers = http::HeaderMap::new();
         headers.insert("x-amz-copy-source", given.parse().unwrap());
-        let call = Call { method: http::Method::PUT, headers, query: Query::default(), framing: None };
+        let call = crate::route::tests::put(headers, None);
         Source::of(&call).map(|found| (found.bucket, found.key, found.version)).map_err(|error| error.code)
     }
 

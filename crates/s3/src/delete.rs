@@ -10,6 +10,7 @@ use http_body::Body;
 use serde::Deserialize;
 
 use crate::S3;
+use crate::access::object_arn;
 use crate::address::check_key;
 use crate::conditions::OfWrite;
 use crate::error::S3Error;
@@ -61,13 +62,13 @@ impl S3 {
         Ok(response)
     }
 
-    pub(crate) async fn delete_objects<B>(self: &Arc<Self>, _call: &Call, bucket: &str, body: B) -> Answer
+    pub(crate) async fn delete_objects<B>(self: &Arc<Self>, call: &Call, bucket: &str, body: B) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
         self.bucket(bucket).await?;
-        let asked: Delete = xml::read(&collect(body, S3_XML_BYTES).await?)?;
+        let asked: Delete = xml::read(&collect(call, body, S3_XML_BYTES).await?)?;
         if !(1..=S3_PAGE).contains(&asked.object.len()) {
             return Err(S3Error::malformed_xml());
         }
@@ -78,7 +79,7 @@ impl S3 {
             let deleted = match (check_key(&target.key), &target.etag) {
                 (Err(error), _) => Err(error),
                 (Ok(()), Some(_)) => Err(S3Error::not_implemented("ETag in DeleteObjects")),
-                (Ok(()), None) => self.delete(bucket, &target.key, version, OfWrite::default()).await,
+                (Ok(()), None) => self.delete_one(call, bucket, &target.key, version).await,
             };
             match deleted {
                 Err(error) => {
@@ -98,6 +99,19 @@ impl S3 {
         }
         xml.close("DeleteResult");
         Ok(document(xml))
+    }
+
+    /// One of many: each is a matter of its own.
+    async fn delete_one(
+        self: &Arc<Self>,
+        call: &Call,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Deleted, S3Error> {
+        let actions = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
+        call.may_on_version(actions, &object_arn(bucket, key), version)?;
+        self.delete(bucket, key, version, OfWrite::default()).await
     }
 
     /// Without a version's id what was there is kept, where the bucket keeps versions; with one, that one is removed.

@@ -3,6 +3,7 @@
 //!
 //! The crate knows S3's names on the wire, which no other crate does; see `docs/adr` for why it is not generated.
 
+mod access;
 mod address;
 mod buckets;
 mod conditions;

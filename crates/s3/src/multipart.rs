@@ -117,7 +117,7 @@ impl S3 {
     {
         let conditions = OfWrite::of(&call.headers)?;
         let upload = self.upload(bucket, key, id).await?;
-        let body = collect(body, S3_XML_BYTES).await?;
+        let body = collect(call, body, S3_XML_BYTES).await?;
         let named = xml::read::<CompleteMultipartUpload>(&body)?.part;
         let parts = self.all::<Part>(&records::parts(id)).await?;
         let chosen = choose(&named, &parts)?;

@@ -11,9 +11,10 @@ use hearth_types::limits::{S3_OBJECT_BYTES, S3_PIECE_BYTES, S3_STALL};
 use http::{HeaderMap, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::contents::{Contents, Draft, Kept};
-use crate::digest::{Algorithm, Digested, Digests};
+use crate::digest::{Algorithm, Digested, Digests, hex};
 use crate::error::S3Error;
 use crate::headers::text;
 use crate::route::Call;
@@ -122,8 +123,7 @@ impl Announced {
             return Err(S3Error::bad("BadDigest", "The Content-MD5 you specified did not match what we received."));
         }
         if self.sha256.is_some() && self.sha256 != found.sha256 {
-            let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return Err(S3Error::bad("XAmzContentSHA256Mismatch", message));
+            return Err(other_body());
         }
         let Some(claim) = &self.checksum else { return Ok(()) };
         let in_trailer = || trailers.iter().find(|(name, _)| name == claim.algorithm.header()).map(|(_, value)| value);
@@ -212,8 +212,8 @@ where
     frame.transpose().map_err(|_| incomplete())
 }
 
-/// A whole body of at most `limit` bytes, for what is no object.
-pub(crate) async fn collect<B>(mut body: B, limit: usize) -> Result<Bytes, S3Error>
+/// A whole body of at most `limit` bytes, for what is no object: the one that was signed.
+pub(crate) async fn collect<B>(call: &Call, mut body: B, limit: usize) -> Result<Bytes, S3Error>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
@@ -226,7 +226,16 @@ where
         }
         all.extend_from_slice(&data);
     }
+    let signed = text(&call.headers, "x-amz-content-sha256")?.filter(|hash| hash.len() == 64);
+    if signed.is_some_and(|hash| hash != hex(&Sha256::digest(&all))) {
+        return Err(other_body());
+    }
     Ok(all.freeze())
+}
+
+fn other_body() -> S3Error {
+    let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+    S3Error::bad("XAmzContentSHA256Mismatch", message)
 }
 
 fn incomplete() -> S3Error {
@@ -335,7 +344,7 @@ mod tests {
         let contents = Arc::new(Contents::open(folder.path()).unwrap());
         let headers = headers(pairs);
         let framing = Framing::unchecked(&headers);
-        let call = Call { method: http::Method::PUT, headers, query: Default::default(), framing };
+        let call = crate::route::tests::put(headers, framing);
         let announced = Announced::of(&call)?;
         let received = announced.receive(Full::new(Bytes::from_static(body)), &contents, None).await;
         if received.is_err() {

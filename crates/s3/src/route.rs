@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_http::ResponseBody;
+use hearth_identity::Caller;
 use hearth_identity::sigv4::Framing;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use jiff::civil::DateTime;
 
 use crate::S3;
+use crate::access::{bucket_arn, object_arn, of_setting};
 use crate::address::{Query, Resource};
 use crate::error::S3Error;
 use crate::headers::{set, text};
@@ -21,6 +23,7 @@ pub(crate) type Answer = Result<Response<ResponseBody>, S3Error>;
 
 /// A request without its body.
 pub(crate) struct Call {
+    pub(crate) caller: Arc<Caller>,
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
@@ -65,16 +68,21 @@ const SUBRESOURCES: &[&str] = &[
 ];
 
 impl S3 {
-    /// Answers a request, whose body is still to be read. A [`Framing`] among its extensions is what the signatures of
+    /// Answers a request of this caller, whose body is still to be read. A [`Framing`] among its extensions is what the signatures of
     /// its chunks are checked with.
-    pub async fn handle<B>(self: &Arc<Self>, request_id: &str, request: Request<B>) -> Response<ResponseBody>
+    pub async fn handle<B>(
+        self: &Arc<Self>,
+        request_id: &str,
+        caller: Arc<Caller>,
+        request: Request<B>,
+    ) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Display,
     {
         let (head, body) = request.into_parts();
         let method = head.method.clone();
-        let mut response = match self.answer(head, body).await {
+        let mut response = match self.answer(caller, head, body).await {
             Ok(response) => response,
             Err(error) => error.response(&method, request_id),
         };
@@ -83,7 +91,7 @@ impl S3 {
         response
     }
 
-    async fn answer<B>(self: &Arc<Self>, head: http::request::Parts, body: B) -> Answer
+    async fn answer<B>(self: &Arc<Self>, caller: Arc<Caller>, head: http::request::Parts, body: B) -> Answer
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Display,
@@ -91,11 +99,14 @@ impl S3 {
         let resource = Resource::of(&head.headers, &head.uri)?;
         // Whoever checked the signature left what the chunks' signatures are checked with.
         let framing = head.extensions.get::<Framing>().cloned().or_else(|| Framing::unchecked(&head.headers));
-        let call = Call { method: head.method, query: Query::of(&head.uri)?, headers: head.headers, framing };
+        let call = Call { caller, method: head.method, query: Query::of(&head.uri)?, headers: head.headers, framing };
         self.check_expiry(&call.query)?;
         self.check_owner(&call.headers)?;
         match resource {
-            Resource::Service if call.method == Method::GET => self.list_buckets(&call).await,
+            Resource::Service if call.method == Method::GET => {
+                call.may("s3:ListAllMyBuckets", "*")?;
+                self.list_buckets(&call).await
+            }
             Resource::Service => Err(S3Error::method_not_allowed(&call.method)),
             Resource::Bucket(bucket) => self.of_bucket(&call, &bucket, body).await,
             Resource::Object(bucket, key) => self.of_object(&call, &bucket, &key, body).await,
@@ -108,17 +119,24 @@ impl S3 {
         B::Error: Display,
     {
         let query = &call.query;
+        let arn = bucket_arn(bucket);
+        let may = |action: &str| call.may(action, &arn).map(|()| self);
         if let Some(setting) = subresource(query).or_else(|| query.has("location").then_some("location")) {
-            return self.setting(call, bucket, setting, body).await;
+            return may(&of_setting(&call.method, setting))?.setting(call, bucket, setting, body).await;
         }
         match call.method {
-            Method::GET if query.has("uploads") => self.list_uploads(call, bucket).await,
-            Method::GET if query.has("versions") => self.list_versions(call, bucket).await,
-            Method::GET if query.get("list-type") == Some("2") => self.list_objects_v2(call, bucket).await,
-            Method::GET => self.list_objects(call, bucket).await,
-            Method::HEAD => self.head_bucket(bucket).await,
-            Method::PUT => self.create_bucket(call, bucket, body).await,
-            Method::DELETE => self.delete_bucket(bucket).await,
+            Method::GET if query.has("uploads") => {
+                may("s3:ListBucketMultipartUploads")?.list_uploads(call, bucket).await
+            }
+            Method::GET if query.has("versions") => may("s3:ListBucketVersions")?.list_versions(call, bucket).await,
+            Method::GET if query.get("list-type") == Some("2") => {
+                may("s3:ListBucket")?.list_objects_v2(call, bucket).await
+            }
+            Method::GET => may("s3:ListBucket")?.list_objects(call, bucket).await,
+            Method::HEAD => may("s3:ListBucket")?.head_bucket(bucket).await,
+            Method::PUT => may("s3:CreateBucket")?.create_bucket(call, bucket, body).await,
+            Method::DELETE => may("s3:DeleteBucket")?.delete_bucket(bucket).await,
+            // Each object is asked for.
             Method::POST if query.has("delete") => self.delete_objects(call, bucket, body).await,
             Method::POST => Err(S3Error::not_implemented("POST Object")),
             _ => Err(S3Error::method_not_allowed(&call.method)),
@@ -131,24 +149,43 @@ impl S3 {
         B::Error: Display,
     {
         let query = &call.query;
+        let arn = object_arn(bucket, key);
+        let version = query.given("versionId");
+        let may = |action: &str| call.may(action, &arn).map(|()| self);
+        let may_on = |actions: [&str; 2]| call.may_on_version(actions, &arn, version).map(|()| self);
         if query.has("tagging") {
-            return self.object_tagging(call, bucket, key, body).await;
+            let actions = match call.method {
+                Method::GET | Method::HEAD => ["s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
+                Method::DELETE => ["s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"],
+                _ => ["s3:PutObjectTagging", "s3:PutObjectVersionTagging"],
+            };
+            return may_on(actions)?.object_tagging(call, bucket, key, body).await;
         }
         if let Some(other) = subresource(query) {
             return Err(S3Error::not_implemented(&format!("{} ?{other} of an object", call.method)));
         }
         let is_copy = call.headers.contains_key("x-amz-copy-source");
+        if call.method == Method::PUT && call.headers.contains_key("x-amz-tagging") {
+            may("s3:PutObjectTagging")?;
+        }
         match (&call.method, query.given("uploadId")) {
-            (&Method::PUT, Some(upload)) if is_copy => self.upload_part_copy(call, bucket, key, upload).await,
-            (&Method::PUT, Some(upload)) => self.upload_part(call, bucket, key, upload, body).await,
-            (&Method::GET, Some(upload)) => self.list_parts(call, bucket, key, upload).await,
-            (&Method::POST, Some(upload)) => self.complete_upload(call, bucket, key, upload, body).await,
-            (&Method::DELETE, Some(upload)) => self.abort_upload(bucket, key, upload).await,
-            (&Method::POST, None) if query.has("uploads") => self.create_upload(call, bucket, key).await,
-            (&Method::PUT, None) if is_copy => self.copy_object(call, bucket, key).await,
-            (&Method::PUT, None) => self.put_object(call, bucket, key, body).await,
-            (&(Method::GET | Method::HEAD), None) => self.get_object(call, bucket, key).await,
-            (&Method::DELETE, None) => self.delete_object(call, bucket, key).await,
+            (&Method::PUT, Some(id)) if is_copy => may("s3:PutObject")?.upload_part_copy(call, bucket, key, id).await,
+            (&Method::PUT, Some(id)) => may("s3:PutObject")?.upload_part(call, bucket, key, id, body).await,
+            (&Method::GET, Some(id)) => may("s3:ListMultipartUploadParts")?.list_parts(call, bucket, key, id).await,
+            (&Method::POST, Some(id)) => may("s3:PutObject")?.complete_upload(call, bucket, key, id, body).await,
+            (&Method::DELETE, Some(id)) => may("s3:AbortMultipartUpload")?.abort_upload(bucket, key, id).await,
+            (&Method::POST, None) if query.has("uploads") => {
+                may("s3:PutObject")?.create_upload(call, bucket, key).await
+            }
+            (&Method::PUT, None) if is_copy => may("s3:PutObject")?.copy_object(call, bucket, key).await,
+            (&Method::PUT, None) => may("s3:PutObject")?.put_object(call, bucket, key, body).await,
+            (&(Method::GET | Method::HEAD), None) => {
+                let got = may_on(["s3:GetObject", "s3:GetObjectVersion"])?.get_object(call, bucket, key).await;
+                got.map_err(|error| hidden(call, bucket, error))
+            }
+            (&Method::DELETE, None) => {
+                may_on(["s3:DeleteObject", "s3:DeleteObjectVersion"])?.delete_object(call, bucket, key).await
+            }
             _ => Err(S3Error::method_not_allowed(&call.method)),
         }
     }
@@ -170,6 +207,15 @@ impl S3 {
             }
         }
         Ok(())
+    }
+}
+
+/// Who may not list a bucket is not told what is not in it.
+fn hidden(call: &Call, bucket: &str, error: S3Error) -> S3Error {
+    let tells = matches!(error.code, "NoSuchKey" | "NoSuchVersion" | "NoSuchBucket");
+    match call.may("s3:ListBucket", &bucket_arn(bucket)) {
+        Err(denied) if tells => denied,
+        _ => error,
     }
 }
 
@@ -220,8 +266,16 @@ pub(crate) fn document(xml: Xml) -> Response<ResponseBody> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A PUT of somebody who may do everything.
+    pub(crate) fn put(headers: HeaderMap, framing: Option<Framing>) -> Call {
+        use hearth_identity::Rights;
+        use hearth_identity::policy::{Context, Principal};
+        let caller = Caller::new(Principal::Anonymous, "", Rights::Everything, Context::default());
+        Call { caller: Arc::new(caller), method: Method::PUT, headers, query: Query::default(), framing }
+    }
 
     fn ends(query: &str) -> Result<Option<i64>, &'static str> {
         let query = Query::of(&format!("/b/k?{query}").parse().unwrap()).unwrap();

@@ -64,7 +64,7 @@ impl S3 {
         match call.method {
             Method::GET => self.get_setting(&found.record, setting),
             Method::PUT => {
-                let body = collect(body, S3_XML_BYTES).await?;
+                let body = collect(call, body, S3_XML_BYTES).await?;
                 self.put_setting(bucket, setting, &body).await
             }
             Method::DELETE => self.delete_setting(bucket, setting).await,

@@ -74,7 +74,7 @@ impl S3 {
                 Ok(response)
             }
             Method::PUT => {
-                let body = collect(body, S3_XML_BYTES).await?;
+                let body = collect(call, body, S3_XML_BYTES).await?;
                 let tags = checked_tags(xml::read::<Tagging>(&body)?.pairs(), S3_OBJECT_TAGS)?;
                 self.set_tags(bucket, key, wanted, tags, StatusCode::OK).await
             }

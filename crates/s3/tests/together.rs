@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hearth_http::ResponseBody;
+use hearth_identity::policy::{Context, Principal};
+use hearth_identity::{Caller, Rights};
 use hearth_s3::{Parts, S3};
 use hearth_store::MemoryStore;
 use hearth_types::Place;
@@ -24,7 +26,8 @@ async fn s3(folder: &std::path::Path) -> Arc<S3> {
 async fn call(s3: &Arc<S3>, method: &str, path: &str, body: &[u8]) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path).header("host", "localhost");
     let request = request.header("content-length", body.len()).body(Full::new(Bytes::copy_from_slice(body))).unwrap();
-    s3.handle("id", request).await
+    let everybody = Caller::new(Principal::Anonymous, "", Rights::Everything, Context::default());
+    s3.handle("id", Arc::new(everybody), request).await
 }
 
 fn files(folder: &std::path::Path) -> usize {

@@ -8,7 +8,7 @@ use hearth_control::Control;
 use hearth_frontend::Dispatcher;
 use hearth_http::ResponseBody;
 use hearth_logs::{LogLine, LogStore, escape_for_terminal};
-use hearth_types::CodeDigest;
+use hearth_types::{CodeDigest, Place};
 use http::{Method, Response, StatusCode, header};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -26,7 +26,40 @@ pub(crate) struct Admin {
     pub(crate) isolation: serde_json::Value,
 }
 
+/// What a page asks of whoever looks at it.
+pub(crate) struct Permission {
+    /// As signatures name it.
+    pub(crate) service: &'static str,
+    pub(crate) action: &'static str,
+    /// An ARN.
+    pub(crate) resource: String,
+}
+
 impl Admin {
+    /// What a page shows of functions is for those who may see it through the API. None for what is for all: health, and
+    /// links, which bear a signature of their own.
+    pub(crate) fn permission(&self, path: &str, place: &Place) -> Option<Permission> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let Place { region, account } = place;
+        match parts.as_slice() {
+            ["logs", name] => {
+                let group = self.dispatcher.functions().log_group(name);
+                let group = group.map_or_else(|| format!("/aws/lambda/{name}"), |group| group.to_string());
+                Some(Permission {
+                    service: "logs",
+                    action: "logs:FilterLogEvents",
+                    resource: format!("arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:"),
+                })
+            }
+            ["functions", name, ..] => Some(Permission {
+                service: "lambda",
+                action: "lambda:GetFunction",
+                resource: place.arn(name).to_string(),
+            }),
+            _ => None,
+        }
+    }
+
     /// Answers `GET /_hearth/{path}?{query}`.
     pub(crate) async fn answer(&self, method: &Method, path: &str, query: &str) -> Response<ResponseBody> {
         if method != Method::GET {

@@ -33,6 +33,9 @@ pub(crate) struct ServeArgs {
     /// Where functions, code and logs are kept.
     #[arg(long, default_value = "./.hearth")]
     pub(crate) data_dir: PathBuf,
+    /// Whether requests must be signed. Default: open on a loopback address, required on any other.
+    #[arg(long, value_enum)]
+    pub(crate) auth: Option<AuthArg>,
     /// The file with the key that secrets are sealed with. Default: secret.key in the data folder, made if need be.
     #[arg(long)]
     pub(crate) key_file: Option<PathBuf>,
@@ -67,6 +70,14 @@ pub(crate) struct ServeArgs {
     /// Python and Node.js runtimes started ahead of need, at most, of the kinds that were wanted lately. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) ahead: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum AuthArg {
+    /// Any credentials, or none, may do everything; those that this server made are held to their policies.
+    Open,
+    /// Every request bears a signature of an access key or session of this server's.
+    Required,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hearth_api::{Addressed, ApiError, Matched, Operation, Style, route};
+use hearth_access::{Access, Door, Visitor};
+use hearth_api::{Addressed, ApiError, ErrorFormat, Matched, Operation, Style, route};
 use hearth_control::Control;
+use hearth_control::permit::Said;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
-use hearth_http::{BodyError, Handler, ResponseBody, doors, read_body};
-use hearth_identity::policy::{Context, Principal};
-use hearth_identity::{Caller, Rights};
+use hearth_http::doors::{self, Asked};
+use hearth_http::{BodyError, Handler, ResponseBody, read_body};
+use hearth_identity::Caller;
+use hearth_identity::sigv4::{Body, Dialect};
 use hearth_neighbours::Neighbours;
 use hearth_s3::S3;
 use hearth_types::RequestId;
@@ -22,6 +25,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
+use crate::operate::decode_off;
 use crate::service::is_s3;
 
 /// The operations that the front end answers.
@@ -34,70 +38,141 @@ pub(crate) struct Gateway {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) neighbours: Neighbours,
     pub(crate) s3: Arc<S3>,
-    /// 12 digits.
-    pub(crate) account: Arc<str>,
+    /// Who may come in.
+    pub(crate) access: Arc<Access>,
     /// A place for each package that is being taken in.
     pub(crate) packages: Semaphore,
 }
 
+/// A request's head, and how it came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) id: RequestId,
+    pub(crate) door: Door,
+    pub(crate) peer: SocketAddr,
+    pub(crate) head: &'a Parts,
+}
+
 impl Handler for Gateway {
     async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+        self.serve(Door::Outer, peer, request).await
+    }
+}
+
+impl Gateway {
+    /// Answers a request that comes in through this door.
+    pub(crate) async fn serve(
+        &self,
+        door: Door,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
         let id = RequestId(Uuid::new_v4());
-        let mut response = self.answer(peer, id, request).await;
+        let (head, body) = request.into_parts();
+        let asked = if self.access.asks_for_signatures(door) { Asked::Signature } else { Asked::Nothing };
+        let mut response = match doors::check(&head.headers, asked) {
+            Ok(()) => self.answer(Arrival { id, door, peer, head: &head }, body).await,
+            Err(refusal) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
+        };
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert("x-amzn-requestid", value);
         }
         response
     }
-}
 
-impl Gateway {
-    async fn answer(&self, peer: SocketAddr, id: RequestId, request: Request<Incoming>) -> Response<ResponseBody> {
-        if let Err(refusal) = doors::check(request.headers()) {
-            return ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from);
+    async fn answer(&self, arrival: Arrival<'_>, body: Incoming) -> Response<ResponseBody> {
+        let head = arrival.head;
+        if let Some(path) = head.uri.path().strip_prefix("/_hearth/") {
+            return self.own_page(arrival, path).await;
         }
-        let uri = request.uri();
-        if let Some(path) = uri.path().strip_prefix("/_hearth/") {
-            return self.admin.answer(request.method(), path, uri.query().unwrap_or_default()).await;
-        }
-        let (head, body) = request.into_parts();
-        let mut addressed = Addressed::of(&head);
-        if addressed.service.is_none() && is_s3(&head) {
+        let mut addressed = Addressed::of(head);
+        if addressed.service.is_none() && is_s3(head) {
             addressed.service = Some("s3".into());
         }
         match (addressed.service.as_deref(), addressed.style) {
             (Some("lambda"), _) | (None, Style::Path) => {
-                let outcome = self.lambda(id, &head, body).await;
+                let outcome = self.lambda(arrival, body).await;
                 outcome.unwrap_or_else(|error| {
-                    debug!("{peer} {id}: {error}");
+                    debug!("{} {}: {error}", arrival.peer, arrival.id);
                     error.response().map(ResponseBody::from)
                 })
             }
-            (Some("s3"), _) => self.s3.handle(&id.to_string(), Request::from_parts(head, body)).await,
-            _ => self.neighbour(id, &head, &addressed, &self.everybody(), body).await,
+            (Some("s3"), _) => self.s3(arrival, body).await,
+            _ => self.neighbour(arrival, &addressed, body).await,
         }
     }
 
-    /// Whoever asks, as long as nobody's credentials are checked: the account's owner.
-    fn everybody(&self) -> Caller {
-        let account = self.account.to_string();
-        let owner = Principal::Root { account: account.clone() };
-        Caller::new(owner, account, Rights::Everything, Context::default())
+    /// The server's own pages.
+    async fn own_page(&self, arrival: Arrival<'_>, path: &str) -> Response<ResponseBody> {
+        let head = arrival.head;
+        match self.may_see(arrival, path).await {
+            Ok(()) => self.admin.answer(&head.method, path, head.uri.query().unwrap_or_default()).await,
+            Err(error) => error.response().map(ResponseBody::from),
+        }
     }
 
-    async fn lambda(&self, id: RequestId, head: &Parts, body: Incoming) -> Result<Response<ResponseBody>, ApiError> {
+    async fn may_see(&self, arrival: Arrival<'_>, path: &str) -> Result<(), ApiError> {
+        let Some(asked) = self.admin.permission(path, self.access.place()) else { return Ok(()) };
+        let visitor = self.visitor(arrival, asked.service, Dialect::Json).await?;
+        let caller = visitor.admit(&[]).map_err(|cause| cause.error(Dialect::Json))?;
+        let may = caller.may(asked.action, &asked.resource, None, &[]);
+        may.map_err(|denied| ApiError::access_denied(Some(denied.to_string())))
+    }
+
+    /// Whoever sent a request for this service. The signature is checked when the body is there.
+    pub(crate) async fn visitor<'a>(
+        &'a self,
+        arrival: Arrival<'a>,
+        service: &'a str,
+        dialect: Dialect,
+    ) -> Result<Visitor<'a>, ApiError> {
+        let visitor = self.access.visitor(arrival.door, arrival.head, arrival.peer.ip(), service).await;
+        visitor.map_err(|cause| cause.error(dialect))
+    }
+
+    async fn lambda(&self, arrival: Arrival<'_>, body: Incoming) -> Result<Response<ResponseBody>, ApiError> {
+        let head = arrival.head;
         let matched = route(head.method.as_str(), head.uri.path(), head.uri.query())?;
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
             return Err(unsupported_encoding(encoding));
         }
+        let visitor = self.visitor(arrival, "lambda", Dialect::Json).await?;
         let _turn = self.turn(matched.operation, &body).await?;
         let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
             .await
             .map_err(|error| body_error(matched.operation, &error))?;
+        let caller = visitor.admit(&body).map_err(|cause| cause.error(Dialect::Json))?;
+        self.permit(&caller, &matched, &body).await?;
         if INVOKES.contains(&matched.operation) {
-            return self.invoke(id, &matched, &head.headers, body).await;
+            return self.invoke(arrival.id, &matched, &head.headers, body).await;
         }
         self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
+    }
+
+    /// S3 compares bodies as they stream in with what was signed of them.
+    async fn s3(&self, arrival: Arrival<'_>, body: Incoming) -> Response<ResponseBody> {
+        let admitted = match self.visitor(arrival, "s3", Dialect::S3).await {
+            Ok(visitor) => visitor.admit_ahead().map_err(|cause| cause.error(Dialect::S3)),
+            Err(error) => Err(error),
+        };
+        let (caller, signed) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return error.response_in(ErrorFormat::S3, arrival.id).map(ResponseBody::from),
+        };
+        let mut head = arrival.head.clone();
+        if let Some(Body::Chunked(framing)) = signed {
+            head.extensions.insert(framing);
+        }
+        self.s3.handle(&arrival.id.to_string(), caller, Request::from_parts(head, body)).await
+    }
+
+    /// Lets a caller on who may do what is asked for.
+    async fn permit(&self, caller: &Caller, matched: &Matched, body: &Bytes) -> Result<(), ApiError> {
+        if caller.is_unchecked() {
+            return Ok(());
+        }
+        let said = decode_off(body.len(), || Said::read(matched, body))?;
+        self.control.permit(caller, matched, &said).await
     }
 
     /// Waits until a package that a client sends may be held in memory; its bytes wait in the kernel until then.

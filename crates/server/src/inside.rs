@@ -44,6 +44,7 @@ impl Insiders {
             name: spec.function.to_string(),
             expires_s: i64::try_from(expires.as_secs()).unwrap_or(i64::MAX),
             policy: None,
+            function_arn: Some(spec.function_arn.to_string()),
         }
     }
 }

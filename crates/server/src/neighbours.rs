@@ -5,18 +5,20 @@ mod logs;
 mod ssm;
 mod sts;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hearth_api::error::{Kind, NOT_IMPLEMENTED};
 use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Service, ServiceOperation, Style};
 use hearth_http::{BodyError, ResponseBody, read_body};
 use hearth_identity::Caller;
+use hearth_identity::sigv4::Dialect;
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES};
-use http::request::Parts;
 use http::{Response, header};
 use hyper::body::Incoming;
 
-use crate::gateway::{Gateway, REQUEST_TIMEOUT, unsupported_encoding};
+use crate::gateway::{Arrival, Gateway, REQUEST_TIMEOUT, unsupported_encoding};
 
 /// A request to a service beside Lambda, read.
 struct Request<'a> {
@@ -25,7 +27,7 @@ struct Request<'a> {
     body: Bytes,
     /// Where the operation is named in a form.
     form: Option<Form>,
-    caller: &'a Caller,
+    caller: Arc<Caller>,
 }
 
 /// What a service is asked.
@@ -56,17 +58,16 @@ impl Gateway {
     /// Answers a request to any service but Lambda and S3.
     pub(crate) async fn neighbour(
         &self,
-        id: RequestId,
-        head: &Parts,
+        arrival: Arrival<'_>,
         addressed: &Addressed<'_>,
-        caller: &Caller,
         body: Incoming,
     ) -> Response<ResponseBody> {
+        let id = arrival.id;
         let named = addressed.service.as_deref();
         let in_style = |service: &str, error: ApiError| {
             error.response_in(ErrorFormat::of_style(addressed.style, service), id).map(ResponseBody::from)
         };
-        let request = match read(id, head, addressed, caller, body).await {
+        let request = match self.read(arrival, addressed, body).await {
             Ok(request) => request,
             Err(error) => return in_style(named.unwrap_or_default(), error),
         };
@@ -80,16 +81,38 @@ impl Gateway {
             other => in_style(other, unknown_service(other)),
         }
     }
+
+    async fn read<'a>(
+        &self,
+        arrival: Arrival<'a>,
+        addressed: &'a Addressed<'a>,
+        body: Incoming,
+    ) -> Result<Request<'a>, ApiError> {
+        let head = arrival.head;
+        if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
+            return Err(unsupported_encoding(encoding));
+        }
+        let dialect = if addressed.style == Style::Form { Dialect::Query } else { Dialect::Json };
+        let visitor = self.visitor(arrival, addressed.service.as_deref().unwrap_or_default(), dialect).await?;
+        let body = read_body(body, NEIGHBOUR_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
+        let caller = visitor.admit(&body).map_err(|cause| cause.error(dialect))?;
+        let form = match addressed.style {
+            Style::Form if body.is_empty() => Some(Form::parse(head.uri.query().unwrap_or_default().as_bytes())?),
+            Style::Form => Some(Form::parse(&body)?),
+            Style::Target(_) | Style::Cbor | Style::Path => None,
+        };
+        Ok(Request { id: arrival.id, addressed, body, form, caller })
+    }
 }
 
 /// Reads the call of a service's operation, has it answered, and writes what goes wrong as the service does.
-async fn answered<'a, O, F>(request: &Request<'a>, answer: impl FnOnce(Asked<'a, O>) -> F) -> Response<ResponseBody>
+async fn answered<'a, O, F>(request: &'a Request<'_>, answer: impl FnOnce(Asked<'a, O>) -> F) -> Response<ResponseBody>
 where
     O: ServiceOperation,
     F: Future<Output = Result<Response<Bytes>, ApiError>>,
 {
     let outcome = match call(request) {
-        Ok(call) => answer(Asked { operation: call.operation, call, caller: request.caller, id: request.id }).await,
+        Ok(call) => answer(Asked { operation: call.operation, call, caller: &request.caller, id: request.id }).await,
         Err(error) => Err(error),
     };
     let service = O::service();
@@ -103,25 +126,6 @@ fn call<O: ServiceOperation>(request: &Request<'_>) -> Result<Call<O>, ApiError>
         (None, Some(target)) => Call::from_json(target, request.body.clone()),
         (None, None) => Err(no_operation(O::service())),
     }
-}
-
-async fn read<'a>(
-    id: RequestId,
-    head: &Parts,
-    addressed: &'a Addressed<'a>,
-    caller: &'a Caller,
-    body: Incoming,
-) -> Result<Request<'a>, ApiError> {
-    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
-        return Err(unsupported_encoding(encoding));
-    }
-    let body = read_body(body, NEIGHBOUR_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
-    let form = match addressed.style {
-        Style::Form if body.is_empty() => Some(Form::parse(head.uri.query().unwrap_or_default().as_bytes())?),
-        Style::Form => Some(Form::parse(&body)?),
-        Style::Target(_) | Style::Cbor | Style::Path => None,
-    };
-    Ok(Request { id, addressed, body, form, caller })
 }
 
 fn body_error(error: &BodyError) -> ApiError {

@@ -116,7 +116,7 @@ answers! { |control, endpoint|
 }
 
 /// Decodes a large body beside the invokes that this thread serves: that is work of a tenth of a second.
-fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
+pub(crate) fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
     if bytes > SMALL_BODY_BYTES { tokio::task::block_in_place(decode) } else { decode() }
 }
 

@@ -9,7 +9,7 @@ use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{NetworkMode, SpawnerConfig, SpawnerConnection};
 
-use crate::cli::{NetworkArg, ServeArgs};
+use crate::cli::{AuthArg, NetworkArg, ServeArgs};
 use crate::key_file;
 
 /// What was asked for cannot be: the message says what to ask for instead.
@@ -53,10 +53,10 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
 }
 
 fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
-    if !args.listen.ip().is_loopback() {
+    if !args.listen.ip().is_loopback() && args.auth == Some(AuthArg::Open) {
         return Err(Refused(format!(
-            "--listen {} is not a loopback address: requests are not authenticated yet, so anybody who reaches that \
-             address could run code here; use 127.0.0.1:{}",
+            "--auth open and --listen {}, which is not a loopback address: anybody who reaches it could run code here; \
+             use --auth required, and make keys with hearth keys create, or listen on 127.0.0.1:{}",
             args.listen,
             args.listen.port()
         ))

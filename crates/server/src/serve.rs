@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
+use hearth_access::{Access, Auth};
 use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
@@ -34,7 +35,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
-use crate::cli::{NetworkArg, ServeArgs};
+use crate::cli::{AuthArg, NetworkArg, ServeArgs};
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
@@ -77,6 +78,13 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, insiders);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
+    let access = Arc::new(Access::new(hearth_access::Parts {
+        place: place(&args),
+        store: Arc::clone(&store),
+        key: prepared.key.clone(),
+        auth: auth(&args),
+        now: admin::now,
+    }));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
@@ -110,8 +118,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         isolation,
     };
     let packages = Semaphore::new(PACKAGES_IN_WORK);
-    let account = place(&args).account;
-    let gateway = Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), neighbours, s3, account, packages };
+    let gateway = Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), neighbours, s3, access, packages };
     let gateway = Arc::new(gateway);
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
@@ -226,6 +233,16 @@ fn concurrency(args: &ServeArgs) -> AccountConcurrency {
 
 fn place(args: &ServeArgs) -> Place {
     Place { region: args.region.as_str().into(), account: args.account.as_str().into() }
+}
+
+/// Loopback is reached by programs of this machine only.
+fn auth(args: &ServeArgs) -> Auth {
+    match args.auth {
+        Some(AuthArg::Required) => Auth::Required,
+        Some(AuthArg::Open) => Auth::Open,
+        None if args.listen.ip().is_loopback() => Auth::Open,
+        None => Auth::Required,
+    }
 }
 
 /// MB. A machine that does not say how much it has gets the budget of a small one.

@@ -317,6 +317,10 @@ pub const SESSION_TOKEN_BYTES: usize = 16 * 1024;
 pub const CHUNK_HEAD_BYTES: usize = 1024;
 /// Bytes of the trailer behind the chunks. Ours: checksums and a signature have some hundred.
 pub const CHUNK_TRAILER_BYTES: usize = 4096;
+/// Users, roles and policies each that are kept ready to be asked; the store has all of them. Ours.
+pub const COMPILED_IDENTITIES: usize = 4096;
+/// Signing keys that are kept: one an access key, day, region and service. Ours.
+pub const SIGNING_KEYS: usize = 1024;
 /// Bytes of a policy document that is evaluated. Ours: the largest of AWS's own bounds is 20 KiB.
 pub const POLICY_DOCUMENT_BYTES: usize = 64 * 1024;
 /// Statements of a policy document. Ours.

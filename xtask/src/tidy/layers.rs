@@ -16,6 +16,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-store-sqlite", 1),
     ("hearth-http", 1),
     ("hearth-identity", 1),
+    ("hearth-access", 2),
     // The node.
     ("hearth-sandbox", 2),
     ("hearth-image", 2),

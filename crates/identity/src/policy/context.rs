@@ -24,6 +24,11 @@ impl Context {
         self
     }
 
+    /// Takes over all keys of another one.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// All values of a key; none where it is absent. `key` is in lower case.
     pub(super) fn values(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)

@@ -24,6 +24,15 @@ use principal::PrincipalPattern;
 #[derive(Clone, Debug)]
 pub struct Document {
     statements: Vec<Statement>,
+    names_resource_tags: bool,
+}
+
+impl Document {
+    /// Whether it speaks of the tags of resources: whoever asks has to find them out then.
+    #[must_use]
+    pub fn names_resource_tags(&self) -> bool {
+        self.names_resource_tags
+    }
 }
 
 #[derive(Clone, Debug)]

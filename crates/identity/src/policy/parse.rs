@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use super::pattern::Syntax;
 use super::{ArnPattern, Condition, Document, Effect, Pattern, PrincipalPattern, Statement, Which};
 
+/// How condition keys and variables of resources' tags begin, in lower case.
+const RESOURCE_TAG: &str = "aws:resourcetag/";
+
 /// What a document belongs to; it decides which elements it has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -65,7 +68,8 @@ impl Document {
         }
         let parsed: Result<_, _> =
             statements.iter().map(|statement| Reader { kind, has_variables }.statement(statement)).collect();
-        Ok(Self { statements: parsed? })
+        let names_resource_tags = text.to_ascii_lowercase().contains(RESOURCE_TAG);
+        Ok(Self { statements: parsed?, names_resource_tags })
     }
 }
 

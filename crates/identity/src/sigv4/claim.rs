@@ -139,20 +139,32 @@ impl Claim {
         if text.is_empty() { Ok(()) } else { Err(scope(text)) }
     }
 
-    /// Holds the signature against the request: it must be the one that `secret` makes, and of about `now`.
+    /// Day, region and service that it is for: with the access key they say which signing key belongs to it.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
+    }
+
+    /// The key that its signature is made with.
+    #[must_use]
+    pub fn signing_key(&self, secret: &Secret) -> SigningKey {
+        SigningKey::derive(secret, &self.date, &self.region, &self.service)
+    }
+
+    /// Holds the signature against the request: it must be the one that `key` makes, and of about `now`.
     ///
     /// # Errors
     /// [`SignatureError::Unsigned`], [`SignatureError::Mismatch`], and those of the clock; in this order.
     pub fn check(
         &self,
-        secret: &Secret,
+        key: &SigningKey,
         service: Service<'_>,
         request: Request<'_>,
         payload: Payload<'_>,
         now: Timestamp,
     ) -> Result<Body, SignatureError> {
         self.check_headers(request.headers)?;
-        let (hash, body) = self.payload(service, request.headers, payload, secret)?;
+        let (hash, body) = self.payload(service, request.headers, payload, key)?;
         let canonical = Canonical {
             method: request.method.as_str(),
             uri: request.uri,
@@ -162,7 +174,7 @@ impl Claim {
             is_presigned: self.link_life.is_some(),
         };
         let text = string_to_sign(self.timestamp, &self.scope(), &canonical.with_payload(&hash));
-        let fits = self.signature.as_ref().is_some_and(|signature| self.key(secret).verify(&text, signature));
+        let fits = self.signature.as_ref().is_some_and(|signature| key.verify(&text, signature));
         if !fits {
             return Err(SignatureError::Mismatch);
         }
@@ -191,7 +203,7 @@ impl Claim {
         service: Service<'_>,
         headers: &HeaderMap,
         payload: Payload<'_>,
-        secret: &Secret,
+        key: &SigningKey,
     ) -> Result<(String, Body), SignatureError> {
         let declared = headers.get(CONTENT_SHA256).and_then(|value| value.to_str().ok());
         let whole = match payload {
@@ -212,7 +224,7 @@ impl Claim {
         };
         let body = if declared == UNSIGNED_PAYLOAD {
             Body::Unsigned
-        } else if let Some(framing) = Framing::declared(declared, || self.chunk_key(secret)) {
+        } else if let Some(framing) = Framing::declared(declared, || self.chunk_key(key)) {
             Body::Chunked(framing)
         } else {
             let wanted = unhex(declared).ok_or(SignatureError::BodyMismatch)?;
@@ -248,17 +260,9 @@ impl Claim {
         }
     }
 
-    fn scope(&self) -> String {
-        format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service)
-    }
-
-    fn key(&self, secret: &Secret) -> SigningKey {
-        SigningKey::derive(secret, &self.date, &self.region, &self.service)
-    }
-
-    fn chunk_key(&self, secret: &Secret) -> super::chunked::ChunkKey {
+    fn chunk_key(&self, key: &SigningKey) -> super::chunked::ChunkKey {
         let seed = self.signature.unwrap_or_default();
-        super::chunked::ChunkKey::new(self.key(secret), self.timestamp, self.scope(), seed)
+        super::chunked::ChunkKey::new(key.clone(), self.timestamp, self.scope(), seed)
     }
 }
 

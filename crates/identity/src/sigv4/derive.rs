@@ -38,7 +38,14 @@ pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
 
 /// A key of one day, region and service.
 #[derive(Clone)]
-pub(super) struct SigningKey([u8; 32]);
+pub struct SigningKey([u8; 32]);
+
+/// Nothing of it belongs into a log.
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKey")
+    }
+}
 
 impl SigningKey {
     pub(super) fn derive(secret: &Secret, date: &str, region: &str, service: &str) -> Self {

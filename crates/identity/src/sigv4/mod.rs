@@ -13,6 +13,7 @@ mod time;
 
 pub use chunked::{ChunkDecoder, ChunkError, Framing, Trailers};
 pub use claim::{Body, Claim, Payload, Request};
+pub use derive::SigningKey;
 pub(crate) use derive::hmac;
 pub use error::{Dialect, SignatureError};
 pub use sign::{PayloadHash, Scope, Signer};

@@ -47,6 +47,12 @@ impl Timestamp {
         Some(Self(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second()))
     }
 
+    /// `2024-03-05T12:00:00Z`.
+    #[must_use]
+    pub fn extended(self) -> String {
+        jiff::Timestamp::from_second(self.0).unwrap_or_default().to_string()
+    }
+
     pub(super) fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
     }
@@ -81,6 +87,7 @@ mod tests {
         assert_eq!(basic, Timestamp(1_709_640_000));
         assert_eq!(Timestamp::parse_http("Tue, 05 Mar 2024 12:00:00 GMT"), Some(basic));
         assert_eq!((basic.to_string().as_str(), basic.date().as_str()), ("20240305T120000Z", "20240305"));
+        assert_eq!(basic.extended(), "2024-03-05T12:00:00Z");
     }
 
     #[test]
