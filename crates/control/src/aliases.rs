@@ -10,7 +10,7 @@ use hearth_types::keys::{self, Part};
 use hearth_types::limits::{ALIAS_WEIGHTS, LIST_ALIASES_PAGE};
 use hearth_types::{Qualifier, Target};
 
-use crate::records::{Loaded, NotWritten, TRIES, contended, put, touch};
+use crate::records::{Loaded, TRIES, contended, put, touch};
 use crate::{Control, invalid, names, new_revision, refused};
 
 impl Control {
@@ -37,10 +37,8 @@ impl Control {
                 return Err(ApiError::conflict(format!("Alias already exists: {arn}:{}", input.name)));
             }
             writes.extend([touch(&function)?, put(key.clone(), &record, Precondition::Absent)?]);
-            match self.commit(writes).await {
-                Ok(()) => return Ok(self.shown_alias(&target.name, &input.name, &record)),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(self.shown_alias(&target.name, &input.name, &record));
             }
         }
         Err(contended())
@@ -102,10 +100,8 @@ impl Control {
             let mut writes = self.existing(&target.name, &record).await?;
             let key = Part::Alias.key(&target.name, &input.name);
             writes.extend([touch(&function)?, put(key, &record, alias.unchanged())?]);
-            match self.commit(writes).await {
-                Ok(()) => return Ok(self.shown_alias(&target.name, &input.name, &record)),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(self.shown_alias(&target.name, &input.name, &record));
             }
         }
         Err(contended())
@@ -122,10 +118,8 @@ impl Control {
             let parts = keys::parts_of_qualifier(&target.name, &input.name);
             let gone = std::iter::once(Part::Alias.key(&target.name, &input.name)).chain(parts);
             let writes = gone.map(|key| Write::delete(key, Precondition::Any)).chain([touch(&function)?]).collect();
-            match self.commit(writes).await {
-                Ok(()) => return Ok(()),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(());
             }
         }
         Err(contended())

@@ -8,7 +8,7 @@ use hearth_types::{Qualifier, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::names::functions_only;
-use crate::records::{NotWritten, TRIES, as_found, contended, put};
+use crate::records::{TRIES, as_found, contended, put};
 use crate::{Control, invalid};
 
 /// How many executions an account may have at a time.
@@ -52,13 +52,9 @@ impl Control {
                 put(keys::function(&target.name), &function.record, function.unchanged())?,
                 put(keys::RESERVATIONS.to_owned(), &Reservations {}, unchanged)?,
             ];
-            match self.commit(writes).await {
-                Ok(()) => {
-                    let reserved_concurrent_executions = Some(input.reserved_concurrent_executions);
-                    return Ok(api::Concurrency { reserved_concurrent_executions });
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                let reserved_concurrent_executions = Some(input.reserved_concurrent_executions);
+                return Ok(api::Concurrency { reserved_concurrent_executions });
             }
         }
         Err(contended())

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Control;
-use crate::records::{Loaded, NotWritten, put, touch};
+use crate::records::{Loaded, put, touch};
 
 /// The key of what belongs to a qualifier. What belongs to no qualifier is kept under `$LATEST`.
 pub(crate) fn key(part: Part, target: &Target) -> String {
@@ -44,8 +44,7 @@ impl Control {
 
     /// Replaces the setting that was `before` by `after`, where nothing of the function changed since it was read.
     ///
-    /// The result says whether it was written. If not, all that the operation decided on must be looked at again; after
-    /// [`TRIES`](crate::records::TRIES) times it is [`contended`](crate::records::contended).
+    /// Says, as [`Self::commit`], whether it is written.
     pub(crate) async fn replace_part<T: Serialize>(
         &self,
         part: Part,
@@ -59,10 +58,6 @@ impl Control {
             Some(record) => put(key, record, before)?,
             None => Write::delete(key, before),
         };
-        match self.commit(vec![touch(function)?, write]).await {
-            Ok(()) => Ok(true),
-            Err(NotWritten::Conflict) => Ok(false),
-            Err(NotWritten::Failed(cause)) => Err(cause),
-        }
+        self.commit(vec![touch(function)?, write]).await
     }
 }

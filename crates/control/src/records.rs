@@ -21,21 +21,6 @@ const VISITED: usize = 100;
 
 pub(crate) type Loaded<T = FunctionRecord> = typed::Loaded<T>;
 
-/// Why a record was not written.
-#[derive(Debug)]
-pub(crate) enum NotWritten {
-    /// Somebody else was faster.
-    Conflict,
-    /// The store failed.
-    Failed(ApiError),
-}
-
-impl From<ApiError> for NotWritten {
-    fn from(cause: ApiError) -> Self {
-        Self::Failed(cause)
-    }
-}
-
 impl Control {
     /// The record under a key, once the front end knows it too where it follows it.
     pub(crate) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
@@ -103,18 +88,21 @@ impl Control {
     }
 
     /// Does all the writes, or none; returns when they are on stable storage and the front end has them.
-    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), NotWritten> {
+    ///
+    /// The result says whether they are done. If not, another writer was faster: all that the operation decided on must be
+    /// looked at again, up to [`TRIES`] times; after that it is [`contended`].
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<bool, ApiError> {
         let is_followed = writes.iter().any(|write| write.key.starts_with(keys::FOLLOWED));
         match self.parts.store.commit(writes).await {
             Ok(version) if is_followed => {
                 self.until_applied(version).await;
-                Ok(())
+                Ok(true)
             }
-            Ok(_) => Ok(()),
-            Err(CommitError::Conflict { .. }) => Err(NotWritten::Conflict),
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
             Err(cause) => {
                 error!("the metadata store refused a commit: {cause}");
-                Err(NotWritten::Failed(ApiError::service("The metadata store is not available.")))
+                Err(ApiError::service("The metadata store is not available."))
             }
         }
     }
@@ -131,8 +119,8 @@ impl Control {
         Ok(found.into_iter().map(|(_, loaded)| loaded.record).collect())
     }
 
-    /// Writes a function's record where `precondition` holds.
-    pub(crate) async fn write(&self, record: &FunctionRecord, precondition: Precondition) -> Result<(), NotWritten> {
+    /// Writes a function's record where `precondition` holds; says, as [`Self::commit`], whether it is done.
+    pub(crate) async fn write(&self, record: &FunctionRecord, precondition: Precondition) -> Result<bool, ApiError> {
         self.commit(vec![put(keys::function(record.name.as_str()), record, precondition)?]).await
     }
 
@@ -150,27 +138,28 @@ impl Control {
                 return Err(self.function_not_found(target));
             };
             change(&mut function.record)?;
-            match self.write(&function.record, function.unchanged()).await {
-                Ok(()) => return Ok(()),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.write(&function.record, function.unchanged()).await? {
+                return Ok(());
             }
         }
         Err(contended())
     }
 
     /// Writes a function that is in transition and lets it settle. This goes on where the caller stops waiting, as a
-    /// client's disconnecting makes it: a transition that nobody settles would block the function.
-    pub(crate) async fn begin(self: &Arc<Self>, name: &FunctionName, writes: Vec<Write>) -> Result<(), NotWritten> {
+    /// client's disconnecting makes it: a transition that nobody settles would block the function. Says, as
+    /// [`Self::commit`], whether it is written.
+    pub(crate) async fn begin(self: &Arc<Self>, name: &FunctionName, writes: Vec<Write>) -> Result<bool, ApiError> {
         let (control, name) = (Arc::clone(self), name.to_string());
         let begun = tokio::spawn(async move {
-            control.commit(writes).await?;
-            control.settle_later(name);
-            Ok(())
+            let is_written = control.commit(writes).await?;
+            if is_written {
+                control.settle_later(name);
+            }
+            Ok(is_written)
         });
         begun.await.unwrap_or_else(|cause| {
             error!("writing a record ended early: {cause}");
-            Err(NotWritten::Failed(ApiError::service("The change could not be written.")))
+            Err(ApiError::service("The change could not be written."))
         })
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::mappings::Mapping;
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{Loaded, TRIES, contended, put};
 use crate::signing::{self, CodeSigningConfig};
 use crate::{Control, invalid, new_revision, refused, rules};
 
@@ -147,10 +147,8 @@ impl Control {
             let mut found = self.read::<T>(key).await?.ok_or_else(|| missing.clone())?;
             change(found.record.tags())?;
             let write = put(key.to_owned(), &found.record, found.unchanged())?;
-            match self.commit(vec![write]).await {
-                Ok(()) => return Ok(()),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![write]).await? {
+                return Ok(());
             }
         }
         Err(contended())

@@ -9,7 +9,7 @@ use hearth_types::function::{FunctionRecord, State, UpdateStatus, VersionId, Ver
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::LIST_VERSIONS_PAGE;
 
-use crate::records::{NotWritten, TRIES, contended, put};
+use crate::records::{TRIES, contended, put};
 use crate::view::{self, Shown};
 use crate::{Control, invalid, new_revision, refused};
 
@@ -37,10 +37,8 @@ impl Control {
                 return Ok(self.shown_publication(&target.name, &publication));
             }
             self.reserve_code(publication.version.code.size()).await?;
-            match self.commit(writes(&function, unchanged, Some(&publication))?).await {
-                Ok(()) => return Ok(self.shown_publication(&target.name, &publication)),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes(&function, unchanged, Some(&publication))?).await? {
+                return Ok(self.shown_publication(&target.name, &publication));
             }
         }
         Err(contended())

@@ -12,7 +12,7 @@ use hearth_types::function::{FunctionRecord, RecursiveLoop, State, VersionId, Ve
 use crate::functions::code::Then;
 use crate::functions::configuration::{self, Given};
 use crate::functions::members::{self, PackageKind};
-use crate::records::{NotWritten, TRIES, contended};
+use crate::records::{TRIES, contended};
 use crate::signing::bindings;
 use crate::view::{self, Shown};
 use crate::{Control, coverage, invalid, new_revision, rules, versions};
@@ -78,18 +78,16 @@ impl Control {
             };
             let mut writes = versions::writes(&record, Precondition::Absent, publication.as_ref())?;
             writes.extend(binding);
-            match self.begin(&name, writes).await {
+            if self.begin(&name, writes).await? {
                 // The real service shows the version's number beside the unqualified ARN (observed).
-                Ok(()) => {
-                    return Ok(api::FunctionConfiguration {
-                        version: Some(publication.map_or(VersionId::Latest, |published| published.id()).to_string()),
-                        ..self.shown(&record)
-                    });
-                }
-                Err(NotWritten::Conflict) if self.load(name.as_str()).await?.is_some() => return Err(exists(&name)),
-                // Gone again, or it was the code signing configuration that changed.
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+                return Ok(api::FunctionConfiguration {
+                    version: Some(publication.map_or(VersionId::Latest, |published| published.id()).to_string()),
+                    ..self.shown(&record)
+                });
+            }
+            // If not this, it is gone again, or it was the code signing configuration that changed.
+            if self.load(name.as_str()).await?.is_some() {
+                return Err(exists(&name));
             }
         }
         Err(contended())

@@ -8,7 +8,7 @@ use hearth_types::keys::{self, Part};
 use hearth_types::limits::STORE_COMMIT_WRITES;
 use hearth_types::{Qualifier, Target};
 
-use crate::records::{Loaded, NotWritten, touch};
+use crate::records::{Loaded, touch};
 use crate::{Control, aliases, invalid};
 
 impl Control {
@@ -35,11 +35,9 @@ impl Control {
                 Some(Qualifier::Version(number)) => self.one_version(&whole.name, &function, number).await?,
                 Some(Qualifier::Alias(_)) => return Err(invalid("Deletion of aliases is not currently supported.")),
             };
-            match self.commit(writes).await {
-                Ok(()) => return Ok(api::DeleteFunctionResponse::default()),
-                Err(NotWritten::Failed(cause)) => return Err(cause),
-                // The record settled meanwhile, or another client deletes too: look again.
-                Err(NotWritten::Conflict) => {}
+            // If not, the record settled meanwhile, or another client deletes too: look again.
+            if self.commit(writes).await? {
+                return Ok(api::DeleteFunctionResponse::default());
             }
         }
     }
@@ -55,11 +53,9 @@ impl Control {
         while parts.len() >= STORE_COMMIT_WRITES {
             let some = parts.split_off(parts.len() - (STORE_COMMIT_WRITES - 1));
             let unchanged = Write::check(own(), function.unchanged());
-            match self.commit(some.into_iter().map(removed).chain([unchanged]).collect()).await {
-                Ok(()) => {}
+            if !self.commit(some.into_iter().map(removed).chain([unchanged]).collect()).await? {
                 // The last commit will not be made either, and all is looked at again.
-                Err(NotWritten::Conflict) => break,
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+                break;
             }
         }
         parts.truncate(STORE_COMMIT_WRITES - 1);

@@ -10,7 +10,7 @@ use hearth_types::function::{State, UpdateStatus, VersionRecord};
 use hearth_types::{CodeDigest, keys};
 use tracing::{error, warn};
 
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, new_revision};
 
 /// Between tries while the store cannot be written.
@@ -46,10 +46,8 @@ impl Control {
                 let key = keys::version(name, function.last_published);
                 writes.push(put(key, &published.record, published.unchanged())?);
             }
-            match self.commit(writes).await {
-                Ok(()) => return Ok(()),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(());
             }
         }
         Err(contended())

@@ -10,7 +10,7 @@ use hearth_types::function::{Code, Configuration, FunctionRecord, Serving, State
 use crate::functions::code::{Source, Then};
 use crate::functions::configuration::Given;
 use crate::functions::members::{self, PackageKind};
-use crate::records::{Loaded, NotWritten, TRIES};
+use crate::records::{Loaded, TRIES};
 use crate::{Control, coverage, names, new_revision, versions};
 
 impl Control {
@@ -126,15 +126,11 @@ impl Control {
             let mut record = self.updated(loaded.record, config, code);
             let publication = if publishes { Some(self.publish_once(&mut record, None).await?) } else { None };
             let writes = versions::writes(&record, unchanged, publication.as_ref())?;
-            match self.begin(&record.name, writes).await {
-                Ok(()) => {
-                    return Ok(match publication {
-                        Some(publication) => self.shown_publication(&target.name, &publication),
-                        None => self.shown(&record),
-                    });
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.begin(&record.name, writes).await? {
+                return Ok(match publication {
+                    Some(publication) => self.shown_publication(&target.name, &publication),
+                    None => self.shown(&record),
+                });
             }
         }
         Err(self.in_progress(&target.name))

@@ -6,7 +6,6 @@ use hearth_store::{Precondition, Write};
 use hearth_types::keys;
 
 use crate::Control;
-use crate::records::NotWritten;
 
 impl Control {
     /// DeleteLayerVersion: no error where it is not there. Functions that use it go on doing so: they name its package
@@ -17,9 +16,7 @@ impl Control {
     pub async fn delete_layer_version(&self, input: api::DeleteLayerVersionRequest) -> Result<(), ApiError> {
         let layer = self.layer_name(&input.layer_name)?;
         let Ok(number) = u64::try_from(input.version_number) else { return Ok(()) };
-        match self.commit(vec![Write::delete(keys::layer_version(&layer, number), Precondition::Any)]).await {
-            Ok(()) | Err(NotWritten::Conflict) => Ok(()),
-            Err(NotWritten::Failed(cause)) => Err(cause),
-        }
+        self.commit(vec![Write::delete(keys::layer_version(&layer, number), Precondition::Any)]).await?;
+        Ok(())
     }
 }

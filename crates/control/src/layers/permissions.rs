@@ -8,7 +8,7 @@ use hearth_types::policy::{Condition, Effect, Policy, Principal, Statement, Stri
 use super::LayerVersion;
 use crate::Control;
 use crate::policy::{self, Of};
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{Loaded, TRIES, contended, put};
 
 impl Control {
     /// AddLayerVersionPermission.
@@ -85,10 +85,8 @@ impl Control {
             version.policy = change(version.policy.take())?;
             let key = keys::layer_version(layer, version.number);
             let write = put(key, &loaded.record, loaded.unchanged())?;
-            match self.commit(vec![write]).await {
-                Ok(()) => return Ok(loaded.record.policy),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![write]).await? {
+                return Ok(loaded.record.policy);
             }
         }
         Err(contended())

@@ -8,7 +8,7 @@ use hearth_types::keys;
 use super::{Layer, LayerVersion};
 use crate::Control;
 use crate::functions::code::Source;
-use crate::records::{NotWritten, TRIES, as_found, contended, put};
+use crate::records::{TRIES, as_found, contended, put};
 
 impl Control {
     /// PublishLayerVersion: each call makes a version of its own, with a number that was never given before.
@@ -56,10 +56,8 @@ impl Control {
                 put(keys::layer(layer), &Layer { last_version: version.number }, unchanged)?,
                 put(keys::layer_version(layer, version.number), &version, Precondition::Absent)?,
             ];
-            match self.commit(writes).await {
-                Ok(()) => return Ok(version),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(version);
             }
         }
         Err(contended())

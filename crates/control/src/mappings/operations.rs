@@ -13,7 +13,7 @@ use crate::mappings::change::Change;
 use crate::mappings::settings::Settings;
 use crate::mappings::source::Source;
 use crate::mappings::view::{self, Shown};
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, invalid, rules};
 
 impl Control {
@@ -47,10 +47,8 @@ impl Control {
                 put(keys::mapping(&uuid), &mapping, Precondition::Absent)?,
                 put(mapping.claim(), &uuid, Precondition::Absent)?,
             ];
-            match self.commit(writes).await {
-                Ok(()) => return Ok(self.shown_mapping(&uuid, &mapping, Shown::Creating)),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(self.shown_mapping(&uuid, &mapping, Shown::Creating));
             }
         }
         Err(contended())
@@ -108,17 +106,13 @@ impl Control {
                 writes.push(Write::delete(before.record.claim(), Precondition::Any));
                 writes.push(put(after.claim(), &uuid, Precondition::Absent)?);
             }
-            match self.commit(writes).await {
-                Ok(()) => {
-                    let shown = match (before.record.wanted, after.wanted) {
-                        (false, true) => Shown::Enabling,
-                        (true, false) => Shown::Disabling,
-                        _ => Shown::Updating,
-                    };
-                    return Ok(self.shown_mapping(&uuid, &after, shown));
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                let shown = match (before.record.wanted, after.wanted) {
+                    (false, true) => Shown::Enabling,
+                    (true, false) => Shown::Disabling,
+                    _ => Shown::Updating,
+                };
+                return Ok(self.shown_mapping(&uuid, &after, shown));
             }
         }
         Err(contended())
@@ -139,10 +133,8 @@ impl Control {
                 Write::delete(keys::mapping(&uuid), mapping.unchanged()),
                 Write::delete(mapping.record.claim(), Precondition::Any),
             ];
-            match self.commit(writes).await {
-                Ok(()) => return Ok(self.shown_mapping(&uuid, &mapping.record, Shown::Deleting)),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(writes).await? {
+                return Ok(self.shown_mapping(&uuid, &mapping.record, Shown::Deleting));
             }
         }
         Err(contended())

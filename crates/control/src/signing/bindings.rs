@@ -9,7 +9,7 @@ use hearth_types::keys;
 use hearth_types::limits::LIST_CODE_SIGNING_PAGE;
 
 use super::CodeSigningConfig;
-use crate::records::{Loaded, NotWritten, TRIES, contended, put};
+use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, invalid};
 
 impl Control {
@@ -31,15 +31,11 @@ impl Control {
             let unchanged = function.unchanged();
             function.record.code_signing = Some(id.clone());
             let own = put(keys::function(&target.name), &function.record, unchanged)?;
-            match self.commit(vec![own, bound(&id, &config)?]).await {
-                Ok(()) => {
-                    return Ok(api::PutFunctionCodeSigningConfigResponse {
-                        code_signing_config_arn: self.code_signing_arn(&id),
-                        function_name: target.name,
-                    });
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![own, bound(&id, &config)?]).await? {
+                return Ok(api::PutFunctionCodeSigningConfigResponse {
+                    code_signing_config_arn: self.code_signing_arn(&id),
+                    function_name: target.name,
+                });
             }
         }
         Err(contended())

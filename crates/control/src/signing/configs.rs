@@ -10,7 +10,7 @@ use hearth_types::limits::LIST_CODE_SIGNING_PAGE;
 use uuid::Uuid;
 
 use super::{CodeSigningConfig, Untrusted};
-use crate::records::{NotWritten, TRIES, contended, put};
+use crate::records::{TRIES, contended, put};
 use crate::{Control, rules, view};
 
 impl Control {
@@ -33,13 +33,9 @@ impl Control {
         };
         for _ in 0..TRIES {
             let id = new_id();
-            match self.commit(vec![put(keys::code_signing(&id), &config, Precondition::Absent)?]).await {
-                Ok(()) => {
-                    let code_signing_config = self.shown_code_signing(&id, &config);
-                    return Ok(api::CreateCodeSigningConfigResponse { code_signing_config });
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![put(keys::code_signing(&id), &config, Precondition::Absent)?]).await? {
+                let code_signing_config = self.shown_code_signing(&id, &config);
+                return Ok(api::CreateCodeSigningConfigResponse { code_signing_config });
             }
         }
         Err(contended())
@@ -78,13 +74,9 @@ impl Control {
                 tags: before.tags,
                 modified_ms: self.now_ms(),
             };
-            match self.commit(vec![put(keys::code_signing(&id), &config, unchanged)?]).await {
-                Ok(()) => {
-                    let code_signing_config = self.shown_code_signing(&id, &config);
-                    return Ok(api::UpdateCodeSigningConfigResponse { code_signing_config });
-                }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![put(keys::code_signing(&id), &config, unchanged)?]).await? {
+                let code_signing_config = self.shown_code_signing(&id, &config);
+                return Ok(api::UpdateCodeSigningConfigResponse { code_signing_config });
             }
         }
         Err(contended())
@@ -110,10 +102,8 @@ impl Control {
                 )));
             }
             // Who binds it meanwhile writes it too.
-            match self.commit(vec![Write::delete(keys::code_signing(&id), config.unchanged())]).await {
-                Ok(()) => return Ok(api::DeleteCodeSigningConfigResponse::default()),
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => return Err(cause),
+            if self.commit(vec![Write::delete(keys::code_signing(&id), config.unchanged())]).await? {
+                return Ok(api::DeleteCodeSigningConfigResponse::default());
             }
         }
         Err(contended())
