@@ -8,10 +8,12 @@
 
 mod about;
 mod allowance;
+mod cloudwatch;
 mod escape;
 mod follow;
 mod group;
 mod groups;
+mod pattern;
 mod queue;
 mod record;
 mod search;
@@ -19,9 +21,11 @@ mod segment;
 mod store;
 mod writer;
 
+pub use cloudwatch::CloudWatchLogs;
 pub use escape::escape_for_terminal;
 pub use follow::{Follower, Missed};
 pub use group::{Events, StreamInfo};
+pub use pattern::{Malformed, Pattern};
 pub use record::LogLine;
 pub use search::{Direction, Found, Position, Query, Streams};
 pub use store::{GroupInfo, LogStore, Refused};

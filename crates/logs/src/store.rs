@@ -162,6 +162,14 @@ impl LogStore {
         infos
     }
 
+    /// What there is to know of a group.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn group(&self, name: &str) -> Result<GroupInfo, Refused> {
+        self.groups.with(name, |group| Ok(info(group)))
+    }
+
     /// Makes a group.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use hearth_http::doors::{self, Asked};
 use hearth_http::{BodyError, Handler, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::{Body, Dialect};
+use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
 use hearth_s3::S3;
 use hearth_types::RequestId;
@@ -37,6 +38,7 @@ pub(crate) struct Gateway {
     pub(crate) control: Arc<Control>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) neighbours: Neighbours,
+    pub(crate) cloudwatch_logs: CloudWatchLogs,
     pub(crate) s3: Arc<S3>,
     /// Who may come in.
     pub(crate) access: Arc<Access>,

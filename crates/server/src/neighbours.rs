@@ -40,12 +40,13 @@ struct Asked<'a, O> {
 
 /// Takes the input of the operation that was asked for, runs its line and writes what it gives.
 macro_rules! answer {
-    ($protocol:ident $asked:ident; $($operation:ident($input:ident) => $output:expr,)*) => {
+    ($protocol:ident $asked:ident; $($operation:ident($input:ident) => $output:expr,)* $(; $other:ident => $error:expr)?) => {
         match $asked.operation {
             $(Operation::$operation => {
                 let $input = $asked.call.input::<ops::$operation>()?;
                 Ok(answer!(@$protocol ops::$operation, &$output.await?, $asked.id))
             })*
+            $($other => Err($error),)?
         }
     };
     (@xml $operation:ty, $output:expr, $id:expr) => { hearth_api::encode_xml::<$operation>($output, $id) };
@@ -77,7 +78,7 @@ impl Gateway {
             "iam" => answered(&request, |asked| self.iam(asked)).await,
             "sts" => answered(&request, |asked| self.sts(asked)).await,
             "ssm" => answered(&request, |asked| self.ssm(asked)).await,
-            "logs" => answered(&request, |asked| self.logs(asked.call)).await,
+            "logs" => answered(&request, |asked| self.logs(asked)).await,
             other => in_style(other, unknown_service(other)),
         }
     }

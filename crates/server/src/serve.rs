@@ -16,7 +16,7 @@ use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
 use hearth_identity::session::Sessions;
 use hearth_image::Unpacker;
-use hearth_logs::LogStore;
+use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
@@ -119,7 +119,17 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         isolation,
     };
     let packages = Semaphore::new(PACKAGES_IN_WORK);
-    let gateway = Gateway { admin, control, dispatcher: Arc::clone(&dispatcher), neighbours, s3, access, packages };
+    let cloudwatch_logs = CloudWatchLogs::new(place(&args), Arc::clone(&logs));
+    let gateway = Gateway {
+        admin,
+        control,
+        dispatcher: Arc::clone(&dispatcher),
+        neighbours,
+        cloudwatch_logs,
+        s3,
+        access,
+        packages,
+    };
     let gateway = Arc::new(gateway);
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };

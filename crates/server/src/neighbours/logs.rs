@@ -1,14 +1,38 @@
 //! CloudWatch Logs: which operation is answered by what.
 
 use bytes::Bytes;
-use hearth_api::logs::Operation;
-use hearth_api::{ApiError, Call};
+use hearth_api::ApiError;
+use hearth_api::logs::{Operation, ops};
 use http::Response;
 
+use super::{Asked, answer};
 use crate::gateway::Gateway;
 
 impl Gateway {
-    pub(super) async fn logs(&self, call: Call<Operation>) -> Result<Response<Bytes>, ApiError> {
-        Err(ApiError::not_implemented(call.operation))
+    pub(super) async fn logs(&self, asked: Asked<'_, Operation>) -> Result<Response<Bytes>, ApiError> {
+        let (logs, caller) = (&self.cloudwatch_logs, asked.caller);
+        answer! { json asked;
+            CreateLogGroup(input) => logs.create_log_group(caller, input),
+            DescribeLogGroups(input) => logs.describe_log_groups(caller, input),
+            DeleteLogGroup(input) => logs.delete_log_group(caller, input),
+            PutRetentionPolicy(input) => logs.put_retention_policy(caller, input),
+            DeleteRetentionPolicy(input) => logs.delete_retention_policy(caller, input),
+
+            CreateLogStream(input) => logs.create_log_stream(caller, input),
+            DescribeLogStreams(input) => logs.describe_log_streams(caller, input),
+            DeleteLogStream(input) => logs.delete_log_stream(caller, input),
+            PutLogEvents(input) => logs.put_log_events(caller, input),
+            GetLogEvents(input) => logs.get_log_events(caller, input),
+            FilterLogEvents(input) => logs.filter_log_events(caller, input),
+
+            TagResource(input) => logs.tag_resource(caller, input),
+            UntagResource(input) => logs.untag_resource(caller, input),
+            ListTagsForResource(input) => logs.list_tags_for_resource(caller, input),
+            TagLogGroup(input) => logs.tag_log_group(caller, input),
+            UntagLogGroup(input) => logs.untag_log_group(caller, input),
+            ListTagsLogGroup(input) => logs.list_tags_log_group(caller, input),
+
+            ; other => ApiError::not_implemented(other)
+        }
     }
 }
