@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from support.bad import ACCOUNT, ADE, FUNCTIONS, IPV, IRC, LAYERS, MAPPINGS, RCE, REGION, RNF, RTL, SIGNING, VAL, ZIP, Ask, broken, errors, judge
+from support import raw
+from support.bad import ACCOUNT, FUNCTIONS, IPV, IRC, LAYERS, MAPPINGS, RCE, REGION, RNF, ROLE, RTL, SIGNING, VAL, ZIP, Ask, broken, errors, judge
 from support.bad_world import FUNCTION, LAYER, QUEUE, STREAM, TABLE, unchanged, world  # noqa: F401 (fixtures)
 
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
@@ -14,6 +15,8 @@ LAYER_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{LAYER}"
 NOT_THERE = "The resource you requested does not exist."
 INVOKE = f"{FUNCTIONS}/{FUNCTION}/invocations"
 URL = f"/2021-10-31/functions/{FUNCTION}/url"
+PROVISIONED = f"/2019-09-30/functions/{FUNCTION}/provisioned-concurrency"
+RUNTIME = f"/2021-07-20/functions/{FUNCTION}/runtime-management-config"
 EVENTS = f"/2019-09-25/functions/{FUNCTION}/event-invoke-config"
 AT_LEAST, AT_MOST = "Member must have value greater than or equal to {}", "Member must have value less than or equal to {}"
 LONGEST, SHORTEST = "Member must have length less than or equal to {}", "Member must have length greater than or equal to {}"
@@ -70,6 +73,10 @@ def stream(source=STREAM, **members):
     return mapping(source, **{"StartingPosition": "LATEST", **members})
 
 
+def provision(qualifier, executions):
+    return put(f"{PROVISIONED}?Qualifier={qualifier}", ProvisionedConcurrentExecutions=executions)
+
+
 def tag(arn, **tags):
     return post(f"/2017-03-31/tags/{arn.replace(':', '%3A')}", Tags=tags)
 
@@ -100,6 +107,15 @@ PARTS = [
     ("A05", put(f"/2017-10-31/functions/{FUNCTION}/concurrency", ReservedConcurrentExecutions=100_000), IPV, re.compile(r"^Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of \[\d+\]\.$")),
     ("A05", put(f"/2017-10-31/functions/{FUNCTION}%3Alive/concurrency", ReservedConcurrentExecutions=1), IPV, "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN."),
     ("A05", put("/2017-10-31/functions/missing/concurrency", ReservedConcurrentExecutions=100_000), RNF, f"Function not found: {MISSING}:$LATEST"),
+    ("A06", provision("1", 0), VAL, one("0", "provisionedConcurrentExecutions", AT_LEAST.format(1))),
+    ("A06", provision("$LATEST", 1), IPV, "Provisioned Concurrency Configs cannot be applied to unpublished function versions."),
+    ("A06", provision("77", 1), RNF, f"Function not found: {ARN}:77"),
+    ("A06", provision("nope", 1), RNF, f"Cannot find alias arn: {ARN}:nope"),
+    ("A06", provision("1", 100_000), IPV, re.compile(r"^Specified ConcurrentExecutions for function is greater than account's unreserved concurrency \[\d+\]\.$")),
+    ("A06", put(PROVISIONED, ProvisionedConcurrentExecutions=1), VAL, null("qualifier")),
+    *(("A07", get(f"{PROVISIONED}?Qualifier={qualifier}"), ("ProvisionedConcurrencyConfigNotFoundException", 404), "No Provisioned Concurrency Config found for this function") for qualifier in ("1", "live")),
+    ("A07", get(f"{PROVISIONED}?Qualifier=nope"), RNF, f"Cannot find alias arn: {ARN}:nope"),
+    ("A07", get(f"{PROVISIONED}?Qualifier=$LATEST"), IPV, "The function resource provided must be an alias or a published version."),
     ("A08", permission(StatementId="s1"), RCE, "The statement id (s1) provided already exists. Please provide a new statement id, or remove the existing statement."),
     *(("A09", permission(StatementId=sid), VAL, one(sid, "statementId", PATTERN.format("([a-zA-Z0-9-_]+)"))) for sid in ("a b", "example.com", "ä")),
     ("A09", permission(Action="s3:*"), VAL, one("s3:*", "action", PATTERN.format("(lambda:[*]|lambda:[a-zA-Z]+|[*])"))),
@@ -165,7 +181,10 @@ PARTS = [
     ("A17", mapping(FunctionName="missing"), IPV, "Function does not exist"),
     ("A18", mapping(QUEUE), RCE, re.compile(r"^An event source mapping with SQS arn \(\" arn:aws:sqs:.* \"\) and function \(\" bad \"\) already exists\. Please update or delete the existing mapping with UUID [0-9a-f-]{36}$")),
     *(("A18", Ask(method, f"{MAPPINGS}/{uuid}", body), RNF, NOT_THERE) for uuid in ("00000000-0000-4000-8000-000000000000", "nonsense") for method, body in (("GET", b""), ("PUT", {}), ("DELETE", b""))),
-    ("A20", put(f"/2024-08-31/functions/{FUNCTION}/recursion-config", RecursiveLoop="Maybe"), VAL, re.compile("Value 'Maybe' at 'recursiveLoop' failed to satisfy constraint: Member must satisfy enum value set: ")),
+    ("A20", put(f"/2024-08-31/functions/{FUNCTION}/recursion-config", RecursiveLoop="Maybe"), VAL, one("Maybe", "recursiveLoop", ONE_OF.format("Terminate, Allow"))),
+    ("A20", put(RUNTIME, UpdateRuntimeOn="Never"), VAL, re.compile("Value 'Never' at 'updateRuntimeOn' failed to satisfy constraint: Member must satisfy enum value set: ")),
+    ("A20", put(RUNTIME, UpdateRuntimeOn="Manual"), IPV),
+    ("A20", put(RUNTIME, UpdateRuntimeOn="Manual", RuntimeVersionArn="arn:aws:lambda:us-east-1::layer:12345"), VAL, re.compile("'runtimeVersionArn' failed to satisfy constraint: ")),
     ("A20", put(f"/2024-08-31/functions/{FUNCTION}/recursion-config"), VAL, null("recursiveLoop")),
 ]
 
@@ -184,7 +203,18 @@ INVOKES = [
 ]
 INVOKES = [(row, Ask(ask.method, ask.path, ask.body, [("content-length" if n == "headers-length" else n, v) for n, v in ask.headers]), *rest) for row, ask, *rest in INVOKES]
 
-CASES = PARTS + INVOKES
+SIGNED = f"arn:aws:lambda:{REGION}:{ACCOUNT}:code-signing-config:csc-00000000000000000"
+SIGNING_LOST = "The code signing configuration cannot be found. Check that the provided configuration is not deleted: " + SIGNED + "."
+CODE_SIGNING = [
+    *(("F44", ask, ("CodeSigningConfigNotFoundException", 404), SIGNING_LOST) for ask in (put(f"/2020-06-30/functions/{name}/code-signing-config", CodeSigningConfigArn=SIGNED) for name in (FUNCTION, "missing"))),
+    ("F44", post(FUNCTIONS, FunctionName="never", Runtime="python3.12", Handler="a.b", Role=ROLE, Code={"ZipFile": ZIP}, CodeSigningConfigArn=SIGNED), ("CodeSigningConfigNotFoundException", 404), SIGNING_LOST),
+    *(("F44", Ask(method, f"{SIGNING}/{SIGNED}{more}", body), RNF, f"The Lambda code signing configuration {SIGNED} can not be found.") for method, more, body in (("GET", "", b""), ("PUT", "", {}), ("DELETE", "", b""), ("GET", "/functions", b""))),
+    ("F44", post(SIGNING), VAL, null("allowedPublishers")),
+    ("F44", post(SIGNING, AllowedPublishers={"SigningProfileVersionArns": []}), VAL, re.compile("'allowedPublishers.signingProfileVersionArns' failed")),
+    ("F44", get(f"{SIGNING}/nonsense"), VAL, re.compile("'codeSigningConfigArn' failed to satisfy constraint: ")),
+]
+
+CASES = PARTS + INVOKES + CODE_SIGNING
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -192,3 +222,18 @@ CASES = PARTS + INVOKES
 def test_refused(server, case):
     _, ask, error, *words = case
     judge(ask.of(server), error, *words)
+
+
+def test_a10_a_policy_has_an_end(server, client, world, unchanged):
+    """20 KiB of statements; the one too many leaves the others as they are."""
+    sid = "s" * 90
+    path = f"{FUNCTIONS}/{FUNCTION}/policy?Qualifier=2"
+    for number in range(100):
+        answer = Ask("POST", path, {"StatementId": f"{sid}{number}", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}).of(server)
+        if answer.status != 201:
+            break
+        before = raw.request(server, "GET", path).json
+    judge(answer, ("PolicyLengthExceededException", 400), re.compile(r"20480"))
+    assert raw.request(server, "GET", path).json == before and len(before["Policy"]) <= 20_480
+    for kept in range(number):
+        client.remove_permission(FunctionName=FUNCTION, Qualifier="2", StatementId=f"{sid}{kept}")
