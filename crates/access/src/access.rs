@@ -29,11 +29,24 @@ pub enum Auth {
 
 /// Where a request comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Door {
+pub enum Door<'a> {
     /// The public address.
     Outer,
-    /// The address inside an environment: functions always sign, with a session's credentials.
-    Environment,
+    /// The address inside an environment: functions always sign, with the environment's own credentials or those of a
+    /// role that somebody assumed, but never with another environment's.
+    Environment {
+        /// Of its own credentials.
+        access_key_id: &'a str,
+    },
+}
+
+impl Door<'_> {
+    fn lets_in(self, access_key_id: &str, session: &Session) -> bool {
+        match self {
+            Self::Outer => true,
+            Self::Environment { access_key_id: own } => access_key_id == own || session.function_arn.is_none(),
+        }
+    }
 }
 
 /// What the door is made of.
@@ -94,8 +107,8 @@ impl Access {
 
     /// Whether whoever comes through this door must sign.
     #[must_use]
-    pub fn asks_for_signatures(&self, door: Door) -> bool {
-        door == Door::Environment || self.auth == Auth::Required
+    pub fn asks_for_signatures(&self, door: Door<'_>) -> bool {
+        matches!(door, Door::Environment { .. }) || self.auth == Auth::Required
     }
 
     /// Where this server says it is.
@@ -116,7 +129,7 @@ impl Access {
     /// When it bears no signature and must, or one that is nobody's or cannot be read.
     pub async fn visitor<'a>(
         &'a self,
-        door: Door,
+        door: Door<'_>,
         head: &'a http::request::Parts,
         peer: IpAddr,
         service: &'a str,
@@ -192,12 +205,15 @@ impl Access {
         }
     }
 
-    async fn known(&self, door: Door, claim: &Claim) -> Result<Known, NotAdmitted> {
+    async fn known(&self, door: Door<'_>, claim: &Claim) -> Result<Known, NotAdmitted> {
         if let Some(token) = claim.token() {
             let (session, secret) = self.sessions.open(claim.access_key_id(), token, self.now()).map_err(no_session)?;
+            if !door.lets_in(claim.access_key_id(), &session) {
+                return Err(SignatureError::UnknownKey.into());
+            }
             return Ok(Known { secret, who: Who::Session(session) });
         }
-        if door == Door::Environment {
+        if door != Door::Outer {
             return Err(SignatureError::UnknownKey.into());
         }
         let user = self.identities.user(claim.access_key_id()).await?.ok_or(SignatureError::UnknownKey)?;

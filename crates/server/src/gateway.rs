@@ -20,13 +20,13 @@ use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use hyper::body::{Body as _, Incoming};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use hyper::body::Incoming;
 use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
 use crate::operate::decode_off;
+use crate::room::Room;
 use crate::service::is_s3;
 
 /// The operations that the front end answers.
@@ -42,38 +42,45 @@ pub(crate) struct Gateway {
     pub(crate) s3: Arc<S3>,
     /// Who may come in.
     pub(crate) access: Arc<Access>,
-    /// A place for each package that is being taken in.
-    pub(crate) packages: Semaphore,
+    /// For what comes to the public address.
+    pub(crate) room: Room,
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) door: Door<'a>,
+    pub(crate) room: &'a Room,
 }
 
 /// A request's head, and how it came in.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     pub(crate) id: RequestId,
-    pub(crate) door: Door,
+    pub(crate) way: Way<'a>,
     pub(crate) peer: SocketAddr,
     pub(crate) head: &'a Parts,
 }
 
 impl Handler for Gateway {
     async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
-        self.serve(Door::Outer, peer, request).await
+        self.serve(Way { door: Door::Outer, room: &self.room }, peer, request).await
     }
 }
 
 impl Gateway {
-    /// Answers a request that comes in through this door.
+    /// Answers a request that came in this way.
     pub(crate) async fn serve(
         &self,
-        door: Door,
+        way: Way<'_>,
         peer: SocketAddr,
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
         let id = RequestId(Uuid::new_v4());
         let (head, body) = request.into_parts();
-        let asked = if self.access.asks_for_signatures(door) { Asked::Signature } else { Asked::Nothing };
+        let asked = if self.access.asks_for_signatures(way.door) { Asked::Signature } else { Asked::Nothing };
         let mut response = match doors::check(&head.headers, asked) {
-            Ok(()) => self.answer(Arrival { id, door, peer, head: &head }, body).await,
+            Ok(()) => self.answer(Arrival { id, way, peer, head: &head }, body).await,
             Err(refusal) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
         };
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
@@ -84,7 +91,8 @@ impl Gateway {
 
     async fn answer(&self, arrival: Arrival<'_>, body: Incoming) -> Response<ResponseBody> {
         let head = arrival.head;
-        if let Some(path) = head.uri.path().strip_prefix("/_hearth/") {
+        // Its own pages are not for functions.
+        if let (Some(path), Door::Outer) = (head.uri.path().strip_prefix("/_hearth/"), arrival.way.door) {
             return self.own_page(arrival, path).await;
         }
         let mut addressed = Addressed::of(head);
@@ -128,7 +136,7 @@ impl Gateway {
         service: &'a str,
         dialect: Dialect,
     ) -> Result<Visitor<'a>, ApiError> {
-        let visitor = self.access.visitor(arrival.door, arrival.head, arrival.peer.ip(), service).await;
+        let visitor = self.access.visitor(arrival.way.door, arrival.head, arrival.peer.ip(), service).await;
         visitor.map_err(|cause| cause.error(dialect))
     }
 
@@ -139,10 +147,9 @@ impl Gateway {
             return Err(unsupported_encoding(encoding));
         }
         let visitor = self.visitor(arrival, "lambda", Dialect::Json).await?;
-        let _turn = self.turn(matched.operation, &body).await?;
-        let body = read_body(body, body_limit(matched.operation), BODY_TIMEOUT)
-            .await
-            .map_err(|error| body_error(matched.operation, &error))?;
+        let limit = body_limit(matched.operation);
+        let _place = arrival.way.room.take(&body, limit).await?;
+        let body = read_body(body, limit, BODY_TIMEOUT).await.map_err(|error| body_error(matched.operation, &error))?;
         let caller = visitor.admit(&body).map_err(|cause| cause.error(Dialect::Json))?;
         self.permit(&caller, &matched, &body).await?;
         if INVOKES.contains(&matched.operation) {
@@ -175,16 +182,6 @@ impl Gateway {
         }
         let said = decode_off(body.len(), || Said::read(matched, body))?;
         self.control.permit(caller, matched, &said).await
-    }
-
-    /// Waits until a package that a client sends may be held in memory; its bytes wait in the kernel until then.
-    async fn turn(&self, operation: Operation, body: &Incoming) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
-        let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES as u64);
-        let may_be = body_limit(operation) == CONTROL_BODY_BYTES;
-        if !(is_large && may_be) {
-            return Ok(None);
-        }
-        self.packages.acquire().await.map(Some).map_err(|_| ApiError::service("The server is stopping."))
     }
 
     async fn invoke(

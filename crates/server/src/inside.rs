@@ -1,7 +1,7 @@
 //! The API as functions reach it: a listener inside each environment, for the credentials of its role.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hearth_api::ApiError;
@@ -12,7 +12,10 @@ use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_LIFE, HEAD_BYTES, HEAD_TIMEOU
 use hearth_worker::{Door, Identities, Identity};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+use crate::gateway::{Gateway, Way};
+use crate::room::Room;
 
 /// An environment's listener ends with the environment, whose requests nobody waits for.
 const NO_DRAIN: Duration = Duration::ZERO;
@@ -28,11 +31,19 @@ const LIMITS: ServerLimits = ServerLimits {
 pub(crate) struct Insiders {
     sessions: Sessions,
     now: fn() -> Duration,
+    packages: Arc<Semaphore>,
+    /// Set once it is there: it is made of what is made of this.
+    gateway: Arc<OnceLock<Weak<Gateway>>>,
 }
 
 impl Insiders {
     pub(crate) fn new(sessions: Sessions, now: fn() -> Duration) -> Self {
-        Self { sessions, now }
+        Self { sessions, now, packages: Room::packages_inside(), gateway: Arc::default() }
+    }
+
+    /// From now on functions are answered.
+    pub(crate) fn open(&self, gateway: &Arc<Gateway>) {
+        let _ = self.gateway.set(Arc::downgrade(gateway));
     }
 
     /// As Lambda does, the session bears the function's name.
@@ -54,7 +65,11 @@ impl Identities for Insiders {
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
         let credentials = self.sessions.issue(&self.session(spec), random);
-        let insider = Arc::new(Insider);
+        let insider = Arc::new(Insider {
+            access_key_id: credentials.access_key_id.clone(),
+            room: Room::inside(Arc::clone(&self.packages)),
+            gateway: Arc::clone(&self.gateway),
+        });
         let door: Door = Box::new(move |listener| {
             Box::pin(async move {
                 let (_never, stop) = watch::channel(false);
@@ -66,11 +81,18 @@ impl Identities for Insiders {
 }
 
 /// The processes of one environment.
-struct Insider;
+struct Insider {
+    access_key_id: String,
+    room: Room,
+    gateway: Arc<OnceLock<Weak<Gateway>>>,
+}
 
 impl Handler for Insider {
-    async fn handle(&self, _: SocketAddr, _: Request<Incoming>) -> Response<ResponseBody> {
-        let text = "Functions cannot call this version of Hearth: set AWS_ENDPOINT_URL to another service's address.";
-        ApiError::access_denied(Some(text.to_owned())).response().map(ResponseBody::from)
+    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+        let Some(gateway) = self.gateway.get().and_then(Weak::upgrade) else {
+            return ApiError::service("The server is not ready.").response().map(ResponseBody::from);
+        };
+        let door = hearth_access::Door::Environment { access_key_id: &self.access_key_id };
+        gateway.serve(Way { door, room: &self.room }, peer, request).await
     }
 }

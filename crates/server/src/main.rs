@@ -20,6 +20,7 @@ mod neighbours;
 mod operate;
 mod packages;
 mod prepare;
+mod room;
 mod serve;
 mod service;
 

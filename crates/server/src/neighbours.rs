@@ -95,6 +95,7 @@ impl Gateway {
         }
         let dialect = if addressed.style == Style::Form { Dialect::Query } else { Dialect::Json };
         let visitor = self.visitor(arrival, addressed.service.as_deref().unwrap_or_default(), dialect).await?;
+        let _place = arrival.way.room.take(&body, NEIGHBOUR_BODY_BYTES).await?;
         let body = read_body(body, NEIGHBOUR_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
         let caller = visitor.admit(&body).map_err(|cause| cause.error(dialect))?;
         let form = match addressed.style {

@@ -25,14 +25,13 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
 use hearth_types::limits::{
-    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
-    PACKAGES_IN_WORK, ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
+    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT,
+    SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
-use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
@@ -43,6 +42,7 @@ use crate::inside::Insiders;
 use crate::key_socket;
 use crate::packages::OwnBuckets;
 use crate::prepare::{Prepared, Refused, prepare};
+use crate::room::Room;
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
 /// each invoke two wake-ups of the other. Work on packages and files has threads of its own.
@@ -76,7 +76,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
 
     let insiders = Arc::new(Insiders::new(Sessions::new(prepared.key.clone()), admin::now));
-    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, insiders);
+    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders));
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access = Arc::new(Access::new(hearth_access::Parts {
@@ -98,7 +98,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     });
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
-        architecture: ARCHITECTURE,
+        architecture: architecture(),
         concurrency: concurrency(&args),
         code_storage: CODE_STORAGE_BYTES,
         store,
@@ -118,7 +118,6 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         logs: Arc::clone(&logs),
         isolation,
     };
-    let packages = Semaphore::new(PACKAGES_IN_WORK);
     let cloudwatch_logs = CloudWatchLogs::new(place(&args), Arc::clone(&logs));
     let gateway = Gateway {
         admin,
@@ -128,9 +127,10 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         cloudwatch_logs,
         s3,
         access,
-        packages,
+        room: Room::outside(),
     };
     let gateway = Arc::new(gateway);
+    insiders.open(&gateway);
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listener, limits).context("the listening socket")?;
@@ -210,7 +210,7 @@ fn dispatcher(
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
-        architecture: ARCHITECTURE,
+        architecture: architecture(),
         limits: Limits {
             account_concurrency: args.concurrency,
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
@@ -264,6 +264,11 @@ fn three_quarters_of_memory_mb() -> u64 {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .unwrap_or(2 * 1024 * 1024);
     total_kb / 1024 * 3 / 4
+}
+
+/// As Lambda names it.
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
 fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {

@@ -223,11 +223,10 @@ pub const EXEC_STRINGS: usize = 4096;
 pub const RUNTIME_BACKLOG: i32 = 64;
 /// Connections to the server's API that wait to be accepted, of one environment.
 pub const INSIDE_BACKLOG: i32 = 64;
-/// Connections of one environment to the server's API. Ours: clients keep up to 50 each.
-pub const INSIDE_CONNECTIONS: usize = 128;
-/// Requests of one environment to the server's API that are in work, answers that it has not taken yet included; more
-/// wait. Each holds up to [`SYNC_PAYLOAD_BYTES`] in the server's memory.
-pub const INSIDE_REQUESTS: usize = 16;
+/// Connections of one environment to the server's API; more wait. Ours: clients keep up to 50.
+pub const INSIDE_CONNECTIONS: usize = 64;
+/// Bytes of requests of one environment that the server holds in memory at a time; more wait.
+pub const INSIDE_BODIES_BYTES: usize = 64 * 1024 * 1024;
 /// Packages over [`SMALL_BODY_BYTES`] that are taken in from functions at a time, apart from those of clients outside.
 pub const INSIDE_PACKAGES_IN_WORK: usize = 2;
 /// How long an environment lives; older ones go when they are idle. Ours (Lambda: hours, not stated).

@@ -4,5 +4,6 @@
 
 mod errors;
 mod invokes;
+mod memory;
 mod support;
 mod versions;

@@ -234,8 +234,8 @@ string_enum! { ProvisionedConcurrencyStatusEnum {
 } }
 
 string_enum! { RecursiveLoop {
-    Terminate = "Terminate",
     Allow = "Allow",
+    Terminate = "Terminate",
 } }
 
 string_enum! { ResponseStreamingInvocationType {
