@@ -30,13 +30,15 @@ def test_request_id_invoke_url(s):
     answer = urls.request(url, server=s.url)
     headers = {"x-amzn-RequestId": answer.headers.get("x-amzn-requestid")}
     s.take("lambda_url_invocation", {"content": answer.content(), "headers": headers, "statuscode": answer.status})
+    assert answer.status == 200, "without an invoke there is nothing in the log"
     s.take("end_log_entries", ends(logs.events(s, name, logs.count("END"))))
 
 
 def test_request_id_async_invoke_with_retry(s):
     name = s.function(FAILS, Runtime=PYTHON)["FunctionName"]
     s.call("put_function_event_invoke_config", FunctionName=name, MaximumRetryAttempts=1)
-    s.invoke(name, {}, step="invoke_result", InvocationType="Event")
+    accepted = s.invoke(name, {}, step="invoke_result", InvocationType="Event")
+    assert "Error" not in accepted, "without an invoke there is nothing in the log"
     found = logs.events(s, name, lambda events: logs.count("END")(events, 2))
     s.take("end_messages", ends(found))
     assert len({event["message"] for event in found if event["message"].startswith("END")}) == 1
