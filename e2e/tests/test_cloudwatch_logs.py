@@ -319,6 +319,60 @@ def test_following_by_polling_sees_each_line_once(deploy, logs):
     assert lines == [f"{word} {n}\n" for word in words for n in range(20)]
 
 
+def test_a_live_tail_tells_what_comes(deploy, logs):
+    function = deploy(TALK)
+    group = f"/aws/lambda/{function.name}"
+    stream = function.call({"word": "before"})
+    arn = f"arn:aws:logs:us-east-1:000000000000:log-group:{group}"
+    events = logs.start_live_tail(logGroupIdentifiers=[arn], logStreamNames=[stream], logEventFilterPattern="told")["responseStream"]
+    guard = threading.Timer(60, events.close)
+    guard.start()
+    told = []
+    for event in events:
+        if "sessionStart" in event:
+            assert event["sessionStart"]["logGroupIdentifiers"] == [arn]
+            assert event["sessionStart"]["logEventFilterPattern"] == "told"
+            function.call({"word": "told", "lines": 2})
+            function.call({"word": "other"})
+        else:
+            update = event["sessionUpdate"]
+            assert update["sessionMetadata"] == {"sampled": False}
+            told += update["sessionResults"]
+            if len(told) >= 2:
+                break
+    guard.cancel()
+    events.close()
+    assert [line["message"] for line in told] == ["told 0\n", "told 1\n"]
+    assert {(line["logStreamName"], line["logGroupIdentifier"]) for line in told} == {(stream, f"000000000000:{group}")}
+    assert refused(logs.start_live_tail, logGroupIdentifiers=[f"{arn}-not"])[0] == "ResourceNotFoundException"
+    both = {"logStreamNames": ["a"], "logStreamNamePrefixes": ["b"]}
+    assert refused(logs.start_live_tail, logGroupIdentifiers=[arn], **both)[0] == "InvalidParameterException"
+
+
+def test_a_live_tail_says_what_it_leaves_out_and_ends_with_the_server(alone):
+    server = alone()
+    logs = logs_of(server)
+    logs.create_log_group(logGroupName="g")
+    logs.create_log_stream(logGroupName="g", logStreamName="s")
+    events = logs.start_live_tail(logGroupIdentifiers=["g"])["responseStream"]
+    guard = threading.Timer(60, events.close)
+    guard.start()
+    seen, sampled = 0, False
+    for event in events:
+        if "sessionStart" in event:
+            put(logs, "g", *[f"{index}" for index in range(5000)])
+        else:
+            seen += len(event["sessionUpdate"]["sessionResults"])
+            sampled = sampled or event["sessionUpdate"]["sessionMetadata"]["sampled"]
+            assert len(event["sessionUpdate"]["sessionResults"]) <= 500
+            if sampled and seen:
+                break
+    assert seen < 5000
+    server.stop()
+    assert all("sessionUpdate" in event for event in events)
+    guard.cancel()
+
+
 @pytest.fixture
 def aws_v2(server, tmp_path):
     """The AWS CLI 2, which alone has `logs tail`."""

@@ -18,7 +18,18 @@ const TEXT: u8 = 7;
 /// One event. Names and types of events are a few bytes; a payload that is too large for a frame is the caller's to cut.
 #[must_use]
 pub fn event(event_type: &'static str, content_type: &'static str, payload: &[u8]) -> Bytes {
-    let headers = [(":message-type", "event"), (":event-type", event_type), (":content-type", content_type)];
+    frame(&[(":message-type", "event"), (":event-type", event_type), (":content-type", content_type)], payload)
+}
+
+/// An error that ends a stream, its members as JSON.
+#[must_use]
+pub fn exception(exception_type: &'static str, payload: &[u8]) -> Bytes {
+    let headers =
+        [(":message-type", "exception"), (":exception-type", exception_type), (":content-type", "application/json")];
+    frame(&headers, payload)
+}
+
+fn frame(headers: &[(&'static str, &'static str)], payload: &[u8]) -> Bytes {
     // Of each header: the length of its name, its type, and two bytes for the length of its value.
     let headers_bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     let whole = PRELUDE_BYTES + headers_bytes + payload.len() + CHECKSUM_BYTES;

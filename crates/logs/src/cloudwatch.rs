@@ -5,7 +5,10 @@ mod put;
 mod read;
 mod streams;
 mod tags;
+mod tail;
 mod token;
+
+pub use tail::LiveTail;
 
 use std::sync::Arc;
 
@@ -16,7 +19,8 @@ use hearth_api::logs::errors::{
 use hearth_api::{ApiError, Page, ServiceOperation};
 use hearth_identity::Caller;
 use hearth_types::Place;
-use hearth_types::limits::LOG_LIST_PAGE;
+use hearth_types::limits::{LOG_LIST_PAGE, LOG_TAILS};
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use crate::store::{LogStore, Refused};
@@ -29,13 +33,15 @@ static THROTTLING: Kind =
 pub struct CloudWatchLogs {
     place: Place,
     store: Arc<LogStore>,
+    /// A place for each live tail.
+    tails: Arc<Semaphore>,
 }
 
 impl CloudWatchLogs {
     /// On a store; ARNs are of `place`.
     #[must_use]
     pub fn new(place: Place, store: Arc<LogStore>) -> Self {
-        Self { place, store }
+        Self { place, store, tails: Arc::new(Semaphore::new(LOG_TAILS)) }
     }
 
     /// Work with files of the store, off the threads that serve.

@@ -21,7 +21,7 @@ mod segment;
 mod store;
 mod writer;
 
-pub use cloudwatch::CloudWatchLogs;
+pub use cloudwatch::{CloudWatchLogs, LiveTail};
 pub use escape::escape_for_terminal;
 pub use follow::{Follower, Missed};
 pub use group::{Events, StreamInfo};

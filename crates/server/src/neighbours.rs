@@ -108,18 +108,26 @@ impl Gateway {
 }
 
 /// Reads the call of a service's operation, has it answered, and writes what goes wrong as the service does.
-async fn answered<'a, O, F>(request: &'a Request<'_>, answer: impl FnOnce(Asked<'a, O>) -> F) -> Response<ResponseBody>
+async fn answered<'a, O, F, B>(
+    request: &'a Request<'_>,
+    answer: impl FnOnce(Asked<'a, O>) -> F,
+) -> Response<ResponseBody>
 where
     O: ServiceOperation,
-    F: Future<Output = Result<Response<Bytes>, ApiError>>,
+    F: Future<Output = Result<Response<B>, ApiError>>,
+    B: Into<ResponseBody>,
 {
     let outcome = match call(request) {
         Ok(call) => answer(Asked { operation: call.operation, call, caller: &request.caller, id: request.id }).await,
         Err(error) => Err(error),
     };
     let service = O::service();
-    let written = |error: ApiError| error.of(service).response_in(ErrorFormat::of_service(service), request.id);
-    outcome.unwrap_or_else(written).map(ResponseBody::from)
+    match outcome {
+        Ok(response) => response.map(Into::into),
+        Err(error) => {
+            error.of(service).response_in(ErrorFormat::of_service(service), request.id).map(ResponseBody::from)
+        }
+    }
 }
 
 fn call<O: ServiceOperation>(request: &Request<'_>) -> Result<Call<O>, ApiError> {

@@ -91,6 +91,14 @@ pub const LOG_PAGE_EVENTS: usize = 10_000;
 pub const LOG_PAGE_BYTES: usize = 1024 * 1024;
 /// Groups and streams on a page of a list (CloudWatch).
 pub const LOG_LIST_PAGE: usize = 50;
+/// Live tails at a time (CloudWatch: 15).
+pub const LOG_TAILS: usize = 15;
+/// Lines that a live tail tells in a second (CloudWatch).
+pub const LOG_TAIL_LINES: usize = 500;
+/// How long a live tail lasts (CloudWatch).
+pub const LOG_TAIL_LIFE: Duration = Duration::from_secs(3 * 60 * 60);
+/// Seconds of a live tail that wait for a slow client.
+pub const LOG_TAIL_FRAMES: usize = 4;
 /// Depth of nesting in a filter pattern. Ours.
 pub const LOG_PATTERN_DEPTH: usize = 32;
 /// How often the log store looks for lines whose retention is over; readers do not see them from then on anyway.

@@ -2,14 +2,36 @@
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_api::event_stream::CONTENT_TYPE;
 use hearth_api::logs::{Operation, ops};
-use http::Response;
+use hearth_http::ResponseBody;
+use hearth_types::limits::LOG_TAIL_FRAMES;
+use http::{HeaderValue, Response, header};
+use tokio::sync::mpsc;
 
 use super::{Asked, answer};
 use crate::gateway::Gateway;
 
 impl Gateway {
-    pub(super) async fn logs(&self, asked: Asked<'_, Operation>) -> Result<Response<Bytes>, ApiError> {
+    pub(super) async fn logs(&self, asked: Asked<'_, Operation>) -> Result<Response<ResponseBody>, ApiError> {
+        match asked.operation {
+            Operation::StartLiveTail => self.live_tail(asked).await,
+            _ => self.log_operation(asked).await.map(|response| response.map(ResponseBody::from)),
+        }
+    }
+
+    /// Answers with a stream of events that ends when the client goes, the server does, or the session is over.
+    async fn live_tail(&self, asked: Asked<'_, Operation>) -> Result<Response<ResponseBody>, ApiError> {
+        let input = asked.call.input::<ops::StartLiveTail>()?;
+        let tail = self.cloudwatch_logs.start_live_tail(asked.caller, input, &asked.id.to_string()).await?;
+        let (frames, body) = mpsc::channel(LOG_TAIL_FRAMES);
+        tokio::spawn(tail.run(frames));
+        let mut response = Response::new(ResponseBody::Pieces(body));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        Ok(response)
+    }
+
+    async fn log_operation(&self, asked: Asked<'_, Operation>) -> Result<Response<Bytes>, ApiError> {
         let (logs, caller) = (&self.cloudwatch_logs, asked.caller);
         answer! { json asked;
             CreateLogGroup(input) => logs.create_log_group(caller, input),
