@@ -12,6 +12,8 @@ use crate::tools::{cargo, follow, install, root, run as run_command};
 
 /// The account that the recordings show.
 const ACCOUNT: &[&str] = &["--account", "111111111111"];
+/// For scenarios that look at an update while it is under way: longer than one request takes.
+const SETTLING: &[&str] = &["--settle-after", "500"];
 /// Ours; everything else goes to conformance/run.py.
 const DEBUG: &str = "--debug";
 
@@ -41,11 +43,13 @@ fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
     let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
     run_command(&mut python(&harness))?;
     let server = Server::start(&binary, ACCOUNT)?;
-    let mut scenarios = python(&["conformance/run.py", "--url", server.url()]);
+    let settling = Server::start(&binary, &[ACCOUNT, SETTLING].concat())?;
+    let mut scenarios = python(&["conformance/run.py", "--url", server.url(), "--settling-url", settling.url()]);
     scenarios.args(args);
     let before = *tally;
     let passed = follow(&mut scenarios, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "conformance/run.py")?;
+    settling.stop()?;
     server.stop()
 }
 

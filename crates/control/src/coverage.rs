@@ -88,7 +88,7 @@ macro_rules! with_configuration {
     ($($own:expr),* $(,)?) => { &[
         $($own,)*
         works("FunctionName", ""),
-        works("Role", ""),
+        works("Role", ROLE),
         works("Runtime", RUNTIME),
         works("Handler", ""),
         works("Description", ""),
@@ -112,6 +112,8 @@ macro_rules! with_configuration {
     ] };
 }
 
+const ROLE: &str =
+    "one that was made must trust Lambda; where no signatures are asked for, one that nobody made is fine";
 const RUNTIME: &str = "a name that Lambda takes; where this machine has no such interpreter, the invoke says so";
 const ARCHITECTURES: &str = "functions of another architecture than this machine's are kept; their invokes say so";
 const IMAGES: &str = "images are kept, not fetched; their invokes say so";

@@ -20,6 +20,7 @@ mod policy;
 mod provisioned;
 mod records;
 mod recursion;
+pub mod roles;
 mod rules;
 mod runtime_management;
 mod signing;
@@ -43,6 +44,7 @@ use uuid::Uuid;
 use crate::code_source::CodeSource;
 use crate::concurrency::AccountConcurrency;
 use crate::links::CodeLinks;
+use crate::roles::Roles;
 
 /// Packages unpacked at a time: it is work for a core each.
 const UNPACKING: usize = 2;
@@ -57,6 +59,10 @@ pub struct Parts {
     pub concurrency: AccountConcurrency,
     /// Bytes of packages that the account may have.
     pub code_storage: u64,
+    /// Which roles functions may be given.
+    pub roles: Roles,
+    /// How long a create or an update is under way at least.
+    pub settle_after: Duration,
     /// Records.
     pub store: Arc<dyn MetadataStore>,
     /// Packages as they came.

@@ -17,7 +17,7 @@ pub use crate::permit::said::Said;
 use crate::{Control, code_source::NoObject};
 
 /// Who may take a role on.
-const LAMBDA: &str = "lambda.amazonaws.com";
+pub(crate) const LAMBDA: &str = "lambda.amazonaws.com";
 
 impl Control {
     /// Lets a caller on who may do this.

@@ -41,6 +41,9 @@ const RUNTIMES: &[&str] = &[
     "java8.al2",
 ];
 
+/// Runtimes that it takes since.
+const NEWER: &[&str] = &["ruby4.0"];
+
 /// Runtimes that the real service knows and no longer takes.
 const BLOCKED: &[&str] = &[
     "nodejs",
@@ -115,7 +118,7 @@ pub(crate) fn runtime(runtime: &str) -> Result<(), ApiError> {
              We recommend you use a supported runtime while creating or updating functions."
         )));
     }
-    if RUNTIMES.contains(&runtime) {
+    if RUNTIMES.contains(&runtime) || NEWER.contains(&runtime) {
         return Ok(());
     }
     Err(invalid(format!(
@@ -249,6 +252,8 @@ pub(crate) fn snap_start(config: &Configuration) -> Result<(), ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use hearth_api::types as api;
+
     use super::*;
 
     #[test]
@@ -256,6 +261,16 @@ mod tests {
         assert!(runtime("python3.12").is_ok() && runtime("provided.al2023").is_ok());
         assert!(runtime("go1.x").unwrap_err().to_string().contains("The runtime parameter of go1.x is no longer"));
         assert!(runtime("PYTHON3.9").unwrap_err().to_string().contains("Value PYTHON3.9 at 'runtime' failed"));
+    }
+
+    /// A later service model may bring others.
+    #[test]
+    fn every_runtime_of_the_model_is_in_one_list() {
+        let mut known = [RUNTIMES, NEWER, BLOCKED].concat();
+        known.sort_unstable();
+        let mut model: Vec<&str> = api::Runtime::VALUES.to_vec();
+        model.sort_unstable();
+        assert_eq!(known, model);
     }
 
     #[test]

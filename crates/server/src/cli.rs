@@ -64,6 +64,10 @@ pub(crate) struct ServeArgs {
     /// --concurrency.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(crate) unreserved_concurrency_min: Option<u32>,
+    /// Milliseconds that a create or an update is under way at least: State Pending, LastUpdateStatus InProgress. To see, as
+    /// on AWS, where a client forgets to wait.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub(crate) settle_after: u64,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

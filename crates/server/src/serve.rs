@@ -11,6 +11,7 @@ use hearth_access::{Access, Auth};
 use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
+use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
@@ -101,6 +102,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         architecture: architecture(),
         concurrency: concurrency(&args),
         code_storage: CODE_STORAGE_BYTES,
+        roles: roles(auth(&args)),
+        settle_after: Duration::from_millis(args.settle_after),
         store,
         blobs,
         unpacker,
@@ -253,6 +256,14 @@ fn auth(args: &ServeArgs) -> Auth {
         Some(AuthArg::Open) => Auth::Open,
         None if args.listen.ip().is_loopback() => Auth::Open,
         None => Auth::Required,
+    }
+}
+
+/// Where everybody may do everything, nobody makes roles.
+fn roles(auth: Auth) -> Roles {
+    match auth {
+        Auth::Open => Roles::Any,
+        Auth::Required => Roles::Made,
     }
 }
 

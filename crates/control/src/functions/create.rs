@@ -44,6 +44,7 @@ impl Control {
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
         }
+        self.assumable(&input.role).await?;
         let signing = input.code_signing_config_arn.as_deref();
         if let Some(arn) = signing {
             self.signs(arn, kind, &name).await?;

@@ -21,6 +21,9 @@ impl Control {
     pub(crate) fn settle_later(self: &Arc<Self>, name: String) {
         let control = Arc::clone(self);
         tokio::spawn(async move {
+            if !control.parts.settle_after.is_zero() {
+                tokio::time::sleep(control.parts.settle_after).await;
+            }
             while let Err(cause) = control.settle(&name).await {
                 error!("{name} stays in transition for now: {cause}");
                 tokio::time::sleep(SETTLE_AGAIN).await;

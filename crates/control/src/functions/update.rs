@@ -74,6 +74,10 @@ impl Control {
             let bound = self.function(&target).await?.record.code_signing;
             self.may_deploy(&target.name, bound.as_deref()).await?;
         }
+        if let Some(role) = &input.role {
+            self.function(&target).await?;
+            self.assumable(role).await?;
+        }
         let change = |latest: &VersionRecord| {
             coverage::supported(coverage::UPDATE_FUNCTION_CONFIGURATION, &input)?;
             let config = given.applied_to(latest.config.clone(), PackageKind::of(&latest.code), layers.clone())?;

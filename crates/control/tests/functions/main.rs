@@ -15,6 +15,7 @@ mod permissions;
 mod provisioned;
 mod recovery;
 mod refusals;
+mod roles;
 mod settings;
 mod signing;
 mod tags;
@@ -30,6 +31,7 @@ use hearth_api::{ApiError, OperationType, Output, encode, ops, types as api};
 use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
+use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
 use hearth_image::Unpacker;
 use hearth_store::{
@@ -59,8 +61,13 @@ struct House {
 impl House {
     /// Beside a front end that follows the store.
     fn new() -> Self {
+        Self::with_roles(Roles::Any)
+    }
+
+    fn with_roles(roles: Roles) -> Self {
         let (applied_to, applied) = watch::channel(0);
-        let house = Self::beside(applied);
+        let mut house = Self::beside(applied.clone());
+        house.control = control(&house.store, &house.blobs, &house.folder, applied, roles);
         house.follow(applied_to);
         house
     }
@@ -69,14 +76,14 @@ impl House {
     fn beside(applied: watch::Receiver<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, blobs) = (Arc::<MemoryStore>::default(), Arc::<MemoryBlobStore>::default());
-        let control = control(&store, &blobs, &folder, applied);
+        let control = control(&store, &blobs, &folder, applied, Roles::Any);
         Self { control, store, blobs, folder }
     }
 
     /// The same after the process has ended and begun again.
     fn restarted(mut self) -> Self {
         let (applied_to, applied) = watch::channel(0);
-        self.control = control(&self.store, &self.blobs, &self.folder, applied);
+        self.control = control(&self.store, &self.blobs, &self.folder, applied, Roles::Any);
         self.follow(applied_to);
         self
     }
@@ -188,6 +195,7 @@ fn control(
     blobs: &Arc<MemoryBlobStore>,
     folder: &TempDir,
     applied: watch::Receiver<u64>,
+    roles: Roles,
 ) -> Arc<Control> {
     let (store, blobs): (Arc<dyn MetadataStore>, Arc<dyn BlobStore>) = (Arc::clone(store) as _, Arc::clone(blobs) as _);
     Arc::new(Control::new(Parts {
@@ -195,6 +203,8 @@ fn control(
         architecture: "x86_64",
         concurrency: AccountConcurrency { limit: 1000, unreserved_min: 100 },
         code_storage: CODE_STORAGE,
+        roles,
+        settle_after: Duration::ZERO,
         store,
         blobs,
         unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),
