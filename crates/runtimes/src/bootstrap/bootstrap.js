@@ -397,9 +397,16 @@ function crash(api, label, error, code) {
   api.send(message, () => realExit(code));
 }
 
-/** Where this process was started ahead of its function: waits to be told its variables, which end the process's own. */
+/** Loads what loading any function takes, and nothing that a function could find. */
+async function prepareToLoad() {
+  require('node:util').format('%s', '');
+  require('node:url').pathToFileURL('/');
+  require('node:module').createRequire('/');
+  await import('data:text/javascript,');
+}
+
+/** A process that is started ahead of its function waits to be told its variables, which end the process's own. */
 function waitForFunction() {
-  if (process.env._HEARTH_AHEAD === undefined) return;
   // To the last one: where the system keeps them, the function's will be written.
   for (const name of Object.keys(process.env)) delete process.env[name];
   fs.writeSync(ASSIGNMENT, 'w');
@@ -420,8 +427,10 @@ function waitForFunction() {
 }
 
 async function main() {
+  const ahead = process.env._HEARTH_AHEAD !== undefined;
+  if (ahead) await prepareToLoad();
   const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
-  waitForFunction();
+  if (ahead) waitForFunction();
   patchConsole();
   provideGlobal();
   process.on('uncaughtException', (error) => crash(api, 'Uncaught Exception', error, 129));
