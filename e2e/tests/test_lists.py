@@ -179,6 +179,33 @@ def mappings(client, deploy):
     return Listing("EventSourceMappings", lambda m: m["UUID"], add, remove, {"FunctionName": function.name})
 
 
+def signing(client):
+    profiles = {"SigningProfileVersionArns": [f"arn:aws:signer:{ACCOUNT}:/signing-profiles/p/1"]}
+    return client.create_code_signing_config(AllowedPublishers=profiles)["CodeSigningConfig"]["CodeSigningConfigArn"]
+
+
+@listing("ListCodeSigningConfigs")
+def code_signing_configs(client, deploy):
+    def remove(arn):
+        client.delete_code_signing_config(CodeSigningConfigArn=arn)
+
+    return Listing("CodeSigningConfigs", lambda config: config["CodeSigningConfigArn"], lambda label: signing(client), remove, {})
+
+
+@listing("ListFunctionsByCodeSigningConfig")
+def signed_functions(client, deploy):
+    config = {"CodeSigningConfigArn": signing(client)}
+
+    def add(label):
+        deploy(PACKAGE, FunctionName=label, **config)
+        return f"arn:aws:lambda:{ACCOUNT}:function:{label}"
+
+    def remove(arn):
+        client.delete_function(FunctionName=arn)
+
+    return Listing("FunctionArns", lambda arn: arn, add, remove, config)
+
+
 class Churn:
     """What is added and removed between pages, beside what stays. Labels sort before, among and after those that stay."""
 
@@ -246,8 +273,6 @@ def test_a_marker_is_of_a_list(client, deploy, name):
 
 # Nothing is listed here yet.
 EMPTY = {
-    "ListCodeSigningConfigs",
-    "ListFunctionsByCodeSigningConfig",
     "ListCapacityProviders",
     "ListFunctionVersionsByCapacityProvider",
     "GetDurableExecutionHistory",
