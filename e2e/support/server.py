@@ -17,8 +17,8 @@ STOP_S = 60
 class Server:
     """Starts on a free port with a data folder of its own. `start` again after `kill` keeps the data folder."""
 
-    def __init__(self, *args):
-        self.args = args
+    def __init__(self, *args, listen="127.0.0.1:0"):
+        self.args, self.listen = args, listen
         self.folder = Path(tempfile.mkdtemp(prefix="hearth-e2e-"))
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
@@ -26,7 +26,7 @@ class Server:
         self.url = None
 
     def start(self):
-        command = [HEARTH, "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data), *self.args]
+        command = [HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         guard = threading.Timer(READY_S, self.process.kill)

@@ -1,24 +1,11 @@
 """`hearth keys`: in a running server and in a data folder at rest."""
 
 import json
-import subprocess
 
 import pytest
 
-from support.server import HEARTH, Server
-
-
-def hearth_keys(server, *args):
-    """What the command prints; fails with what it says."""
-    command = [HEARTH, "keys", *args, "--data-dir", str(server.data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode != 0:
-        raise RuntimeError(f"{done.returncode}: {done.stderr}")
-    return done.stdout
-
-
-def made(server, *args):
-    return json.loads(hearth_keys(server, "create", "--json", *args))
+from support.keys import hearth_keys, made
+from support.server import Server
 
 
 def listed(server):
