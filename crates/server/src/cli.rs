@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::upstream::Upstream;
+
 /// AWS Lambda on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "hearth", version, about, disable_help_subcommand = true)]
@@ -68,6 +70,11 @@ pub(crate) struct ServeArgs {
     /// on AWS, where a client forgets to wait.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) settle_after: u64,
+    /// Where a service that Hearth does not have is sent on to: sqs=http://127.0.0.1:5000; several are allowed, and * is
+    /// every service without one of its own. Signed again, with HEARTH_UPSTREAM_ACCESS_KEY_ID,
+    /// HEARTH_UPSTREAM_SECRET_ACCESS_KEY and HEARTH_UPSTREAM_SESSION_TOKEN where they are set.
+    #[arg(long, value_name = "SERVICE=URL", value_parser = crate::upstream::parse)]
+    pub(crate) upstream: Vec<Upstream>,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

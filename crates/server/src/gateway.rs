@@ -28,6 +28,7 @@ use crate::admin::Admin;
 use crate::operate::decode_off;
 use crate::room::Room;
 use crate::service::is_s3;
+use crate::upstream::Upstreams;
 
 /// The operations that the front end answers.
 pub(crate) const INVOKES: &[Operation] = &[Operation::Invoke, Operation::InvokeWithResponseStream];
@@ -39,6 +40,8 @@ pub(crate) struct Gateway {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) neighbours: Neighbours,
     pub(crate) cloudwatch_logs: CloudWatchLogs,
+    /// Other servers, for the services that this one lacks.
+    pub(crate) upstreams: Upstreams,
     pub(crate) s3: Arc<S3>,
     /// Who may come in.
     pub(crate) access: Arc<Access>,
@@ -84,7 +87,8 @@ impl Gateway {
             Err(refusal) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
         };
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            response.headers_mut().insert("x-amzn-requestid", value);
+            // What another server answered has an id of its own.
+            response.headers_mut().entry("x-amzn-requestid").or_insert(value);
         }
         response
     }

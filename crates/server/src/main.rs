@@ -23,6 +23,7 @@ mod prepare;
 mod room;
 mod serve;
 mod service;
+mod upstream;
 
 fn main() -> ExitCode {
     // The spawner is this same binary: it must not get further than this.

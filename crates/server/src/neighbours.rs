@@ -68,6 +68,10 @@ impl Gateway {
         let in_style = |service: &str, error: ApiError| {
             error.response_in(ErrorFormat::of_style(addressed.style, service), id).map(ResponseBody::from)
         };
+        if let Some(service) = named.filter(|service| self.upstreams.has(service)) {
+            let sent = self.send_on(arrival, addressed, service, body).await;
+            return sent.unwrap_or_else(|error| in_style(service, error));
+        }
         let request = match self.read(arrival, addressed, body).await {
             Ok(request) => request,
             Err(error) => return in_style(named.unwrap_or_default(), error),
@@ -79,8 +83,27 @@ impl Gateway {
             "sts" => answered(&request, |asked| self.sts(asked)).await,
             "ssm" => answered(&request, |asked| self.ssm(asked)).await,
             "logs" => answered(&request, |asked| self.logs(asked)).await,
+            other if self.upstreams.has(other) => {
+                let body = request.body.clone();
+                let sent = self.upstreams.send(arrival.head, addressed, other, &request.caller, body).await;
+                sent.unwrap_or_else(|error| in_style(other, error))
+            }
             other => in_style(other, unknown_service(other)),
         }
+    }
+
+    async fn send_on(
+        &self,
+        arrival: Arrival<'_>,
+        addressed: &Addressed<'_>,
+        service: &str,
+        body: Incoming,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let dialect = dialect(addressed);
+        let visitor = self.visitor(arrival, service, dialect).await?;
+        let (body, _turn) = self.upstreams.read(body).await.map_err(|error| body_error(&error))?;
+        let caller = visitor.admit(&body).map_err(|cause| cause.error(dialect))?;
+        self.upstreams.send(arrival.head, addressed, service, &caller, body).await
     }
 
     async fn read<'a>(
@@ -93,7 +116,7 @@ impl Gateway {
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
             return Err(unsupported_encoding(encoding));
         }
-        let dialect = if addressed.style == Style::Form { Dialect::Query } else { Dialect::Json };
+        let dialect = dialect(addressed);
         let visitor = self.visitor(arrival, addressed.service.as_deref().unwrap_or_default(), dialect).await?;
         let _place = arrival.way.room.take(&body, NEIGHBOUR_BODY_BYTES).await?;
         let body = read_body(body, NEIGHBOUR_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
@@ -138,6 +161,10 @@ fn call<O: ServiceOperation>(request: &Request<'_>) -> Result<Call<O>, ApiError>
     }
 }
 
+fn dialect(addressed: &Addressed<'_>) -> Dialect {
+    if addressed.style == Style::Form { Dialect::Query } else { Dialect::Json }
+}
+
 fn body_error(error: &BodyError) -> ApiError {
     match error {
         BodyError::TooLarge { limit } => {
@@ -159,5 +186,8 @@ fn unknown_service(service: &str) -> ApiError {
     let shown: String = service.chars().take(64).collect();
     let named =
         if shown.is_empty() { "the service of this request".to_owned() } else { format!("the service {shown}") };
-    ApiError::new(&NOT_IMPLEMENTED, format!("Hearth does not have {named}: it has lambda, iam, sts, ssm and s3."))
+    ApiError::new(
+        &NOT_IMPLEMENTED,
+        format!("Hearth does not have {named}: it has lambda, s3, iam, sts, ssm and logs; --upstream sends others on."),
+    )
 }

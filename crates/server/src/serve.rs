@@ -44,6 +44,7 @@ use crate::key_socket;
 use crate::packages::OwnBuckets;
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::room::Room;
+use crate::upstream::{self, Upstreams};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
 /// each invoke two wake-ups of the other. Work on packages and files has threads of its own.
@@ -90,6 +91,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
+    let upstreams = Upstreams::new(&args.upstream, upstream::credentials()?, place(&args).region, admin::now)?;
     let s3 = S3::open(parts, &data.join("objects")).await?;
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
@@ -127,6 +129,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         control,
         dispatcher: Arc::clone(&dispatcher),
         neighbours,
+        upstreams,
         cloudwatch_logs,
         s3,
         access,

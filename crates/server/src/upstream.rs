@@ -1,0 +1,309 @@
+//! Services that Hearth does not have, sent on to other servers: signed again, answers passed on as they come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_api::error::{Kind, Spelling};
+use hearth_api::{Addressed, ApiError};
+use hearth_http::{BodyError, ResponseBody, read_body};
+use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
+use hearth_identity::{Caller, Credentials, Secret};
+use hearth_types::limits::{
+    BODY_TIMEOUT, SMALL_BODY_BYTES, UPSTREAM_ANSWER, UPSTREAM_BODY_BYTES, UPSTREAM_CONNECT, UPSTREAM_IDLE,
+    UPSTREAM_LARGE, UPSTREAM_PIECES, UPSTREAM_STALL,
+};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tracing::warn;
+
+use crate::prepare::Refused;
+
+/// All services that no other upstream is for.
+const ALL: &str = "*";
+
+/// What Hearth answers itself, and so sends on to nobody.
+const OWN: [&str; 6] = ["lambda", "s3", "iam", "sts", "ssm", "logs"];
+
+/// Headers that belong to one connection, or to the signature that is replaced.
+const NOT_PASSED: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-amz-date",
+    "x-amz-security-token",
+];
+
+/// One upstream, as the command line names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Upstream {
+    service: String,
+    server: Authority,
+    /// What stands before each path; without a slash at its end.
+    path: String,
+}
+
+/// All of them.
+pub(crate) struct Upstreams {
+    by_service: HashMap<String, Upstream>,
+    client: Client<HttpConnector, Full<Bytes>>,
+    credentials: Credentials,
+    region: Arc<str>,
+    now: fn() -> Duration,
+    /// A place for each large body in memory.
+    large: Semaphore,
+}
+
+/// Reads `SERVICE=URL`.
+pub(crate) fn parse(text: &str) -> Result<Upstream, String> {
+    let (service, url) = text.split_once('=').ok_or("an upstream looks like sqs=http://127.0.0.1:5000")?;
+    let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    if service != ALL && (service.is_empty() || !service.bytes().all(is_name)) {
+        return Err(format!("{service:?} is no service: name it as signatures do (sqs, dynamodb, events), or *"));
+    }
+    if OWN.contains(&service) {
+        return Err(format!("Hearth answers {service} itself"));
+    }
+    let uri: Uri = url.parse().map_err(|cause| format!("{url:?} is no URL: {cause}"))?;
+    match (uri.scheme(), uri.authority(), uri.query()) {
+        (Some(scheme), Some(server), None) if *scheme == Scheme::HTTP => Ok(Upstream {
+            service: service.to_owned(),
+            server: server.clone(),
+            path: uri.path().trim_end_matches('/').to_owned(),
+        }),
+        _ => Err(format!("{url:?} is not of the form http://HOST:PORT; https is not supported yet")),
+    }
+}
+
+/// What upstreams are signed for; emulators take any credentials.
+///
+/// # Errors
+/// When only one half is set.
+pub(crate) fn credentials() -> Result<Credentials, Refused> {
+    let value = |name: &str| std::env::var(format!("HEARTH_UPSTREAM_{name}")).ok().filter(|value| !value.is_empty());
+    match (value("ACCESS_KEY_ID"), value("SECRET_ACCESS_KEY")) {
+        (Some(access_key_id), Some(secret)) => {
+            Ok(Credentials { access_key_id, secret: Secret::new(secret), session_token: value("SESSION_TOKEN") })
+        }
+        (None, None) => {
+            Ok(Credentials { access_key_id: "test".to_owned(), secret: Secret::new("test"), session_token: None })
+        }
+        _ => Err(Refused("set both HEARTH_UPSTREAM_ACCESS_KEY_ID and HEARTH_UPSTREAM_SECRET_ACCESS_KEY".to_owned())),
+    }
+}
+
+impl Upstreams {
+    /// # Errors
+    /// Two for one service.
+    pub(crate) fn new(
+        given: &[Upstream],
+        credentials: Credentials,
+        region: Arc<str>,
+        now: fn() -> Duration,
+    ) -> Result<Self, Refused> {
+        let mut by_service = HashMap::new();
+        for upstream in given {
+            if by_service.insert(upstream.service.clone(), upstream.clone()).is_some() {
+                return Err(Refused(format!("--upstream is given twice for {}", upstream.service)));
+            }
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(UPSTREAM_CONNECT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(UPSTREAM_IDLE).build(connector);
+        Ok(Self { by_service, client, credentials, region, now, large: Semaphore::new(UPSTREAM_LARGE) })
+    }
+
+    fn of(&self, service: &str) -> Option<&Upstream> {
+        if OWN.contains(&service) || service.is_empty() {
+            return None;
+        }
+        self.by_service.get(service).or_else(|| self.by_service.get(ALL))
+    }
+
+    /// Whether requests for the service are sent on.
+    pub(crate) fn has(&self, service: &str) -> bool {
+        self.of(service).is_some()
+    }
+
+    /// Reads a body to send on; what comes with it keeps a large one's place until it is sent.
+    pub(crate) async fn read(&self, body: Incoming) -> Result<(Bytes, Option<SemaphorePermit<'_>>), BodyError> {
+        let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES as u64);
+        // It is never closed.
+        let turn = if is_large { self.large.acquire().await.ok() } else { None };
+        Ok((read_body(body, UPSTREAM_BODY_BYTES, BODY_TIMEOUT).await?, turn))
+    }
+
+    /// Sends a request on and gives what is answered, as it comes.
+    ///
+    /// # Errors
+    /// When the caller may not, or the upstream does not answer.
+    pub(crate) async fn send(
+        &self,
+        head: &Parts,
+        addressed: &Addressed<'_>,
+        service: &str,
+        caller: &Caller,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let upstream = self.of(service).ok_or_else(|| ApiError::service("There is no such upstream."))?;
+        let action = format!("{service}:{}", addressed.target.unwrap_or(head.method.as_str()));
+        caller.may(&action, "*", None, &[]).map_err(|denied| ApiError::access_denied(Some(denied.to_string())))?;
+        let request = self.signed(head, service, upstream, body)?;
+        let unreachable = |cause: &dyn std::fmt::Display| {
+            warn!("the upstream of {service}, {}: {cause}", upstream.server);
+            let text = format!("The upstream of {service} at {} does not answer: {cause}", upstream.server);
+            ApiError::new(&UNAVAILABLE, text)
+        };
+        match tokio::time::timeout(UPSTREAM_ANSWER, self.client.request(request)).await {
+            Ok(Ok(answer)) => Ok(passed_on(answer)),
+            Ok(Err(cause)) => Err(unreachable(&root_of(&cause))),
+            Err(late) => Err(unreachable(&late)),
+        }
+    }
+
+    fn signed(
+        &self,
+        head: &Parts,
+        service: &str,
+        upstream: &Upstream,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ApiError> {
+        let cannot = || ApiError::validation("The request cannot be sent on to the service's upstream.");
+        let hash = PayloadHash::of(&body);
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = head.method.clone();
+        parts.uri = upstream.uri(&head.uri).ok_or_else(cannot)?;
+        parts.headers = passed(&head.headers);
+        // The Host stays the client's, so that addresses in answers, as those of queues, lead back here.
+        if let Some(host) = head.headers.get(header::HOST) {
+            parts.headers.insert(header::HOST, host.clone());
+        }
+        let scope = Scope { region: &self.region, service };
+        let signer = Signer { credentials: &self.credentials, scope };
+        signer.sign(&mut parts, hash, Timestamp::since_1970((self.now)())).map_err(|_| cannot())?;
+        Ok(Request::from_parts(parts, Full::new(body)))
+    }
+}
+
+impl Upstream {
+    /// Where a request for this server goes there; a signature in the query is left out.
+    fn uri(&self, asked: &Uri) -> Option<Uri> {
+        let is_kept = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+            !["algorithm", "credential", "date", "expires", "signedheaders", "signature", "security-token"]
+                .iter()
+                .any(|part| name.strip_prefix("x-amz-") == Some(part))
+        };
+        let query: Vec<&str> = asked.query().unwrap_or_default().split('&').filter(is_kept).collect();
+        let query = query.join("&");
+        let mark = if query.is_empty() { "" } else { "?" };
+        let target: PathAndQuery = format!("{}{}{mark}{query}", self.path, asked.path()).parse().ok()?;
+        Uri::builder().scheme(Scheme::HTTP).authority(self.server.clone()).path_and_query(target).build().ok()
+    }
+}
+
+/// All headers but those of the connection and of the signature.
+fn passed(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    let is_passed =
+        |name: &str| name != "host" && !NOT_PASSED.contains(&name) && !named.iter().any(|other| other == name);
+    headers
+        .iter()
+        .filter(|(name, _)| is_passed(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The answer, its body in pieces as they come. One that ends early is cut off where its length was announced; streams of
+/// events, which have none, check themselves.
+fn passed_on(answer: Response<Incoming>) -> Response<ResponseBody> {
+    let (head, mut body) = answer.into_parts();
+    let (pieces, received) = mpsc::channel(UPSTREAM_PIECES);
+    tokio::spawn(async move {
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(UPSTREAM_STALL, body.frame()).await {
+            let Ok(piece) = frame.into_data() else { continue };
+            if pieces.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut response = Response::new(ResponseBody::Pieces(received));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = passed(&head.headers);
+    if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.clone());
+    }
+    response
+}
+
+/// What is at the bottom of an error: `Connection refused`, not that a client could not connect.
+fn root_of(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
+}
+
+static UNAVAILABLE: Kind = Kind {
+    code: "ServiceUnavailable",
+    status: 503,
+    spelling: Spelling::Lower,
+    fault: Some(hearth_api::error::Fault::Service),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstreams_are_services_and_addresses() {
+        assert!(parse("sqs=http://127.0.0.1:5000").is_ok() && parse("*=http://localhost:5000/base/").is_ok());
+        for text in
+            ["sqs", "=http://h", "SQS=http://h", "lambda=http://h", "sqs=https://h", "sqs=h:1", "sqs=http://h/?q"]
+        {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_go_below_the_upstreams_without_old_signatures() {
+        let upstream = parse("sqs=http://h:1/base/").unwrap();
+        let uri = |asked: &str| upstream.uri(&asked.parse().unwrap()).unwrap().to_string();
+        assert_eq!(uri("/"), "http://h:1/base/");
+        assert_eq!(uri("/q?a=1&X-Amz-Signature=f&X-Amz-Date=1&b"), "http://h:1/base/q?a=1&b");
+        assert_eq!(uri("/q?X-Amz-Signature=f"), "http://h:1/base/q");
+    }
+
+    #[test]
+    fn services_without_an_upstream_of_their_own_go_to_the_common_one() {
+        let given = ["sqs=http://a", "*=http://b"].map(|text| parse(text).unwrap());
+        let credentials = Credentials { access_key_id: "k".to_owned(), secret: Secret::new("s"), session_token: None };
+        let upstreams = Upstreams::new(&given, credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
+        let server = |service: &str| upstreams.of(service).map(|upstream| upstream.server.as_str());
+        assert_eq!((server("sqs"), server("events"), server("iam"), server("")), (Some("a"), Some("b"), None, None));
+        let twice = [given[0].clone(), given[0].clone()];
+        assert!(Upstreams::new(&twice, credentials, "us-east-1".into(), || Duration::ZERO).is_err());
+    }
+}

@@ -1,0 +1,164 @@
+"""Services that Hearth lacks, sent on to an upstream: moto, an independent emulator."""
+
+import http.client
+import http.server
+import os
+import socket
+import threading
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from conftest import unique
+from support.server import HEARTH, Server
+
+ACCOUNT = "000000000000"
+
+
+@pytest.fixture(scope="module")
+def moto():
+    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def server(moto):
+    server = Server("--upstream", f"sqs={moto}", "--upstream", f"*={moto}")
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.close()
+
+
+def client_of(server, service):
+    config = Config(retries={"total_max_attempts": 1})
+    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
+
+
+def test_queues_by_the_upstream_and_addresses_lead_back(server):
+    sqs = client_of(server, "sqs")
+    name = unique("q")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    assert url == f"{server.url}/{ACCOUNT}/{name}"
+    sent = sqs.send_message(QueueUrl=url, MessageBody="hello ü & <b>")
+    received = sqs.receive_message(QueueUrl=url)["Messages"][0]
+    assert (received["MessageId"], received["Body"]) == (sent["MessageId"], "hello ü & <b>")
+    sqs.delete_queue(QueueUrl=url)
+    with pytest.raises(ClientError) as error:
+        sqs.send_message(QueueUrl=url, MessageBody="x")
+    assert error.value.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue"
+
+
+def test_tables_and_large_bodies(server):
+    table = client_of(server, "dynamodb")
+    name = unique("t")
+    table.create_table(TableName=name, KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}], AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
+    large = {key: {"PutRequest": {"Item": {"k": {"S": key}, "v": {"S": "x" * 350_000}}}} for key in "abcdefgh"}
+    table.batch_write_item(RequestItems={name: list(large.values())})
+    items = table.scan(TableName=name)["Items"]
+    assert sorted(item["k"]["S"] for item in items)[0] == "a" and all(len(item["v"]["S"]) == 350_000 for item in items)
+    with pytest.raises(ClientError) as error:
+        table.get_item(TableName="none", Key={"k": {"S": "a"}})
+    assert error.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_services_of_other_protocols_go_to_the_common_one(server):
+    assert client_of(server, "sns").create_topic(Name="t")["TopicArn"] == f"arn:aws:sns:us-east-1:{ACCOUNT}:t"
+    assert client_of(server, "events").list_event_buses()["EventBuses"][0]["Name"] == "default"
+    assert client_of(server, "apigateway").create_rest_api(name="a")["name"] == "a"
+    # What Hearth has is answered here.
+    assert client_of(server, "iam").list_roles()["Roles"] == []
+    assert client_of(server, "lambda").list_functions()["Functions"] == []
+
+
+def test_the_command_line(server, tmp_path):
+    import json
+    import subprocess
+
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1", "AWS_PAGER": ""}
+    run = lambda *words: json.loads(subprocess.run([os.environ["AWS"], *words], env=environment, capture_output=True, check=True).stdout or "null")
+    # For SQS, version 1 of the command line takes its endpoint from nowhere else.
+    sqs = lambda *words: run("sqs", *words, "--endpoint-url", server.url)
+    url = sqs("create-queue", "--queue-name", unique("cli"))["QueueUrl"]
+    assert url in sqs("list-queues")["QueueUrls"]
+    sqs("delete-queue", "--queue-url", url)
+    assert "TableNames" in run("dynamodb", "list-tables")
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Keeps what came, and answers with the first half of what it announces."""
+
+    seen = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, dict(self.headers), body))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("x-amzn-RequestId", "of-the-upstream")
+        self.send_header("Content-Length", "20")
+        self.end_headers()
+        self.wfile.write(b'{"half":')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def recorder():
+    Recorder.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/base"
+    server.shutdown()
+    server.server_close()
+
+
+def test_requests_are_signed_again_and_answers_never_look_whole_when_they_are_not(alone, recorder, monkeypatch):
+    monkeypatch.setenv("HEARTH_UPSTREAM_ACCESS_KEY_ID", "AKIAUPSTREAM")
+    monkeypatch.setenv("HEARTH_UPSTREAM_SECRET_ACCESS_KEY", "secret")
+    server = alone("--upstream", f"kinesis={recorder}", "--region", "eu-west-1")
+    headers = {"X-Amz-Target": "Kinesis_20131202.ListStreams", "Content-Type": "application/x-amz-json-1.1", "Authorization": "AWS4-HMAC-SHA256 Credential=test/x"}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", "/", body="{}", headers=headers)
+    answer = connection.getresponse()
+    assert answer.headers["x-amzn-requestid"] == "of-the-upstream"
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    connection.close()
+    ((path, headers, body),) = Recorder.seen
+    assert (path, body) == ("/base/", b"{}")
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert headers["x-amz-target"] == "Kinesis_20131202.ListStreams" and headers["host"] == server.url.removeprefix("http://")
+    assert "Credential=AKIAUPSTREAM/" in headers["authorization"] and "/eu-west-1/kinesis/aws4_request" in headers["authorization"]
+    assert "test" not in headers["authorization"]
+
+
+def test_an_upstream_that_is_not_there_is_named(alone):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+        server = alone("--upstream", f"sqs=http://{nobody}")
+        with pytest.raises(ClientError) as error:
+            client_of(server, "sqs").list_queues()
+        answer = error.value.response
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503 and nobody in answer["Error"]["Message"]
+        with pytest.raises(ClientError, match="Hearth does not have the service kinesis"):
+            client_of(server, "kinesis").list_streams()
+
+
+def test_what_is_no_upstream_is_refused(tmp_path):
+    import subprocess
+
+    for given, why in [("lambda=http://h", "answers lambda itself"), ("sqs", "looks like"), ("sqs=https://h", "not supported yet")]:
+        done = subprocess.run([HEARTH, "serve", "--data-dir", tmp_path, "--upstream", given], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and why in done.stderr, done.stderr
