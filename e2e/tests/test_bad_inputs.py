@@ -22,7 +22,7 @@ from support.packages import zip_of
 GOOD = {"FunctionName": "never", "Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "Code": {"ZipFile": ZIP}}
 VPC = {"SubnetIds": ["subnet-0"], "SecurityGroupIds": ["sg-0"]}
 AT_LEAST, AT_MOST = "Member must have value greater than or equal to {}", "Member must have value less than or equal to {}"
-LONGEST = "Member must have length less than or equal to {}"
+LONGEST, SHORTEST = "Member must have length less than or equal to {}", "Member must have length greater than or equal to {}"
 PATTERN = "Member must satisfy regular expression pattern: {}"
 NULL = "Member must not be null"
 CODE_LIMIT = 70_167_211
@@ -158,6 +158,8 @@ JSON = [
 
 NAME = r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
 ELSEWHERE = "arn:aws:lambda:eu-west-1:000000000000:function:f"
+KEYS = f"Map keys must satisfy constraint: [{LONGEST.format(128)}, {SHORTEST.format(1)}]"
+VALUES = f"Map value must satisfy constraint: [{LONGEST.format(256)}, {SHORTEST.format(0)}]"
 FUNCTION_ROWS = [
     *(("F01", create(FunctionName=name), VAL, one(name, "functionName", PATTERN.format(NAME))) for name in ("a b", "a/b", "\U0001f600", "a:b:c:d", "a.b", "f:$LATES")),
     ("F01", create(FunctionName=""), VAL, re.compile("'functionName' failed to satisfy constraint: Member must have length greater than or equal to 1")),
@@ -211,6 +213,10 @@ FUNCTION_ROWS = [
     *(("F29", ask(DeadLetterConfig={"TargetArn": "arn:aws:s3:us-east-1:000000000000:bucket"}), IPV) for ask in (create, config)),
     *(("F30", ask(KMSKeyArn="key"), VAL, re.compile("'kMSKeyArn' failed")) for ask in (create, config)),
     ("F31", create(Tags={f"k{n}": "v" for n in range(51)}), IPV, "Number of tags exceeds resource tag limit."),
+    ("F31", create(Tags={"k" * 129: "v"}), VAL, one(f"{{{'k' * 129}=v}}", "tags", KEYS)),
+    ("F31", create(Tags={"": "v"}), VAL, one("{=v}", "tags", KEYS)),
+    ("F31", create(Tags={"k": "v" * 257}), VAL, one(f"{{k={'v' * 257}}}", "tags", VALUES)),
+    *(("F31", create(Tags={key: "v"}), IPV, "aws: prefixed tag key names are not allowed for external use.") for key in ("aws:x", "AWS:x")),
     ("F32", create(FileSystemConfigs=[{"Arn": "x", "LocalMountPath": "/mnt/a"}]), VAL),
     ("F32", config(FileSystemConfigs=[{"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/srv"}]), VAL, re.compile("localMountPath' failed")),
     *(("F33", ask(SnapStart={"ApplyOn": "all"}), VAL, one("all", "snapStart.applyOn", "Member must satisfy enum value set: [PublishedVersions, None]")) for ask in (create, config)),
@@ -260,6 +266,13 @@ def test_a_body_without_a_length_is_read_to_its_limit(server, path, error):
         except OSError:
             pass  # refused before all was read
         judge(raw.read_answer(sock), error)
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_j11_a_marker_belongs_to_its_list(server):
+    marker = get(f"{FUNCTIONS}/{FUNCTION}/versions?MaxItems=1").of(server).json["NextMarker"]
+    for path in (FUNCTIONS, f"{FUNCTIONS}/{FUNCTION}/aliases", LAYERS, "/2015-03-31/event-source-mappings"):
+        judge(get(f"{path}?Marker={marker}").of(server), IPV)
 
 
 def test_j05_of_duplicate_keys_the_last_wins(server, client, world):

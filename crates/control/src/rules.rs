@@ -7,7 +7,7 @@ use hearth_api::ApiError;
 use hearth_types::function::{Configuration, SnapStart};
 use hearth_types::limits::{
     ENVIRONMENT_BYTES, EPHEMERAL_MAX_MB, EPHEMERAL_MIN_MB, FUNCTION_NAME_CHARS, LAYERS, MEMORY_MAX_MB, MEMORY_MIN_MB,
-    TAG_KEY_CHARS, TAG_VALUE_CHARS, TAGS, TIMEOUT_MAX_S,
+    TAGS, TIMEOUT_MAX_S,
 };
 
 use crate::invalid;
@@ -199,24 +199,10 @@ fn within(member: &str, value: i64, least: u32, most: u32) -> Result<u32, ApiErr
 }
 
 /// # Errors
-/// More than 50 tags, keys of more than 128 or values of more than 256 characters, and keys that AWS keeps for itself.
+/// More than 50 tags, and keys that AWS keeps for itself. (How long keys and values may be is in the model.)
 pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if tags.len() > TAGS {
         return Err(invalid("Number of tags exceeds resource tag limit."));
-    }
-    let refused = |what: &str, most: usize| {
-        Err(ApiError::validation(format!(
-            "1 validation error detected: Value at 'tags' failed to satisfy constraint: Map {what} must satisfy \
-             constraint: [Member must have length less than or equal to {most}, \
-             Member must have length greater than or equal to {}]",
-            usize::from(what == "keys")
-        )))
-    };
-    if tags.keys().any(|key| key.is_empty() || key.encode_utf16().count() > TAG_KEY_CHARS) {
-        return refused("keys", TAG_KEY_CHARS);
-    }
-    if tags.values().any(|value| value.encode_utf16().count() > TAG_VALUE_CHARS) {
-        return refused("value", TAG_VALUE_CHARS);
     }
     if tags.keys().any(|key| key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"))) {
         return Err(invalid("aws: prefixed tag key names are not allowed for external use."));

@@ -911,13 +911,13 @@ static PATTERN_OF_SUBNET_ID: Pattern =
 pub(crate) static SUBNET_ID: Shape = Shape::new(Kind::Text { length: Range { min: Some(0), max: Some(1024) }, pattern: Some(&PATTERN_OF_SUBNET_ID), values: &[] });
 pub(crate) static SUBNET_IDS: Shape = Shape::new(Kind::List { length: Range { min: Some(0), max: Some(16) }, member: &SUBNET_ID });
 pub(crate) static SYSTEM_LOG_LEVEL: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: enums::SystemLogLevel::VALUES });
-pub(crate) static TAG_KEY: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: &[] });
+pub(crate) static TAG_KEY: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(128) }, pattern: None, values: &[] });
 pub(crate) static TAG_KEY_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &TAG_KEY });
 pub(crate) static TAG_RESOURCE_REQUEST: Shape = Shape::new(Kind::Structure { name: "TagResourceRequest", members: &[
     Member { name: "Resource", printed: "resource", wire: "Resource", place: Place::Label, shape: &TAGGABLE_RESOURCE, required: true },
     Member { name: "Tags", printed: "tags", wire: "Tags", place: Place::Body, shape: &TAGS, required: true },
 ] });
-pub(crate) static TAG_VALUE: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: &[] });
+pub(crate) static TAG_VALUE: Shape = Shape::new(Kind::Text { length: Range { min: Some(0), max: Some(256) }, pattern: None, values: &[] });
 static PATTERN_OF_TAGGABLE_RESOURCE: Pattern =
     Pattern::new(r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)", false);
 pub(crate) static TAGGABLE_RESOURCE: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(256) }, pattern: Some(&PATTERN_OF_TAGGABLE_RESOURCE), values: &[] });
