@@ -93,14 +93,17 @@ def bucket(server):
     s3.delete_bucket(Bucket=name)
 
 
-def test_a_function_without_configuration_calls_others_and_buckets(deploy, layer, bucket):
+def test_a_function_without_configuration_calls_others_and_buckets_and_reads_logs(deploy, layer, bucket):
     """Its role has no record: as whoever comes to an open server, it may do everything."""
-    other = deploy("def handler(event, context):\n    return {'got': event}\n")
+    other = deploy("def handler(event, context):\n    print('said', event)\n    return {'got': event}\n")
     caller = deploy(CALLER, Layers=[layer])
     answer = caller.call(["lambda", "invoke", {"FunctionName": other.name, "Payload": '{"a": 1}'}])
     assert json.loads(answer["Payload"]) == {"got": {"a": 1}} and answer["ExecutedVersion"] == "$LATEST"
     caller.call(["s3", "put_object", {"Bucket": bucket, "Key": "a b/ä", "Body": "x" * 100_000}])
     assert caller.call(["s3", "get_object", {"Bucket": bucket, "Key": "a b/ä"}])["Body"] == "x" * 100_000
+    said = ["logs", "filter_log_events", {"logGroupName": f"/aws/lambda/{other.name}", "filterPattern": "said"}]
+    wait_until(lambda: caller.call(said)["events"], 20, "the log does not come")
+    assert [event["message"] for event in caller.call(said)["events"]] == ["said {'a': 1}\n"]
     assert caller.call(["lambda", "get_function_configuration", {"FunctionName": caller.name}])["FunctionName"] == caller.name
     missing = caller.call(["lambda", "invoke", {"FunctionName": "nowhere"}])
     assert missing == ["ResourceNotFoundException", f"Function not found: arn:aws:lambda:us-east-1:{ACCOUNT}:function:nowhere:$LATEST"]
@@ -124,6 +127,9 @@ def test_a_role_allows_what_its_policies_allow(deploy, layer, bucket, role):
     denied("s3", "s3:ListBucket", f"arn:aws:s3:::{bucket}", "list_objects_v2", Bucket=bucket)
     itself = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{caller.name}"
     denied("lambda", "lambda:InvokeFunction", itself, "invoke", FunctionName=caller.name)
+    group = f"/aws/lambda/{other.name}"
+    log_group = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{group}:log-stream:"
+    denied("logs", "logs:FilterLogEvents", log_group, "filter_log_events", logGroupName=group)
     denied("lambda", "lambda:DeleteFunction", arn, "delete_function", FunctionName=other.name)
 
 
