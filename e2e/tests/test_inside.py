@@ -56,9 +56,9 @@ def layer(client):
     return client.publish_layer_version(LayerName=unique("boto"), Content={"ZipFile": zip_of(boto())})["LayerVersionArn"]
 
 
-def new_role(iam, trust=TRUST, **policies):
+def new_role(iam, trust=TRUST, name=None, **policies):
     """The ARN of a role that functions have, or that `trust` may assume; new_role(iam, policy=[statements])."""
-    name = unique("role")
+    name = name or unique("role")
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": trust}]}
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
     for policy, statements in policies.items():
@@ -77,7 +77,7 @@ def role(server):
         return made[-1]
 
     yield make
-    for name in [arn.split("/")[-1] for arn in made]:
+    for name in {arn.split("/")[-1] for arn in made}:
         for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
             iam.delete_role_policy(RoleName=name, PolicyName=policy)
         iam.delete_role(RoleName=name)
@@ -246,6 +246,22 @@ def test_an_environment_freezes_with_a_call_open_and_gets_the_answer_when_it_tha
     wait_until(lambda: states(server, late) == ["Idle"], 20, "the call does not end")
     assert is_frozen(caller), "an answer does not wake it"
     assert caller.call("collect") == ['"late"']
+
+
+def test_the_credentials_of_a_role_that_is_gone_are_of_no_use(server, deploy, layer, bucket, role):
+    statement = [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]
+    role_arn = role(all=statement)
+    caller = deploy(CALLER, Layers=[layer], Role=role_arn)
+    put = ["s3", "put_object", {"Bucket": bucket, "Key": "k", "Body": "x"}]
+    assert "ETag" in caller.call(put)
+    iam, name = client_for(server, "iam"), role_arn.split("/")[-1]
+    iam.delete_role_policy(RoleName=name, PolicyName="all")
+    iam.delete_role(RoleName=name)
+    assert caller.call(put)[0] == "AccessDenied"
+    assert role(name=name, all=statement) == role_arn
+    assert caller.call(put)[0] == "AccessDenied", "another one by the same name"
+    caller.update(Description="its environments are made anew")
+    assert "ETag" in caller.call(put)
 
 
 ASSUMER = """

@@ -154,7 +154,8 @@ impl Access {
 
     /// The caller that a session's holder is: what its role's policies give, cut down to the session's own.
     ///
-    /// A role without a record (functions may name any) may do everything through an open server, and nothing otherwise.
+    /// A role that never had a record (functions may name any) may do everything through an open server, and nothing
+    /// otherwise; one that is gone, or is another one by now, allows nothing.
     ///
     /// # Errors
     /// When the store cannot be read, or what is in it.
@@ -167,7 +168,7 @@ impl Access {
             context.set("lambda:SourceFunctionArn", function);
         }
         let rights = match role {
-            None if self.auth == Auth::Open && session.policy.is_none() => Rights::Everything,
+            None if self.auth == Auth::Open && session.is_of_no_record() => Rights::Everything,
             None => Rights::By { identity: Vec::new(), session: None },
             Some(role) => Rights::By {
                 identity: self.identities.policies_of_role(&role).await?,
@@ -180,6 +181,15 @@ impl Access {
             session_arn: session.arn(),
         };
         Ok(Caller::new(principal, session.user_id(), rights, context))
+    }
+
+    /// The id of the role with this ARN; none where there is no such role.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or what is in it.
+    pub async fn role_id(&self, role_arn: &str) -> Result<Option<String>, NotAdmitted> {
+        let role = self.identities.role(role_arn.rsplit('/').next().unwrap_or_default()).await?;
+        Ok(role.filter(|role| role.arn == role_arn).map(|role| role.id.clone()))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -100,6 +100,12 @@ impl Sessions {
 }
 
 impl Session {
+    /// Whether the role had no record when the session was made, and nothing else cuts it down.
+    #[must_use]
+    pub fn is_of_no_record(&self) -> bool {
+        self.role_id.is_none() && self.policy.is_none()
+    }
+
     /// The role's bare name.
     #[must_use]
     pub fn role_name(&self) -> &str {

@@ -4,21 +4,26 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use hearth_access::Access;
 use hearth_api::ApiError;
 use hearth_http::{Handler, ResponseBody, Server, ServerLimits};
-use hearth_identity::session::{SESSION_RANDOM_BYTES, Session, Sessions};
+use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_LIFE, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
-use hearth_worker::{Door, Identities, Identity};
+use hearth_worker::{Door, Identities, Identity, Soon};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, watch};
+use tracing::warn;
 
 use crate::gateway::{Gateway, Way};
 use crate::room::Room;
 
 /// An environment's listener ends with the environment, whose requests nobody waits for.
 const NO_DRAIN: Duration = Duration::ZERO;
+
+/// An id that no role has: such a session may do nothing.
+const NOBODY: &str = "AROAUNKNOWN";
 
 const LIMITS: ServerLimits = ServerLimits {
     connections: INSIDE_CONNECTIONS,
@@ -29,7 +34,7 @@ const LIMITS: ServerLimits = ServerLimits {
 
 /// Gives environments their credentials, and answers what they send.
 pub(crate) struct Insiders {
-    sessions: Sessions,
+    access: Arc<Access>,
     now: fn() -> Duration,
     packages: Arc<Semaphore>,
     /// Set once it is there: it is made of what is made of this.
@@ -37,8 +42,8 @@ pub(crate) struct Insiders {
 }
 
 impl Insiders {
-    pub(crate) fn new(sessions: Sessions, now: fn() -> Duration) -> Self {
-        Self { sessions, now, packages: Room::packages_inside(), gateway: Arc::default() }
+    pub(crate) fn new(access: Arc<Access>, now: fn() -> Duration) -> Self {
+        Self { access, now, packages: Room::packages_inside(), gateway: Arc::default() }
     }
 
     /// From now on functions are answered.
@@ -47,24 +52,26 @@ impl Insiders {
     }
 
     /// As Lambda does, the session bears the function's name.
-    fn session(&self, spec: &VersionSpec) -> Session {
+    async fn session(&self, spec: &VersionSpec) -> Session {
         let expires = (self.now)() + ENVIRONMENT_CREDENTIALS_LIFE;
+        let role_id = self.access.role_id(&spec.role).await.unwrap_or_else(|cause| {
+            warn!("{} is made without rights: its role cannot be looked up: {cause}", spec.function);
+            Some(NOBODY.to_owned())
+        });
         Session {
             role_arn: spec.role.to_string(),
-            role_id: None,
+            role_id,
             name: spec.function.to_string(),
             expires_s: i64::try_from(expires.as_secs()).unwrap_or(i64::MAX),
             policy: None,
             function_arn: Some(spec.function_arn.to_string()),
         }
     }
-}
 
-impl Identities for Insiders {
-    fn identity(&self, spec: &VersionSpec) -> Result<Identity, String> {
+    async fn admit(&self, spec: &VersionSpec) -> Result<Identity, String> {
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
-        let credentials = self.sessions.issue(&self.session(spec), random);
+        let credentials = self.access.sessions().issue(&self.session(spec).await, random);
         let insider = Arc::new(Insider {
             access_key_id: credentials.access_key_id.clone(),
             room: Room::inside(Arc::clone(&self.packages)),
@@ -77,6 +84,12 @@ impl Identities for Insiders {
             })
         });
         Ok(Identity { credentials, door })
+    }
+}
+
+impl Identities for Insiders {
+    fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
+        Box::pin(self.admit(spec))
     }
 }
 

@@ -15,7 +15,6 @@ use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
-use hearth_identity::session::Sessions;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
@@ -77,10 +76,6 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let isolation = isolation(&prepared.spawner, args.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
 
-    let insiders = Arc::new(Insiders::new(Sessions::new(prepared.key.clone()), admin::now));
-    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders));
-    let (applied_to, applied) = watch::channel(0);
-    tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access = Arc::new(Access::new(hearth_access::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -88,6 +83,10 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         auth: auth(&args),
         now: admin::now,
     }));
+    let insiders = Arc::new(Insiders::new(Arc::clone(&access), admin::now));
+    let dispatcher = dispatcher(&args, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders));
+    let (applied_to, applied) = watch::channel(0);
+    tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };

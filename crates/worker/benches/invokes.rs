@@ -14,7 +14,9 @@ use hearth_runtimes::discover;
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
-use hearth_worker::{EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Worker, WorkerConfig};
+use hearth_worker::{
+    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Soon, Worker, WorkerConfig,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Invokes between two looks at the processor's time.
@@ -23,10 +25,11 @@ const BATCH: u32 = 100;
 struct Nowhere;
 
 impl Identities for Nowhere {
-    fn identity(&self, _: &VersionSpec) -> Result<Identity, String> {
+    fn identity<'a>(&'a self, _: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
         let secret = Secret::new("secret");
         let credentials = Credentials { access_key_id: "ASIA".to_owned(), secret, session_token: None };
-        Ok(Identity { credentials, door: Box::new(|_| Box::pin(std::future::pending())) })
+        let door: Door = Box::new(|_| Box::pin(std::future::pending()));
+        Box::pin(std::future::ready(Ok(Identity { credentials, door })))
     }
 }
 

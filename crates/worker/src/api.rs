@@ -111,7 +111,7 @@ pub trait Identities: Send + Sync {
     ///
     /// # Errors
     /// Why there can be none now.
-    fn identity(&self, spec: &VersionSpec) -> Result<Identity, String>;
+    fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>>;
 }
 
 /// As whom the processes of an environment call the server.
@@ -123,7 +123,10 @@ pub struct Identity {
 }
 
 /// Serves what connects to the listener, until it is dropped with the processes.
-pub type Door = Box<dyn FnOnce(TcpListener) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub type Door = Box<dyn FnOnce(TcpListener) -> Soon<'static, ()> + Send>;
+
+/// What will be known later.
+pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where log lines go. Called on the path of an invoke: must not block; what has no room is dropped and counted by the
 /// receiver.

@@ -27,6 +27,6 @@ mod worker;
 
 pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
-    Outcome, WorkerError,
+    Outcome, Soon, WorkerError,
 };
 pub use worker::{StartedAhead, Worker, WorkerConfig};

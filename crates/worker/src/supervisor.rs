@@ -91,7 +91,7 @@ async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -
             Err(missing) => return Err(Cause::Known(missing.failure())),
         },
     };
-    let Identity { credentials, door } = machine.identities.identity(spec).map_err(Cause::Platform)?;
+    let Identity { credentials, door } = machine.identities.identity(spec).await.map_err(Cause::Platform)?;
     let log_stream = environment.journal.stream();
     let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials };
     let start = launch(runtime, spec, session).map_err(|error| {

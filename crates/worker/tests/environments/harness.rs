@@ -17,7 +17,7 @@ use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
-    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Worker, WorkerConfig, WorkerError,
+    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Soon, Worker, WorkerConfig, WorkerError,
 };
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -129,7 +129,7 @@ async fn run_all(machine: &Arc<Machine>, tests: Vec<Test>) -> usize {
 struct Keys(AtomicU64);
 
 impl Identities for Keys {
-    fn identity(&self, _: &VersionSpec) -> Result<Identity, String> {
+    fn identity<'a>(&'a self, _: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
         let access_key_id = format!("ASIA{}", self.0.fetch_add(1, Ordering::Relaxed));
         let (secret, key) = (Secret::new("secret"), access_key_id.clone());
         let door: Door = Box::new(move |listener| {
@@ -141,7 +141,8 @@ impl Identities for Keys {
             })
         });
         let session_token = Some("token".to_owned());
-        Ok(Identity { credentials: Credentials { access_key_id, secret, session_token }, door })
+        let credentials = Credentials { access_key_id, secret, session_token };
+        Box::pin(std::future::ready(Ok(Identity { credentials, door })))
     }
 }
 
