@@ -55,6 +55,12 @@ pub(crate) fn memory_kb(pid: u32) -> (u64, u64) {
     (field_kb(&text, "Rss:"), field_kb(&text, "Pss:"))
 }
 
+/// Whether a process was started with this variable.
+pub(crate) fn has_variable(pid: u32, name: &str) -> bool {
+    let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    variables.split(|byte| *byte == 0).any(|variable| variable.starts_with(format!("{name}=").as_bytes()))
+}
+
 /// Open descriptors. 0 where the process is gone.
 pub(crate) fn descriptors(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64)

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::args::RunArgs;
 use crate::client::Target;
@@ -24,7 +24,12 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     ready(args, report)?;
     let environments = args.samples(ENVIRONMENTS);
     for package in [functions::slow_python(args)?, functions::node(args)?, functions::rust(args)?] {
-        Server::with(&args.hearth, &AMPLE, |server| environment(report, server, &package, environments))?;
+        // Nothing else may come and go while they are counted.
+        let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
+        Server::with(&args.hearth, &alone, |server| environment(report, server, &package, environments))?;
+    }
+    for package in [functions::python(args)?, functions::node(args)?] {
+        Server::with(&args.hearth, &AMPLE, |server| waiting(report, server, &package))?;
     }
     Ok(())
 }
@@ -84,6 +89,21 @@ fn environment(report: &mut Report, server: &Server, package: &Package, count: u
         ("processes", (alive(server)? as f64 - others as f64) / added),
     ];
     report.add(format!("idle/environment/{}", package.name), &figures);
+    Ok(())
+}
+
+/// What a runtime takes that was started ahead and waits.
+fn waiting(report: &mut Report, server: &Server, package: &Package) -> Result<()> {
+    let mut connection = server.connect()?;
+    functions::deploy(&mut connection, package.name, package, FULL_MB)?;
+    load::sequential(&Target::invoke(server.host(), package.name, b"{}"), 1)?;
+    while connection.call("GET", "/_hearth/health", b"")?.1["startedAhead"]["waiting"] != 1 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(REST);
+    let pid = environments(server)?.into_iter().find(|pid| process::has_variable(*pid, "_HEARTH_AHEAD"));
+    let (rss, pss) = process::memory_kb(pid.context("no process waits")?);
+    report.add(format!("idle/started-ahead/{}", package.name), &[("pss_kb", pss as f64), ("rss_kb", rss as f64)]);
     Ok(())
 }
 
