@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hearth_api::types as api;
 use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
-use hearth_types::function::{AliasRecord, VersionId};
+use hearth_types::function::{AliasRecord, Configuration, VersionId};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{ALIAS_WEIGHTS, LIST_ALIASES_PAGE};
 use hearth_types::{Qualifier, Target};
@@ -131,13 +131,19 @@ impl Control {
         self.alias(&target.name, name).await?.ok_or_else(missing)
     }
 
-    /// That the versions exist, and go on doing so until the alias is written.
+    /// That the versions exist, and go on doing so until the alias is written; and that they may share invokes.
     async fn existing(&self, function: &str, alias: &AliasRecord) -> Result<Vec<Write>, ApiError> {
         let mut checks = Vec::new();
+        let mut first: Option<Configuration> = None;
         for number in versions(alias) {
-            match self.published_version(function, number).await? {
-                Some(version) => checks.push(Write::check(keys::version(function, number), version.unchanged())),
-                None => return Err(self.version_not_found(function, &number.to_string())),
+            let Some(version) = self.published_version(function, number).await? else {
+                return Err(self.version_not_found(function, &number.to_string()));
+            };
+            checks.push(Write::check(keys::version(function, number), version.unchanged()));
+            let config = version.record.config;
+            match &first {
+                Some(first) => may_share(first, &config)?,
+                None => first = Some(config),
             }
         }
         Ok(checks)
@@ -168,9 +174,9 @@ impl Control {
                 "Number of items in AdditionalVersionWeights cannot be greater than {ALIAS_WEIGHTS}"
             )));
         }
-        let parsed = given.into_iter().map(|(text, weight)| {
-            let number = text.parse().map_err(|_| self.version_not_found(&target.name, &text))?;
-            Ok((number, weight))
+        let parsed = given.into_iter().map(|(text, weight)| match self.version_id(target, &text)? {
+            VersionId::Number(number) => Ok((number, weight)),
+            VersionId::Latest => Err(self.version_not_found(&target.name, &text)),
         });
         parsed.collect::<Result<_, _>>().map(Some)
     }
@@ -208,6 +214,23 @@ fn leads_to(alias: &AliasRecord, wanted: &Qualifier) -> bool {
         Qualifier::Version(number) => versions(alias).any(|version| version == *number),
         Qualifier::Alias(_) => false,
     }
+}
+
+/// Two versions behind one alias have one role, and dead letters of both go to one place or nowhere (AWS Lambda's guide).
+/// What the real service says otherwise is not known.
+fn may_share(one: &Configuration, other: &Configuration) -> Result<(), ApiError> {
+    let differ = |what: &str| {
+        Err(invalid(format!(
+            "The function versions of an alias must have the same {what}, but theirs are not the same."
+        )))
+    };
+    if one.role != other.role {
+        return differ("execution role");
+    }
+    if one.dead_letter != other.dead_letter {
+        return differ("dead letter configuration");
+    }
+    Ok(())
 }
 
 /// Whether a version and the weights go together.

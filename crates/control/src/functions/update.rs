@@ -68,14 +68,14 @@ impl Control {
         input: api::UpdateFunctionConfigurationRequest,
     ) -> Result<api::FunctionConfiguration, ApiError> {
         let target = self.resolve_whole(&input.function_name)?;
+        let revision = input.revision_id.as_deref();
+        let function = self.updatable(&target, revision).await?.record;
         let given = Given::from(&input);
         let layers = self.layers(given.layers).await?;
         if layers.as_ref().is_some_and(|layers| !layers.is_empty()) {
-            let bound = self.function(&target).await?.record.code_signing;
-            self.may_deploy(&target.name, bound.as_deref()).await?;
+            self.may_deploy(&target.name, function.code_signing.as_deref()).await?;
         }
         if let Some(role) = &input.role {
-            self.function(&target).await?;
             self.assumable(role).await?;
         }
         let change = |latest: &VersionRecord| {
@@ -84,7 +84,7 @@ impl Control {
             members::fit_together(&latest.code, &config.layers)?;
             Ok((config, latest.code.clone()))
         };
-        self.update(&target, input.revision_id.as_deref(), false, change).await
+        self.update(&target, revision, false, change).await
     }
 
     /// The record, where it may be changed now and the client knows its latest revision.

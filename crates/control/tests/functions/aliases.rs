@@ -128,6 +128,7 @@ async fn weights_that_make_no_sense_are_refused() {
         (alias("a", "$LATEST", &[("1", 0.5)]), INVALID, latest),
         (alias("a", "10", &[("2", 0.5)]), MISSING, &missing),
         (alias("a", "1", &[("10", 0.5)]), MISSING, &missing),
+        (alias("a", "1", &[("010", 0.5)]), MISSING, &missing.replace("10", "010")),
         (alias("there", "1", &[]), "ResourceConflictException", &format!("Alias already exists: {ARN}:f:there")),
     ] {
         let error = house.create_alias(input).await.unwrap_err();
@@ -142,6 +143,28 @@ async fn weights_that_make_no_sense_are_refused() {
     check(&house.update_alias(onto("2")).await.unwrap_err(), INVALID, &same.replace('1', "2"));
     check(&house.update_alias(onto("$LATEST")).await.unwrap_err(), INVALID, latest);
     assert_eq!(house.get_alias("f", "weighted").await.unwrap()["FunctionVersion"], "1");
+}
+
+#[tokio::test]
+async fn versions_that_share_invokes_have_one_role_and_one_dead_letter_target() {
+    let house = House::with_versions("f").await;
+    let publish = async |input: api::UpdateFunctionConfigurationRequest| {
+        house.update(input).await.unwrap();
+        house.control.settle("f").await.unwrap();
+        house.publish_version("f").await["Version"].as_str().unwrap().to_owned()
+    };
+    let target_arn = Some("arn:aws:sqs:us-east-1:123456789012:q".to_owned());
+    let dead_letter_config = Some(api::DeadLetterConfig { target_arn });
+    let letters = publish(api::UpdateFunctionConfigurationRequest { dead_letter_config, ..configure("f") }).await;
+    let other = Some(format!("{ROLE}-other"));
+    let role = publish(api::UpdateFunctionConfigurationRequest { role: other, ..configure("f") }).await;
+    for (main, additional, what) in [("1", &letters, "dead letter configuration"), (&letters, &role, "execution role")]
+    {
+        let error = house.create_alias(alias("a", main, &[(additional, 0.5)])).await.unwrap_err();
+        let text = format!("The function versions of an alias must have the same {what}, but theirs are not the same.");
+        check(&error, INVALID, &text);
+    }
+    assert!(house.get_alias("f", "a").await.is_err());
 }
 
 #[tokio::test]

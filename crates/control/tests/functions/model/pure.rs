@@ -85,6 +85,7 @@ impl Model {
                 Ok(if *publish { function.publish(None) } else { 0 })
             }
             Operation::Configure { function, description, layers } => {
+                self.function(*function)?;
                 if let Some(layers) = layers {
                     self.layers_fit(layers)?;
                 }
