@@ -31,6 +31,12 @@ def made_with(server, folder, user, *statements):
     return made(server, "--user", user, "--policy", str(path))
 
 
+def make_role(server, key, name="test"):
+    """A role that Lambda may take on: a server that asks for signatures takes no others."""
+    trust = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}
+    client_with(server, "iam", key).create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+
+
 def allow(action, resource="*", **more):
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import PYTHON, ROLE, deployer
 from support.errors import refused
-from support.keys import allow, client_with, deny, made, made_with
+from support.keys import allow, client_with, deny, made, made_with, make_role
 from support.packages import zip_of
 from support.server import Server
 
@@ -28,7 +28,9 @@ def strict():
 
 @pytest.fixture(scope="module")
 def admin(strict):
-    return client_with(strict, "lambda", made(strict))
+    key = made(strict)
+    make_role(strict, key)
+    return client_with(strict, "lambda", key)
 
 
 @pytest.fixture(scope="module")
