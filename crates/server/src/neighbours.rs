@@ -14,7 +14,7 @@ use hearth_http::{BodyError, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::Dialect;
 use hearth_types::RequestId;
-use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES};
+use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES, UPSTREAM_BODY_BYTES};
 use http::{Response, header};
 use hyper::body::Incoming;
 
@@ -101,7 +101,8 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, ApiError> {
         let dialect = dialect(addressed);
         let visitor = self.visitor(arrival, service, dialect).await?;
-        let (body, _turn) = self.upstreams.read(body).await.map_err(|error| body_error(&error))?;
+        let _place = arrival.way.room.take(&body, UPSTREAM_BODY_BYTES).await?;
+        let body = read_body(body, UPSTREAM_BODY_BYTES, BODY_TIMEOUT).await.map_err(|error| body_error(&error))?;
         let caller = visitor.admit(&body).map_err(|cause| cause.error(dialect))?;
         self.upstreams.send(arrival.head, addressed, service, &caller, body).await
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hearth_api::ApiError;
 use hearth_types::limits::{
-    CONTROL_BODY_BYTES, INSIDE_BODIES_BYTES, INSIDE_PACKAGES_IN_WORK, PACKAGES_IN_WORK, SMALL_BODY_BYTES,
+    INSIDE_BODIES_BYTES, INSIDE_PACKAGES_IN_WORK, PACKAGES_IN_WORK, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
 };
 use hyper::body::{Body, Incoming};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -16,7 +16,7 @@ const LARGEST: usize = INSIDE_BODIES_BYTES / 2;
 
 /// Room for bodies behind one door. Who finds none waits, and his bytes with him, in the kernel.
 pub(crate) struct Room {
-    /// A place for each large package that is being taken in.
+    /// A place for each body that is large: a package, or what is sent on to an upstream.
     packages: Arc<Semaphore>,
     /// For all bodies together; none where only packages are counted.
     bodies: Option<Semaphore>,
@@ -58,7 +58,7 @@ impl Room {
             Some(bodies) if units > 0 => Some(bodies.acquire_many(units).await.map_err(|_| stopping())?),
             _ => None,
         };
-        let package = if limit == CONTROL_BODY_BYTES && bytes > SMALL_BODY_BYTES {
+        let package = if limit > SYNC_PAYLOAD_BYTES && bytes > SMALL_BODY_BYTES {
             Some(self.packages.acquire().await.map_err(|_| stopping())?)
         } else {
             None
@@ -79,7 +79,7 @@ fn stopping() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use hearth_types::limits::SYNC_PAYLOAD_BYTES;
+    use hearth_types::limits::CONTROL_BODY_BYTES;
 
     use super::*;
 

@@ -7,22 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_api::error::{Kind, Spelling};
 use hearth_api::{Addressed, ApiError};
-use hearth_http::{BodyError, ResponseBody, read_body};
+use hearth_http::ResponseBody;
 use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
 use hearth_identity::{Caller, Credentials, Secret};
-use hearth_types::limits::{
-    BODY_TIMEOUT, SMALL_BODY_BYTES, UPSTREAM_ANSWER, UPSTREAM_BODY_BYTES, UPSTREAM_CONNECT, UPSTREAM_IDLE,
-    UPSTREAM_LARGE, UPSTREAM_PIECES, UPSTREAM_STALL,
-};
+use hearth_types::limits::{UPSTREAM_ANSWER, UPSTREAM_CONNECT, UPSTREAM_IDLE, UPSTREAM_PIECES, UPSTREAM_STALL};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::prepare::Refused;
@@ -65,8 +62,6 @@ pub(crate) struct Upstreams {
     credentials: Credentials,
     region: Arc<str>,
     now: fn() -> Duration,
-    /// A place for each large body in memory.
-    large: Semaphore,
 }
 
 /// Reads `SERVICE=URL`.
@@ -126,7 +121,7 @@ impl Upstreams {
         connector.set_connect_timeout(Some(UPSTREAM_CONNECT));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(UPSTREAM_IDLE).build(connector);
-        Ok(Self { by_service, client, credentials, region, now, large: Semaphore::new(UPSTREAM_LARGE) })
+        Ok(Self { by_service, client, credentials, region, now })
     }
 
     fn of(&self, service: &str) -> Option<&Upstream> {
@@ -139,14 +134,6 @@ impl Upstreams {
     /// Whether requests for the service are sent on.
     pub(crate) fn has(&self, service: &str) -> bool {
         self.of(service).is_some()
-    }
-
-    /// Reads a body to send on; what comes with it keeps a large one's place until it is sent.
-    pub(crate) async fn read(&self, body: Incoming) -> Result<(Bytes, Option<SemaphorePermit<'_>>), BodyError> {
-        let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BODY_BYTES as u64);
-        // It is never closed.
-        let turn = if is_large { self.large.acquire().await.ok() } else { None };
-        Ok((read_body(body, UPSTREAM_BODY_BYTES, BODY_TIMEOUT).await?, turn))
     }
 
     /// Sends a request on and gives what is answered, as it comes.

@@ -235,7 +235,7 @@ pub const INSIDE_BACKLOG: i32 = 64;
 pub const INSIDE_CONNECTIONS: usize = 64;
 /// Bytes of requests of one environment that the server holds in memory at a time; more wait.
 pub const INSIDE_BODIES_BYTES: usize = 64 * 1024 * 1024;
-/// Packages over [`SMALL_BODY_BYTES`] that are taken in from functions at a time, apart from those of clients outside.
+/// The same of what functions send, all together: apart from those of clients outside.
 pub const INSIDE_PACKAGES_IN_WORK: usize = 2;
 /// How long an environment lives; older ones go when they are idle. Ours (Lambda: hours, not stated).
 pub const ENVIRONMENT_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
@@ -262,7 +262,8 @@ pub const ENVIRONMENT_CONNECTIONS: u32 = 2048;
 
 /// Between two looks for packages that no function has; longer than an environment of replaced code can still run.
 pub const TIDY_EVERY: Duration = Duration::from_secs(30 * 60);
-/// Packages over [`SMALL_BODY_BYTES`] that are taken in at a time; each holds up to 120 MB. Further clients wait.
+/// Packages over [`SMALL_BODY_BYTES`] that are taken in at a time, requests of that size that are sent on to upstreams
+/// included; a package holds up to 120 MB. Further clients wait.
 pub const PACKAGES_IN_WORK: usize = 8;
 /// Packages fetched from S3 that are in memory at a time; each has up to [`UNZIPPED_BYTES`]. Further clients wait.
 pub const PACKAGES_FETCHED: usize = 2;
@@ -402,8 +403,6 @@ pub const PARAMETERS_PAGE: usize = 50;
 pub const PARAMETERS_BY_PATH_PAGE: usize = 10;
 /// Bytes of a request that is sent on to an upstream. Ours: DynamoDB's largest batch is 16 MB.
 pub const UPSTREAM_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// Requests over [`SMALL_BODY_BYTES`] that are sent on at a time; further clients wait.
-pub const UPSTREAM_LARGE: usize = 8;
 /// Time for a connection to an upstream.
 pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
 /// Time for an upstream to begin its answer. Ours: the longest poll of a queue takes 20 s.
