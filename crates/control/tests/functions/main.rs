@@ -191,7 +191,7 @@ impl CodeSource for Objects {
 }
 
 fn control(
-    store: &Arc<MemoryStore>,
+    store: &Arc<impl MetadataStore>,
     blobs: &Arc<MemoryBlobStore>,
     folder: &TempDir,
     applied: watch::Receiver<u64>,

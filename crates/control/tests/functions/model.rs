@@ -5,12 +5,13 @@
 
 mod drive;
 mod pure;
+mod turns;
 
 use proptest::prelude::*;
 
 use super::*;
 use drive::Driven;
-use pure::Model;
+use pure::{Model, Order};
 
 /// One step. Names are numbers: few of each, so that operations meet.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ enum Step {
     Asked(Operation),
     /// A client goes away while the server works: after so many steps of the operation's future.
     Abandoned(Operation, usize),
+    /// Two clients at the same time; how their reads and writes take turns.
+    Together(Operation, Operation, u64),
     /// The server ends and starts again.
     Restarted,
 }
@@ -54,7 +57,7 @@ enum Of {
 fn operation() -> impl Strategy<Value = Operation> {
     use Operation::*;
     // Mostly the first, so that more steps meet.
-    let function = || prop_oneof![5 => Just(0_u8), 1 => Just(1)];
+    let function = || prop_oneof![3 => Just(0_u8), 1 => Just(1)];
     let alias = || prop_oneof![3 => Just(0_u8), 1 => Just(1)];
     let code = || 0..3_u8;
     let sid = || 0..2_u8;
@@ -92,19 +95,31 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Of which both functions together cannot have all.
+fn reservation(function: u8) -> impl Strategy<Value = Operation> {
+    prop_oneof![Just(5), Just(450), Just(900)].prop_map(move |reserved| Operation::Reserve { function, reserved })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => operation().prop_map(Step::Asked),
         3 => (operation(), 0..12_usize).prop_map(|(operation, polls)| Step::Abandoned(operation, polls)),
+        6 => (operation(), operation(), any::<u64>()).prop_map(|(one, other, turns)| Step::Together(one, other, turns)),
+        1 => (reservation(0), reservation(1), any::<u64>())
+            .prop_map(|(one, other, turns)| Step::Together(one, other, turns)),
         1 => Just(Step::Restarted),
     ]
+}
+
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(80)
 }
 
 /// Of so many steps one is followed by a look at everything: that is most of the work.
 const LOOKED_AT: usize = 6;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn all_operations_do_what_the_model_does(steps in proptest::collection::vec(step(), 20..100)) {
@@ -123,7 +138,7 @@ async fn play(steps: Vec<Step>) {
         match &step {
             Step::Asked(operation) => {
                 let expected = after.apply(operation);
-                let answered = driven.ask(operation).await.map_err(|error| error.kind.code);
+                let answered = driven.ask(operation).await;
                 assert_eq!(answered, expected, "{operation:?}");
                 assert!(expected.is_ok() || driven.stored().await == stored, "{operation:?} was refused");
                 model = after;
@@ -136,12 +151,21 @@ async fn play(steps: Vec<Step>) {
                     model = after;
                 }
             }
+            Step::Together(one, other, turns) => {
+                let answered = driven.ask_together(one, other, *turns).await;
+                let seen = driven.seen().await;
+                let fits = |order: &Order| order.answers == answered && order.model.shown() == seen;
+                let Some(order) = model.orders(one, other).into_iter().find(fits) else {
+                    panic!("{step:?} in no order: {answered:?}, {seen:#?}, before: {:#?}", model.shown());
+                };
+                model = order.model;
+            }
             Step::Restarted => {
                 driven = driven.restarted().await;
                 assert_eq!(driven.stored().await, stored, "a start changes nothing");
             }
         }
-        let is_looked_at = matches!(step, Step::Abandoned(..)) || n % LOOKED_AT == 0 || n == last;
+        let is_looked_at = matches!(step, Step::Abandoned(..) | Step::Together(..)) || n % LOOKED_AT == 0 || n == last;
         if is_looked_at {
             assert_eq!(driven.seen().await, model.shown(), "after {step:?}");
         }

@@ -6,31 +6,51 @@ use std::task::Poll;
 
 use serde_json::{Map, json};
 
-use super::pure::package;
+use super::pure::{Outcome, package};
+use super::turns::Turns;
 use super::*;
 
 const ENDPOINT: &str = "http://localhost:4566";
 /// More steps than any chain of tasks has that an operation starts.
 const STEPS: usize = 200;
 
-pub(super) struct Driven(House);
+pub(super) struct Driven(House, Arc<Turns>);
 
 impl Driven {
     pub(super) fn new() -> Self {
-        Self(House::new())
+        Self::over(House::new())
     }
 
     pub(super) async fn restarted(self) -> Self {
-        let house = self.0.restarted();
-        house.control.recover().await.unwrap();
-        Self(house)
+        let driven = Self::over(self.0);
+        driven.0.control.recover().await.unwrap();
+        driven
+    }
+
+    /// A control plane of its own over what a house has.
+    fn over(mut house: House) -> Self {
+        let (applied_to, applied) = watch::channel(0);
+        let turns = Arc::new(Turns::over(Arc::clone(&house.store)));
+        house.control = control(&turns, &house.blobs, &house.folder, applied, Roles::Any);
+        house.follow(applied_to);
+        Self(house, turns)
     }
 
     /// Asks and waits until what the answer shows under way is done.
-    pub(super) async fn ask(&self, operation: &Operation) -> Result<u64, ApiError> {
+    pub(super) async fn ask(&self, operation: &Operation) -> Outcome {
         let answer = self.answer(operation).await;
         self.settle().await;
-        answer
+        answer.map_err(|error| error.kind.code)
+    }
+
+    /// Asks both at the same time; `turns` says how they take turns.
+    pub(super) async fn ask_together(&self, one: &Operation, other: &Operation, turns: u64) -> (Outcome, Outcome) {
+        self.1.shuffle(turns);
+        let both = tokio::join!(self.answer(one), self.answer(other));
+        self.1.stop();
+        self.settle().await;
+        let code = |answer: Result<u64, ApiError>| answer.map_err(|error| error.kind.code);
+        (code(both.0), code(both.1))
     }
 
     /// Asks and goes away after so many steps.

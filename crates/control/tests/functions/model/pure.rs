@@ -12,7 +12,7 @@ const MISSING: &str = "ResourceNotFoundException";
 const CONFLICT: &str = "ResourceConflictException";
 
 /// The code of an error, or the number of the version that the answer shows; 0 where it shows none.
-type Outcome = Result<u64, &'static str>;
+pub(super) type Outcome = Result<u64, &'static str>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Model {
@@ -57,7 +57,34 @@ struct Layer {
     versions: BTreeMap<u64, (u8, Vec<u8>)>,
 }
 
+/// What two operations at the same time may come to.
+pub(super) struct Order {
+    pub(super) model: Model,
+    pub(super) answers: (Outcome, Outcome),
+}
+
 impl Model {
+    /// One after the other, either way. While a change of code or configuration is under way, another one is refused.
+    pub(super) fn orders(&self, one: &Operation, other: &Operation) -> Vec<Order> {
+        let mut orders = Vec::new();
+        for (first, second, is_turned) in [(one, other, false), (other, one, true)] {
+            let mut model = self.clone();
+            let first_answer = model.apply(first);
+            let mut both = model.clone();
+            let second_answer = both.apply(second);
+            let mut ends = vec![(both, second_answer)];
+            if first_answer.is_ok() && first.changes().is_some_and(|function| second.needs_settled() == Some(function))
+            {
+                ends.push((model, Err(CONFLICT)));
+            }
+            orders.extend(ends.into_iter().map(|(model, second_answer)| {
+                let answers = if is_turned { (second_answer, first_answer) } else { (first_answer, second_answer) };
+                Order { model, answers }
+            }));
+        }
+        orders
+    }
+
     pub(super) fn apply(&mut self, operation: &Operation) -> Outcome {
         match operation {
             Operation::Create { function, code, layers, publish } => {
@@ -231,6 +258,28 @@ impl Model {
             "layers": layers.into_iter().filter(|(_, versions)| versions != &json!({})).collect::<Map<_, _>>(),
             "account": {"functions": self.functions.len(), "bytes": bytes, "unreserved": 1000 - reserved},
         })
+    }
+}
+
+impl Operation {
+    /// The function that is in transition afterwards.
+    fn changes(&self) -> Option<u8> {
+        match self {
+            Self::Create { function, .. } | Self::UpdateCode { function, .. } | Self::Configure { function, .. } => {
+                Some(*function)
+            }
+            _ => None,
+        }
+    }
+
+    /// The function that must not be in transition.
+    fn needs_settled(&self) -> Option<u8> {
+        match self {
+            Self::UpdateCode { function, .. } | Self::Configure { function, .. } | Self::Publish { function, .. } => {
+                Some(*function)
+            }
+            _ => None,
+        }
     }
 }
 
