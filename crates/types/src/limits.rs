@@ -287,7 +287,7 @@ pub const AHEAD_VARIABLES_BYTES: usize = 12 * 1024;
 /// Runtimes that wait for a function at a time, where the machine has the memory. Ours.
 pub const AHEAD_RUNTIMES: u64 = 8;
 /// MB of memory that the machine must have available for each of them. A waiting Python has some 4 MB of its own, a waiting
-/// Node.js 8. Ours.
+/// Node.js 9. Ours.
 pub const AHEAD_AVAILABLE_MB_EACH: u64 = 256;
 /// For so long after a start of its kind one runtime waits for the next. Ours.
 pub const AHEAD_KEEP: Duration = Duration::from_secs(10 * 60);

@@ -151,11 +151,14 @@ impl Pool {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("it was not there after {INIT_TIMEOUT:?}"),
         };
-        tracing::warn!(program = ?kind.argv.first(), error, "a runtime is not started ahead");
         let mut inner = self.lock();
+        if inner.closed {
+            return;
+        }
         inner.forecast.failed(&kind, Instant::now());
         inner.entries.retain(|entry| entry.id != id);
         drop(inner);
+        tracing::warn!(program = ?kind.argv.first(), error, "a runtime is not started ahead");
         self.changed.notify_one();
     }
 
