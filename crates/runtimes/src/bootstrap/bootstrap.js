@@ -97,9 +97,14 @@ class RuntimeFault extends Error {
   }
 }
 
+// Frames at a stack's end that only tell how this file came to call the function.
+const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|process\.processTicksAndRejections |.*\/bootstrap\.js:\d)/;
+
+/** A stack's lines; of the frames below the function only the one that called it, as the service shows it. */
 function stackLines(error) {
   const stack = typeof error.stack === 'string' ? error.stack : `${error.name}: ${error.message}`;
-  return stack.split('\n');
+  const lines = stack.split('\n');
+  return lines.slice(0, lines.findLastIndex((line) => !BELOW_THE_FUNCTION.test(line)) + 2);
 }
 
 const isError = (value) => value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
@@ -190,7 +195,7 @@ function jsonLine(format, level, args) {
 const errorMembers = (error) => ({
   errorType: error.constructor?.name ?? 'UnknownError',
   errorMessage: error.message,
-  stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : [],
+  stackTrace: typeof error.stack === 'string' ? stackLines(error) : [],
 });
 
 function logError(label, error) {
@@ -341,6 +346,13 @@ let onCrash = (error) => post('init/error', JSON.stringify(errorObject(error)), 
   faultHeader(error, 'Runtime.Unknown'));
 const nobodyAsked = () => null;
 
+/** Handlers are called as the service calls them: traces name the same two methods. */
+class Runtime {
+  constructor(handler) { this.handler = handler; }
+
+  handleOnceNonStreaming(...args) { return this.handler(...args); }
+}
+
 /** Runs the handler to its end: the message that answers the invoke. */
 function runOne(handler, id, headers, body) {
   return new Promise((resolve) => {
@@ -368,7 +380,7 @@ function runOne(handler, id, headers, body) {
       if (MAJOR >= CALLBACKS_GONE) {
         onEmptyLoop = () => failed(new RuntimeFault('NodeJsExit', 'The event loop is empty and the promise of the ' +
           'handler was never settled'));
-        Promise.resolve(handler(event, context)).then(succeed, failed);
+        Promise.resolve(new Runtime(handler).handleOnceNonStreaming(event, context)).then(succeed, failed);
         return;
       }
       const done = (error, value) => {
@@ -380,7 +392,7 @@ function runOne(handler, id, headers, body) {
       context.done = (error, value) => done(error, value);
       context.fail = (error) => done(error ?? new Error('handled'));
       context.succeed = (value) => done(null, value);
-      const result = handler(event, context, done);
+      const result = new Runtime(handler).handleOnceNonStreaming(event, context, done);
       if (typeof result?.then === 'function') result.then(succeed, failed);
     } catch (error) {
       failed(error);

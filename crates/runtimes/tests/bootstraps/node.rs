@@ -138,6 +138,9 @@ fn reports_a_thrown_error_with_its_trace() {
         assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("RangeError"), &json!("no\ngood")));
         assert_eq!(error["trace"][0], "RangeError: no");
         assert!(error["trace"][2].as_str().unwrap().contains("index.js:2:9"), "{error}");
+        let frames = error["trace"].as_array().unwrap();
+        assert!(frames[3].as_str().unwrap().starts_with("    at Runtime.handleOnceNonStreaming ("), "{error}");
+        assert_eq!(frames.len(), 4, "nothing of how the bootstrap came there: {error}");
         assert!(message.text().starts_with("{\"errorType\":\"RangeError\",\"errorMessage\":"), "{}", message.text());
         assert_eq!(function.invoke("{}").kind(), "error");
         let id = function.request_id.clone();
