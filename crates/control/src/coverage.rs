@@ -123,7 +123,7 @@ const NO_KMS: &str = "nothing is encrypted with a key of its own";
 
 pub(crate) static CREATE_FUNCTION: &[Member<api::CreateFunctionRequest>] = with_configuration![
     works("Code.ZipFile", "up to 50 MiB, 250 MiB unpacked"),
-    works("Code.S3Bucket", "of the buckets on this server"),
+    works("Code.S3Bucket", "of the buckets on this server, and of another S3 with --code-s3"),
     works("Code.S3Key", ""),
     works("Code.S3ObjectVersion", ""),
     kept("Code.ImageUri", IMAGES),
@@ -143,7 +143,7 @@ pub(crate) static UPDATE_FUNCTION_CONFIGURATION: &[Member<api::UpdateFunctionCon
 pub(crate) static UPDATE_FUNCTION_CODE: &[Member<api::UpdateFunctionCodeRequest>] = &[
     works("FunctionName", ""),
     works("ZipFile", "up to 50 MiB, 250 MiB unpacked"),
-    works("S3Bucket", "of the buckets on this server"),
+    works("S3Bucket", "of the buckets on this server, and of another S3 with --code-s3"),
     works("S3Key", ""),
     works("S3ObjectVersion", ""),
     kept("ImageUri", IMAGES),

@@ -4,7 +4,21 @@ use hearth_http::ResponseBody;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use tracing::error;
 
-use crate::xml::Xml;
+use crate::xml::{self, Xml};
+
+/// Code and message of another S3's error.
+#[must_use]
+pub fn read_error(body: &[u8]) -> Option<(String, String)> {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        #[serde(rename = "Code")]
+        code: String,
+        #[serde(rename = "Message", default)]
+        message: String,
+    }
+    let Error { code, message } = xml::read(body).ok()?;
+    Some((code, message))
+}
 
 /// What a client is told.
 #[derive(Clone, PartialEq, Eq, Debug)]

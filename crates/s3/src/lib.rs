@@ -36,7 +36,7 @@ use hearth_store::MetadataStore;
 use hearth_types::Place;
 
 use crate::contents::Contents;
-pub use crate::error::S3Error;
+pub use crate::error::{S3Error, read_error};
 
 /// What the buckets are made of.
 pub struct Parts {

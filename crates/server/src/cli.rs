@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::packages::OtherS3;
 use crate::upstream::Upstream;
 
 /// AWS Lambda on your own machine.
@@ -75,6 +76,10 @@ pub(crate) struct ServeArgs {
     /// HEARTH_UPSTREAM_SECRET_ACCESS_KEY and HEARTH_UPSTREAM_SESSION_TOKEN where they are set.
     #[arg(long, value_name = "SERVICE=URL", value_parser = crate::upstream::parse)]
     pub(crate) upstream: Vec<Upstream>,
+    /// Another S3, http://HOST:PORT: packages (S3Bucket, S3Key) come from there where a bucket is not on this server. Asked
+    /// with the same credentials as upstreams.
+    #[arg(long, value_name = "URL", value_parser = crate::packages::parse)]
+    pub(crate) code_s3: Option<OtherS3>,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

@@ -40,7 +40,7 @@ use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
 use crate::key_socket;
-use crate::packages::OwnBuckets;
+use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::room::Room;
 use crate::upstream::{self, Upstreams};
@@ -109,7 +109,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         blobs,
         unpacker,
         applied,
-        objects: Some(Arc::new(OwnBuckets(Arc::clone(&s3)))),
+        objects: Some(Arc::new(buckets(&args, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
         now: admin::now,
     }));
@@ -267,6 +267,15 @@ fn roles(auth: Auth) -> Roles {
         Auth::Open => Roles::Any,
         Auth::Required => Roles::Made,
     }
+}
+
+/// Where packages come from that clients name by bucket and key.
+fn buckets(args: &ServeArgs, own: Arc<S3>) -> Result<Buckets> {
+    let other = match args.code_s3.clone() {
+        Some(s3) => Some(OtherBuckets::new(s3, upstream::credentials()?, place(args).region, admin::now)),
+        None => None,
+    };
+    Ok(Buckets { own, other })
 }
 
 /// MB. A machine that does not say how much it has gets the budget of a small one.

@@ -74,15 +74,27 @@ pub(crate) fn parse(text: &str) -> Result<Upstream, String> {
     if OWN.contains(&service) {
         return Err(format!("Hearth answers {service} itself"));
     }
+    let (server, path) = server_of(url)?;
+    Ok(Upstream { service: service.to_owned(), server, path })
+}
+
+/// Reads a URL: the server, and what stands before each path there.
+pub(crate) fn server_of(url: &str) -> Result<(Authority, String), String> {
     let uri: Uri = url.parse().map_err(|cause| format!("{url:?} is no URL: {cause}"))?;
     match (uri.scheme(), uri.authority(), uri.query()) {
-        (Some(scheme), Some(server), None) if *scheme == Scheme::HTTP => Ok(Upstream {
-            service: service.to_owned(),
-            server: server.clone(),
-            path: uri.path().trim_end_matches('/').to_owned(),
-        }),
+        (Some(scheme), Some(server), None) if *scheme == Scheme::HTTP => {
+            Ok((server.clone(), uri.path().trim_end_matches('/').to_owned()))
+        }
         _ => Err(format!("{url:?} is not of the form http://HOST:PORT; https is not supported yet")),
     }
+}
+
+/// What asks upstreams.
+pub(crate) fn client() -> Client<HttpConnector, Full<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(UPSTREAM_CONNECT));
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(UPSTREAM_IDLE).build(connector)
 }
 
 /// What upstreams are signed for; emulators take any credentials.
@@ -117,11 +129,7 @@ impl Upstreams {
                 return Err(Refused(format!("--upstream is given twice for {}", upstream.service)));
             }
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(UPSTREAM_CONNECT));
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(UPSTREAM_IDLE).build(connector);
-        Ok(Self { by_service, client, credentials, region, now })
+        Ok(Self { by_service, client: client(), credentials, region, now })
     }
 
     fn of(&self, service: &str) -> Option<&Upstream> {
@@ -245,7 +253,7 @@ fn passed_on(answer: Response<Incoming>) -> Response<ResponseBody> {
 }
 
 /// What is at the bottom of an error: `Connection refused`, not that a client could not connect.
-fn root_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_of(error: &dyn std::error::Error) -> String {
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;
