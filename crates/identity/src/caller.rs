@@ -141,9 +141,10 @@ impl Caller {
         }
         let granted = trust.grants(&self.principal, Asked { action, resource: role_arn, context: &context });
         match granted {
-            Granted::No => Err(denied(Denial::Nothing(Source::Resource))),
+            Granted::No => Err(denied(Denial::Nothing(Source::Trust))),
+            Granted::Denied => Err(denied(Denial::Explicit(Source::Trust))),
             // What denies in the caller's own policies counts too.
-            Granted::Denied | Granted::Directly | Granted::ToAccount => self.may(action, role_arn, Some(trust), more),
+            Granted::Directly | Granted::ToAccount => self.may(action, role_arn, Some(trust), more),
         }
     }
 }
@@ -191,6 +192,8 @@ mod tests {
         let may = |policies: &[&str], who: &str| user(policies).may_assume(ROLE, &trust(who), &[]).is_ok();
         let ann = "arn:aws:iam::000000000000:user/ann";
         assert!(may(&[], ann) && may(&[allow], "000000000000"));
+        let error = user(&[]).may_assume(ROLE, &trust("111111111111"), &[]).unwrap_err().to_string();
+        assert!(error.ends_with("because no role trust policy allows the sts:AssumeRole action"), "{error}");
         assert!(!may(&[], "000000000000") && !may(&[allow], "111111111111") && !may(&[deny], ann));
     }
 }

@@ -53,6 +53,8 @@ pub enum Source {
     Session,
     /// Of the resource.
     Resource,
+    /// Of a role that is to be assumed.
+    Trust,
 }
 
 /// How much a document gives somebody.
@@ -110,10 +112,14 @@ impl Denial {
             Source::Identity => "identity-based",
             Source::Session => "session",
             Source::Resource => "resource-based",
+            Source::Trust => "role trust",
         };
         match self {
             Self::Explicit(source @ Source::Identity) => {
                 format!("{start} with an explicit deny in an {} policy", of(source))
+            }
+            Self::Explicit(source @ Source::Trust) => {
+                format!("{start} with an explicit deny in the {} policy", of(source))
             }
             Self::Explicit(source) => format!("{start} with an explicit deny in a {} policy", of(source)),
             Self::Nothing(source) => format!("{start} because no {} policy allows the {action} action", of(source)),
