@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from conftest import deployer, unique
+from conftest import client_of, deployer, unique
 from support.packages import zip_of
 from support.server import wait_until
 from test_concurrency import states
@@ -314,6 +315,28 @@ def test_where_everybody_signs_a_role_without_a_record_allows_nothing(alone):
     session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{lister.name}"
     text = f"User: {session} is not authorized to perform: lambda:ListFunctions on resource: * because no identity-based policy allows the lambda:ListFunctions action"
     assert lister.call(listing) == ["AccessDeniedException", text]
+
+
+REPEAT = """
+import boto3
+def handler(event, context):
+    client = boto3.client('lambda')
+    return [client.invoke(FunctionName=event)['Payload'].read().decode() for _ in range(500)]
+"""
+
+
+def test_a_server_that_stops_still_answers_functions_in_work(alone):
+    server = alone()
+    client = client_of(server)
+    deploy, _ = deployer(client)
+    layer = client.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto())})["LayerVersionArn"]
+    other = deploy("def handler(event, context):\n    return 'here'\n")
+    caller = deploy(REPEAT, Layers=[layer], Timeout=120)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(caller.call, other.name)
+        wait_until(lambda: states(server, other), 20, "the function does not call")
+        server.stop()
+        assert running.result() == ['"here"'] * 500
 
 
 def test_a_function_may_be_sent_elsewhere(deploy):
