@@ -9,6 +9,9 @@ use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
 use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
 
+/// Where Debian's package puts it.
+const AWS_CLI_2: &str = "/usr/bin/aws";
+
 /// Runs the task; arguments go to pytest (`-k logs`, `-x`).
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut tally = Tally::default();
@@ -38,9 +41,15 @@ fn build() -> Result<()> {
 /// The tests in e2e/tests, two at a time, each worker with a server of its own.
 fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     let bin = install::clients()?;
+    // The second version of the AWS CLI, which alone follows logs, beside the first one in `bin`.
+    install::apt(&[(AWS_CLI_2, "awscli")])?;
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
-    pytest.current_dir(root().join("e2e")).env("HEARTH", server::binary("release")?).env("AWS", bin.join("aws"));
+    pytest
+        .current_dir(root().join("e2e"))
+        .env("HEARTH", server::binary("release")?)
+        .env("AWS", bin.join("aws"))
+        .env("AWS_V2", AWS_CLI_2);
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
