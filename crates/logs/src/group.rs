@@ -197,7 +197,7 @@ impl Group {
             None => true,
             Some(last) => {
                 let age_ms = i64::try_from(LOG_SEGMENT_AGE.as_millis()).unwrap_or(i64::MAX);
-                let began_ms = last.contents(&self.folder, |line| is_deleted(&self.about.deleted, line))?.oldest_ms;
+                let began_ms = last.contents(&self.folder, |line| is_deleted(&self.about.deleted, line))?.began_ms;
                 last.bytes + self.buffer.len() as u64 >= LOG_SEGMENT_BYTES
                     || self.about.retention_days.is_some() && began_ms < now_ms.saturating_sub(age_ms)
             }

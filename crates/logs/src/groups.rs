@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hearth_types::limits::{LOG_GROUPS, LOG_STORE_BYTES};
+use hearth_types::limits::{LOG_GROUPS, LOG_STORE_BYTES, LOG_STORE_SLACK};
 use tracing::error;
 
 use crate::about::About;
@@ -24,6 +24,8 @@ pub(crate) struct Groups {
     /// Held before the lock of a group, never after it.
     slots: Mutex<BTreeMap<Arc<str>, Slot>>,
     removed: AtomicU64,
+    /// Bytes that came since the last look whether there is room for all.
+    grown: AtomicU64,
 }
 
 /// Before the names of folders of groups that are deleted. No folder of a group begins with it.
@@ -46,7 +48,12 @@ impl Groups {
                 }
             }
         }
-        Ok(Self { root: root.to_owned(), slots: Mutex::new(slots), removed: AtomicU64::new(0) })
+        Ok(Self {
+            root: root.to_owned(),
+            slots: Mutex::new(slots),
+            removed: AtomicU64::new(0),
+            grown: AtomicU64::new(0),
+        })
     }
 
     /// Does something with a group.
@@ -135,8 +142,16 @@ impl Groups {
         }
     }
 
+    /// So many bytes have come: sees to it in time that there is room for all.
+    pub(crate) fn grew(&self, bytes: u64, now_ms: i64) {
+        if self.grown.fetch_add(bytes, Ordering::Relaxed) + bytes >= LOG_STORE_SLACK {
+            self.tidy(now_ms);
+        }
+    }
+
     /// Removes lines whose retention is over, and the oldest of the largest groups where all together are too large.
     pub(crate) fn tidy(&self, now_ms: i64) {
+        self.grown.store(0, Ordering::Relaxed);
         let mut sizes: Vec<(u64, Arc<str>)> = Vec::new();
         self.each(None, |group| {
             if let Err(cause) = group.expire(now_ms) {

@@ -26,6 +26,8 @@ pub(crate) struct Segment {
 pub(crate) struct Contents {
     /// The sequence behind the last line.
     pub(crate) next: u64,
+    /// When its first line came.
+    pub(crate) began_ms: i64,
     pub(crate) oldest_ms: i64,
     pub(crate) newest_ms: i64,
     pub(crate) streams: HashMap<String, Span>,
@@ -45,11 +47,13 @@ pub(crate) struct Span {
 impl Contents {
     /// Of a file without lines.
     pub(crate) fn empty(first: u64) -> Self {
-        Self { next: first, oldest_ms: i64::MAX, newest_ms: i64::MIN, streams: HashMap::new() }
+        let (began_ms, oldest_ms, newest_ms) = (i64::MAX, i64::MAX, i64::MIN);
+        Self { next: first, began_ms, oldest_ms, newest_ms, streams: HashMap::new() }
     }
 
     pub(crate) fn add(&mut self, line: Record<'_>) {
         self.next = line.sequence + 1;
+        self.began_ms = self.began_ms.min(line.ingested_ms);
         self.oldest_ms = self.oldest_ms.min(line.timestamp_ms);
         self.newest_ms = self.newest_ms.max(line.timestamp_ms);
         let of_line = Span {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use hearth_types::limits::LOG_READERS;
 #[cfg(doc)]
 use hearth_types::limits::{LOG_GROUPS, LOG_PUT_BYTES, LOG_READ_BYTES, LOG_STREAMS};
+use hearth_types::limits::{LOG_LINE_OVERHEAD, LOG_READERS};
 use tokio::sync::Semaphore;
 use tracing::error;
 
@@ -265,7 +265,9 @@ impl LogStore {
             if !group.has_stream(&stream, now_ms)? {
                 return Err(Refused::NoStream);
             }
-            if !group.allowance.take(events.iter().map(|(_, message)| message.len()).sum(), now_ms) {
+            let overhead = events.len() * LOG_LINE_OVERHEAD as usize;
+            let bytes: usize = events.iter().map(|(_, message)| message.len()).sum();
+            if !group.allowance.take(bytes + overhead, now_ms) {
                 return Err(Refused::TooFast);
             }
             let mut put = Vec::with_capacity(events.len());
@@ -279,6 +281,7 @@ impl LogStore {
             Ok((Arc::clone(&group.name), put))
         });
         let (group, put) = put?;
+        self.groups.grew(put.iter().map(|line| line.message.len() as u64 + LOG_LINE_OVERHEAD).sum(), now_ms);
         for line in put {
             self.followers.tell(&group, line);
         }

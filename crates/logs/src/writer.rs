@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_types::limits::{LOG_OPEN_FILES, LOG_TIDY_EVERY};
+use hearth_types::limits::{LOG_LINE_OVERHEAD, LOG_OPEN_FILES, LOG_TIDY_EVERY};
 use tracing::error;
 
 use crate::follow::Followers;
@@ -103,7 +103,9 @@ impl Writer {
             group.flush()?;
             Ok(written)
         });
+        let bytes = written.iter().flatten().map(|line| line.message.len() as u64 + LOG_LINE_OVERHEAD).sum();
         self.tell(name, written);
+        self.groups.grew(bytes, now_ms);
         for (group, dropped) in dropped {
             merge(&mut self.dropped, group, dropped);
         }

@@ -61,6 +61,8 @@ pub const LOG_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 pub const LOG_GROUP_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of all log groups; beyond that the oldest file of the largest goes.
 pub const LOG_STORE_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Bytes of log lines between two looks whether there is room for all.
+pub const LOG_STORE_SLACK: u64 = 256 * 1024 * 1024;
 /// Log files open for writing at a time.
 pub const LOG_OPEN_FILES: usize = 64;
 /// Bytes of messages that one reading of a log group gives.

@@ -147,6 +147,20 @@ fn what_is_older_than_the_retention_is_gone_and_its_files_go() {
 }
 
 #[test]
+fn lines_of_long_ago_that_come_now_share_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let mut group = make(root.path());
+    group.change(|about| about.retention_days = Some(3650)).unwrap();
+    for timestamp_ms in 0..100 {
+        let message = Bytes::from_static(b"old");
+        let new = NewLine { stream: &"s".into(), timestamp_ms, ingested_ms: 10 * DAY_MS, message: &message };
+        group.push(&new, 10 * DAY_MS).unwrap();
+    }
+    group.flush().unwrap();
+    assert_eq!(segment::list(&group.folder).unwrap().len(), 1);
+}
+
+#[test]
 fn a_note_beside_a_full_file_tells_the_same_as_the_file() {
     let root = tempfile::tempdir().unwrap();
     let mut group = make(root.path());
