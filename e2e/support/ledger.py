@@ -8,6 +8,8 @@ import hashlib
 import json
 import sys
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from support.packages import zip_of
@@ -32,19 +34,29 @@ class Anything:
 ANYTHING = Anything()
 
 
+def clients_of(server):
+    """{service: client} without retries: they would hide errors."""
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"})
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return {
+        service: boto3.client(service, endpoint_url=server.url, region_name="us-east-1", config=config, **keys)
+        for service in ("lambda", "s3", "ssm")
+    }
+
+
 class Operation:
     """One call, and what the ledger is after it; `answer` is None where none came."""
 
-    def __init__(self, name, args, effect):
-        self.name, self.args, self.effect = name, args, effect
+    def __init__(self, name, args, effect, service="lambda"):
+        self.name, self.args, self.effect, self.service = name, args, effect, service
 
     def __repr__(self):
-        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.args.items() if key not in ('Code', 'ZipFile', 'Content'))})"
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.args.items() if key not in ('Code', 'ZipFile', 'Content', 'Body'))})"
 
-    def call(self, client):
+    def call(self, clients):
         while True:
             try:
-                return getattr(client, self.name)(**self.args)
+                return getattr(clients[self.service], self.name)(**self.args)
             except ClientError as error:
                 # Refused, so that nothing has changed: the update before this one is not effective yet.
                 if "is in progress for resource" not in str(error):
@@ -69,7 +81,8 @@ class Worker:
             (self.add_permission, 4), (self.remove_permission, 2), (self.reserve, 2), (self.unreserve, 1),
             (self.create_url, 2), (self.delete_url, 1), (self.put_event_config, 2), (self.tag, 2), (self.untag, 1),
             (self.provision, 2), (self.create_mapping, 2), (self.delete_mapping, 1), (self.publish_layer, 2),
-            (self.delete_layer, 1), (self.share_layer, 1),
+            (self.delete_layer, 1), (self.share_layer, 1), (self.put_object, 3), (self.delete_object, 1),
+            (self.put_parameter, 2), (self.delete_parameter, 1),
         ]
         while True:
             (maker,) = self.random.choices([maker for maker, _ in makers], [weight for _, weight in makers])
@@ -333,6 +346,37 @@ class Worker:
         args = {"LayerName": layer[1], "VersionNumber": layer[2], "StatementId": sid, "Action": "lambda:GetLayerVersion", "Principal": "*"}
         return Operation("add_layer_version_permission", args, effect)
 
+    # Beside Lambda
+
+    def put_object(self):
+        bucket, key, content = f"{self.name}-bucket", f"k{self.random.randrange(4)}", self.random.randbytes(self.random.randrange(100_000))
+        if ("bucket", bucket) not in self.ledger:
+            return Operation("create_bucket", {"Bucket": bucket}, lambda ledger, answer: ledger.update({("bucket", bucket): ""}), "s3")
+
+        def effect(ledger, answer):
+            ledger["object", bucket, key] = hashlib.sha256(content).hexdigest()
+
+        return Operation("put_object", {"Bucket": bucket, "Key": key, "Body": content}, effect, "s3")
+
+    def delete_object(self):
+        found = self.one("object")
+        args = found and {"Bucket": found[1], "Key": found[2]}
+        return found and Operation("delete_object", args, lambda ledger, answer: ledger.pop(found), "s3")
+
+    def put_parameter(self):
+        name, value = f"{self.name}-p{self.random.randrange(3)}", self.fresh()
+
+        def effect(ledger, answer):
+            _, version = ledger.get(("parameter", name), ("", 0))
+            assert answer is None or answer["Version"] == version + 1, f"{name} {answer['Version']} after {version}"
+            ledger["parameter", name] = (value, version + 1)
+
+        return Operation("put_parameter", {"Name": f"/{name}", "Value": value, "Type": "String", "Overwrite": True}, effect, "ssm")
+
+    def delete_parameter(self):
+        found = self.one("parameter")
+        return found and Operation("delete_parameter", {"Name": f"/{found[1]}"}, lambda ledger, answer: ledger.pop(found), "ssm")
+
 
 def published(ledger, name, version, answer):
     number = ledger["_last", name] + 1
@@ -357,8 +401,27 @@ def arn(name):
     return f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
 
 
-def read(client):
+def read(clients):
     """All that there is, as a ledger without memory: by the lists, in short pages, and by each single reading."""
+    return {**read_lambda(clients["lambda"]), **read_s3(clients["s3"]), **read_ssm(clients["ssm"])}
+
+
+def read_s3(client):
+    found = {}
+    for bucket in (item["Name"] for item in client.list_buckets()["Buckets"]):
+        found["bucket", bucket] = ""
+        for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+            content = client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+            found["object", bucket, item["Key"]] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def read_ssm(client):
+    pages = client.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True, PaginationConfig={"PageSize": 2})
+    return {("parameter", item["Name"][1:]): (item["Value"], item["Version"]) for page in pages for item in page["Parameters"]}
+
+
+def read_lambda(client):
     found = {}
 
     def listed(operation, member, **args):

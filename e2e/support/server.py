@@ -25,10 +25,23 @@ class Server:
         self.process = None
         self.url = None
 
-    def start(self):
+    def launch(self):
         command = [HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+
+    def start_and_kill(self, seconds):
+        """A start that a crash interrupts after this time, wherever it is by then."""
+        with self.launch() as process:
+            try:
+                status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            else:
+                raise AssertionError(f"ended by itself with {status}\n{self.log_text()}")
+
+    def start(self):
+        self.process = self.launch()
         guard = threading.Timer(READY_S, self.process.kill)
         guard.start()
         line = self.process.stdout.readline().decode()

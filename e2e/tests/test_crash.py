@@ -9,13 +9,15 @@ import urllib.request
 from botocore.exceptions import ClientError
 
 from conftest import Function, client_of
-from support.ledger import Worker, read
+from support.ledger import Worker, clients_of, read
 
 ROUNDS = 4
 CLIENTS = 4
 # Acknowledged operations of all clients together between two kills: 1 to this many.
 MOST_BETWEEN = 120
 ROUND_S = 120
+# About what a start takes.
+START_S = 0.3
 
 
 class Round:
@@ -28,7 +30,7 @@ class Round:
         self.unanswered, self.wrong = {}, []
 
     def play(self, server):
-        threads = [threading.Thread(target=self.work, args=(worker, client_of(server)), daemon=True) for worker in self.workers]
+        threads = [threading.Thread(target=self.work, args=(worker, clients_of(server)), daemon=True) for worker in self.workers]
         for thread in threads:
             thread.start()
         with self.changed:
@@ -40,12 +42,12 @@ class Round:
             thread.join()
         assert not self.wrong, self.wrong
 
-    def work(self, worker, client):
+    def work(self, worker, clients):
         operation = None
         while True:
             try:
                 operation = worker.next()
-                answer = operation.call(client)
+                answer = operation.call(clients)
                 worker.ledger = operation.after(worker.ledger, answer)
             except Exception as error:
                 with self.changed:
@@ -69,8 +71,10 @@ def test_what_was_acknowledged_is_there_after_every_kill(alone):
     for _ in range(ROUNDS):
         round_ = Round(workers, chance.randint(1, MOST_BETWEEN))
         round_.play(server)
+        if chance.random() < 0.5:
+            server.start_and_kill(chance.random() * START_S)
         server.start()
-        found = read(client_of(server))
+        found = read(clients_of(server))
         for worker in workers:
             settle(worker, round_.unanswered.get(worker.name), found, seed)
         known = {key for worker in workers for key in worker.ledger}
