@@ -6,7 +6,7 @@ use hearth_api::sts::types as api;
 use hearth_api::sts::{Operation, errors};
 use hearth_api::{ApiError, Timestamp};
 use hearth_identity::Caller;
-use hearth_identity::policy::{Document, Kind, Principal};
+use hearth_identity::policy::{Denial, Document, Kind, Principal, Source};
 use hearth_identity::session::Session;
 use hearth_store::typed::Loaded;
 use hearth_types::identity::RoleRecord;
@@ -96,9 +96,9 @@ fn check_trust(caller: &Caller, role: Option<&RoleRecord>, input: &api::AssumeRo
         if caller.is_unchecked() {
             return Ok(());
         }
-        let (who, arn) = (caller.arn(), &input.role_arn);
-        let text = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn}");
-        return Err(denied(text));
+        // Nobody learns by it whether there is such a role.
+        let absent = Denial::Nothing(Source::Trust);
+        return Err(denied(absent.message(caller.principal(), Operation::AssumeRole.iam_action(), &input.role_arn)));
     };
     // It was one when it was written.
     let trust = Document::parse(&role.trust, Kind::Trust)
