@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from conftest import unique
 from support import errors
+from support.keys import allow, client_with, made, made_with
 
 DAY_MS = 24 * 60 * 60 * 1000
 TALK = """
@@ -408,6 +409,31 @@ def test_the_cli_follows_a_log(deploy, aws_v2):
         tail.kill()
         tail.wait()
         tail.stdout.close()
+
+
+def test_only_what_a_policy_allows_is_done(alone, tmp_path):
+    server = alone("--auth", "required")
+    logs = client_with(server, "logs", made(server))
+    for group in ["mine", "other"]:
+        logs.create_log_group(logGroupName=group)
+        logs.create_log_stream(logGroupName=group, logStreamName="s")
+    arn = "arn:aws:logs:us-east-1:000000000000:log-group:mine"
+    key = made_with(server, tmp_path, "writer", allow(["logs:PutLogEvents", "logs:FilterLogEvents"], f"{arn}:*"))
+    writer = client_with(server, "logs", key)
+    put(writer, "mine", "allowed")
+    assert filtered(writer, "mine") == ["allowed"]
+    for call, args in [
+        (writer.filter_log_events, {"logGroupName": "other"}),
+        (writer.delete_log_group, {"logGroupName": "mine"}),
+        (writer.describe_log_groups, {}),
+        (writer.put_log_events, {"logGroupName": "other", "logStreamName": "s", "logEvents": [{"timestamp": now_ms(), "message": "x"}]}),
+        # Whether it is there is not told to who may not know.
+        (writer.filter_log_events, {"logGroupName": "nowhere"}),
+    ]:
+        code, message = refused(call, **args)
+        assert code == "AccessDeniedException" and "is not authorized to perform: logs:" in message
+    assert filtered(logs, "other") == []
+    server.stop()
 
 
 def test_what_was_acknowledged_survives_a_crash(alone):
