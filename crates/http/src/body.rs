@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +12,44 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+
+/// A request's body as it comes. Its connection learns whether it was read to its end: what stays unread ends the
+/// connection, and a client must be told so, or it sends its next request into nothing.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    ended: Arc<AtomicBool>,
+}
+
+impl RequestBody {
+    /// The body, and what tells whether it was read to its end.
+    pub(crate) fn new(incoming: Incoming) -> (Self, Arc<AtomicBool>) {
+        let ended = Arc::new(AtomicBool::new(incoming.is_end_stream()));
+        (Self { incoming, ended: Arc::clone(&ended) }, ended)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.incoming).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || this.incoming.is_end_stream() {
+            this.ended.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
 
 /// Why a request's body was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +72,7 @@ pub enum BodyError {
 ///
 /// # Errors
 /// Too large (nothing is read where the head already says so), too slow, or broken.
-pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
+pub async fn read_body(body: RequestBody, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
     let announced = body.size_hint();
     if announced.lower() > limit as u64 {
         return Err(BodyError::TooLarge { limit });
@@ -44,7 +84,7 @@ pub async fn read_body(body: Incoming, limit: usize, time: Duration) -> Result<B
     tokio::time::timeout(time, collect(body, limit)).await.map_err(|_| BodyError::TooSlow(time))?
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, BodyError> {
+async fn collect(mut body: RequestBody, limit: usize) -> Result<Bytes, BodyError> {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode, Version, header};
@@ -17,7 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use crate::body::ResponseBody;
+use crate::body::{RequestBody, ResponseBody};
 use crate::stream::ClientStream;
 
 /// Connections that wait to be accepted; the kernel may cut this down to `net.core.somaxconn`.
@@ -29,7 +30,7 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         &self,
         peer: SocketAddr,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
@@ -133,7 +134,13 @@ async fn connection(
             if lacks_host(request.version(), request.headers()) {
                 return Ok::<_, Infallible>(no_host());
             }
-            Ok(handler.handle(peer, request).await)
+            let (head, incoming) = request.into_parts();
+            let (body, ended) = RequestBody::new(incoming);
+            let mut response = handler.handle(peer, Request::from_parts(head, body)).await;
+            if !ended.load(Ordering::Relaxed) {
+                closes(&mut response);
+            }
+            Ok(response)
         }
     });
     let stream = ClientStream::new(stream, stop.clone());
@@ -164,6 +171,11 @@ fn lacks_host(version: Version, headers: &HeaderMap) -> bool {
 fn no_host() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::from("the request has no Host\n"));
     *response.status_mut() = StatusCode::BAD_REQUEST;
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    closes(&mut response);
     response
+}
+
+/// Tells the client that this answer is the connection's last.
+fn closes(response: &mut Response<ResponseBody>) {
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
 }

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_http::{Handler, ResponseBody, Server, ServerLimits, read_body};
+use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, read_body};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -21,7 +20,7 @@ const LONG: Duration = Duration::from_secs(600);
 struct Echo;
 
 impl Handler for Echo {
-    async fn handle(&self, _peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, _peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
         if request.uri().path() == "/unread" {
             return Response::new("not read".into());
         }
@@ -95,6 +94,20 @@ async fn a_client_that_sends_too_much_before_it_reads_sees_why_it_was_refused() 
         let answer = rest(&mut stream).await;
         let expected = if path == "/" { "HTTP/1.1 413" } else { "HTTP/1.1 200" };
         assert!(answer.starts_with(expected), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_an_unread_body_ends_the_connection() {
+    let server = Running::start(10).await;
+    let told = |path: &str, body: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    for (path, body, ends) in [("/unread", "{}", true), ("/unread", "", false), ("/", "{}", false)] {
+        let mut stream = server.connect().await;
+        stream.write_all(told(path, body).as_bytes()).await.unwrap();
+        let answer = read_until(&mut stream, if path == "/" { "{}" } else { "not read" }).await;
+        assert_eq!(answer.contains("connection: close\r\n"), ends, "{path} {body:?}: {answer}");
     }
 }
 

@@ -10,7 +10,7 @@ use hearth_control::Control;
 use hearth_control::permit::Said;
 use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
 use hearth_http::doors::{self, Asked};
-use hearth_http::{BodyError, Handler, ResponseBody, read_body};
+use hearth_http::{BodyError, Handler, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::{Body, Dialect};
 use hearth_logs::CloudWatchLogs;
@@ -20,7 +20,6 @@ use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use hyper::body::Incoming;
 use tracing::debug;
 use uuid::Uuid;
 
@@ -66,7 +65,7 @@ pub(crate) struct Arrival<'a> {
 }
 
 impl Handler for Gateway {
-    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
         self.serve(Way { door: Door::Outer, room: &self.room }, peer, request).await
     }
 }
@@ -77,7 +76,7 @@ impl Gateway {
         &self,
         way: Way<'_>,
         peer: SocketAddr,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
         let id = RequestId(Uuid::new_v4());
         let (head, body) = request.into_parts();
@@ -93,7 +92,7 @@ impl Gateway {
         response
     }
 
-    async fn answer(&self, arrival: Arrival<'_>, body: Incoming) -> Response<ResponseBody> {
+    async fn answer(&self, arrival: Arrival<'_>, body: RequestBody) -> Response<ResponseBody> {
         let head = arrival.head;
         // Its own pages are not for functions.
         if let (Some(path), Door::Outer) = (head.uri.path().strip_prefix("/_hearth/"), arrival.way.door) {
@@ -144,7 +143,7 @@ impl Gateway {
         visitor.map_err(|cause| cause.error(dialect))
     }
 
-    async fn lambda(&self, arrival: Arrival<'_>, body: Incoming) -> Result<Response<ResponseBody>, ApiError> {
+    async fn lambda(&self, arrival: Arrival<'_>, body: RequestBody) -> Result<Response<ResponseBody>, ApiError> {
         let head = arrival.head;
         let matched = route(head.method.as_str(), head.uri.path(), head.uri.query())?;
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {
@@ -163,7 +162,7 @@ impl Gateway {
     }
 
     /// S3 compares bodies as they stream in with what was signed of them.
-    async fn s3(&self, arrival: Arrival<'_>, body: Incoming) -> Response<ResponseBody> {
+    async fn s3(&self, arrival: Arrival<'_>, body: RequestBody) -> Response<ResponseBody> {
         let admitted = match self.visitor(arrival, "s3", Dialect::S3).await {
             Ok(visitor) => visitor.admit_ahead().map_err(|cause| cause.error(Dialect::S3)),
             Err(error) => Err(error),

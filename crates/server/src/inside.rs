@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use hearth_access::Access;
 use hearth_api::ApiError;
-use hearth_http::{Handler, ResponseBody, Server, ServerLimits};
+use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits};
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_LIFE, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
 use hearth_worker::{Door, Identities, Identity, Soon};
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
@@ -101,7 +100,7 @@ struct Insider {
 }
 
 impl Handler for Insider {
-    async fn handle(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
         let Some(gateway) = self.gateway.get().and_then(Weak::upgrade) else {
             return ApiError::service("The server is not ready.").response().map(ResponseBody::from);
         };

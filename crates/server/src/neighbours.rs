@@ -10,13 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_api::error::{Kind, NOT_IMPLEMENTED};
 use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Service, ServiceOperation, Style};
-use hearth_http::{BodyError, ResponseBody, read_body};
+use hearth_http::{BodyError, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::Dialect;
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES, UPSTREAM_BODY_BYTES};
 use http::{Response, header};
-use hyper::body::Incoming;
 
 use crate::gateway::{Arrival, Gateway, REQUEST_TIMEOUT, unsupported_encoding};
 
@@ -61,7 +60,7 @@ impl Gateway {
         &self,
         arrival: Arrival<'_>,
         addressed: &Addressed<'_>,
-        body: Incoming,
+        body: RequestBody,
     ) -> Response<ResponseBody> {
         let id = arrival.id;
         let named = addressed.service.as_deref();
@@ -97,7 +96,7 @@ impl Gateway {
         arrival: Arrival<'_>,
         addressed: &Addressed<'_>,
         service: &str,
-        body: Incoming,
+        body: RequestBody,
     ) -> Result<Response<ResponseBody>, ApiError> {
         let dialect = dialect(addressed);
         let visitor = self.visitor(arrival, service, dialect).await?;
@@ -111,7 +110,7 @@ impl Gateway {
         &self,
         arrival: Arrival<'a>,
         addressed: &'a Addressed<'a>,
-        body: Incoming,
+        body: RequestBody,
     ) -> Result<Request<'a>, ApiError> {
         let head = arrival.head;
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING) {

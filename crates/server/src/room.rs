@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use hearth_api::ApiError;
+use hearth_http::RequestBody;
 use hearth_types::limits::{
     INSIDE_BODIES_BYTES, INSIDE_PACKAGES_IN_WORK, PACKAGES_IN_WORK, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
 };
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// What is counted by.
@@ -48,7 +49,7 @@ impl Room {
     ///
     /// # Errors
     /// None in fact: the room is never closed.
-    pub(crate) async fn take(&self, body: &Incoming, limit: usize) -> Result<Place<'_>, ApiError> {
+    pub(crate) async fn take(&self, body: &RequestBody, limit: usize) -> Result<Place<'_>, ApiError> {
         self.take_bytes(expected(body, limit), limit).await
     }
 
