@@ -68,7 +68,11 @@ impl Control {
         match parts.as_slice() {
             [name] => Ok((*name).to_owned()),
             [_, _, _, region, account, _, name, ..] if self.is_here(region, account) => Ok((*name).to_owned()),
-            _ => Err(ApiError::access_denied(Some(format!("There is no access to {text} from here.")))),
+            _ => Err(ApiError::access_denied(Some(format!(
+                "User: arn:aws:iam::{}:root is not authorized to perform: lambda:GetLayerVersion on resource: {text} \
+                 because no resource-based policy allows the lambda:GetLayerVersion action",
+                self.parts.place.account
+            )))),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Records as Lambda shows them. Pure.
 
 use hearth_api::types as api;
-use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, ImageConfig, LayerRef, LogFormat, LogLevel, SnapStart, State, Tracing, UpdateStatus,
     VersionId, VersionRecord,
 };
-use sha2::{Digest as _, Sha256};
+use hearth_types::{Place, runtime};
 
 /// Which members an operation shows: lists leave the states out (observed).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,8 +77,8 @@ pub(crate) fn configuration(
     };
     if shown == Shown::Whole {
         show_states(&mut view, record);
-        view.runtime_version_config = config.runtime.as_deref().map(|runtime| api::RuntimeVersionConfig {
-            runtime_version_arn: Some(runtime_version_arn(place, runtime, &config.architecture)),
+        view.runtime_version_config = config.runtime.as_deref().map(|name| api::RuntimeVersionConfig {
+            runtime_version_arn: Some(runtime::version_arn(&place.region, name, &config.architecture)),
             ..Default::default()
         });
     }
@@ -203,13 +202,6 @@ fn show_states(view: &mut api::FunctionConfiguration, record: &VersionRecord) {
 pub(crate) fn last_modified(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     time.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
-}
-
-/// The form of the real one: 64 hexadecimal digits, the same for the same runtime on the same architecture.
-fn runtime_version_arn(place: &Place, runtime: &str, architecture: &str) -> String {
-    let digest = Sha256::digest(format!("{runtime} {architecture}").as_bytes());
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("arn:aws:lambda:{}::runtime:{digits}", place.region)
 }
 
 #[cfg(test)]

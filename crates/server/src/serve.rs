@@ -28,6 +28,7 @@ use hearth_types::limits::{
     CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT,
     SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
+use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
 use hearth_worker::{LogSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -100,7 +101,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     });
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
-        architecture: architecture(),
+        architecture: ARCHITECTURE,
         concurrency: concurrency(&args),
         code_storage: CODE_STORAGE_BYTES,
         roles: roles(auth(&args)),
@@ -215,7 +216,7 @@ fn dispatcher(
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
-        architecture: architecture(),
+        architecture: ARCHITECTURE,
         limits: Limits {
             account_concurrency: args.concurrency,
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
@@ -286,11 +287,6 @@ fn three_quarters_of_memory_mb() -> u64 {
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .unwrap_or(2 * 1024 * 1024);
     total_kb / 1024 * 3 / 4
-}
-
-/// As Lambda names it.
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
 }
 
 fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {

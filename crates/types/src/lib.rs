@@ -11,6 +11,7 @@ pub mod limits;
 pub mod place;
 pub mod policy;
 pub mod rootfs;
+pub mod runtime;
 pub mod settings;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};

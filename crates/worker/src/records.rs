@@ -67,7 +67,7 @@ impl Record<'_> {
         let (kind, body) = match self {
             Self::InitStart { phase, interpreter } => {
                 let runtime_version = text::runtime_version(&spec.runtime, interpreter);
-                let runtime_version_arn = text::runtime_version_arn(&spec.region);
+                let runtime_version_arn = text::runtime_version_arn(&spec.region, &spec.runtime);
                 let function = Some(InitFunction {
                     function_name: &spec.function,
                     function_version: &spec.version,
@@ -248,7 +248,8 @@ mod tests {
             of(Record::InitStart { phase: InitPhase::Init, interpreter: "3.12.1" }),
             "{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":\
              \"on-demand\",\"phase\":\"init\",\"runtimeVersion\":\"python:3.12.v1\",\"runtimeVersionArn\":\
-             \"arn:aws:lambda:us-east-1::runtime:hearth\",\"functionName\":\"f\",\"functionVersion\":\"7\"}}\n"
+             \"RUNTIME\",\"functionName\":\"f\",\"functionVersion\":\"7\"}}\n"
+                .replace("RUNTIME", &text::runtime_version_arn("us-east-1", "python3.12"))
         );
         assert_eq!(
             of(Record::Start { request_id: id }),

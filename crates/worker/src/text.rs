@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use hearth_types::RequestId;
 use hearth_types::invoke::FunctionFailure;
 use hearth_types::limits::RESPONSE_PAYLOAD_BYTES;
+use hearth_types::{RequestId, runtime};
 
 /// How the runtime's process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,14 +89,14 @@ pub(crate) fn runtime_version(runtime: &str, interpreter: &str) -> String {
     format!("{name}:{number}{rest}")
 }
 
-/// Names no version: there is one of each runtime.
-pub(crate) fn runtime_version_arn(region: &str) -> String {
-    format!("arn:aws:lambda:{region}::runtime:hearth")
+/// Of the one version of a runtime that this machine has.
+pub(crate) fn runtime_version_arn(region: &str, runtime: &str) -> String {
+    runtime::version_arn(region, runtime, runtime::ARCHITECTURE)
 }
 
 /// `interpreter` is its version.
-pub(crate) fn init_start(runtime: &str, interpreter: &str, region: &str) -> String {
-    let (version, arn) = (runtime_version(runtime, interpreter), runtime_version_arn(region));
+pub(crate) fn init_start(name: &str, interpreter: &str, region: &str) -> String {
+    let (version, arn) = (runtime_version(name, interpreter), runtime_version_arn(region, name));
     format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
 }
 

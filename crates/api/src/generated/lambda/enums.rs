@@ -234,8 +234,8 @@ string_enum! { ProvisionedConcurrencyStatusEnum {
 } }
 
 string_enum! { RecursiveLoop {
-    Allow = "Allow",
     Terminate = "Terminate",
+    Allow = "Allow",
 } }
 
 string_enum! { ResponseStreamingInvocationType {
