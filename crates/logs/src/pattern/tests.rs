@@ -124,3 +124,24 @@ fn what_cannot_be_read_is_refused_and_named() {
     let deep = format!("{{ {}$.a = 1{} }}", "(".repeat(400), ")".repeat(400));
     assert!(Pattern::parse(&deep).unwrap_err().0.contains("too deep"));
 }
+
+proptest::proptest! {
+    /// Clients write patterns, functions write messages: neither may bring the reader down.
+    #[test]
+    fn nothing_panics(
+        pattern in r#"[{\[]?[ $.a-cé\[\]()=!<>&|"'%\\*?,0-9-]{0,40}[}\]]?"#,
+        message in r#"[{\["]?[ a-cé:,"\[\]{}0-9]{0,40}"#,
+    ) {
+        if let Ok(pattern) = Pattern::parse(&pattern) {
+            let _ = pattern.matches(message.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_quoted_phrase_is_found_as_it_is(phrase in "\\PC{1,20}", around in "\\PC{0,10}") {
+        let quoted = format!("\"{}\"", phrase.replace('\\', "\\\\").replace('"', "\\\""));
+        let message = [around.as_str(), &phrase, &around].concat();
+        proptest::prop_assert!(fits(&quoted, &message));
+        proptest::prop_assert_eq!(fits(&format!("-{quoted}"), &around), !around.contains(&phrase));
+    }
+}
