@@ -165,7 +165,8 @@ impl S3 {
             return Err(S3Error::not_implemented(&format!("{} ?{other} of an object", call.method)));
         }
         let is_copy = call.headers.contains_key("x-amz-copy-source");
-        if call.method == Method::PUT && call.headers.contains_key("x-amz-tagging") {
+        let writes = matches!(call.method, Method::PUT | Method::POST);
+        if writes && call.headers.contains_key("x-amz-tagging") {
             may("s3:PutObjectTagging")?;
         }
         match (&call.method, query.given("uploadId")) {
