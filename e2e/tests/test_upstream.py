@@ -12,7 +12,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conftest import unique
+from support import raw
+from support.keys import allow, deny, made_with
 from support.server import HEARTH, Server
+from support.sigv4 import Signed
 
 ACCOUNT = "000000000000"
 
@@ -142,6 +145,24 @@ def test_requests_are_signed_again_and_answers_never_look_whole_when_they_are_no
     assert "Credential=AKIAUPSTREAM/" in headers["authorization"] and "/eu-west-1/kinesis/aws4_request" in headers["authorization"]
     assert "test" not in headers["authorization"]
 
+
+@pytest.mark.parametrize(
+    "path, body, headers",
+    [
+        ("/", b"{}", {"x-amz-target": "AmazonSQS.DeleteQueue", "content-type": "application/x-amz-json-1.0"}),
+        ("/", b"Version=2012-11-05&Action=DeleteQueue", {"content-type": "application/x-www-form-urlencoded"}),
+        ("/1/q", b"Action=ListQueues&%41ction=DeleteQueue", {"content-type": "Application/X-WWW-Form-Urlencoded"}),
+        ("/1/q?Action=DeleteQueue", b"", {}),
+        ("/?Action=DeleteQueue", b"{}", {"x-amz-target": "AmazonSQS.ListQueues"}),
+        ("/service/SQS/operation/DeleteQueue", b"", {"smithy-protocol": "rpc-v2-cbor"}),
+    ],
+)
+def test_an_operation_is_denied_by_whatever_name(alone, recorder, tmp_path, path, body, headers):
+    server = alone("--auth", "required", "--upstream", f"sqs={recorder}")
+    key = made_with(server, tmp_path, "ann", allow("sqs:*"), deny("sqs:DeleteQueue"))
+    request = Signed(server, key, "POST", path, body=body, service="sqs", headers=headers).sign()
+    answer = raw.request(server, "POST", path, body=body, headers=list(request.headers.items()))
+    assert answer.status == 403 and b"sqs:DeleteQueue" in answer.body and Recorder.seen == []
 
 def test_an_upstream_that_is_not_there_is_named(alone):
     with socket.socket() as closed:

@@ -97,6 +97,21 @@ impl<'a> Addressed<'a> {
         Self { style, service: scope().or_else(of_path), target: None }
     }
 
+    /// Every name in a request that a server could take for that of its operation, so that whoever may not do one of them
+    /// does not get it done by a second name. None where nothing but path and method tell it.
+    #[must_use]
+    pub fn operations(&self, head: &Parts, body: &[u8]) -> Vec<String> {
+        let targets = head.headers.get_all("x-amz-target").iter().filter_map(|target| target.to_str().ok());
+        let targets: Vec<&str> = targets.map(|target| target.rsplit('.').next().unwrap_or(target)).collect();
+        let of_path = head.uri.path().rsplit('/').next().filter(|_| self.style == Style::Cbor);
+        // Some take a form for one whatever type it says that it has, and on any path.
+        let form = if targets.is_empty() { String::from_utf8_lossy(body) } else { Cow::Borrowed("") };
+        let of_query = query_pairs(head.uri.query().unwrap_or_default());
+        let actions = of_query.chain(query_pairs(&form)).flatten().filter(|(name, _)| name == "Action");
+        let actions = actions.map(|(_, action)| action.into_owned());
+        targets.iter().copied().chain(of_path).map(str::to_owned).chain(actions).collect()
+    }
+
     /// The service that has this version of a form's API.
     #[must_use]
     pub fn service_of_version(version: &str) -> Option<&'static str> {

@@ -157,8 +157,9 @@ impl Upstreams {
         body: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
         let upstream = self.of(service).ok_or_else(|| ApiError::service("There is no such upstream."))?;
-        let action = format!("{service}:{}", addressed.target.unwrap_or(head.method.as_str()));
-        caller.may(&action, "*", None, &[]).map_err(|denied| ApiError::access_denied(Some(denied.to_string())))?;
+        if !caller.is_unchecked() {
+            may_all(caller, service, head, addressed.operations(head, &body))?;
+        }
         let request = self.signed(head, service, upstream, body)?;
         let unreachable = |cause: &dyn std::fmt::Display| {
             warn!("the upstream of {service}, {}: {cause}", upstream.server);
@@ -194,6 +195,19 @@ impl Upstreams {
         signer.sign(&mut parts, hash, Timestamp::since_1970((self.now)())).map_err(|_| cannot())?;
         Ok(Request::from_parts(parts, Full::new(body)))
     }
+}
+
+/// Asks for every operation that a request names, on all resources: which one it is about only the upstream knows. One
+/// that names none is its method: `apigateway:POST`.
+fn may_all(caller: &Caller, service: &str, head: &Parts, mut operations: Vec<String>) -> Result<(), ApiError> {
+    if operations.is_empty() {
+        operations.push(head.method.as_str().to_owned());
+    }
+    for operation in operations {
+        let may = caller.may(&format!("{service}:{operation}"), "*", None, &[]);
+        may.map_err(|denied| ApiError::access_denied(Some(denied.to_string())))?;
+    }
+    Ok(())
 }
 
 impl Upstream {
