@@ -5,10 +5,12 @@ import json
 import pytest
 
 from conftest import PYTHON, ROLE, deployer
+from support import raw
 from support.errors import refused
 from support.keys import allow, client_with, deny, made, made_with, make_role
 from support.packages import zip_of
 from support.server import Server
+from support.sigv4 import Signed
 
 ECHO = "def handler(event, context): return event"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -166,6 +168,41 @@ def test_lambdas_own_condition_keys(admin, caller, function):
     assert refused(mapper.create_event_source_mapping, FunctionName="g", EventSourceArn=source)[:2] == DENIED
     assert mapper.get_event_source_mapping(UUID=mapping)["FunctionArn"] == ARN + "f"
     mapper.delete_event_source_mapping(UUID=mapping)
+
+
+def test_who_may_lead_mappings_to_one_function_takes_none_from_others(admin, caller, function):
+    admin.create_alias(FunctionName="f", Name="other", FunctionVersion="1")
+    mapping = admin.create_event_source_mapping(FunctionName="f:other", EventSourceArn="arn:aws:sqs:us-east-1:000000000000:taken")["UUID"]
+    mapper = caller("taker", allow("lambda:*EventSourceMapping", Condition={"ArnEquals": {"lambda:FunctionArn": ARN + "f:prod"}}))
+    assert refused(mapper.update_event_source_mapping, UUID=mapping, FunctionName="f:prod")[:2] == DENIED
+    both = caller("both", allow("lambda:*EventSourceMapping", Condition={"ArnLike": {"lambda:FunctionArn": ARN + "f:*"}}))
+    assert both.update_event_source_mapping(UUID=mapping, FunctionName="f:prod")["FunctionArn"] == ARN + "f:prod"
+    admin.delete_event_source_mapping(UUID=mapping)
+    admin.delete_alias(FunctionName="f", Name="other")
+
+
+def test_what_is_denied_is_denied_however_it_is_written(strict, admin, function, tmp_path):
+    layer = admin.publish_layer_version(LayerName="hidden", Content={"ZipFile": zip_of({"python/m.py": "x = 1\n"})})["LayerArn"]
+    uuid = admin.create_event_source_mapping(FunctionName="f", EventSourceArn="arn:aws:sqs:us-east-1:000000000000:hidden")["UUID"]
+    mapping = ARN.replace("function:", "event-source-mapping:") + uuid
+    key = made_with(strict, tmp_path, "denied", allow("*"), deny("lambda:*", [layer, f"{layer}:*", mapping]))
+
+    def asked(path):
+        request = Signed(strict, key, "GET", path).sign()
+        answer = raw.request(strict, request.method, request.path, headers=list(request.headers.items()))
+        return answer.status, b"with an explicit deny" in answer.body
+
+    def escaped(arn):
+        return arn.replace(":", "%3A")
+
+    elsewhere = escaped(layer.replace("arn:aws:", "arn:aws-cn:"))
+    layers, mappings = "/2018-10-31/layers", "/2015-03-31/event-source-mappings"
+    paths = [f"{layers}/{name}/versions/{number}" for name in ("hidden", escaped(layer), elsewhere) for number in ("1", "01")]
+    paths += [f"{layers}/{elsewhere}/versions", f"{layers}?Arn={elsewhere}%3A1&find=LayerVersion"]
+    paths += [f"{mappings}/{form}" for form in (uuid, uuid.upper(), uuid.replace("-", ""), f"urn%3Auuid%3A{uuid}")]
+    paths += ["/2017-03-31/tags/" + escaped(mapping.replace("arn:aws:", "arn:aws-cn:"))]
+    assert {path: asked(path) for path in paths} == {path: (403, True) for path in paths}
+    admin.delete_event_source_mapping(UUID=uuid)
 
 
 def test_a_layer_and_a_role_are_given_by_those_who_may(strict, admin, caller):

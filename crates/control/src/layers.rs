@@ -7,8 +7,8 @@ mod read;
 
 use hearth_api::ApiError;
 use hearth_types::function::CodeRef;
-use hearth_types::keys;
 use hearth_types::policy::Policy;
+use hearth_types::{Place, keys};
 use serde::{Deserialize, Serialize};
 
 use crate::Control;
@@ -64,16 +64,13 @@ impl Control {
     /// # Errors
     /// When the ARN is of another region or account: none of those layers is here.
     fn layer_name(&self, text: &str) -> Result<String, ApiError> {
-        let parts: Vec<&str> = text.split(':').collect();
-        match parts.as_slice() {
-            [name] => Ok((*name).to_owned()),
-            [_, _, _, region, account, _, name, ..] if self.is_here(region, account) => Ok((*name).to_owned()),
-            _ => Err(ApiError::access_denied(Some(format!(
+        layer_here(&self.parts.place, text).map(str::to_owned).ok_or_else(|| {
+            ApiError::access_denied(Some(format!(
                 "User: arn:aws:iam::{}:root is not authorized to perform: lambda:GetLayerVersion on resource: {text} \
                  because no resource-based policy allows the lambda:GetLayerVersion action",
                 self.parts.place.account
-            )))),
-        }
+            )))
+        })
     }
 
     /// The layer and the number in the ARN of a layer version.
@@ -81,13 +78,11 @@ impl Control {
     /// # Errors
     /// As [`Self::layer_name`].
     pub(crate) fn layer_version_name(&self, arn: &str) -> Result<LayerVersionName, ApiError> {
-        let number = arn.rsplit(':').next().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX);
-        Ok(LayerVersionName { layer: self.layer_name(arn)?, number })
+        Ok(LayerVersionName { layer: self.layer_name(arn)?, number: number_of(arn).unwrap_or(u64::MAX) })
     }
 
     pub(crate) fn is_here(&self, region: &str, account: &str) -> bool {
-        let place = &self.parts.place;
-        *place.region == *region && *place.account == *account
+        is_at(&self.parts.place, region, account)
     }
 
     fn layer_arn(&self, layer: &str) -> String {
@@ -98,4 +93,22 @@ impl Control {
     pub(crate) fn layer_version_arn(&self, layer: &str, number: u64) -> String {
         format!("{}:{number}", self.layer_arn(layer))
     }
+}
+
+/// The bare name of a layer that is named so or by its ARN; none of an ARN of another region or account.
+pub(crate) fn layer_here<'a>(place: &Place, text: &'a str) -> Option<&'a str> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => Some(name),
+        [_, _, _, region, account, _, name, ..] if is_at(place, region, account) => Some(name),
+        _ => None,
+    }
+}
+
+/// The number at the end of a layer version's ARN.
+pub(crate) fn number_of(arn: &str) -> Option<u64> {
+    arn.rsplit(':').next()?.parse().ok()
+}
+
+pub(crate) fn is_at(place: &Place, region: &str, account: &str) -> bool {
+    *place.region == *region && *place.account == *account
 }

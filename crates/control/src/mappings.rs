@@ -9,6 +9,7 @@ mod view;
 
 use hearth_types::Target;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::mappings::settings::Settings;
 use crate::mappings::source::Source;
@@ -30,6 +31,11 @@ pub(crate) struct Mapping {
     pub(crate) tags: std::collections::BTreeMap<String, String>,
     /// Milliseconds since 1970 of the last change by a client.
     last_modified_ms: i64,
+}
+
+/// A UUID as we write it, however a client does; none for what is no UUID.
+pub(crate) fn one_form(uuid: &str) -> Option<String> {
+    Uuid::try_parse(uuid).ok().map(|uuid| uuid.to_string())
 }
 
 impl Mapping {

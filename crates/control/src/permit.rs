@@ -29,9 +29,14 @@ impl Control {
             return Ok(());
         }
         let resource = Resource::of(&self.parts.place, matched, said);
-        let mut keys = said.keys(matched, &self.parts.place);
-        self.add_what_is_known(caller, matched, &resource, &mut keys).await?;
-        self.may(caller, matched.operation.iam_action(), &resource, keys).await?;
+        let keys = said.keys(matched, &self.parts.place);
+        let action = matched.operation.iam_action();
+        let known = self.known(caller, &resource).await?;
+        self.may(caller, action, &resource, over(&keys, &known)).await?;
+        // A mapping that is led elsewhere is taken from its function too.
+        if matched.operation == Operation::UpdateEventSourceMapping {
+            self.may(caller, action, &resource, over(&known, &keys)).await?;
+        }
         self.permit_uses(caller, matched.operation, &resource, said).await
     }
 
@@ -58,7 +63,13 @@ impl Control {
             caller.may("iam:PassRole", role, None, &keys).map_err(|denied| access_denied(&denied))?;
         }
         for layer in said.layers(operation) {
-            self.may(caller, "lambda:GetLayerVersion", &Resource::of_layer_version(layer), Context::default()).await?;
+            self.may(
+                caller,
+                "lambda:GetLayerVersion",
+                &Resource::of_layer_version(&self.parts.place, layer),
+                Context::default(),
+            )
+            .await?;
         }
         match said.object(operation) {
             None => Ok(()),
@@ -72,25 +83,23 @@ impl Control {
     }
 
     /// Keys that only records tell.
-    async fn add_what_is_known(
-        &self,
-        caller: &Caller,
-        matched: &Matched,
-        resource: &Resource,
-        keys: &mut Context,
-    ) -> Result<(), ApiError> {
-        if let Some(uuid) = matched.label("UUID") {
-            self.add_mapping(uuid, keys).await?;
+    async fn known(&self, caller: &Caller, resource: &Resource) -> Result<Context, ApiError> {
+        if let Some(uuid) = resource.mapping(&self.parts.place) {
+            return self.known_of_mapping(uuid).await;
         }
-        if let Bearer::Function(target) = &resource.bearer
-            && caller.needs_resource_tags()
-            && let Ok(function) = self.function(target).await
-        {
-            for (key, value) in function.record.tags {
-                keys.set(&format!("aws:ResourceTag/{key}"), value);
-            }
+        let mut known = Context::default();
+        if !caller.needs_resource_tags() {
+            return Ok(known);
         }
-        Ok(())
+        let tags = match &resource.bearer {
+            Bearer::Function(target) => self.function(target).await.map(|function| function.record.tags),
+            _ => self.code_signing_config(&resource.arn).await.map(|(_, config)| config.record.tags),
+        };
+        // What is not there has none.
+        for (key, value) in tags.unwrap_or_default() {
+            known.set(&format!("aws:ResourceTag/{key}"), value);
+        }
+        Ok(known)
     }
 
     async fn policy_of(&self, bearer: &Bearer) -> Result<Option<Document>, ApiError> {
@@ -117,6 +126,13 @@ impl Control {
         }
         Ok(self.part(Part::Policy, target).await?.map(|loaded| loaded.record))
     }
+}
+
+/// All keys of both; where both have one, that of the first counts.
+fn over(first: &Context, second: &Context) -> Context {
+    let mut both = second.clone();
+    both.extend(first.clone());
+    both
 }
 
 pub(crate) fn access_denied(denied: &AccessDenied) -> ApiError {

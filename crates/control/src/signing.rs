@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use hearth_api::ApiError;
 use hearth_api::error::modelled::{CODE_SIGNING_CONFIG_NOT_FOUND, CODE_VERIFICATION_FAILED};
-use hearth_types::keys;
+use hearth_types::{Place, keys};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::Control;
+use crate::layers::is_at;
 use crate::records::Loaded;
 
 /// A code signing configuration.
@@ -99,16 +100,21 @@ impl Control {
     }
 
     async fn read_by_arn(&self, arn: &str) -> Result<Option<(String, Loaded<CodeSigningConfig>)>, ApiError> {
-        let id = match arn.split(':').collect::<Vec<_>>().as_slice() {
-            [_, _, _, region, account, _, id] if self.is_here(region, account) => (*id).to_owned(),
-            _ => return Ok(None),
-        };
-        let found = self.read(&keys::code_signing(&id)).await?;
-        Ok(found.map(|config| (id, config)))
+        let Some(id) = id_here(&self.parts.place, arn) else { return Ok(None) };
+        let found = self.read(&keys::code_signing(id)).await?;
+        Ok(found.map(|config| (id.to_owned(), config)))
     }
 
     fn code_signing_arn(&self, id: &str) -> String {
         let place = &self.parts.place;
         format!("arn:aws:lambda:{}:{}:code-signing-config:{id}", place.region, place.account)
+    }
+}
+
+/// The id of a configuration by its ARN; none of an ARN of another region or account.
+pub(crate) fn id_here<'a>(place: &Place, arn: &'a str) -> Option<&'a str> {
+    match arn.split(':').collect::<Vec<_>>().as_slice() {
+        [_, _, _, region, account, _, id] if is_at(place, region, account) => Some(id),
+        _ => None,
     }
 }

@@ -8,11 +8,11 @@ use hearth_types::limits::LIST_MAPPINGS_PAGE;
 use hearth_types::{Target, keys};
 use uuid::Uuid;
 
-use crate::mappings::Mapping;
 use crate::mappings::change::Change;
 use crate::mappings::settings::Settings;
 use crate::mappings::source::Source;
 use crate::mappings::view::{self, Shown};
+use crate::mappings::{Mapping, one_form};
 use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, invalid, rules};
 
@@ -183,7 +183,7 @@ impl Control {
 
 /// The ids that we give are the only ones: nothing else may become part of a key.
 fn known_form(uuid: &str) -> Result<String, ApiError> {
-    Uuid::try_parse(uuid).map(|uuid| uuid.to_string()).map_err(|_| missing())
+    one_form(uuid).ok_or_else(missing)
 }
 
 fn missing() -> ApiError {

@@ -4,6 +4,9 @@ use hearth_api::{Matched, Operation};
 use hearth_types::{Place, Target};
 
 use super::Said;
+use crate::layers::{is_at, layer_here, number_of};
+use crate::mappings::one_form;
+use crate::signing::id_here;
 
 /// What a request is on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -135,7 +138,9 @@ fn on(operation: Operation) -> On {
 }
 
 impl Resource {
-    /// Of a request. A name that means nothing here stands in the ARN as it is: no operation takes it.
+    /// Of a request. Whatever form of a name a client chooses, the ARN is that of what the operation will find by it:
+    /// what denies must not depend on how somebody writes. A name that means nothing here stands in the ARN as it is: no
+    /// operation takes it.
     pub(super) fn of(place: &Place, matched: &Matched, said: &Said) -> Self {
         let label = |name| matched.label(name).unwrap_or_default();
         let kind = on(matched.operation);
@@ -151,18 +156,26 @@ impl Resource {
             }
             On::Layer => Self::plain(layer(place, label("LayerName"))),
             On::LayerVersion => {
-                Self::of_layer_version(&format!("{}:{}", layer(place, label("LayerName")), label("VersionNumber")))
+                let arn = format!("{}:{}", layer(place, label("LayerName")), label("VersionNumber"));
+                Self::of_layer_version(place, &arn)
             }
-            On::LayerVersionByArn => Self::of_layer_version(&matched.parameter("Arn").unwrap_or_default()),
+            On::LayerVersionByArn => Self::of_layer_version(place, &matched.parameter("Arn").unwrap_or_default()),
             On::Named("Resource") => Self::of_arn(place, label("Resource")),
+            On::Named("CodeSigningConfigArn") => Self::plain(code_signing_config(place, label("CodeSigningConfigArn"))),
             On::Named(name) => Self::plain(label(name)),
-            On::Mapping => Self::plain(arn(place, "event-source-mapping", label("UUID"))),
+            On::Mapping => Self::plain(mapping(place, label("UUID"))),
             On::CapacityProvider => Self::plain(arn(place, "capacity-provider", label("CapacityProviderName"))),
         }
     }
 
-    pub(super) fn of_layer_version(arn: &str) -> Self {
-        Self { arn: arn.to_owned(), bearer: Bearer::LayerVersion(arn.to_owned()) }
+    pub(super) fn of_layer_version(place: &Place, arn: &str) -> Self {
+        let arn = layer_version(place, arn);
+        Self { bearer: Bearer::LayerVersion(arn.clone()), arn }
+    }
+
+    /// The UUID of the event source mapping that it is.
+    pub(super) fn mapping(&self, place: &Place) -> Option<&str> {
+        self.arn.strip_prefix(&*arn(place, "event-source-mapping", ""))
     }
 
     fn plain(arn: impl Into<String>) -> Self {
@@ -170,8 +183,12 @@ impl Resource {
     }
 
     fn of_arn(place: &Place, arn: &str) -> Self {
-        match arn.split(':').nth(5) {
-            Some("function") => Self::of_function(place, arn, None, true),
+        match arn.split(':').collect::<Vec<_>>().as_slice() {
+            [_, _, _, _, _, "function", ..] => Self::of_function(place, arn, None, true),
+            [_, _, _, _, _, "code-signing-config", ..] => Self::plain(code_signing_config(place, arn)),
+            [_, _, _, region, account, "event-source-mapping", uuid, ..] if is_at(place, region, account) => {
+                Self::plain(mapping(place, uuid))
+            }
             _ => Self::plain(arn),
         }
     }
@@ -189,7 +206,22 @@ impl Resource {
 }
 
 fn layer(place: &Place, name: &str) -> String {
-    if name.starts_with("arn:") { name.to_owned() } else { arn(place, "layer", name) }
+    layer_here(place, name).map_or_else(|| name.to_owned(), |name| arn(place, "layer", name))
+}
+
+pub(super) fn layer_version(place: &Place, text: &str) -> String {
+    match (layer_here(place, text), number_of(text)) {
+        (Some(name), Some(number)) => format!("{}:{number}", arn(place, "layer", name)),
+        _ => text.to_owned(),
+    }
+}
+
+pub(super) fn code_signing_config(place: &Place, text: &str) -> String {
+    id_here(place, text).map_or_else(|| text.to_owned(), |id| arn(place, "code-signing-config", id))
+}
+
+fn mapping(place: &Place, uuid: &str) -> String {
+    arn(place, "event-source-mapping", &one_form(uuid).unwrap_or_else(|| uuid.to_owned()))
 }
 
 fn arn(place: &Place, kind: &str, name: &str) -> String {
@@ -227,6 +259,30 @@ mod tests {
         assert_eq!(arn_of("DELETE", &mapping, ""), arn(&format!("event-source-mapping:{uuid}")));
         let tags = "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Af";
         assert_eq!(arn_of("GET", tags, ""), arn("function:f"));
+    }
+
+    #[test]
+    fn however_a_name_is_written_the_resource_is_the_same() {
+        let arn = |rest: &str| format!("arn:aws:lambda:us-east-1:000000000000:{rest}");
+        let written = |rest: &str| arn(rest).replace("arn:aws:", "arn:aws-cn:").replace(':', "%3A");
+        let layers = "/2018-10-31/layers";
+        for (layer, number) in [("l", "03"), ("l", "+3"), (&*written("layer:l"), "3"), (&*arn("layer:l"), "3")] {
+            assert_eq!(arn_of("GET", &format!("{layers}/{layer}/versions/{number}"), ""), arn("layer:l:3"));
+        }
+        assert_eq!(arn_of("GET", &format!("{layers}/{}/versions", written("layer:l")), ""), arn("layer:l"));
+        let by_arn = format!("find=LayerVersion&Arn={}", written("layer:l:03"));
+        assert_eq!(arn_of("GET", layers, &by_arn), arn("layer:l:3"));
+        let uuid = "7a0c9a4c-6a1b-4d4e-8f6a-0123456789ab";
+        let mapping = arn(&format!("event-source-mapping:{uuid}"));
+        for form in [uuid.to_uppercase(), uuid.replace('-', ""), format!("urn:uuid:{uuid}"), format!("%7B{uuid}%7D")] {
+            assert_eq!(arn_of("GET", &format!("/2015-03-31/event-source-mappings/{form}"), ""), mapping, "{form}");
+        }
+        let tags = |rest: &str| arn_of("GET", &format!("/2017-03-31/tags/{}", written(rest)), "");
+        assert_eq!(tags(&format!("event-source-mapping:{}", uuid.to_uppercase())), mapping);
+        assert_eq!(tags("code-signing-config:csc-1"), arn("code-signing-config:csc-1"));
+        assert_eq!(tags("function:f"), arn("function:f"));
+        let config = format!("/2020-04-22/code-signing-configs/{}", written("code-signing-config:csc-1"));
+        assert_eq!(arn_of("GET", &config, ""), arn("code-signing-config:csc-1"));
     }
 
     #[test]

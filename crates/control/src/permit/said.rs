@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use hearth_api::{ApiError, Matched, Operation, check};
 use hearth_identity::policy::Context;
-use hearth_types::Place;
+use hearth_types::{Place, keys};
 use http::HeaderMap;
 use serde::Deserialize;
 
 use crate::Control;
 use crate::code_source::ObjectName;
 use crate::mappings::Mapping;
+use crate::permit::resources::{code_signing_config, layer_version};
 
 /// The members that count, of all operations.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -98,8 +99,9 @@ impl Said {
     /// The condition keys that a request gives.
     pub(super) fn keys(&self, matched: &Matched, place: &Place) -> Context {
         let mut keys = Context::default();
+        let signing = self.code_signing_config_arn.as_deref().map(|arn| code_signing_config(place, arn));
         let single = [
-            ("lambda:CodeSigningConfigArn", &self.code_signing_config_arn),
+            ("lambda:CodeSigningConfigArn", &signing),
             ("lambda:Principal", &self.principal),
             ("lambda:FunctionUrlAuthType", &self.function_url_auth_type),
             ("lambda:FunctionUrlAuthType", &self.auth_type),
@@ -110,11 +112,8 @@ impl Said {
             }
         }
         let vpc = self.vpc_config.clone().unwrap_or_default();
-        let many = [
-            ("lambda:Layer", &self.layers),
-            ("lambda:SubnetIds", &vpc.subnet_ids),
-            ("lambda:SecurityGroupIds", &vpc.security_group_ids),
-        ];
+        let many = [("lambda:SubnetIds", &vpc.subnet_ids), ("lambda:SecurityGroupIds", &vpc.security_group_ids)];
+        keys.set_all("lambda:Layer", texts(&self.layers).map(|arn| layer_version(place, arn)));
         for (key, values) in many {
             keys.set_all(key, texts(values).map(str::to_owned));
         }
@@ -135,19 +134,15 @@ impl Said {
 }
 
 impl Control {
-    /// The function that a mapping leads to, unless the request leads it elsewhere.
-    pub(super) async fn add_mapping(&self, uuid: &str, keys: &mut Context) -> Result<(), ApiError> {
-        let key = hearth_types::keys::mapping(&uuid.to_ascii_lowercase());
-        let Some(mapping) = self.read::<Mapping>(&key).await? else { return Ok(()) };
+    /// What is known of a mapping: the function that it leads to, and its tags.
+    pub(super) async fn known_of_mapping(&self, uuid: &str) -> Result<Context, ApiError> {
         let mut known = Context::default();
+        let Some(mapping) = self.read::<Mapping>(&keys::mapping(uuid)).await? else { return Ok(known) };
         known.set("lambda:FunctionArn", self.parts.place.arn_as_asked(&mapping.record.target()).to_string());
         for (key, value) in &mapping.record.tags {
             known.set(&format!("aws:ResourceTag/{key}"), value);
         }
-        // What the request says comes last.
-        known.extend(std::mem::take(keys));
-        *keys = known;
-        Ok(())
+        Ok(known)
     }
 }
 
