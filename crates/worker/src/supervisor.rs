@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hearth_runtimes::{API, Catalogue, Launch, RUNTIME_API, Runtime, Session, ahead, launch};
 use hearth_sandbox::{Assignment, Exit, Program, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
 use hearth_types::limits::{EPHEMERAL_MIN_MB, RUNTIME_CONNECTIONS};
+use rustix::net::SocketFlags;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::waiting::{Pool, Ready};
 
 /// How long what a process sent before it ended may take to be read: a bound on waiting for a child that holds the
 /// connection open, not something that happens.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A segmentation fault.
 const SIGSEGV: i32 = 11;
@@ -281,12 +282,10 @@ impl Processes {
     }
 }
 
+/// A connection that waits to be accepted. The kernel is asked: tokio knows of one only when its driver has looked since.
 fn accept_pending(listener: &TcpListener) -> Option<TcpStream> {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match listener.poll_accept(&mut context) {
-        std::task::Poll::Ready(Ok((stream, _))) => Some(stream),
-        _ => None,
-    }
+    let stream = rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC).ok()?;
+    TcpStream::from_std(stream.into()).ok()
 }
 
 /// Waits for output and takes it. False once there will be none.
@@ -376,5 +375,22 @@ impl Environment {
                 Err(error) => tracing::error!(environment = %self.id, %error, "an idle environment is not frozen"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is awaited in between: the driver has not looked at the listener yet.
+    #[tokio::test]
+    async fn a_connection_is_there_before_the_driver_knows() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        assert!(accept_pending(&listener).is_some());
+        assert!(accept_pending(&listener).is_none());
     }
 }
