@@ -7,7 +7,7 @@ use http::{HeaderMap, Response, header};
 
 use crate::gateway::Gateway;
 
-/// Makes [`ANSWERED`] and [`Gateway::operate`], which decodes the input of the operation that was asked for, runs its line
+/// Makes `ANSWERED` and [`Gateway::operate`], which decodes the input of the operation that was asked for, runs its line
 /// and encodes what it gives.
 macro_rules! answers {
     (|$control:ident, $endpoint:ident| $($operation:ident($input:ident) => $output:expr,)*) => {

@@ -106,7 +106,8 @@ impl<K: Clone + PartialEq> Forecast<K> {
     /// Until time alone changes something.
     fn patience(&self, now: Instant, there: &[There<'_, K>]) -> Option<Duration> {
         let ends = self.demands.iter().filter(|demand| there.iter().any(|one| *one.kind == demand.kind));
-        let ends = ends.map(Demand::until);
+        // One whose time is over is ended by a step as soon as it is ready: nothing to wait for.
+        let ends = ends.map(Demand::until).filter(|until| *until > now);
         let rests = self.demands.iter().filter_map(|demand| demand.rests_until).filter(|until| *until > now);
         let look = (!there.is_empty()).then_some(now + AHEAD_LOOK);
         ends.chain(rests).chain(look).min().map(|when| when.saturating_duration_since(now))
