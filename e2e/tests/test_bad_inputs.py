@@ -1,5 +1,5 @@
 """Bad requests to the API, row by row: transport (T), JSON (J), functions (F). Each gets the service's own error, and
-nothing changes. T04, T05, T08 to T11 are in test_doors.py, the signatures in test_signatures.py."""
+nothing changes. T04, T05, T08 to T11 are in test_doors.py, the signatures in test_auth.py."""
 
 import base64
 import io

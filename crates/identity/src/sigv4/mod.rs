@@ -16,7 +16,7 @@ pub use claim::{Body, Claim, Payload, Request};
 pub use derive::SigningKey;
 pub(crate) use derive::hmac;
 pub use error::{Dialect, SignatureError};
-pub use sign::{PayloadHash, Scope, Signer};
+pub use sign::{CannotSign, PayloadHash, Scope, Signer};
 pub use time::Timestamp;
 
 /// Percent-encodes all but `A-Za-z0-9-._~`, as RFC 3986 has it.

@@ -31,7 +31,7 @@ pub(super) enum Key {
 /// What connection tracking knows of a packet.
 #[derive(Clone, Copy)]
 pub(super) enum Tracked {
-    /// [`ESTABLISHED`] and its like.
+    /// [`ESTABLISHED_OR_RELATED`] and its like.
     State = 0,
     /// [`ADDRESSED_ANEW`] and its like.
     Status = 2,
