@@ -108,7 +108,10 @@ test("writes and filters logs, page by page", async () => {
 });
 
 test("follows a log live", async () => {
-  const { responseStream } = await log("StartLiveTail", { logGroupIdentifiers: [logGroupName] });
+  // Leaving the loop ends the reading, not the session, which lasts for hours: its client has to go.
+  const follower = new logs.CloudWatchLogsClient({ maxAttempts: 1, disableHostPrefix: true });
+  const start = new logs.StartLiveTailCommand({ logGroupIdentifiers: [logGroupName] });
+  const { responseStream } = await follower.send(start);
   for await (const event of responseStream) {
     if (event.sessionStart) {
       await log("PutLogEvents", { logGroupName, logStreamName, logEvents: [{ timestamp: Date.now(), message: "live" }] });
@@ -117,6 +120,7 @@ test("follows a log live", async () => {
       break;
     }
   }
+  follower.destroy();
 });
 
 test("throws the errors of CloudWatch Logs", async () => {

@@ -52,6 +52,15 @@ impl CloudWatchLogs {
         self.store.off(work).await.map_err(refused)
     }
 
+    /// Work that sees every line that was written before, and every group that a line made.
+    async fn flushed<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&LogStore) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.store.flush().await;
+        self.off(work).await
+    }
+
     /// Lets a caller on who may do this to a group.
     fn allow(&self, caller: &Caller, operation: impl ServiceOperation, group: &str) -> Result<(), ApiError> {
         self.allow_stream(caller, operation, group, "")

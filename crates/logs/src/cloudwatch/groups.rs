@@ -27,7 +27,7 @@ impl CloudWatchLogs {
         refuse_unsupported(&input)?;
         let name = input.log_group_name;
         let tags = input.tags.unwrap_or_default().into_iter().collect();
-        self.off(move |store| store.create_group(&name, tags)).await
+        self.flushed(move |store| store.create_group(&name, tags)).await
     }
 
     /// Groups by name.
@@ -43,7 +43,7 @@ impl CloudWatchLogs {
         let is_wanted = self.wanted(&input)?;
         let page = page("log-groups", input.next_token.as_deref(), input.limit)?;
         let (after, most) = (page.after.clone(), page.read());
-        let mut found = self.off(move |store| Ok(store.groups(after.as_deref(), most, is_wanted))).await?;
+        let mut found = self.flushed(move |store| Ok(store.groups(after.as_deref(), most, is_wanted))).await?;
         let next_token = page.cut(&mut found, |group| &group.name);
         let log_groups = Some(found.iter().map(|group| self.shown(group)).collect());
         Ok(DescribeLogGroupsResponse { log_groups, next_token })
@@ -117,7 +117,7 @@ impl CloudWatchLogs {
                  must satisfy enum value set: {RETENTIONS:?}"
             )));
         };
-        self.off(move |store| store.set_retention(&input.log_group_name, Some(kept))).await
+        self.flushed(move |store| store.set_retention(&input.log_group_name, Some(kept))).await
     }
 
     /// Keeps a group's lines for ever.
@@ -130,7 +130,7 @@ impl CloudWatchLogs {
         input: DeleteRetentionPolicyRequest,
     ) -> Result<(), ApiError> {
         self.allow(caller, Operation::DeleteRetentionPolicy, &input.log_group_name)?;
-        self.off(move |store| store.set_retention(&input.log_group_name, None)).await
+        self.flushed(move |store| store.set_retention(&input.log_group_name, None)).await
     }
 }
 

@@ -28,7 +28,7 @@ impl CloudWatchLogs {
         }
         check(&input.log_events)?;
         let name = group.clone();
-        let info = self.off(move |store| store.group(&name)).await?;
+        let info = self.flushed(move |store| store.group(&name)).await?;
         let (kept, rejected) = sort_out(input.log_events, info.retention_days, now_ms());
         self.off(move |store| store.put(&group, &stream, &kept)).await?;
         Ok(PutLogEventsResponse {

@@ -112,15 +112,6 @@ impl CloudWatchLogs {
             next_token: next,
         })
     }
-
-    /// Work that sees every line that was written before.
-    pub(super) async fn flushed<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&LogStore) -> Result<T, Refused> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.store.flush().await;
-        self.off(work).await
-    }
 }
 
 fn lines(limit: Option<i32>) -> usize {

@@ -20,7 +20,7 @@ impl CloudWatchLogs {
     pub async fn create_log_stream(&self, caller: &Caller, input: CreateLogStreamRequest) -> Result<(), ApiError> {
         let CreateLogStreamRequest { log_group_name: group, log_stream_name: stream } = input;
         self.allow_stream(caller, Operation::CreateLogStream, &group, &stream)?;
-        self.off(move |store| store.create_stream(&group, &stream)).await
+        self.flushed(move |store| store.create_stream(&group, &stream)).await
     }
 
     /// Deletes a stream with its lines.

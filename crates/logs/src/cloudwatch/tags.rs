@@ -85,7 +85,7 @@ impl CloudWatchLogs {
     }
 
     async fn tags(&self, group: String) -> Result<Map<String>, ApiError> {
-        Ok(self.off(move |store| store.tags(&group)).await?.into_iter().collect())
+        Ok(self.flushed(move |store| store.tags(&group)).await?.into_iter().collect())
     }
 
     async fn add_tags(&self, group: String, tags: Map<String>) -> Result<(), ApiError> {
@@ -93,7 +93,7 @@ impl CloudWatchLogs {
             all.extend(tags);
             if all.len() > TAGS { Err(too_many_tags()) } else { Ok(()) }
         };
-        self.off(move |store| store.change_tags(&group, add)).await?
+        self.flushed(move |store| store.change_tags(&group, add)).await?
     }
 
     async fn remove_tags(&self, group: String, keys: Vec<String>) -> Result<(), ApiError> {
@@ -101,7 +101,7 @@ impl CloudWatchLogs {
             all.retain(|key, _| !keys.contains(key));
             Ok(())
         };
-        self.off(move |store| store.change_tags(&group, remove)).await?
+        self.flushed(move |store| store.change_tags(&group, remove)).await?
     }
 }
 

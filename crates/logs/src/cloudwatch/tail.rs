@@ -109,7 +109,7 @@ impl CloudWatchLogs {
             let group = self.group_of(identifier)?;
             self.allow(caller, Operation::StartLiveTail, &group)?;
             let name: Arc<str> = group.as_str().into();
-            self.off(move |store| store.group(&group)).await?;
+            self.flushed(move |store| store.group(&group)).await?;
             groups.push((format!("{}:{name}", self.place.account), self.store.follow(&name)));
         }
         let start = json!({
