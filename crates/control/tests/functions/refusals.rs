@@ -94,9 +94,6 @@ async fn tags_are_bounded() {
     let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     let many = (0..51).map(|n| (format!("k{n}"), String::new())).collect();
     check(&refused(many).await, INVALID, "Number of tags exceeds resource tag limit.");
-    for tags in [one(&"k".repeat(129), ""), one("k", &"v".repeat(257)), one("", "v")] {
-        assert_eq!(refused(tags).await.kind.code, "ValidationException");
-    }
     assert_eq!(refused(one("aws:x", "")).await.kind.code, INVALID);
     let most = one(&"k".repeat(128), &"v".repeat(256)).into_iter().collect();
     house.control.create_function(api::CreateFunctionRequest { tags: Some(most), ..create("f") }).await.unwrap();
