@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 HEARTH = os.environ.get("HEARTH", "hearth")
@@ -93,6 +94,18 @@ class Server:
         children = [pid for pid, (parent, _) in processes().items() if parent == self.pid]
         assert len(children) == 1, children
         return children[0]
+
+
+@contextmanager
+def running(*args):
+    """A server for a block of tests; at its end it must stop cleanly and leave nothing."""
+    server = Server(*args)
+    try:
+        yield server.start()
+        assert server.running(), f"the server did not survive the tests\n{server.log_text()}"
+        server.stop()
+    finally:
+        server.close()
 
 
 class Traces:

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from support.packages import zip_of
-from support.server import Server
+from support.server import Server, running
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
@@ -34,15 +34,16 @@ def client_of(server):
 
 @pytest.fixture(scope="session")
 def server():
-    """Shared by the tests of one worker; at the end it must stop cleanly and leave nothing."""
-    server = Server()
-    try:
-        server.start()
+    """Shared by the tests of one worker."""
+    with running() as server:
         yield server
-        assert server.running(), f"the server did not survive the tests\n{server.log_text()}"
-        server.stop()
-    finally:
-        server.close()
+
+
+@pytest.fixture(scope="module")
+def strict():
+    """A server that asks everybody for a signature, shared by the tests of one file."""
+    with running("--auth", "required") as server:
+        yield server
 
 
 @pytest.fixture

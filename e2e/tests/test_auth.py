@@ -25,17 +25,6 @@ DUMMY = {"AccessKeyId": "test", "SecretAccessKey": "test"}
 
 
 @pytest.fixture(scope="module")
-def strict():
-    """A server that asks everybody for a signature."""
-    server = Server("--auth", "required")
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.close()
-
-
-@pytest.fixture(scope="module")
 def admin(strict):
     return made(strict)
 

@@ -6,7 +6,7 @@ import pytest
 
 from support.errors import refused
 from support.keys import allow, client_with, made, made_with
-from support.server import Server
+from support.server import running
 
 ACCOUNT = "000000000000"
 
@@ -14,12 +14,8 @@ ACCOUNT = "000000000000"
 @pytest.fixture(scope="module")
 def strict():
     # Nobody listens there: who may not, is refused before it is asked.
-    server = Server("--auth", "required", "--upstream", "sqs=http://127.0.0.1:9")
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.close()
+    with running("--auth", "required", "--upstream", "sqs=http://127.0.0.1:9") as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,23 +9,11 @@ from support import raw
 from support.errors import refused
 from support.keys import allow, client_with, deny, made, made_with, make_role
 from support.packages import zip_of
-from support.server import Server
 from support.sigv4 import Signed
 
 ECHO = "def handler(event, context): return event"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 DENIED = (403, "AccessDeniedException")
-
-
-@pytest.fixture(scope="module")
-def strict():
-    """A server that asks everybody for a signature."""
-    server = Server("--auth", "required")
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="module")
