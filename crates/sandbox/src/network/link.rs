@@ -7,6 +7,7 @@ use super::netlink::{Message, Netlink};
 use crate::error::{Done, During};
 
 const NEW_LINK: u16 = 16;
+const DELETE_LINK: u16 = 17;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 
@@ -46,6 +47,12 @@ impl Link<'_> {
         let up = libc::IFF_UP as u32;
         let message = Message::new(NEW_LINK, 0, &link_head(up, up)).text(3, self.name);
         self.netlink.ask(&message, &format!("bringing the link {} up", self.name))
+    }
+
+    /// Removes the link, and so its peer.
+    pub(super) fn remove(&self) -> Done {
+        let message = Message::new(DELETE_LINK, 0, &link_head(0, 0)).text(3, self.name);
+        self.netlink.ask(&message, &format!("removing the link {}", self.name))
     }
 
     /// Gives the link an address that no other link of its network shares.

@@ -132,6 +132,13 @@ impl Nat {
         Ok(())
     }
 
+    /// Takes down what the machine sees of it. Left alone, the link would go with the router's namespace: later, when a
+    /// thread of the kernel comes to it.
+    pub(crate) fn close(self) -> Done {
+        let machine = Netlink::routing().during("opening a netlink socket")?;
+        Link { netlink: &machine, name: &self.table }.remove()
+    }
+
     /// An address for an environment.
     pub(crate) fn take_address(&mut self) -> Done<Ipv4Addr> {
         self.addresses.take()

@@ -369,6 +369,9 @@ impl Spawner {
             rustix::process::WaitId::PidFd(self.reaper_process.as_fd()),
             rustix::process::WaitIdOptions::EXITED,
         );
+        if let Some(Err(failure)) = self.nat.map(Nat::close) {
+            complain(&failure);
+        }
     }
 }
 

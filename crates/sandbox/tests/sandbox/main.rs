@@ -67,6 +67,7 @@ const CASES: &[Case] = &[
     network_case!(network::names_are_asked_for_where_the_server_listens),
     network_case!(network::an_environment_cannot_fill_the_machines_memory_of_connections),
     network_case!(network::environments_follow_the_machines_routes),
+    network_case!(network::an_orderly_end_waits_for_no_namespace),
     network_case!(network::sudden_deaths_leave_no_link_and_no_rule),
 ];
 

@@ -333,6 +333,20 @@ async fn until<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
     }
 }
 
+pub(crate) async fn an_orderly_end_waits_for_no_namespace(world: World) {
+    // Whoever holds the router's namespace keeps its links alive, unless they are removed.
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", world.spawner_process)).unwrap().flatten();
+    let held: Vec<std::fs::File> = descriptors
+        .filter(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("net:"))
+        })
+        .map(|entry| std::fs::File::open(entry.path()).unwrap())
+        .collect();
+    assert!(!held.is_empty(), "the router's namespace is held by other means: this test shows nothing");
+    world.spawner.stop().await;
+    assert_eq!(traces(), [] as [String; 0]);
+}
+
 pub(crate) async fn sudden_deaths_leave_no_link_and_no_rule(world: World) {
     let running = world.run(Probe::new("import time; time.sleep(600)")).await;
     assert_eq!(traces().len(), 2);
