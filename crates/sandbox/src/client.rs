@@ -122,7 +122,7 @@ impl Shared {
     fn deliver(&self, answer: Answer, fds: Vec<OwnedFd>) {
         let (id, reply) = match answer {
             Answer::Failed { id, failure } => (id, Err(failure.into())),
-            Answer::Made { id, .. } | Answer::Destroyed { id, .. } => (id, Ok((answer, fds))),
+            Answer::Made { id, .. } | Answer::Destroyed { id, .. } | Answer::Socket { id } => (id, Ok((answer, fds))),
             Answer::Hello { .. } => return,
         };
         let sender = self.waiting().as_mut().and_then(|waiting| waiting.remove(&id));

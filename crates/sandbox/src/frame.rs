@@ -32,6 +32,8 @@ pub(crate) enum Request {
     /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. Answered on the
     /// environment's channel.
     Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32 },
+    /// A socket in its network that is not connected yet. Descriptors: none.
+    Socket { id: u64, slot: u64 },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
 }
@@ -52,6 +54,8 @@ pub(crate) enum Answer {
     Hello { cgroup_v2: bool },
     /// Descriptors: channel, then the control files of the cgroup in the order of `CgroupFiles`.
     Made { id: u64, slot: u64 },
+    /// Descriptor: the socket.
+    Socket { id: u64 },
     /// No process is left. Descriptor where a volume was kept: its lease.
     Destroyed { id: u64, volume: Option<(u64, u32)> },
     /// The request failed.
@@ -137,6 +141,7 @@ impl Frame for Request {
                 let fixed = Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).u32(layers.len() as u32);
                 layers.iter().fold(fixed, |frame, layer| frame.bytes(&layer.0)).done()
             }
+            Self::Socket { id, slot } => Writer::new(7).u64(*id).u64(*slot).done(),
             Self::Destroy { id, slot, keep_tmp } => Writer::new(5).u64(*id).u64(*slot).u32(u32::from(*keep_tmp)).done(),
         }
     }
@@ -154,6 +159,7 @@ impl Frame for Request {
                 Self::Assign { slot, code, layers, memory_mb }
             }
             6 => Self::Launch { slot: r.u64() },
+            7 => Self::Socket { id: r.u64(), slot: r.u64() },
             5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
             _ => return None,
         };
@@ -169,6 +175,7 @@ impl Frame for Answer {
             Self::Destroyed { id, volume: None } => Writer::new(3).u64(*id).done(),
             Self::Destroyed { id, volume: Some((volume, mb)) } => Writer::new(4).u64(*id).u64(*volume).u32(*mb).done(),
             Self::Failed { id, failure } => Writer::new(5).u64(*id).failure(failure).done(),
+            Self::Socket { id } => Writer::new(6).u64(*id).done(),
         }
     }
 
@@ -180,6 +187,7 @@ impl Frame for Answer {
             3 => Self::Destroyed { id: r.u64(), volume: None },
             4 => Self::Destroyed { id: r.u64(), volume: Some((r.u64(), r.u32())) },
             5 => Self::Failed { id: r.u64(), failure: r.failure()? },
+            6 => Self::Socket { id: r.u64() },
             _ => return None,
         };
         r.only_zeros_left().then_some(answer)
@@ -376,6 +384,8 @@ mod tests {
             survives(Request::Assign { slot: u64::MAX, code: CodeDigest([0xAB; 32]), layers, memory_mb: 10_240 });
         }
         survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
+        survives(Request::Socket { id: u64::MAX, slot: 6 });
+        survives(Answer::Socket { id: u64::MAX });
         survives(Answer::Hello { cgroup_v2: true });
         survives(Answer::Made { id: 1, slot: 2 });
         survives(Answer::Destroyed { id: 1, volume: None });

@@ -272,6 +272,17 @@ impl Sandbox {
         self.0.names.take()
     }
 
+    /// A TCP socket in the network of the processes inside, neither bound nor connected, non-blocking: whatever it connects
+    /// to is in there (with NAT: or where they, too, can reach).
+    ///
+    /// # Errors
+    /// The system's, or that the environment is gone.
+    pub async fn socket(&self) -> Result<OwnedFd, SandboxError> {
+        let slot = self.0.slot;
+        let (_, mut fds) = self.0.spawner.ask(|id| Request::Socket { id, slot }).await?;
+        fds.pop().ok_or_else(|| protocol_error("a socket without its descriptor"))
+    }
+
     /// Stops all processes inside until [`Self::thaw`]. They can be killed meanwhile.
     ///
     /// # Errors

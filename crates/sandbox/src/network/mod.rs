@@ -8,6 +8,7 @@
 mod examine;
 mod expression;
 mod forwarding;
+mod home;
 mod link;
 mod netlink;
 mod others;
@@ -34,6 +35,7 @@ use crate::sys;
 
 pub(crate) use self::examine::{links_and_rules, unhindered, ways_out};
 pub(crate) use self::forwarding::switch_off;
+pub(crate) use self::home::Home;
 pub use self::resolvers::name_servers;
 
 /// The router's link to the machine.

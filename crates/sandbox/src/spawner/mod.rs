@@ -28,7 +28,7 @@ use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, LinkName, Order, Request};
-use crate::network::Nat;
+use crate::network::{Home, Nat};
 use crate::seccomp::Filters;
 use crate::{NetworkMode, sys, volume};
 
@@ -104,6 +104,7 @@ struct Spawner {
     next_id: u64,
     /// Where functions have a way to the outside.
     nat: Option<Nat>,
+    home: Home,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
 }
@@ -116,6 +117,7 @@ struct Prepared {
     tmp_folder: OwnedFd,
     filters: Filters,
     nat: Option<Nat>,
+    home: Home,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
 }
@@ -145,6 +147,7 @@ impl Prepared {
             tmp_folder,
             filters: Filters::compile(),
             nat,
+            home: Home::open()?,
             reaper,
             reaper_process,
         })
@@ -206,6 +209,7 @@ impl Spawner {
                 ids: IdPool::new(config.uid_base),
                 next_id: 1,
                 nat: p.nat,
+                home: p.home,
                 reaper: p.reaper,
                 reaper_process: p.reaper_process,
                 config,
@@ -270,6 +274,7 @@ impl Spawner {
                 let assigned = self.assign(slot, &code, &layers, memory_mb, &fds);
                 self.report(slot, assigned);
             }
+            Request::Socket { id, slot } => self.give_socket(id, slot)?,
             Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
         }
         Ok(Next::GoOn)
@@ -303,6 +308,16 @@ impl Spawner {
         // Init knows how many there must be.
         let all: Vec<_> = [&code].into_iter().chain(fds).chain(&layers).map(AsFd::as_fd).collect();
         target.order(&Order::Assign { memory_mb }, &all)
+    }
+
+    /// An error is that this process cannot be where it was: it must not go on.
+    fn give_socket(&self, id: u64, slot: u64) -> Done {
+        let gone = || Err(Failure::new(libc::ESRCH, "making a socket in an environment that is gone"));
+        let made = self.slots.get(&slot).map_or_else(|| Ok(gone()), |slot| self.home.socket_in(slot.process()))?;
+        match made {
+            Ok(socket) => self.answer(&Answer::Socket { id }, &[socket.as_fd()]),
+            Err(failure) => self.answer(&Answer::Failed { id, failure }, &[]),
+        }
     }
 
     /// Tells the server, on the environment's channel, that a step failed here; init reports the others.

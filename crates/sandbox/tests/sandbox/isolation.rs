@@ -166,6 +166,47 @@ async fn answers_inside(world: &World, port: u16, take: fn(&mut Sandbox) -> Opti
     running.sandbox.destroy(false).await;
 }
 
+/// One socket serves for several connections, one after the other, all of them inside.
+pub(crate) async fn a_socket_from_outside_connects_to_what_listens_inside(world: World) {
+    let probe = "import socket\n\
+        l = socket.create_server(('127.0.0.1', 8080)); print('up', flush=True)\n\
+        for _ in range(2):\n  \
+          c, _ = l.accept(); c.sendall(c.recv(100).upper()); c.close()";
+    let mut running = world.run(Probe::new(probe)).await;
+    let mut up = [0; 3];
+    let socket = running.sandbox.socket().await.unwrap();
+    let on_the_machine = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = on_the_machine.local_addr().unwrap();
+    let ask = move || {
+        use std::io::{Read, Write};
+        running.output.read_exact(&mut up).unwrap();
+        rustix::io::ioctl_fionbio(&socket, false).unwrap();
+        let refused = rustix::net::connect(&socket, &there).unwrap_err();
+        assert_eq!(refused, rustix::io::Errno::CONNREFUSED, "the machine's own listener is not to be reached");
+        for _ in 0..2 {
+            rustix::net::connect(&socket, &std::net::SocketAddrV4::new([127, 0, 0, 1].into(), 8080)).unwrap();
+            let mut stream = std::net::TcpStream::from(socket.try_clone().unwrap());
+            stream.write_all(b"there?").unwrap();
+            let mut said = String::new();
+            stream.read_to_string(&mut said).unwrap();
+            assert_eq!(said, "THERE?");
+            rustix::net::connect_unspec(&socket).unwrap();
+        }
+        running
+    };
+    let running = tokio::task::spawn_blocking(ask).await.unwrap();
+    running.sandbox.exited().await;
+    let error = loop {
+        // The kernel tells of an end before all of it is over.
+        match running.sandbox.socket().await {
+            Ok(socket) => drop(socket),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("socket in an environment"), "{error}");
+    running.sandbox.destroy(false).await;
+}
+
 pub(crate) async fn two_environments_share_no_user(world: World) {
     // Inside it is 993 both times; outside, the owner of a file in /tmp tells.
     let one = world.run(Probe::new("import time; time.sleep(600)")).await;

@@ -23,6 +23,7 @@ const CASES: &[Case] = &[
     case!(isolation::proc_tells_nothing_of_the_machine),
     case!(isolation::the_network_is_its_own_loopback),
     case!(isolation::the_runtime_api_and_the_servers_answer_inside),
+    case!(isolation::a_socket_from_outside_connects_to_what_listens_inside),
     case!(isolation::two_environments_share_no_user),
     case!(syscalls::dangerous_calls_are_refused),
     case!(syscalls::usual_calls_work),
