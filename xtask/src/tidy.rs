@@ -1,17 +1,23 @@
 //! `cargo xtask tidy`: the rules of the code base that a machine can check.
 
+mod features;
 mod layers;
 mod text;
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use crate::tools::{output, root};
+use crate::tools::{cargo, output, root};
 
 /// Runs the task.
 pub(crate) fn run(_args: &[String]) -> Result<()> {
-    let mut broken = layers::check()?;
+    let metadata = output(&mut cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let mut broken = layers::check(packages)?;
+    broken.extend(features::check(packages)?);
     for path in files()? {
         // A file listed but deleted, or not text, breaks no rule of text.
         let Ok(content) = std::fs::read_to_string(root().join(&path)) else { continue };

@@ -133,6 +133,8 @@ pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, Sandbo
     let mut command = Command::new(sys::fd_path(&program));
     command.arg0(SPAWNER).args(handed_over.map(|fd| fd.to_string()));
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+    #[cfg(feature = "weaken")]
+    crate::weaken::hand_over(&mut command)?;
     sys::hand_over(&mut command, handed_over);
     let mut process = command.spawn().during("starting the spawner")?;
     drop((spawners, text));

@@ -28,6 +28,7 @@ mod seccomp;
 mod spawner;
 mod sys;
 mod volume;
+mod weaken;
 
 pub use client::Spawner;
 pub use drop_root::{SERVER_ID, drop_root};

@@ -14,6 +14,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::error::{Done, During, Failure};
 use crate::sys;
+use crate::weaken::{self, Defence};
 
 /// The spawner's own folder in the data folder.
 pub(crate) const TMP_FOLDER: &str = "tmp";
@@ -94,8 +95,11 @@ pub(crate) fn mount(loop_number: u32) -> Done<OwnedFd> {
     rustix::mount::fsconfig_set_string(&fs, "source", format!("/dev/loop{loop_number}")).during(&what)?;
     rustix::mount::fsconfig_set_flag(&fs, "noinit_itable").during(&what)?;
     rustix::mount::fsconfig_create(&fs).during(&what)?;
-    let attributes =
-        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME;
+    let attributes = if weaken::is_off(Defence::TmpFlags) {
+        MountAttrFlags::MOUNT_ATTR_NOATIME
+    } else {
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOATIME
+    };
     rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(&what)
 }
 

@@ -1,9 +1,7 @@
 //! Dependencies between crates go downwards only.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
-
-use crate::tools::{cargo, output};
 
 /// Each crate's layer; a crate may use crates of lower layers, and the exceptions below.
 const LAYERS: &[(&str, u8)] = &[
@@ -56,10 +54,7 @@ const NEVER: &[(&str, &str, &str)] = &[
 const NO_IO: &[&str] = &["tokio", "hyper", "hyper-util", "rustix", "rusqlite", "libc"];
 
 /// What is against the order of layers.
-pub(super) fn check() -> Result<Vec<String>> {
-    let metadata = output(&mut cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+pub(super) fn check(packages: &[Value]) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for package in packages {
         let user = package["name"].as_str().unwrap_or_default();

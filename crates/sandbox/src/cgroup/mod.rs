@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 
 use self::dir::Dir;
 use crate::error::{Done, During, Failure};
+use crate::weaken::{self, Defence};
 
 /// The directory below each hierarchy's root that is ours.
 const TOP: &str = "hearth";
@@ -45,7 +46,11 @@ impl CpuQuota {
     }
 
     fn of(micros: u64, cores: u32) -> Self {
-        if micros >= period_us() * u64::from(cores) { Self::All } else { Self::Micros(micros.max(QUOTA_MIN_US)) }
+        if micros >= period_us() * u64::from(cores) || weaken::is_off(Defence::Cpu) {
+            Self::All
+        } else {
+            Self::Micros(micros.max(QUOTA_MIN_US))
+        }
     }
 
     /// As `cpu.cfs_quota_us` takes it.
@@ -81,6 +86,9 @@ fn weight_factor() -> u32 {
 }
 
 fn pids_max() -> String {
+    if weaken::is_off(Defence::Tasks) {
+        return "max".to_owned();
+    }
     (ENVIRONMENT_TASKS + ENVIRONMENT_OWN_TASKS).to_string()
 }
 
@@ -182,6 +190,9 @@ impl Cgroups {
 
     /// Sets the hard memory limit of a slot; swap is off.
     pub(crate) fn limit_memory(&self, slot: u64, memory_mb: u32) -> Done {
+        if weaken::is_off(Defence::Memory) {
+            return Ok(());
+        }
         let bytes = (u64::from(memory_mb) * 1024 * 1024).to_string();
         match &self.layout {
             Layout::V1(instance) => instance.limit_memory(&slot.to_string(), &bytes),

@@ -14,6 +14,7 @@ use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
 use crate::privileges;
 use crate::sys::{self, Fork};
+use crate::weaken::{self, Defence};
 
 /// The user and group a function sees itself as (Lambda: `sbx_user1051`; the numbers are recorded).
 const INSIDE_UID: u32 = 993;
@@ -67,7 +68,8 @@ impl Launch<'_> {
     fn prepare(self, harmless: Harmless) -> Done<(Pid, OwnedFd)> {
         self.hand_output_over().during("handing the output over")?;
         let (ours, childs) = channel::pair().during("making a socket pair")?;
-        let pid = match sys::fork(libc::CLONE_NEWUSER, None).during("cloning into a user namespace")? {
+        let user = if weaken::is_off(Defence::User) { 0 } else { libc::CLONE_NEWUSER };
+        let pid = match sys::fork(user, None).during("cloning into a user namespace")? {
             Fork::Child => {
                 drop(ours);
                 self.become_runtime(&childs)
@@ -77,7 +79,7 @@ impl Launch<'_> {
         drop(childs);
         self.map_ids(pid)?;
         if harmless == Harmless::First {
-            privileges::become_user(self.plan.ids.init)?;
+            self.plan.become_init()?;
             privileges::die_with_spawner(&self.plan.orders)?;
         }
         channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
@@ -102,6 +104,9 @@ impl Launch<'_> {
             let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
             std::fs::write(&path, text).during(format_args!("writing {path}"))
         };
+        if weaken::is_off(Defence::User) {
+            return write("oom_score_adj", OOM_SCORE_ADJ.to_owned());
+        }
         write("uid_map", format!("{INSIDE_UID} {outside} 1"))?;
         write("setgroups", "deny".to_owned())?;
         write("gid_map", format!("{INSIDE_GID} {outside} 1"))?;
@@ -125,7 +130,9 @@ impl Launch<'_> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         sys::reset_signals();
         self.set_limits()?;
-        privileges::drop_bounding_set()?;
+        if !weaken::is_off(Defence::User) {
+            privileges::drop_bounding_set()?;
+        }
         match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
             Received::Frame(Order::Start, _) => {}
             _ => return Err(Failure::new(libc::EPIPE, "init died")),
@@ -133,11 +140,15 @@ impl Launch<'_> {
         become_function()?;
         let args = ExecArgs::open(&self.args).during("reading the arguments")?;
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
-        sys::close_all_on_exec().during("closing descriptors")?;
+        if !weaken::is_off(Defence::Descriptors) {
+            sys::close_all_on_exec().during("closing descriptors")?;
+        }
         if let Some(hear) = &self.hear {
             sys::inherit_as(hear.as_fd(), ASSIGNMENT).during("handing a pipe over")?;
         }
-        self.plan.filters.confine_function()?;
+        if !weaken::is_off(Defence::SystemCalls) {
+            self.plan.filters.confine_function()?;
+        }
         Ok(args)
     }
 
@@ -153,11 +164,14 @@ impl Launch<'_> {
     /// Limits as recorded on Lambda, where this process may set them: raising a hard one needs a right of the machine's
     /// root that a container's root may lack.
     fn set_limits(&self) -> Done {
+        if weaken::is_off(Defence::Limits) {
+            return Ok(());
+        }
         let both = |value| (Some(value), Some(value));
         let core = if self.plan.cores_piped { NO_PIPED_CORE } else { limits::ENVIRONMENT_RLIMIT_CORE };
         let wanted = [
             (Resource::Nofile, both(limits::ENVIRONMENT_FILES)),
-            (Resource::Nproc, both(limits::environment_rlimit_nproc(self.memory_mb))),
+            (Resource::Nproc, (nproc_limit(self.memory_mb), nproc_limit(self.memory_mb))),
             (Resource::Core, both(core)),
             (Resource::Memlock, both(limits::ENVIRONMENT_RLIMIT_MEMLOCK)),
             (Resource::Stack, (Some(limits::ENVIRONMENT_RLIMIT_STACK), None)),
@@ -178,16 +192,22 @@ impl Launch<'_> {
 
 /// The limit of a function's tasks, no higher than what this process may give.
 pub(super) fn nproc_limit(memory_mb: u32) -> Option<u64> {
-    let wanted = Some(limits::environment_rlimit_nproc(memory_mb));
+    let wanted = Some(limits::environment_rlimit_nproc(memory_mb)).filter(|_| !weaken::is_off(Defence::Tasks));
     lower(wanted, rustix::process::getrlimit(Resource::Nproc).maximum)
 }
 
 fn become_function() -> Done {
     let what = "becoming the function's user";
+    if weaken::is_off(Defence::User) {
+        return Ok(());
+    }
     let (uid, gid) = (rustix::thread::Uid::from_raw(INSIDE_UID), rustix::thread::Gid::from_raw(INSIDE_GID));
     rustix::thread::set_thread_res_gid(gid, gid, gid).during(what)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).during(what)?;
     privileges::drop_capabilities()?;
+    if weaken::is_off(Defence::NewPrivileges) {
+        return Ok(());
+    }
     rustix::thread::set_no_new_privs(true).during("setting no_new_privs")
 }
 

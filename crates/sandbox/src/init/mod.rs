@@ -4,7 +4,7 @@
 mod ahead;
 mod child;
 mod make;
-mod mounts;
+pub(crate) mod mounts;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -19,6 +19,7 @@ use crate::network::Connection;
 use crate::seccomp::Filters;
 use crate::spawner::root::EMPTY_DIRECTORY;
 use crate::volume::Volume;
+use crate::weaken::{self, Defence};
 use crate::{privileges, sys};
 
 /// The host's user ids of one environment; its group ids have the same numbers.
@@ -59,6 +60,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) cores_piped: bool,
 }
 
+impl Plan<'_> {
+    /// Gives up all that this process could do, for good.
+    fn become_init(&self) -> Done {
+        if weaken::is_off(Defence::Init) {
+            return privileges::become_traceable(self.ids.function);
+        }
+        privileges::become_user(self.ids.init)
+    }
+}
+
 /// Runs an environment from its making to its end.
 pub(crate) fn run(plan: &Plan<'_>) -> ! {
     if let Err(event) = live(plan) {
@@ -91,15 +102,19 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(false) };
     start(plan, fds, volume)?;
     // Nothing that only making needed goes on to where a function runs.
-    sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
+    if !weaken::is_off(Defence::Descriptors) {
+        sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
+    }
     Ok(true)
 }
 
 fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
     let [root] = exactly(fds).ok_or_else(|| unexpected("a start without exactly a root"))?;
+    let host = weaken::host()?;
     mounts::enter_root(&root)?;
     mounts::mount_proc()?;
     mounts::attach(&volume.mount, "/tmp")?;
+    host.as_ref().map_or(Ok(()), weaken::let_in)?;
     tell_server(plan, &Event::Started)
 }
 
@@ -147,6 +162,7 @@ fn mount(code: OwnedFd, layers: Option<OwnedFd>) -> Done {
     mounts::attach(&code, "/var/task")?;
     match layers {
         Some(layers) => mounts::attach(&layers, "/opt"),
+        None if weaken::is_off(Defence::Root) => Ok(()),
         // What is below is not for functions.
         None => mounts::cover("/opt", EMPTY_DIRECTORY, "/opt"),
     }

@@ -10,6 +10,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 use crate::error::{Done, During};
 use crate::spawner::root::EMPTY_DIRECTORY;
 use crate::sys;
+use crate::weaken::{self, Defence};
 
 /// Files of /proc that tell of, or act on, the whole machine. They read as empty.
 const MASKED_FILES: [&str; 8] = [
@@ -39,19 +40,24 @@ pub(super) fn enter_root(namespace: &OwnedFd) -> Done {
 pub(super) fn mount_proc() -> Done {
     let what = "mounting /proc";
     let fs = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC).during(what)?;
-    rustix::mount::fsconfig_set_string(&fs, "hidepid", "invisible").during(what)?;
+    if !weaken::is_off(Defence::HiddenProcesses) {
+        rustix::mount::fsconfig_set_string(&fs, "hidepid", "invisible").during(what)?;
+    }
     rustix::mount::fsconfig_create(&fs).during(what)?;
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let mount = rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)?;
     attach(&mount, "/proc")?;
+    if weaken::is_off(Defence::Masks) {
+        return Ok(());
+    }
     MASKED_FILES.iter().try_for_each(|path| cover(path, "/dev/null", path))?;
     MASKED_DIRECTORIES.iter().try_for_each(|path| cover(path, EMPTY_DIRECTORY, path))?;
     READ_ONLY.iter().try_for_each(|path| cover(path, path, path))
 }
 
 /// Attaches a detached mount.
-pub(super) fn attach(mount: &OwnedFd, path: &str) -> Done {
+pub(crate) fn attach(mount: &OwnedFd, path: &str) -> Done {
     rustix::mount::move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .during(format_args!("mounting {path}"))
 }

@@ -10,6 +10,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 
 use crate::error::{Done, During};
 use crate::sys;
+use crate::weaken::{self, Defence};
 
 const ATTRIBUTES: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
@@ -36,7 +37,9 @@ impl Packages {
         let what = format!("mounting the package {package}");
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         let tree = rustix::mount::open_tree(&folder, "", flags).during(&what)?;
-        sys::mount_setattr(tree.as_fd(), ATTRIBUTES, false).during(&what)?;
+        if !weaken::is_off(Defence::ReadOnly) {
+            sys::mount_setattr(tree.as_fd(), ATTRIBUTES, false).during(&what)?;
+        }
         Ok(tree)
     }
 

@@ -17,6 +17,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::Event;
 use crate::sys::{self, Fork};
+use crate::weaken::{self, Defence};
 
 /// A directory of every root that holds nothing.
 pub(crate) const EMPTY_DIRECTORY: &str = "/var/empty";
@@ -133,6 +134,9 @@ fn leave_host() -> Done {
     rustix::mount::unmount(HOST, UnmountFlags::DETACH).during("leaving the host's root")?;
     fs::remove_dir(HOST).during("removing the mount point of the host's root")?;
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("opening the root")?;
+    if weaken::is_off(Defence::ReadOnly) {
+        return Ok(());
+    }
     sys::mount_setattr(root.as_fd(), BIND_ATTRIBUTES, false).during("making the root read-only")
 }
 

@@ -18,6 +18,7 @@ use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
 use crate::sys::{self, Fork};
 use crate::volume::Volume;
+use crate::weaken::{self, Defence};
 
 /// A living environment, or a dead one that the server has not let go yet: its control groups are still read.
 pub(super) struct Slot {
@@ -179,8 +180,7 @@ impl Spawner {
         let (server_end, init_end) = channel::pair().during("making a channel")?;
         let (orders, init_orders) = channel::pair().during("making a channel")?;
         let cgroup = self.cgroups.create(slot)?;
-        let flags = libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        let fork = sys::fork(flags, Some(cgroup.unified.as_fd())).during("cloning an environment's init")?;
+        let fork = sys::fork(namespaces(), Some(cgroup.unified.as_fd())).during("cloning an environment's init")?;
         let process = match fork {
             Fork::Child => init::run(&Plan {
                 slot,
@@ -323,6 +323,16 @@ impl Spawner {
             }
         }
     }
+}
+
+fn namespaces() -> libc::c_int {
+    let all = [
+        (libc::CLONE_NEWPID, Defence::PidNamespace),
+        (libc::CLONE_NEWNET, Defence::NetworkNamespace),
+        (libc::CLONE_NEWIPC, Defence::IpcNamespace),
+        (libc::CLONE_NEWUTS, Defence::UtsNamespace),
+    ];
+    all.into_iter().filter(|(_, defence)| !weaken::is_off(*defence)).fold(0, |flags, (flag, _)| flags | flag)
 }
 
 /// Must come before a descriptor is closed: a forked init may hold the same socket for a moment longer, and the kernel
