@@ -43,6 +43,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     let bin = install::clients()?;
     // The second version of the AWS CLI, which alone follows logs, beside the first one in `bin`.
     install::apt(&[(AWS_CLI_2, "awscli")])?;
+    install::apt(install::INTERPRETERS)?;
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
     pytest

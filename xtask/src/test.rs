@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::tools::{cargo, follow, have};
+use crate::tools::{cargo, follow, have, install};
 use crate::{conformance, e2e, guest, tidy};
 use tally::Tally;
 
@@ -89,6 +89,7 @@ fn documentation(tally: &mut Tally) -> Result<()> {
 
 /// All tests of the workspace; those of the sandbox want root and say so where they do not have it.
 fn rust_tests(tally: &mut Tally) -> Result<()> {
+    install::apt(install::INTERPRETERS)?;
     let before = *tally;
     let passed =
         follow(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]), |line| tally.read_rust(line))?;

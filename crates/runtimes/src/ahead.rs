@@ -14,9 +14,12 @@ use crate::{RUNTIME_API, Runtime};
 const MARK: &str = "_HEARTH_AHEAD";
 
 /// How names of variables begin that an interpreter, or a library of its, reads once at its start, and never again.
-const READ_AT_START: [&str; 17] = [
+const READ_AT_START: [&str; 21] = [
     "AWS_LAMBDA_EXEC_WRAPPER",
+    "BUNDLE_",
+    "BUNDLER_",
     "GCONV_",
+    "GEM_",
     "GLIBC_",
     "HOME",
     "ICU_",
@@ -29,6 +32,7 @@ const READ_AT_START: [&str; 17] = [
     "NLSPATH",
     "OPENSSL_",
     "PYTHON",
+    "RUBY",
     "SSL_",
     "TZ",
     "UV_",

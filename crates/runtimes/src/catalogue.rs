@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use hearth_types::invoke::FunctionFailure;
 use hearth_types::rootfs::RootPlan;
 
 use crate::cache::Cache;
 use crate::compiled::Compilation;
 use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
+use crate::missing::{Missing, missing};
 use crate::node_version::NodeVersions;
 use crate::root::{self, Draft, PYTHON_SOURCES};
+use crate::ruby::{self, RUBY_MINORS};
+use crate::stand_in::{self, StandIn};
 
 /// The family of a runtime.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +27,11 @@ pub enum Kind {
     Node {
         /// Major version.
         major: u32,
+    },
+    /// `ruby3.minor`.
+    Ruby {
+        /// Minor version.
+        minor: u32,
     },
 }
 
@@ -45,24 +52,6 @@ pub struct Runtime {
     pub location: Option<PathBuf>,
 }
 
-/// A runtime that cannot run here.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what}. {how}")]
-pub struct Missing {
-    /// What is missing.
-    pub what: String,
-    /// How to get it.
-    pub how: String,
-}
-
-impl Missing {
-    /// What an invoke answers. `Runtime.InvalidRuntime` is a type of ours: on Lambda no runtime is ever missing.
-    #[must_use]
-    pub fn failure(&self) -> FunctionFailure {
-        FunctionFailure { error_type: "Runtime.InvalidRuntime".to_owned(), message: self.to_string() }
-    }
-}
-
 /// The runtimes of this machine and those it could have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Catalogue {
@@ -72,8 +61,9 @@ pub struct Catalogue {
 
 /// Reads the machine. `cache` is a directory of ours where the answers of interpreters that had to be run (the version
 /// of a `node` without headers, the bytecode of the Python bootstrap) are kept; with it filled, none is run.
+/// `stand_ins` are interpreters that serve a name which is not their own.
 #[must_use]
-pub fn discover(cache: &Path) -> Catalogue {
+pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
     let cache = Cache::open(cache);
     let places = Places::of_this_machine();
     let pythons: Vec<_> = PYTHON_MINORS
@@ -102,6 +92,17 @@ pub fn discover(cache: &Path) -> Catalogue {
             let name = format!("nodejs{major}.x");
             let plan = root::node(&common, &name, &found);
             catalogue.add(name, Kind::Node { major }, found, plan);
+        }
+    }
+    for minor in RUBY_MINORS {
+        let name = format!("ruby3.{minor}");
+        let found = match stand_in::of(stand_ins, &name) {
+            Some(program) => ruby::at(program),
+            None => places.ruby(minor),
+        };
+        if let Some(found) = found {
+            let plan = ruby::root(&common, minor, &found);
+            catalogue.add(name, Kind::Ruby { minor }, found, plan);
         }
     }
     versions.save();
@@ -141,33 +142,9 @@ impl Catalogue {
     pub fn missing(&self) -> Vec<(String, Missing)> {
         let python = PYTHON_MINORS.map(|minor| format!("python3.{minor}"));
         let node = NODE_MAJORS.iter().map(|major| format!("nodejs{major}.x"));
-        let all = python.chain(node).filter(|name| !self.runtimes.iter().any(|r| r.name == *name));
+        let ruby = RUBY_MINORS.map(|minor| format!("ruby3.{minor}"));
+        let all = python.chain(node).chain(ruby).filter(|name| !self.runtimes.iter().any(|r| r.name == *name));
         all.map(|name| (name.clone(), missing(&name))).collect()
-    }
-}
-
-fn missing(name: &str) -> Missing {
-    let python = name.strip_prefix("python3.").and_then(|minor| minor.parse::<u32>().ok());
-    let node = name.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x")?.parse::<u32>().ok());
-    match (python, node) {
-        (Some(minor), _) if PYTHON_MINORS.contains(&minor) => Missing {
-            what: format!("The runtime {name} needs Python 3.{minor}, which this machine does not have"),
-            how: format!(
-                "Install it, for instance with 'apt-get install python3.{minor}' or 'pyenv install 3.{minor}', so that \
-                 python3.{minor} is on the PATH of the server, and restart the server"
-            ),
-        },
-        (_, Some(major)) if NODE_MAJORS.contains(&major) => Missing {
-            what: format!("The runtime {name} needs Node.js {major}, which this machine does not have"),
-            how: format!(
-                "Install it, for instance with 'nvm install {major}', so that its 'node' is on the PATH of the server or \
-                 below NVM_DIR, and restart the server"
-            ),
-        },
-        _ => Missing {
-            what: format!("Hearth does not run the runtime {name} yet"),
-            how: "Use python3.10 to python3.14, nodejs18.x to nodejs24.x, provided.al2 or provided.al2023".to_owned(),
-        },
     }
 }
 
@@ -178,12 +155,12 @@ mod tests {
     #[test]
     fn provided_is_always_there_and_roots_fit() {
         let cache = tempfile::tempdir().unwrap();
-        let catalogue = discover(cache.path());
+        let catalogue = discover(cache.path(), &[]);
         for runtime in catalogue.runtimes() {
             assert!(runtime.root < catalogue.roots().len(), "{runtime:?}");
         }
         assert_eq!(catalogue.find("provided.al2023").unwrap().kind, Kind::Provided);
-        assert_eq!(catalogue, discover(cache.path()), "what a warm cache says differs");
+        assert_eq!(catalogue, discover(cache.path(), &[]), "what a warm cache says differs");
     }
 
     #[test]
@@ -193,6 +170,7 @@ mod tests {
         assert_eq!(failure.error_type, "Runtime.InvalidRuntime");
         assert!(failure.message.contains("Python 3.13") && failure.message.contains("pyenv install 3.13"));
         assert!(none.find("java21").unwrap_err().what.contains("java21"));
-        assert_eq!(none.missing().len(), 9);
+        assert!(none.find("ruby3.3").unwrap_err().how.contains("--runtime ruby3.3="));
+        assert_eq!(none.missing().len(), 12);
     }
 }

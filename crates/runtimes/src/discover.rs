@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::node_version::NodeVersions;
+use crate::ruby;
 
 /// Minor versions of Python 3 that are runtimes.
 pub(crate) const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 10..=14;
@@ -29,6 +30,7 @@ pub(crate) struct Places {
     path: Vec<PathBuf>,
     pyenv: Vec<PathBuf>,
     node_managers: Vec<PathBuf>,
+    ruby_managers: Vec<PathBuf>,
 }
 
 impl Places {
@@ -41,7 +43,9 @@ impl Places {
         let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from).into_iter().chain(under_home(".pyenv"));
         let nvm = env::var_os("NVM_DIR").map(PathBuf::from).or_else(|| under_home(".nvm"));
         let node_managers = nvm.into_iter().map(|d| d.join("versions/node")).collect();
-        Self { path, pyenv: pyenv.collect(), node_managers }
+        let rbenv = env::var_os("RBENV_ROOT").map(PathBuf::from).or_else(|| under_home(".rbenv"));
+        let ruby_managers = rbenv.into_iter().map(|d| d.join("versions")).collect();
+        Self { path, pyenv: pyenv.collect(), node_managers, ruby_managers }
     }
 
     /// Python 3.`minor`: the first on the PATH, else the newest of pyenv.
@@ -65,6 +69,14 @@ impl Places {
         let managed =
             self.node_managers.iter().flat_map(|d| newest_first(d, &format!("v{major}."))).map(|d| d.join("bin/node"));
         on_path.chain(managed).find_map(|candidate| node_at(&candidate, major, versions))
+    }
+
+    /// Ruby 3.`minor`: the first on the PATH, else the newest of rbenv.
+    pub(crate) fn ruby(&self, minor: u32) -> Option<Interpreter> {
+        let name = format!("ruby3.{minor}");
+        let on_path = self.path.iter().flat_map(|d| [d.join(&name), d.join("ruby")]);
+        let managed = self.ruby_managers.iter().flat_map(|d| newest_first(d, &format!("3.{minor}.")));
+        on_path.chain(managed.map(|d| d.join("bin/ruby"))).find_map(|candidate| ruby::of_minor(&candidate, minor))
     }
 
     fn is_shims(&self, directory: &Path) -> bool {
@@ -94,7 +106,7 @@ fn node_at(candidate: &Path, major: u32, versions: &mut NodeVersions<'_>) -> Opt
     })
 }
 
-fn is_elf(file: &Path) -> bool {
+pub(crate) fn is_elf(file: &Path) -> bool {
     use std::io::Read as _;
     let mut magic = [0; 4];
     fs::File::open(file).and_then(|mut f| f.read_exact(&mut magic)).is_ok() && &magic == b"\x7fELF"
@@ -148,6 +160,7 @@ mod tests {
                 path: path.iter().map(|p| root.join(p)).collect(),
                 pyenv: vec![root.join("pyenv")],
                 node_managers: vec![root.join("nvm/versions/node")],
+                ruby_managers: Vec::new(),
             }
         }
     }

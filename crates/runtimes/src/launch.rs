@@ -8,6 +8,7 @@ use hearth_types::invoke::VersionSpec;
 
 use crate::Runtime;
 use crate::catalogue::Kind;
+use crate::ruby;
 
 /// Where a runtime finds its Runtime API.
 pub const RUNTIME_API: &str = "127.0.0.1:9001";
@@ -81,6 +82,7 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
             let isolation = if reads { "-s" } else { "-I" };
             [&format!("/var/lang/bin/python3.{minor}"), isolation, "-S", bootstrap].map(str::to_owned).into()
         }
+        Kind::Ruby { .. } => ["/var/lang/bin/ruby", "/var/runtime/bootstrap.rb"].map(str::to_owned).into(),
         Kind::Node { .. } => {
             let heap_mb = u64::from(spec.memory_mb) * 9 / 10;
             let heap = format!("--max-old-space-size={heap_mb}");
@@ -92,8 +94,13 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
 
 /// What the processes of all functions of a runtime are started with, but for what a function sets itself.
 pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
-    let lang = if kind == Kind::Provided { "" } else { "/var/lang/bin:" };
-    let lang_lib = if kind == Kind::Provided { "" } else { "/var/lang/lib:" };
+    // How often the interpreter's own folders come, as recorded.
+    let times = match kind {
+        Kind::Provided => 0,
+        Kind::Ruby { .. } => 2,
+        Kind::Python { .. } | Kind::Node { .. } => 1,
+    };
+    let (lang, lang_lib) = ("/var/lang/bin:".repeat(times), "/var/lang/lib:".repeat(times));
     let mut all: Vec<(String, String)> = Vec::with_capacity(32);
     let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
     set("PATH", &format!("{lang}/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
@@ -112,6 +119,7 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
                 set("LC_CTYPE", "C.UTF-8");
             }
         }
+        Kind::Ruby { minor } => ruby::variables(minor).iter().for_each(|(name, value)| set(name, value)),
         Kind::Node { major } => {
             let modules = "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task";
             set("NODE_PATH", &format!("/opt/nodejs/node{major}/node_modules:{modules}"));

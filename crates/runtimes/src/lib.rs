@@ -9,12 +9,17 @@ mod compiled;
 mod discover;
 mod elf;
 mod launch;
+mod missing;
 mod node_version;
 mod root;
+mod ruby;
+mod stand_in;
 
 pub use ahead::{Ahead, ahead};
-pub use catalogue::{Catalogue, Kind, Missing, Runtime, discover};
+pub use catalogue::{Catalogue, Kind, Runtime, discover};
 pub use launch::{API, Launch, NulByte, RUNTIME_API, Session, launch};
+pub use missing::Missing;
+pub use stand_in::StandIn;
 
 #[cfg(test)]
 mod test_support {

@@ -96,8 +96,8 @@ const NODE_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.js");
 /// A plan on its way, with the libraries that its programs need.
 #[derive(Clone)]
 pub(crate) struct Draft {
-    plan: RootPlan,
-    libraries: Closure,
+    pub(crate) plan: RootPlan,
+    pub(crate) libraries: Closure,
 }
 
 impl Draft {
@@ -111,7 +111,7 @@ impl Draft {
         draft
     }
 
-    fn named(&self, name: &str) -> Self {
+    pub(crate) fn named(&self, name: &str) -> Self {
         let mut draft = self.clone();
         draft.plan.name = name.to_owned();
         draft
@@ -181,25 +181,25 @@ impl Draft {
         }
     }
 
-    fn file(&mut self, path: &str, content: &str) {
+    pub(crate) fn file(&mut self, path: &str, content: &str) {
         self.plan.files.push((path.into(), content.into(), false));
     }
 
-    fn link(&mut self, path: &str, to: &str) {
+    pub(crate) fn link(&mut self, path: &str, to: &str) {
         self.plan.links.push((path.into(), to.into()));
     }
 
-    fn bind(&mut self, source: &Path, target: &Path) {
+    pub(crate) fn bind(&mut self, source: &Path, target: &Path) {
         self.plan.binds.push(Bind { source: source.to_owned(), target: usr_merged(target) });
     }
 
-    fn bind_if_there(&mut self, path: &str) -> bool {
+    pub(crate) fn bind_if_there(&mut self, path: &str) -> bool {
         let Ok(source) = fs::canonicalize(path) else { return false };
         self.bind(&source, Path::new(path));
         true
     }
 
-    fn done(mut self) -> RootPlan {
+    pub(crate) fn done(mut self) -> RootPlan {
         for (target, source) in self.libraries.into_files() {
             let covered =
                 self.plan.binds.iter().any(|b| target.starts_with(&b.target) && source.starts_with(&b.source));

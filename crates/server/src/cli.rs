@@ -80,10 +80,13 @@ pub(crate) struct ServeArgs {
     /// with the same credentials as upstreams.
     #[arg(long, value_name = "URL", value_parser = crate::packages::parse)]
     pub(crate) code_s3: Option<OtherS3>,
+    /// An interpreter that serves the name of a runtime for which this machine has none: ruby3.3=/usr/bin/ruby3.1.
+    #[arg(long, value_name = "NAME=PROGRAM")]
+    pub(crate) runtime: Vec<hearth_runtimes::StandIn>,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,
-    /// Python and Node.js runtimes started ahead of need, at most, of the kinds that were wanted lately. 0: none.
+    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) ahead: u64,
 }

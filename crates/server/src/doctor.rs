@@ -10,7 +10,7 @@ use crate::cli::DoctorArgs;
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     // What discovery caches is not worth keeping for one look, and a name in /tmp could be somebody else's link.
     let cache = tempfile::tempdir()?;
-    let catalogue = hearth_runtimes::discover(cache.path());
+    let catalogue = hearth_runtimes::discover(cache.path(), &[]);
     let (sandbox, network) = (examine_machine(), examine_network());
     if args.json {
         let runtimes: Vec<Value> = catalogue

@@ -38,7 +38,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
         .map_err(|cause| Refused(format!("cannot listen on {}: {cause}; choose another --listen", args.listen)))?;
     listener.set_nonblocking(true).context("the listening socket")?;
     let address = listener.local_addr().context("the listening socket")?;
-    let catalogue = hearth_runtimes::discover(&data_dir);
+    let catalogue = hearth_runtimes::discover(&data_dir, &args.runtime);
     let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
         network: match args.network {

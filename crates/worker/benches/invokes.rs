@@ -49,11 +49,11 @@ fn main() {
     hearth_sandbox::run_if_spawner();
     let directory = tempfile::tempdir().unwrap();
     let begin = Instant::now();
-    let catalogue = Arc::new(discover(directory.path()));
+    let catalogue = Arc::new(discover(directory.path(), &[]));
     let first = begin.elapsed();
     let again = (0..20).map(|_| {
         let begin = Instant::now();
-        let _ = discover(directory.path());
+        let _ = discover(directory.path(), &[]);
         begin.elapsed()
     });
     println!("discover: {first:?} at first, {:?} at best then", again.min().unwrap());

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use super::{have, output, root, run, tools};
 
+/// The interpreters that tests of runtimes run, beside Python and Node.js: program, package.
+pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby")];
+
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !have(program)).map(|(_, package)| *package).collect();

@@ -54,7 +54,11 @@ pub(crate) fn runtimes(wanted: impl Fn(Kind) -> bool) -> Vec<String> {
 
 fn catalogue() -> &'static Catalogue {
     static CATALOGUE: std::sync::OnceLock<Catalogue> = std::sync::OnceLock::new();
-    CATALOGUE.get_or_init(|| discover(tempfile::tempdir().unwrap().path()))
+    // Whichever Ruby the machine has: the bootstrap is for all.
+    CATALOGUE.get_or_init(|| {
+        let ruby = "ruby3.3=/usr/bin/ruby".parse().ok();
+        discover(tempfile::tempdir().unwrap().path(), ruby.as_slice())
+    })
 }
 
 impl Function {

@@ -76,7 +76,9 @@ pub(crate) fn run(tests: &[&[Test]]) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let catalogue = Arc::new(discover(directory.path()));
+    // Whichever Ruby the machine has.
+    let ruby = "ruby3.3=/usr/bin/ruby".parse().ok();
+    let catalogue = Arc::new(discover(directory.path(), ruby.as_slice()));
     std::fs::create_dir(directory.path().join("code")).unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let config = SpawnerConfig::new(directory.path().to_owned(), catalogue.roots().to_vec());

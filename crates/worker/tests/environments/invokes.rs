@@ -28,6 +28,7 @@ async fn every_runtime_cold_and_warm(machine: Arc<Machine>) {
         let package: &[(&str, &str)] = match runtime.kind {
             Kind::Python { .. } => &[("app.py", "n = 0\ndef handler(e, c):\n  global n\n  n += 1\n  return [e, n]")],
             Kind::Node { .. } => &[("app.mjs", "let n = 0; export const handler = async (e) => [e, ++n];")],
+            Kind::Ruby { .. } => &[("app.rb", "$n = 0\ndef handler(event:, context:) = [event, $n += 1]")],
             Kind::Provided => continue,
         };
         let mut function = machine.function(&runtime.name, "app.handler", package);
