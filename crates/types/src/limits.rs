@@ -179,6 +179,14 @@ pub const MAPPING_PATTERN_DEPTH: usize = 64;
 pub const ALIAS_WEIGHTS: usize = 1;
 /// Connections a runtime may hold to its Runtime API.
 pub const RUNTIME_CONNECTIONS: usize = 64;
+/// Extensions of an environment (Lambda).
+pub const EXTENSIONS: usize = 10;
+/// Files in /opt/extensions that are started: one more than may register, so that it hears why it may not.
+pub const EXTENSION_PROGRAMS: usize = EXTENSIONS + 1;
+/// Bytes of an extension's name: what a file's may have.
+pub const EXTENSION_NAME_BYTES: usize = 255;
+/// Bytes of what an extension sends with one call. Ours: the largest are error reports with their stack traces.
+pub const EXTENSION_BODY_BYTES: usize = 256 * 1024;
 /// How long a link in GetFunction's Code.Location is good (Lambda).
 pub const CODE_LINK_LIFE: Duration = Duration::from_secs(600);
 /// Bytes of a text that a pattern of the service model is run on; longer texts do not match. Ours.

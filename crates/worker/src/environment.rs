@@ -14,11 +14,12 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::api::{EnvironmentEvent, EnvironmentSink, InitPhases, Invocation, LogSink, Outcome, WorkerError};
 use crate::clock::Moment;
+use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
 use crate::journal::Journal;
 use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
 use crate::records::Record;
-use crate::text::{self, Failed, InitPhase, Report};
+use crate::text::{self, InitPhase};
 
 /// What all environments of a worker use.
 pub(crate) struct Shared {
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) frozen: bool,
     /// When the supervisor will look again by itself.
     pub(crate) armed: Option<Instant>,
+    pub(crate) extensions: Roster,
     /// The runtime's report that init failed: what the invoke answers, and its type.
     pub(crate) init_error: Option<(Bytes, String)>,
     /// Ends when the invoke in progress is over.
@@ -56,7 +58,7 @@ pub(crate) struct Inner {
     pub(crate) killed: bool,
     /// Of the cold start that the invoke in progress was.
     pub(crate) cold: Option<Duration>,
-    phases: InitPhases,
+    pub(crate) phases: InitPhases,
     connected: Option<Instant>,
     process_since: Option<Instant>,
     waiting: Option<Waker>,
@@ -66,6 +68,8 @@ pub(crate) struct Inner {
 /// The invoke in progress.
 pub(crate) struct Current {
     pub(crate) request_id: RequestId,
+    pub(crate) invoked_arn: Arc<str>,
+    pub(crate) trace_id: Arc<str>,
     pub(crate) tail: bool,
     /// Taken once the reply is sent.
     pub(crate) reply: Option<Reply>,
@@ -74,16 +78,18 @@ pub(crate) struct Current {
     /// Taken once the runtime has it.
     event: Option<Delivery>,
     /// Some once the runtime has answered.
-    answered: Option<Answered>,
+    pub(crate) answered: Option<Answered>,
+    /// The log says already that the runtime is through.
+    pub(crate) runtime_done: bool,
 }
 
 /// What the log says of an answer.
-struct Answered {
+pub(crate) struct Answered {
     /// The delivery.
-    after: Duration,
-    produced_bytes: u64,
+    pub(crate) after: Duration,
+    pub(crate) produced_bytes: u64,
     /// The type, where it is an error.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 pub(crate) type Reply = oneshot::Sender<Result<Outcome, WorkerError>>;
@@ -115,6 +121,8 @@ pub(crate) struct Aftermath {
     pub(crate) answered: bool,
     pub(crate) reply: Option<(Reply, Result<Outcome, WorkerError>)>,
     pub(crate) idle: bool,
+    /// Of those that wait for what there is now.
+    pub(crate) wakers: Vec<Waker>,
 }
 
 impl Environment {
@@ -134,6 +142,7 @@ impl Environment {
             sandbox: None,
             frozen: false,
             armed: None,
+            extensions: Roster::new(Registry::new(&[])),
             init_error: None,
             stopping: false,
             killed: false,
@@ -174,11 +183,10 @@ impl Environment {
             inner.thaw();
             self.log_start(now, request_id);
             let waiting = inner.waiting.take();
+            let extensions = inner.extensions.invoke_begins();
             let wake = inner.must_wake(now.at, self.shared.freeze_after);
             drop(inner);
-            if let Some(waiting) = waiting {
-                waiting.wake();
-            }
+            extensions.into_iter().chain(waiting).for_each(Waker::wake);
             if wake {
                 self.wake.notify_one();
             }
@@ -193,6 +201,7 @@ impl Environment {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.life.started(now);
+        inner.extensions = Roster::new(Registry::new(&[]));
         inner.sandbox = Some(sandbox);
         inner.frozen = false;
         inner.phases = InitPhases { sandbox: took, ..InitPhases::default() };
@@ -210,10 +219,12 @@ impl Environment {
         let now = Moment::now();
         let mut inner = self.lock();
         let mut aftermath = Aftermath::default();
-        match inner.life.next(now.at)? {
-            Next::InitDone { init, took } => self.init_done(&mut inner, now, init, took),
+        let extensions = inner.extensions.standing();
+        match inner.life.next(now.at, extensions)? {
+            Next::InitDone { init, took } => aftermath = self.init_done(&mut inner, now, init, took),
             Next::InvokeDone { took } => aftermath = self.finish(&mut inner, now, took, None, None),
-            Next::Again => {}
+            Next::RuntimeDone { took } => self.runtime_done(&mut inner, now, took),
+            Next::RuntimeInitDone { .. } | Next::Again => {}
         }
         inner.ticket += 1;
         let (ticket, superseded) = (inner.ticket, inner.waiting.take());
@@ -278,7 +289,8 @@ impl Environment {
             if current.tail {
                 current.outcome = Some(outcome);
             } else if let Some(reply) = current.reply.take() {
-                aftermath = Aftermath { answered: true, reply: Some((reply, Ok(outcome))), idle: false };
+                aftermath.answered = true;
+                aftermath.reply = Some((reply, Ok(outcome)));
             }
         }
         drop(inner);
@@ -315,7 +327,8 @@ impl Environment {
         self.say(aftermath);
     }
 
-    fn init_done(&self, inner: &mut Inner, now: Moment, init: Init, took: Duration) {
+    /// The runtime and all extensions are ready: the invoke begins.
+    pub(crate) fn init_done(&self, inner: &mut Inner, now: Moment, init: Init, took: Duration) -> Aftermath {
         if let (Some(since), connected) = (inner.process_since, inner.connected.unwrap_or(now.at)) {
             inner.phases.runtime = connected.saturating_duration_since(since);
             inner.phases.function = now.at.saturating_duration_since(connected);
@@ -326,52 +339,18 @@ impl Environment {
         {
             tracing::error!(environment = %self.id, %error, "the share of the processor is not set");
         }
+        inner.extensions.registry.close();
         if let Some(current) = &inner.current {
             let phase = if init == Init::First { InitPhase::Init } else { InitPhase::Invoke };
             let failed = None;
+            self.log_extensions(inner, now);
             let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
             self.journal.write(now.wall_ms, records.into_iter().filter_map(|r| r.line(&self.spec, now.wall_ms)));
             self.journal.clear_tail();
             self.log_start(now, current.request_id);
         }
-    }
-
-    /// The invoke is over: its last lines, then its reply if that is still owed. `payload` replaces an answer that the
-    /// runtime did not give.
-    pub(crate) fn finish(
-        &self,
-        inner: &mut Inner,
-        now: Moment,
-        took: Duration,
-        failed: Option<Failed<'_>>,
-        payload: Option<Bytes>,
-    ) -> Aftermath {
-        let Some(mut current) = inner.current.take() else { return Aftermath::default() };
-        let cold = inner.cold.take();
-        let phases = cold.map(|_| inner.phases);
-        let report = Report {
-            request_id: current.request_id,
-            duration: took,
-            init: cold,
-            memory_mb: self.spec.memory_mb,
-            memory_used_bytes: inner.memory_peak(),
-            failed,
-            reported: current.answered.as_ref().and_then(|answered| answered.error.as_deref()),
-            answered: current.answered.as_ref().map(|answered| answered.after),
-            produced_bytes: current.answered.as_ref().map(|answered| answered.produced_bytes),
-        };
-        let records = [Record::RuntimeDone(&report), Record::Report(&report)];
-        self.journal.write(now.wall_ms, records.into_iter().filter_map(|r| r.line(&self.spec, now.wall_ms)));
-        let own =
-            || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, phases, duration: took });
-        let outcome = current.outcome.take().or_else(own);
-        let log_tail = if current.tail { self.journal.take_tail() } else { None };
-        let reply = current.reply.take().zip(outcome);
-        Aftermath {
-            answered: reply.is_some(),
-            reply: reply.map(|(reply, outcome)| (reply, Ok(Outcome { log_tail, ..outcome }))),
-            idle: !inner.stopping && !inner.killed,
-        }
+        let wakers = inner.extensions.invoke_begins().into_iter().chain(inner.waiting.take()).collect();
+        Aftermath { wakers, ..Aftermath::default() }
     }
 
     pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
@@ -398,6 +377,7 @@ impl Environment {
         if let Some((reply, outcome)) = aftermath.reply {
             let _ = reply.send(outcome); // The caller may have gone away.
         }
+        aftermath.wakers.into_iter().for_each(Waker::wake);
         if aftermath.idle {
             self.shared.events.event(EnvironmentEvent::Idle(self.id));
         }
@@ -413,23 +393,27 @@ impl Current {
     fn new(invocation: Invocation) -> Self {
         let Invocation { request_id, payload, content_type, invoked_arn, client_context, cognito_identity, .. } =
             invocation;
+        let trace_id = invocation.trace_id;
         let event = Delivery {
             request_id,
             payload,
             content_type,
-            invoked_arn,
+            invoked_arn: Arc::clone(&invoked_arn),
             client_context,
             cognito_identity,
-            trace_id: invocation.trace_id,
+            trace_id: Arc::clone(&trace_id),
             deadline_ms: 0,
         };
         Self {
             request_id,
+            invoked_arn,
+            trace_id,
             tail: invocation.tail,
             reply: Some(invocation.reply),
             outcome: None,
             event: Some(event),
             answered: None,
+            runtime_done: false,
         }
     }
 }
@@ -462,7 +446,7 @@ impl Inner {
         }
     }
 
-    fn memory_peak(&self) -> u64 {
+    pub(crate) fn memory_peak(&self) -> u64 {
         self.sandbox.as_ref().and_then(|sandbox| sandbox.memory_peak_bytes().ok()).unwrap_or(0)
     }
 

@@ -10,6 +10,7 @@ use hearth_types::invoke::FunctionFailure;
 use crate::api::WorkerError;
 use crate::clock::Moment;
 use crate::environment::{Aftermath, Environment, Inner};
+use crate::extensions::Reported;
 use crate::lifecycle::Failure;
 use crate::records::Record;
 use crate::text::{self, Failed, InitPhase, ProcessEnd};
@@ -23,6 +24,8 @@ pub(crate) enum Cause {
     Timeout,
     /// The runtime said that it cannot load the function (`init_error` of the environment).
     InitError,
+    /// An extension said that it cannot work or go on.
+    ExtensionReport(Reported),
     /// The program cannot be executed: its path, the system's text, whether it is that it does not exist.
     NotExecutable { program: String, error: String, missing: bool },
     /// This very failure.
@@ -33,6 +36,13 @@ pub(crate) enum Cause {
     Killed,
     /// The environment ends without one.
     Stopped,
+}
+
+impl Cause {
+    /// Whether the fault is an extension's.
+    fn is_of_extension(&self) -> bool {
+        matches!(self, Self::ExtensionReport(_))
+    }
 }
 
 impl Environment {
@@ -47,6 +57,9 @@ impl Environment {
             return Aftermath::default();
         };
         let told = self.explain(now, cause, request_id, reported);
+        if matches!(failure, Failure::InitAgain { .. } | Failure::Init { .. }) || cause.is_of_extension() {
+            self.log_extensions(inner, now);
+        }
         match failure {
             Failure::InitAgain { took } => {
                 self.log_init_failed(now, InitPhase::Init, took, &told);
@@ -85,7 +98,7 @@ impl Environment {
         let Some(mut current) = inner.current.take() else { return Aftermath::default() };
         self.journal.write(now.wall_ms, [format!("RequestId: {} Error: {refusal}\n", current.request_id)]);
         let reply = current.reply.take().map(|reply| (reply, current.outcome.take().ok_or(refusal)));
-        Aftermath { answered: reply.is_some(), reply, idle: false }
+        Aftermath { answered: reply.is_some(), reply, ..Aftermath::default() }
     }
 
     fn log_init_failed(&self, now: Moment, phase: InitPhase, took: Duration, told: &Told) {
@@ -119,6 +132,7 @@ impl Environment {
                 return Told { payload, kind: None, crash: None };
             }
             Cause::Exit(end) => text::exited(request_id, *end),
+            Cause::ExtensionReport(reported) => text::extension_reported(request_id, reported),
             Cause::NotExecutable { missing: true, program, .. } if program == "/var/task/bootstrap" => {
                 text::no_bootstrap(request_id)
             }

@@ -7,7 +7,10 @@
 mod api;
 mod clock;
 mod coalesce;
+mod ending;
 mod environment;
+#[allow(dead_code, reason = "the processes that need the rest are next")]
+mod extensions;
 mod failure;
 mod forecast;
 mod journal;

@@ -22,14 +22,23 @@ pub(crate) enum Init {
 pub(crate) enum State {
     /// No process. With an invoke accepted they are being made: for a repeated init the invoke's time runs already.
     Down { init: Init, invoke_since: Option<Instant> },
-    /// The runtime's process runs and has not yet asked for an invoke.
-    Init { init: Init, since: Instant, invoke_since: Option<Instant> },
+    /// Processes run; the runtime has not yet asked for an invoke, or (`runtime_ready`) extensions are not ready yet.
+    Init { init: Init, since: Instant, invoke_since: Option<Instant>, runtime_ready: bool },
     /// The runtime waits for an invoke.
     Idle { since: Instant },
     /// The runtime has an invoke.
     Running { since: Instant },
     /// It has answered, and not yet asked for the next.
     Answered { since: Instant },
+    /// It has asked for the next; extensions are not through with this one.
+    Tail { since: Instant },
+}
+
+/// Whether init, or an invoke, is over as far as extensions go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extensions {
+    Ready,
+    Busy,
 }
 
 /// A call of the runtime that the state does not allow: the names of Lambda's states for the error's text.
@@ -46,6 +55,10 @@ pub(crate) enum Next {
     InitDone { init: Init, took: Duration },
     /// The invoke that was answered is over.
     InvokeDone { took: Duration },
+    /// The runtime is through with its init after this time; extensions are not.
+    RuntimeInitDone { init: Init, took: Duration },
+    /// The runtime is through with its invoke after this time; extensions are not.
+    RuntimeDone { took: Duration },
     /// A further call while it waits already: the later one counts.
     Again,
 }
@@ -105,24 +118,47 @@ impl Lifecycle {
     /// The runtime's process has been started.
     pub(crate) fn started(&mut self, now: Instant) {
         if let State::Down { init, invoke_since } = self.state {
-            self.state = State::Init { init, since: now, invoke_since };
+            self.state = State::Init { init, since: now, invoke_since, runtime_ready: false };
         }
     }
 
     /// The runtime asks for the next invoke.
-    pub(crate) fn next(&mut self, now: Instant) -> Result<Next, NotAllowed> {
-        match self.state {
-            State::Init { init, since, invoke_since } => {
+    pub(crate) fn next(&mut self, now: Instant, extensions: Extensions) -> Result<Next, NotAllowed> {
+        match (self.state, extensions) {
+            (State::Init { init, since, invoke_since, .. }, Extensions::Ready) => {
                 self.state = State::Running { since: invoke_since.unwrap_or(now) };
                 Ok(Next::InitDone { init, took: now - since })
             }
-            State::Answered { since } => {
+            (State::Init { runtime_ready: true, .. }, Extensions::Busy) => Ok(Next::Again),
+            (State::Init { init, since, invoke_since, .. }, Extensions::Busy) => {
+                self.state = State::Init { init, since, invoke_since, runtime_ready: true };
+                Ok(Next::RuntimeInitDone { init, took: now - since })
+            }
+            (State::Answered { since }, Extensions::Ready) => {
                 self.state = State::Idle { since: now };
                 Ok(Next::InvokeDone { took: now - since })
             }
-            State::Idle { .. } => Ok(Next::Again),
-            State::Running { .. } => Err(self.not_allowed("RuntimeReady")),
-            State::Down { .. } => Err(self.not_allowed("RuntimeReady")),
+            (State::Answered { since }, Extensions::Busy) => {
+                self.state = State::Tail { since };
+                Ok(Next::RuntimeDone { took: now - since })
+            }
+            (State::Idle { .. } | State::Tail { .. }, _) => Ok(Next::Again),
+            (State::Running { .. } | State::Down { .. }, _) => Err(self.not_allowed("RuntimeReady")),
+        }
+    }
+
+    /// The last extension is ready: what that means where the runtime is, too.
+    pub(crate) fn extensions_ready(&mut self, now: Instant) -> Option<Next> {
+        match self.state {
+            State::Init { init, since, invoke_since, runtime_ready: true } => {
+                self.state = State::Running { since: invoke_since.unwrap_or(now) };
+                Some(Next::InitDone { init, took: now - since })
+            }
+            State::Tail { since } => {
+                self.state = State::Idle { since: now };
+                Some(Next::InvokeDone { took: now - since })
+            }
+            _ => None,
         }
     }
 
@@ -144,7 +180,7 @@ impl Lifecycle {
     /// Whether the runtime may report that init failed.
     pub(crate) fn may_fail_init(&self) -> Result<(), NotAllowed> {
         match self.state {
-            State::Init { .. } => Ok(()),
+            State::Init { runtime_ready: false, .. } => Ok(()),
             _ => Err(self.not_allowed("RuntimeInitError")),
         }
     }
@@ -154,37 +190,45 @@ impl Lifecycle {
         let (failure, invoke_since) = match self.state {
             State::Down { init: Init::First, .. } => (Failure::InitAgain { took: Duration::ZERO }, Some(now)),
             State::Init { init: Init::First, since, .. } => (Failure::InitAgain { took: now - since }, Some(now)),
-            State::Init { init: Init::Repeated, since, invoke_since } => {
+            State::Init { init: Init::Repeated, since, invoke_since, .. } => {
                 (Failure::Init { took: now - since, invoke_took: now - invoke_since.unwrap_or(since) }, None)
             }
             State::Down { init: Init::Repeated, invoke_since: Some(since) } => {
                 (Failure::Init { took: Duration::ZERO, invoke_took: now - since }, None)
             }
             State::Running { since } => (Failure::Invoke { took: now - since }, None),
-            State::Answered { since } => (Failure::AfterAnswer { took: now - since }, None),
+            State::Answered { since } | State::Tail { since } => (Failure::AfterAnswer { took: now - since }, None),
             State::Idle { .. } | State::Down { .. } => (Failure::Quiet, None),
         };
         self.state = State::Down { init: Init::Repeated, invoke_since };
         failure
     }
 
+    #[allow(dead_code, reason = "the processes that need it are next")]
+    /// The processes that failed are gone: an invoke that waits for new ones has its whole time from now on.
+    pub(crate) fn cleared(&mut self, now: Instant) {
+        if let State::Down { init, invoke_since: Some(_) } = self.state {
+            self.state = State::Down { init, invoke_since: Some(now) };
+        }
+    }
+
     /// When patience with the processes ends. None where nothing is waited for.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Init { init: Init::First, since, .. } => Some(since + INIT_TIMEOUT),
-            State::Init { init: Init::Repeated, since, invoke_since } => {
+            State::Init { init: Init::Repeated, since, invoke_since, .. } => {
                 Some(invoke_since.unwrap_or(since) + self.timeout)
             }
             State::Down { invoke_since, .. } => invoke_since.map(|since| since + self.timeout),
-            State::Running { since } | State::Answered { since } => Some(since + self.timeout),
+            State::Running { since } | State::Answered { since } | State::Tail { since } => Some(since + self.timeout),
             State::Idle { .. } => None,
         }
     }
 
     fn not_allowed(&self, to: &'static str) -> NotAllowed {
         let from = match self.state {
-            State::Down { .. } | State::Init { .. } => "RuntimeStarted",
-            State::Idle { .. } => "RuntimeReady",
+            State::Down { .. } | State::Init { runtime_ready: false, .. } => "RuntimeStarted",
+            State::Init { .. } | State::Idle { .. } | State::Tail { .. } => "RuntimeReady",
             State::Running { .. } => "RuntimeRunning",
             State::Answered { .. } => "RuntimeResponseSent",
         };
@@ -202,9 +246,9 @@ mod tests {
     fn idle(t: Instant) -> Lifecycle {
         let mut life = Lifecycle::new(TIMEOUT);
         life.started(t);
-        life.next(t + MS).unwrap();
+        life.next(t + MS, Extensions::Ready).unwrap();
         life.answered(t + 2 * MS).unwrap();
-        life.next(t + 3 * MS).unwrap();
+        life.next(t + 3 * MS, Extensions::Ready).unwrap();
         life
     }
 
@@ -216,10 +260,10 @@ mod tests {
         assert_eq!(life.deadline(), None, "making a sandbox is on nobody's time");
         life.started(t);
         assert_eq!(life.deadline(), Some(t + INIT_TIMEOUT));
-        assert_eq!(life.next(t + 5 * MS), Ok(Next::InitDone { init: Init::First, took: 5 * MS }));
+        assert_eq!(life.next(t + 5 * MS, Extensions::Ready), Ok(Next::InitDone { init: Init::First, took: 5 * MS }));
         assert_eq!(life.deadline(), Some(t + 5 * MS + TIMEOUT));
         assert_eq!(life.answered(t + 9 * MS), Some(4 * MS));
-        assert_eq!(life.next(t + 10 * MS), Ok(Next::InvokeDone { took: 5 * MS }));
+        assert_eq!(life.next(t + 10 * MS, Extensions::Ready), Ok(Next::InvokeDone { took: 5 * MS }));
         assert_eq!(life.deadline(), None);
         assert!(life.invoke(t + 20 * MS));
         assert_eq!(life.state(), State::Running { since: t + 20 * MS });
@@ -235,7 +279,10 @@ mod tests {
         life.started(t + 12 * MS);
         assert_eq!(life.deadline(), Some(t + 10 * MS + TIMEOUT));
         let mut good = life.clone();
-        assert_eq!(good.next(t + 15 * MS), Ok(Next::InitDone { init: Init::Repeated, took: 3 * MS }));
+        assert_eq!(
+            good.next(t + 15 * MS, Extensions::Ready),
+            Ok(Next::InitDone { init: Init::Repeated, took: 3 * MS })
+        );
         assert_eq!(good.answered(t + 20 * MS), Some(10 * MS), "the repeated init counts");
         assert_eq!(life.fail(t + 20 * MS), Failure::Init { took: 8 * MS, invoke_took: 10 * MS });
         assert_eq!(life.deadline(), None);
@@ -260,15 +307,69 @@ mod tests {
     }
 
     #[test]
+    fn an_init_is_over_when_the_runtime_and_the_extensions_are_ready() {
+        let t = Instant::now();
+        let mut life = Lifecycle::new(TIMEOUT);
+        life.started(t);
+        let took = Ok(Next::RuntimeInitDone { init: Init::First, took: 2 * MS });
+        assert_eq!(life.next(t + 2 * MS, Extensions::Busy), took);
+        assert_eq!(life.next(t + 3 * MS, Extensions::Busy), Ok(Next::Again));
+        assert_eq!(life.may_fail_init(), Err(NotAllowed { from: "RuntimeReady", to: "RuntimeInitError" }));
+        assert_eq!(life.deadline(), Some(t + INIT_TIMEOUT), "of all together");
+        let mut late = life.clone();
+        assert_eq!(late.fail(t + INIT_TIMEOUT), Failure::InitAgain { took: INIT_TIMEOUT });
+        assert_eq!(life.extensions_ready(t + 5 * MS), Some(Next::InitDone { init: Init::First, took: 5 * MS }));
+        assert_eq!(life.state(), State::Running { since: t + 5 * MS });
+        let mut life = Lifecycle::new(TIMEOUT);
+        life.started(t);
+        assert_eq!(life.extensions_ready(t + MS), None, "the runtime is not");
+        assert_eq!(life.next(t + 2 * MS, Extensions::Ready), Ok(Next::InitDone { init: Init::First, took: 2 * MS }));
+    }
+
+    #[test]
+    fn an_invoke_is_over_when_the_extensions_are_through_with_it() {
+        let t = Instant::now();
+        let mut life = idle(t);
+        life.invoke(t + 10 * MS);
+        assert_eq!(life.extensions_ready(t + 11 * MS), None, "they are faster than the runtime");
+        life.answered(t + 12 * MS);
+        assert_eq!(life.next(t + 13 * MS, Extensions::Busy), Ok(Next::RuntimeDone { took: 3 * MS }));
+        assert_eq!(life.next(t + 14 * MS, Extensions::Busy), Ok(Next::Again));
+        assert!(!life.invoke(t + 14 * MS), "the next one waits");
+        assert_eq!(life.deadline(), Some(t + 10 * MS + TIMEOUT), "they have no time of their own");
+        let mut late = life.clone();
+        assert_eq!(late.fail(t + 20 * MS), Failure::AfterAnswer { took: 10 * MS });
+        assert_eq!(life.extensions_ready(t + 20 * MS), Some(Next::InvokeDone { took: 10 * MS }));
+        assert_eq!(life.state(), State::Idle { since: t + 20 * MS });
+    }
+
+    #[test]
+    fn an_end_of_processes_is_on_nobodys_time() {
+        let t = Instant::now();
+        let mut life = Lifecycle::new(TIMEOUT);
+        life.started(t);
+        life.fail(t + MS);
+        life.cleared(t + 500 * MS);
+        assert_eq!(life.deadline(), Some(t + 500 * MS + TIMEOUT));
+        let mut quiet = idle(t);
+        quiet.fail(t + 10 * MS);
+        quiet.cleared(t + 20 * MS);
+        assert_eq!(quiet.deadline(), None);
+    }
+
+    #[test]
     fn calls_out_of_order_are_refused() {
         let t = Instant::now();
         let mut life = idle(t);
         let refused = |from, to| Err(NotAllowed { from, to });
         assert_eq!(life.may_answer("RuntimeInvocationResponse"), refused("RuntimeReady", "RuntimeInvocationResponse"));
         assert_eq!(life.may_fail_init(), refused("RuntimeReady", "RuntimeInitError"));
-        assert_eq!(life.next(t), Ok(Next::Again));
+        assert_eq!(life.next(t, Extensions::Ready), Ok(Next::Again));
         life.invoke(t + 4 * MS);
-        assert_eq!(life.next(t + 5 * MS), Err(NotAllowed { from: "RuntimeRunning", to: "RuntimeReady" }));
+        assert_eq!(
+            life.next(t + 5 * MS, Extensions::Ready),
+            Err(NotAllowed { from: "RuntimeRunning", to: "RuntimeReady" })
+        );
         life.answered(t + 5 * MS);
         assert_eq!(life.answered(t + 5 * MS), None);
         assert_eq!(

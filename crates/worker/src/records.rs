@@ -8,6 +8,7 @@ use hearth_types::function::{LogFormat, LogLevel};
 use hearth_types::invoke::VersionSpec;
 use serde::Serialize;
 
+use crate::extensions::Extension;
 use crate::text::{self, Failed, InitPhase, Report};
 
 /// Something that happened in an environment's life.
@@ -21,10 +22,14 @@ pub(crate) enum Record<'a> {
     InitReport { phase: InitPhase, took: Duration, failed: Option<Failed<'a>> },
     /// An invoke begins.
     Start { request_id: RequestId },
-    /// The runtime is through with an invoke.
+    /// The runtime is through with an invoke: in JSON.
     RuntimeDone(&'a Report<'a>),
+    /// The invoke is over: in text.
+    End { request_id: RequestId },
     /// The invoke's figures.
     Report(&'a Report<'a>),
+    /// Where an extension stands.
+    Extension(&'a Extension),
 }
 
 impl Record<'_> {
@@ -34,7 +39,7 @@ impl Record<'_> {
         match spec.log_format {
             LogFormat::Text => self.text(spec),
             LogFormat::Json { system, .. } if self.level() < system => None,
-            LogFormat::Json { .. } => Some(self.json(spec, wall_ms)),
+            LogFormat::Json { .. } => self.json(spec, wall_ms),
         }
     }
 
@@ -45,8 +50,13 @@ impl Record<'_> {
             Self::InitRuntimeDone { .. } => return None,
             Self::InitReport { phase, took, failed } => line = text::init_report(took, phase, failed?),
             Self::Start { request_id } => text::start(&mut line, request_id, &spec.version),
-            Self::RuntimeDone(report) => text::end(&mut line, report.request_id),
+            Self::RuntimeDone(_) => return None,
+            Self::End { request_id } => text::end(&mut line, request_id),
             Self::Report(report) => text::report(&mut line, report),
+            Self::Extension(extension) => {
+                let (state, events) = (extension.state.name(), extension.events.names());
+                line = text::extension(&extension.name, state, &events, extension.error.as_deref());
+            }
         }
         Some(line)
     }
@@ -54,7 +64,8 @@ impl Record<'_> {
     fn level(self) -> LogLevel {
         let of = |good, failed: bool| if failed { LogLevel::Warn } else { good };
         match self {
-            Self::InitStart { .. } | Self::Start { .. } => LogLevel::Info,
+            Self::InitStart { .. } | Self::Start { .. } | Self::End { .. } => LogLevel::Info,
+            Self::Extension(extension) => of(LogLevel::Info, extension.error.is_some()),
             Self::InitRuntimeDone { failed, .. } | Self::InitReport { failed, .. } => {
                 of(LogLevel::Debug, failed.is_some())
             }
@@ -63,7 +74,7 @@ impl Record<'_> {
         }
     }
 
-    fn json(self, spec: &VersionSpec, wall_ms: i64) -> String {
+    fn json(self, spec: &VersionSpec, wall_ms: i64) -> Option<String> {
         let (kind, body) = match self {
             Self::InitStart { phase, interpreter } => {
                 let runtime_version = text::runtime_version(&spec.runtime, interpreter);
@@ -93,6 +104,16 @@ impl Record<'_> {
                 let spans = report.answered.map(|answered| spans(report, answered, wall_ms));
                 ("platform.runtimeDone", Body { metrics: Some(metrics), spans, ..Body::invoke(report) })
             }
+            Self::End { .. } => return None,
+            Self::Extension(extension) => {
+                let record = ExtensionBody {
+                    name: &extension.name,
+                    state: extension.state.name(),
+                    events: extension.events.names(),
+                    error_type: extension.error.as_deref(),
+                };
+                ("platform.extension", Body { extension: Some(record), ..Body::default() })
+            }
             Self::Report(report) => {
                 let metrics = Metrics {
                     duration_ms: millis(report.duration),
@@ -109,7 +130,7 @@ impl Record<'_> {
         // These members are all plain; there is nothing in them that could not be written.
         let mut line = serde_json::to_string(&event).unwrap_or_default();
         line.push('\n');
-        line
+        Some(line)
     }
 }
 
@@ -154,6 +175,8 @@ struct Body<'a> {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     function: Option<InitFunction<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    extension: Option<ExtensionBody<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spans: Option<[Span; 2]>,
@@ -179,6 +202,16 @@ struct InitFunction<'a> {
     runtime_version_arn: String,
     function_name: &'a str,
     function_version: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExtensionBody<'a> {
+    name: &'a str,
+    state: &'static str,
+    events: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'a str>,
 }
 
 #[derive(Serialize)]

@@ -19,11 +19,12 @@ use tokio::net::TcpStream;
 
 use crate::coalesce::Coalesce;
 use crate::environment::{Delivery, Environment, Refused};
+use crate::extensions;
 use crate::lifecycle::NotAllowed;
 use crate::text;
 
 const PREFIX: &str = "/2018-06-01/";
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
 const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
@@ -38,7 +39,7 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 const ANSWERING: &str = "RuntimeInvocationResponse";
 const ANSWERING_ERROR: &str = "RuntimeInvocationErrorResponse";
 
-type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection of a runtime until either side ends it.
 pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
@@ -64,6 +65,9 @@ async fn handle(environment: &Environment, request: Request<Incoming>) -> Result
     let path = request.uri().path();
     let get = *request.method() == Method::GET;
     let post = *request.method() == Method::POST;
+    if extensions::api::PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
+        return Ok(extensions::api::handle(environment, request).await);
+    }
     let Some(call) = path.strip_prefix(PREFIX) else { return Ok(not_found(path)) };
     Ok(match call {
         "runtime/invocation/next" if get => next(environment).await,
@@ -267,7 +271,7 @@ fn accepted(result: Result<(), Refused>) -> Answer {
     result.map_or_else(refuse, |()| done())
 }
 
-fn done() -> Answer {
+pub(crate) fn done() -> Answer {
     answer(StatusCode::ACCEPTED, JSON, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
 }
 
@@ -279,8 +283,7 @@ fn refuse(refused: Refused) -> Answer {
 }
 
 fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
-    let message =
-        format!("State transition from {from} to {to} failed for runtime. Error: State transition is not allowed");
+    let message = format!("State transition from {from} to {to} failed for runtime. {}", text::INVALID_TRANSITION);
     problem(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }
 
@@ -289,10 +292,10 @@ fn too_large() -> Answer {
     problem(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
 }
 
-fn not_found(path: &str) -> Answer {
+pub(crate) fn not_found(path: &str) -> Answer {
     let is = |prefix: &str| path.starts_with(prefix);
-    let message = if is("/2020-01-01/") || is("/2022-07-01/") || is("/2020-08-15/") {
-        "Extensions, the Telemetry API and the Logs API are not supported yet"
+    let message = if is("/2022-07-01/") || is("/2020-08-15/") {
+        "The Telemetry API and the Logs API are not supported yet"
     } else if is("/2018-06-01/runtime/restore/") {
         "This function has no SnapStart: there is nothing to restore"
     } else {
@@ -301,16 +304,16 @@ fn not_found(path: &str) -> Answer {
     problem(StatusCode::NOT_FOUND, "NotFound", message)
 }
 
-fn method_not_allowed(method: &Method) -> Answer {
+pub(crate) fn method_not_allowed(method: &Method) -> Answer {
     problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", &format!("This path does not take {method}"))
 }
 
-fn problem(status: StatusCode, kind: &str, message: &str) -> Answer {
+pub(crate) fn problem(status: StatusCode, kind: &str, message: &str) -> Answer {
     let body = serde_json::json!({ "errorMessage": message, "errorType": kind });
     answer(status, JSON, body.to_string().into())
 }
 
-fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
+pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -347,6 +347,9 @@ impl Environment {
         if inner.init_error.is_some() {
             return Order::End(Cause::InitError);
         }
+        if let Some(reported) = &inner.extensions.reported {
+            return Order::End(Cause::ExtensionReport(reported.clone()));
+        }
         if inner.life.deadline().is_some_and(|deadline| deadline <= now) {
             return Order::End(Cause::Timeout);
         }

@@ -7,6 +7,8 @@ use hearth_types::invoke::FunctionFailure;
 use hearth_types::limits::RESPONSE_PAYLOAD_BYTES;
 use hearth_types::{RequestId, runtime};
 
+use crate::extensions;
+
 /// How the runtime's process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ProcessEnd {
@@ -143,6 +145,15 @@ pub(crate) fn init_report(duration: Duration, phase: InitPhase, failed: Failed<'
     format!("INIT_REPORT Init Duration: {} ms\tPhase: {phase}\tStatus: {status}\n", Millis(duration))
 }
 
+/// How refusals of calls out of their order end.
+pub(crate) const INVALID_TRANSITION: &str = "Error: State transition is not allowed";
+
+/// Where an extension stands; `error` is the type of what it came to.
+pub(crate) fn extension(name: &str, state: &str, events: &[&str], error: Option<&str>) -> String {
+    let error = error.map_or_else(String::new, |kind| format!("\tError Type: {kind}"));
+    format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{}]{error}\n", events.join(", "))
+}
+
 /// The line before END of an invoke that ran out of time; `at` is RFC 3339.
 pub(crate) fn timed_out_line(at: &str, request_id: RequestId, timeout: Duration) -> String {
     format!("{at} {request_id} Task timed out after {} seconds\n", Seconds(timeout))
@@ -165,6 +176,16 @@ pub(crate) fn exited(request_id: RequestId, end: ProcessEnd) -> FunctionFailure 
         ProcessEnd::Signal(number) => format!("Runtime exited with error: signal: {}", signal_name(number)),
     };
     failure("Runtime.ExitError", request_id, &text)
+}
+
+/// An extension said that it cannot work, or cannot go on: its own words, or at least the type that it gave.
+pub(crate) fn extension_reported(request_id: RequestId, reported: &extensions::Reported) -> FunctionFailure {
+    let kind = match reported.report {
+        extensions::Report::Init => "Extension.InitError",
+        extensions::Report::Exit => "Extension.ExitError",
+    };
+    let said = if reported.message.is_empty() { &reported.error } else { &reported.message };
+    failure(kind, request_id, said)
 }
 
 /// The function's program cannot be executed; `error` is the system's text.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod ahead;
+mod extensions;
 mod failures;
 mod harness;
 mod identity;
@@ -20,6 +21,7 @@ fn main() {
         failures::TESTS,
         identity::TESTS,
         runtime_api::TESTS,
+        extensions::TESTS,
         ahead::TESTS,
     ]);
 }
