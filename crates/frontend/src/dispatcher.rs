@@ -10,7 +10,7 @@ use hearth_scheduler::{Action, Event, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
 use hearth_worker::{
-    EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Worker, WorkerError,
+    Answer, EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Reply, Worker, WorkerError,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -148,21 +148,41 @@ impl<W: Environments> Dispatcher<W> {
         &self.place
     }
 
-    /// Runs one invoke. `invocation` gets the sender of its reply.
+    /// Runs one invoke and waits for the whole of its answer. `invocation` gets where its reply goes.
     pub(crate) async fn run(
         &self,
         ready: Arc<Ready>,
-        invocation: impl FnOnce(oneshot::Sender<Result<Outcome, WorkerError>>) -> Invocation,
+        invocation: impl FnOnce(Reply) -> Invocation,
     ) -> Result<Outcome, Refused> {
+        self.run_as(ready, invocation).await
+    }
+
+    /// Runs one invoke and waits until its answer begins, where the function streams it; otherwise for the whole.
+    pub(crate) async fn run_streamed(
+        &self,
+        ready: Arc<Ready>,
+        invocation: impl FnOnce(Reply) -> Invocation,
+    ) -> Result<Answer, Refused> {
+        self.run_as(ready, invocation).await
+    }
+
+    async fn run_as<A: Replied>(
+        &self,
+        ready: Arc<Ready>,
+        invocation: impl FnOnce(Reply) -> Invocation,
+    ) -> Result<A, Refused>
+    where
+        Reply: From<oneshot::Sender<Result<A, WorkerError>>>,
+    {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::Draining);
         }
         let (reply, outcome) = oneshot::channel();
         let (fate, mut known_fate) = oneshot::channel();
-        self.submit(Waiting { ready, invocation: invocation(reply), fate, looked_up: 0 });
+        self.submit(Waiting { ready, invocation: invocation(reply.into()), fate, looked_up: 0 });
         match (outcome.await, known_fate.try_recv()) {
             (Ok(Ok(outcome)), Ok(Fate::Created(environment))) => {
-                self.remember(environment, outcome.phases);
+                self.remember(environment, outcome.phases());
                 Ok(outcome)
             }
             (Ok(outcome), _) => outcome.map_err(Refused::Platform),
@@ -250,6 +270,27 @@ impl<W: Environments> Dispatcher<W> {
                 lock(&self.core).phases.remove(&environment);
                 self.turn(Event::Gone(environment));
             }
+        }
+    }
+}
+
+/// What an invoke is replied to with.
+trait Replied {
+    /// What the cold start was made of.
+    fn phases(&self) -> Option<InitPhases>;
+}
+
+impl Replied for Outcome {
+    fn phases(&self) -> Option<InitPhases> {
+        self.phases
+    }
+}
+
+impl Replied for Answer {
+    fn phases(&self) -> Option<InitPhases> {
+        match self {
+            Self::Whole(outcome) => outcome.phases,
+            Self::Streamed(streamed) => streamed.phases,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Invoke operation.
+//! The operations that run a function: Invoke and InvokeWithResponseStream.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use hearth_api::error::NOT_IMPLEMENTED;
 use hearth_scheduler::Throttle;
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
-use hearth_worker::{Invocation, WorkerError};
+use hearth_worker::{Invocation, Reply, WorkerError};
 use tracing::error;
 
 use crate::alias::Alias;
@@ -18,6 +18,7 @@ use crate::environments::Environments;
 use crate::request::{Asked, InvokeRequest, TRACE_ID};
 use crate::response::InvokeResponse;
 use crate::snapshot::{EntryState, Ready, Unfit};
+use crate::streamed::StreamedResponse;
 use crate::trace::trace_id;
 
 /// The event of an invoke without a payload.
@@ -35,24 +36,10 @@ impl<W: Environments> Dispatcher<W> {
         if asked.dry_run {
             return Ok(InvokeResponse::DryRun);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let trace_id = trace_id(request.header(&TRACE_ID), request.request_id, now.as_secs());
         let executed_version = Arc::clone(&ready.spec.version);
-        let client_context = asked.client_context.take();
-        let outcome = self
-            .run(ready, |reply| Invocation {
-                request_id: request.request_id,
-                payload: if request.payload.is_empty() { EMPTY_EVENT } else { request.payload },
-                content_type: None,
-                invoked_arn,
-                client_context,
-                cognito_identity: None,
-                trace_id: Arc::clone(&trace_id),
-                tail: asked.tail,
-                reply,
-            })
-            .await
-            .map_err(|refused| self.refusal(refused, &asked))?;
+        let trace_id = traced(&request);
+        let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
+        let outcome = self.run(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
             payload: outcome.payload,
             executed_version,
@@ -60,6 +47,24 @@ impl<W: Environments> Dispatcher<W> {
             log_tail: outcome.log_tail,
             trace_id,
         })
+    }
+
+    /// Runs a function until its answer begins, where it streams it; otherwise to its end. A caller that drops the
+    /// future, or the parts of the answer, does not stop the invoke.
+    ///
+    /// # Errors
+    /// As those of [`Dispatcher::invoke`].
+    pub async fn invoke_streamed(&self, request: InvokeRequest<'_>) -> Result<StreamedResponse, ApiError> {
+        let mut asked = request.read(self.functions(), self.place())?;
+        let (ready, invoked_arn) = self.wanted(&asked)?;
+        if asked.dry_run {
+            return Ok(StreamedResponse::DryRun);
+        }
+        let executed_version = Arc::clone(&ready.spec.version);
+        let trace_id = traced(&request);
+        let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
+        let answer = self.run_streamed(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
+        Ok(StreamedResponse::Executed { answer, executed_version, trace_id })
     }
 
     /// The generation that serves what was asked for, and the ARN as it was asked for.
@@ -113,6 +118,33 @@ impl<W: Environments> Dispatcher<W> {
                 ApiError::service("The invoke was lost inside the server.")
             }
         }
+    }
+}
+
+fn traced(request: &InvokeRequest<'_>) -> Arc<str> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    trace_id(request.header(&TRACE_ID), request.request_id, now.as_secs())
+}
+
+fn invocation(
+    request: InvokeRequest<'_>,
+    asked: &mut Asked<'_>,
+    invoked_arn: Arc<str>,
+    trace_id: &Arc<str>,
+) -> impl FnOnce(Reply) -> Invocation + use<> {
+    let (tail, client_context, trace_id) = (asked.tail, asked.client_context.take(), Arc::clone(trace_id));
+    let InvokeRequest { payload, request_id, .. } = request;
+    let payload = if payload.is_empty() { EMPTY_EVENT } else { payload };
+    move |reply| Invocation {
+        request_id,
+        payload,
+        content_type: None,
+        invoked_arn,
+        client_context,
+        cognito_identity: None,
+        trace_id,
+        tail,
+        reply,
     }
 }
 

@@ -16,6 +16,7 @@ mod operate;
 mod request;
 mod response;
 mod snapshot;
+mod streamed;
 mod trace;
 mod writer;
 
@@ -25,4 +26,5 @@ pub use operate::{EnvironmentView, PhasesView};
 pub use request::{InvokeRequest, payload_too_large};
 pub use response::InvokeResponse;
 pub use snapshot::FunctionSnapshot;
+pub use streamed::StreamedResponse;
 pub use writer::FunctionChange;

@@ -1,6 +1,6 @@
 //! Bodies in and out.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,13 +117,40 @@ pub enum ResponseBody {
     Whole(Option<Bytes>),
     /// Until the sender is dropped. The channel's bound is the back-pressure.
     Pieces(mpsc::Receiver<Bytes>),
+    /// Asked for as the client takes them.
+    Drawn(Drawn),
 }
+
+/// Gives the pieces of a body when it is asked for the next.
+pub struct Drawn(Box<Next>);
+
+type Next = dyn FnMut(&mut Context<'_>) -> Poll<Option<Piece>> + Send;
+
+/// Some bytes of a body, or its early end.
+pub type Piece = Result<Bytes, BrokenOff>;
+
+impl fmt::Debug for Drawn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Drawn").finish_non_exhaustive()
+    }
+}
+
+/// Ends an answer short of its end: the connection breaks, so that the client does not take the answer for whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct BrokenOff;
 
 impl ResponseBody {
     /// No bytes.
     #[must_use]
     pub fn empty() -> Self {
         Self::Whole(None)
+    }
+
+    /// Pieces that `next` gives, as [`Body::poll_frame`] does, whenever the client has taken those before: its pace is the
+    /// back-pressure. Dropped when the client goes away.
+    pub fn drawn(next: impl FnMut(&mut Context<'_>) -> Poll<Option<Piece>> + Send + 'static) -> Self {
+        Self::Drawn(Drawn(Box::new(next)))
     }
 }
 
@@ -136,12 +163,13 @@ impl<T: Into<Bytes>> From<T> for ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Pieces(pieces) => pieces.poll_recv(context).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Drawn(Drawn(next)) => next(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
 
@@ -152,7 +180,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Pieces(_) => SizeHint::default(),
+            Self::Pieces(_) | Self::Drawn(_) => SizeHint::default(),
         }
     }
 }

@@ -6,5 +6,5 @@ pub mod doors;
 pub mod serve;
 mod stream;
 
-pub use body::{BodyError, RequestBody, ResponseBody, read_body};
+pub use body::{BodyError, BrokenOff, RequestBody, ResponseBody, read_body};
 pub use serve::{Handler, Server, ServerLimits};

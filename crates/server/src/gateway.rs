@@ -194,12 +194,11 @@ impl Gateway {
         headers: &HeaderMap,
         payload: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        let response = self.dispatcher.invoke(InvokeRequest { matched, headers, payload, request_id: id }).await?;
-        let response = match matched.operation {
-            Operation::InvokeWithResponseStream => response.into_event_stream(),
-            _ => response.into_http(),
-        };
-        Ok(response.map(ResponseBody::from))
+        let request = InvokeRequest { matched, headers, payload, request_id: id };
+        match matched.operation {
+            Operation::InvokeWithResponseStream => Ok(self.dispatcher.invoke_streamed(request).await?.into_http()),
+            _ => Ok(self.dispatcher.invoke(request).await?.into_http().map(ResponseBody::from)),
+        }
     }
 }
 

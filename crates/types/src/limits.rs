@@ -6,6 +6,11 @@ use std::time::Duration;
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 /// Bytes of a buffered response (Lambda: 6 MiB + 100).
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
+/// Bytes of a streamed response (Lambda: 200 MiB).
+pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
+/// Parts of a streamed response that wait for the client; each is what one read of the runtime's connection brought, up to
+/// 400 KiB. Ours.
+pub const STREAM_PARTS: usize = 4;
 /// Bytes of a package given inline (Lambda).
 pub const ZIP_BYTES: usize = 52_428_800;
 /// Bytes of all packages of an account (Lambda).

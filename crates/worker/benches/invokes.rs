@@ -15,7 +15,7 @@ use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
-    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Soon, Worker, WorkerConfig,
+    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker, WorkerConfig,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -166,7 +166,7 @@ impl Bench {
             cognito_identity: None,
             trace_id: "Root=1-2-3;Parent=4;Sampled=0".into(),
             tail: false,
-            reply,
+            reply: Reply::Whole(reply),
         };
         match id {
             Some(id) => self.worker.invoke(id, invocation),

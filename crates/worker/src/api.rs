@@ -9,7 +9,8 @@ use hearth_identity::Credentials;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+
+use crate::answer::Reply;
 
 /// One invoke on its way into an environment.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ pub struct Invocation {
     pub trace_id: Arc<str>,
     /// Whether the outcome carries the end of the log. The answer then waits until the invoke has ended altogether.
     pub tail: bool,
-    /// Where the outcome goes, exactly once. A receiver that is gone does not stop the invoke.
-    pub reply: oneshot::Sender<Result<Outcome, WorkerError>>,
+    /// Where the outcome goes.
+    pub reply: Reply,
 }
 
 /// What became of an invoke that reached the function.

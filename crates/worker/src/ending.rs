@@ -36,7 +36,7 @@ impl Environment {
             memory_used_bytes: inner.memory_peak(),
             failed,
             reported: answered.and_then(|answered| answered.error.as_deref()),
-            answered: answered.map(|answered| answered.after),
+            answered: answered.map(|answered| answered.times),
             produced_bytes: answered.map(|answered| answered.produced_bytes),
         }
     }

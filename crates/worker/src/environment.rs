@@ -10,12 +10,14 @@ use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, VersionSpec};
 use hearth_types::{EnvironmentId, RequestId};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
+use crate::answer::Debt;
 use crate::api::{EnvironmentEvent, EnvironmentSink, InitPhases, Invocation, LogSink, Outcome, WorkerError};
 use crate::clock::Moment;
 use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
+use crate::given::Answered;
 use crate::journal::Journal;
 use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
 use crate::records::Record;
@@ -71,8 +73,8 @@ pub(crate) struct Current {
     pub(crate) invoked_arn: Arc<str>,
     pub(crate) trace_id: Arc<str>,
     pub(crate) tail: bool,
-    /// Taken once the reply is sent.
-    pub(crate) reply: Option<Reply>,
+    /// Taken once it is paid.
+    pub(crate) reply: Option<Debt>,
     /// The answer, while it waits for the end of the log.
     pub(crate) outcome: Option<Outcome>,
     /// Taken once the runtime has it.
@@ -82,17 +84,6 @@ pub(crate) struct Current {
     /// The log says already that the runtime is through.
     pub(crate) runtime_done: bool,
 }
-
-/// What the log says of an answer.
-pub(crate) struct Answered {
-    /// The delivery.
-    pub(crate) after: Duration,
-    pub(crate) produced_bytes: u64,
-    /// The type, where it is an error.
-    pub(crate) error: Option<String>,
-}
-
-pub(crate) type Reply = oneshot::Sender<Result<Outcome, WorkerError>>;
 
 /// What the runtime is told of an invoke.
 #[derive(Debug)]
@@ -119,7 +110,7 @@ pub(crate) enum Refused {
 #[derive(Default)]
 pub(crate) struct Aftermath {
     pub(crate) answered: bool,
-    pub(crate) reply: Option<(Reply, Result<Outcome, WorkerError>)>,
+    pub(crate) reply: Option<(Debt, Result<Outcome, WorkerError>)>,
     pub(crate) idle: bool,
     /// Of those that wait for what there is now.
     pub(crate) wakers: Vec<Waker>,
@@ -171,7 +162,7 @@ impl Environment {
         let mut inner = self.lock();
         if inner.stopping || inner.killed || inner.current.is_some() {
             drop(inner);
-            let _ = invocation.reply.send(Err(WorkerError::Ended(self.id)));
+            invocation.reply.send(Err(WorkerError::Ended(self.id)));
             return;
         }
         if invocation.tail {
@@ -268,46 +259,6 @@ impl Environment {
         self.lock().may_answer(request_id, to)
     }
 
-    /// The runtime's answer; `error` is the type where it is one. `to` names what it wants to do.
-    pub(crate) fn answer(
-        &self,
-        request_id: &str,
-        to: &'static str,
-        payload: Bytes,
-        error: Option<String>,
-    ) -> Result<(), Refused> {
-        let now = Moment::now();
-        let mut inner = self.lock();
-        inner.may_answer(request_id, to)?;
-        let Some(duration) = inner.life.answered(now.at) else { return Ok(()) };
-        let phases = inner.cold.map(|_| inner.phases);
-        let produced_bytes = payload.len() as u64;
-        let outcome = Outcome { payload, function_error: error.is_some(), log_tail: None, phases, duration };
-        let mut aftermath = Aftermath::default();
-        if let Some(current) = &mut inner.current {
-            current.answered = Some(Answered { after: duration, produced_bytes, error });
-            if current.tail {
-                current.outcome = Some(outcome);
-            } else if let Some(reply) = current.reply.take() {
-                aftermath.answered = true;
-                aftermath.reply = Some((reply, Ok(outcome)));
-            }
-        }
-        drop(inner);
-        self.say(aftermath);
-        Ok(())
-    }
-
-    /// An answer that the platform gives in the runtime's place.
-    pub(crate) fn answer_failure(
-        &self,
-        request_id: &str,
-        to: &'static str,
-        failure: FunctionFailure,
-    ) -> Result<(), Refused> {
-        self.answer(request_id, to, Self::failure_payload(&failure), Some(failure.error_type))
-    }
-
     /// The runtime's report that it cannot load the function.
     pub(crate) fn init_error(&self, payload: Bytes, error_type: String) -> Result<(), NotAllowed> {
         let mut inner = self.lock();
@@ -375,7 +326,7 @@ impl Environment {
             self.shared.events.event(EnvironmentEvent::Answered(self.id));
         }
         if let Some((reply, outcome)) = aftermath.reply {
-            let _ = reply.send(outcome); // The caller may have gone away.
+            reply.pay(outcome);
         }
         aftermath.wakers.into_iter().for_each(Waker::wake);
         if aftermath.idle {
@@ -409,7 +360,7 @@ impl Current {
             invoked_arn,
             trace_id,
             tail: invocation.tail,
-            reply: Some(invocation.reply),
+            reply: Some(Debt::Reply(invocation.reply)),
             outcome: None,
             event: Some(event),
             answered: None,
@@ -419,7 +370,12 @@ impl Current {
 }
 
 impl Inner {
-    fn may_answer(&self, request_id: &str, to: &'static str) -> Result<RequestId, Refused> {
+    /// What the cold start was made of that the invoke in progress was.
+    pub(crate) fn cold_phases(&self) -> Option<InitPhases> {
+        self.cold.map(|_| self.phases)
+    }
+
+    pub(crate) fn may_answer(&self, request_id: &str, to: &'static str) -> Result<RequestId, Refused> {
         self.life.may_answer(to).map_err(Refused::NotAllowed)?;
         let given = uuid::Uuid::try_parse(request_id).map(RequestId);
         match (&self.current, given) {

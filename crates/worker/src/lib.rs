@@ -4,6 +4,7 @@
 //! and their time limits, freezes what is idle and writes START, END and REPORT. Which environment takes which invoke is
 //! not decided here: the dispatcher calls [`Worker::create`] and [`Worker::invoke`], and hears [`EnvironmentEvent`]s.
 
+mod answer;
 mod api;
 mod clock;
 mod coalesce;
@@ -13,6 +14,7 @@ mod environment;
 mod extensions;
 mod failure;
 mod forecast;
+mod given;
 mod journal;
 mod levels;
 mod lifecycle;
@@ -20,6 +22,7 @@ mod lines;
 mod names;
 mod question;
 mod records;
+mod relay;
 mod runtime_api;
 mod supervisor;
 #[cfg(test)]
@@ -28,6 +31,7 @@ mod text;
 mod waiting;
 mod worker;
 
+pub use answer::{Answer, End, Part, Parts, Reply, StreamFailure, Streamed};
 pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Soon, WorkerError,

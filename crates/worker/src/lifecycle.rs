@@ -28,6 +28,8 @@ pub(crate) enum State {
     Idle { since: Instant },
     /// The runtime has an invoke.
     Running { since: Instant },
+    /// It is sending its answer in parts.
+    Answering { since: Instant },
     /// It has answered, and not yet asked for the next.
     Answered { since: Instant },
     /// It has asked for the next; extensions are not through with this one.
@@ -70,7 +72,7 @@ pub(crate) enum Failure {
     InitAgain { took: Duration },
     /// The repeated init failed, and the invoke with it.
     Init { took: Duration, invoke_took: Duration },
-    /// The invoke had no answer.
+    /// The invoke had no answer, or not all of it.
     Invoke { took: Duration },
     /// The invoke was answered; only its end is untidy.
     AfterAnswer { took: Duration },
@@ -143,7 +145,9 @@ impl Lifecycle {
                 Ok(Next::RuntimeDone { took: now - since })
             }
             (State::Idle { .. } | State::Tail { .. }, _) => Ok(Next::Again),
-            (State::Running { .. } | State::Down { .. }, _) => Err(self.not_allowed("RuntimeReady")),
+            (State::Running { .. } | State::Answering { .. } | State::Down { .. }, _) => {
+                Err(self.not_allowed("RuntimeReady"))
+            }
         }
     }
 
@@ -170,9 +174,16 @@ impl Lifecycle {
         }
     }
 
+    /// The runtime begins an answer in parts: until its end there is no other.
+    pub(crate) fn begin_answer(&mut self) {
+        if let State::Running { since } = self.state {
+            self.state = State::Answering { since };
+        }
+    }
+
     /// The runtime has answered: how long that took. None where it had nothing to answer.
     pub(crate) fn answered(&mut self, now: Instant) -> Option<Duration> {
-        let State::Running { since } = self.state else { return None };
+        let (State::Running { since } | State::Answering { since }) = self.state else { return None };
         self.state = State::Answered { since };
         Some(now - since)
     }
@@ -196,7 +207,7 @@ impl Lifecycle {
             State::Down { init: Init::Repeated, invoke_since: Some(since) } => {
                 (Failure::Init { took: Duration::ZERO, invoke_took: now - since }, None)
             }
-            State::Running { since } => (Failure::Invoke { took: now - since }, None),
+            State::Running { since } | State::Answering { since } => (Failure::Invoke { took: now - since }, None),
             State::Answered { since } | State::Tail { since } => (Failure::AfterAnswer { took: now - since }, None),
             State::Idle { .. } | State::Down { .. } => (Failure::Quiet, None),
         };
@@ -220,7 +231,10 @@ impl Lifecycle {
                 Some(invoke_since.unwrap_or(since) + self.timeout)
             }
             State::Down { invoke_since, .. } => invoke_since.map(|since| since + self.timeout),
-            State::Running { since } | State::Answered { since } | State::Tail { since } => Some(since + self.timeout),
+            State::Running { since }
+            | State::Answering { since }
+            | State::Answered { since }
+            | State::Tail { since } => Some(since + self.timeout),
             State::Idle { .. } => None,
         }
     }
@@ -230,6 +244,7 @@ impl Lifecycle {
             State::Down { .. } | State::Init { runtime_ready: false, .. } => "RuntimeStarted",
             State::Init { .. } | State::Idle { .. } | State::Tail { .. } => "RuntimeReady",
             State::Running { .. } => "RuntimeRunning",
+            State::Answering { .. } => "RuntimeInvocationResponse",
             State::Answered { .. } => "RuntimeResponseSent",
         };
         NotAllowed { from, to }
@@ -355,6 +370,25 @@ mod tests {
         quiet.fail(t + 10 * MS);
         quiet.cleared(t + 20 * MS);
         assert_eq!(quiet.deadline(), None);
+    }
+
+    #[test]
+    fn an_answer_in_parts_is_the_only_one_until_its_end() {
+        let t = Instant::now();
+        let mut life = idle(t);
+        life.begin_answer();
+        assert_eq!(life.state(), State::Idle { since: t + 3 * MS }, "there is nothing to answer");
+        life.invoke(t + 4 * MS);
+        life.begin_answer();
+        assert_eq!(life.deadline(), Some(t + 4 * MS + TIMEOUT));
+        let refused = |to| NotAllowed { from: "RuntimeInvocationResponse", to };
+        let again = life.may_answer("RuntimeInvocationResponse");
+        assert_eq!(again, Err(refused("RuntimeInvocationResponse")));
+        assert_eq!(life.next(t + 5 * MS, Extensions::Ready), Err(refused("RuntimeReady")));
+        let mut broken = life.clone();
+        assert_eq!(broken.fail(t + 6 * MS), Failure::Invoke { took: 2 * MS });
+        assert_eq!(life.answered(t + 6 * MS), Some(2 * MS));
+        assert_eq!(life.next(t + 7 * MS, Extensions::Ready), Ok(Next::InvokeDone { took: 3 * MS }));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hearth_types::invoke::VersionSpec;
 use serde::Serialize;
 
 use crate::extensions::Extension;
-use crate::text::{self, Failed, InitPhase, Report};
+use crate::text::{self, AnswerTimes, Failed, InitPhase, Report};
 
 /// Something that happened in an environment's life.
 #[derive(Clone, Copy, Debug)]
@@ -134,14 +134,18 @@ impl Record<'_> {
     }
 }
 
-/// From the delivery to the answer, and from there to the end.
-fn spans(report: &Report<'_>, answered: Duration, end_ms: i64) -> [Span; 2] {
+/// From the delivery to the answer's first bytes, from there to its last, and from there to the end.
+fn spans(report: &Report<'_>, answered: AnswerTimes, end_ms: i64) -> [Span; 3] {
     let before_end = |duration: Duration| {
         text::rfc3339(end_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     };
-    let overhead = report.duration.saturating_sub(answered);
+    let AnswerTimes { began, ended } = answered;
+    let overhead = report.duration.saturating_sub(ended);
+    let from_began = report.duration.saturating_sub(began);
+    let response = ended.saturating_sub(began);
     [
-        Span { name: "responseLatency", start: before_end(report.duration), duration_ms: millis(answered) },
+        Span { name: "responseLatency", start: before_end(report.duration), duration_ms: millis(began) },
+        Span { name: "responseDuration", start: before_end(from_began), duration_ms: millis(response) },
         Span { name: "runtimeOverhead", start: before_end(overhead), duration_ms: millis(overhead) },
     ]
 }
@@ -179,7 +183,7 @@ struct Body<'a> {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spans: Option<[Span; 2]>,
+    spans: Option<[Span; 3]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<Metrics>,
 }
@@ -300,13 +304,15 @@ mod tests {
                  \"maxMemoryUsedMB\":36,\"initDurationMs\":110.1}}}}}}\n"
             )
         );
-        let answered = Report { answered: Some(Duration::from_millis(2)), produced_bytes: Some(7), ..report() };
+        let times = AnswerTimes { began: Duration::from_millis(1), ended: Duration::from_millis(2) };
+        let answered = Report { answered: Some(times), produced_bytes: Some(7), ..report() };
         assert_eq!(
             of(Record::RuntimeDone(&answered)),
             format!(
                 "{{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.runtimeDone\",\"record\":{{\"requestId\":\
                  \"{id}\",\"status\":\"success\",\"spans\":[{{\"name\":\"responseLatency\",\"start\":\
-                 \"2024-03-05T12:00:00.117Z\",\"durationMs\":2.0}},{{\"name\":\"runtimeOverhead\",\"start\":\
+                 \"2024-03-05T12:00:00.117Z\",\"durationMs\":1.0}},{{\"name\":\"responseDuration\",\"start\":\
+                 \"2024-03-05T12:00:00.118Z\",\"durationMs\":1.0}},{{\"name\":\"runtimeOverhead\",\"start\":\
                  \"2024-03-05T12:00:00.119Z\",\"durationMs\":1.01}}],\"metrics\":{{\"durationMs\":3.01,\"producedBytes\":7\
                  }}}}}}\n"
             )

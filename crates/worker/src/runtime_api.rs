@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES};
+use hearth_types::RequestId;
+use hearth_types::invoke::FunctionFailure;
+use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES, STREAMED_RESPONSE_BYTES};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -20,7 +23,9 @@ use tokio::net::TcpStream;
 use crate::coalesce::Coalesce;
 use crate::environment::{Delivery, Environment, Refused};
 use crate::extensions;
+use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
+use crate::relay::{Relayed, relay};
 use crate::text;
 
 const PREFIX: &str = "/2018-06-01/";
@@ -33,11 +38,9 @@ const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-clien
 const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+/// The mode of answers that are sent on as they come.
+const STREAMING: &str = "streaming";
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
-
-/// Lambda's names of the states that an answer leads to.
-const ANSWERING: &str = "RuntimeInvocationResponse";
-const ANSWERING_ERROR: &str = "RuntimeInvocationErrorResponse";
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -140,55 +143,96 @@ fn event(delivery: Delivery) -> Answer {
 }
 
 async fn response(environment: &Environment, id: &str, request: Request<Incoming>) -> Answer {
+    let since = Instant::now();
     let request_id = match environment.may_answer(id, ANSWERING) {
         Ok(request_id) => request_id,
         Err(refused) => return refuse(refused),
     };
-    if request.headers().get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
-        let _ = environment.answer_failure(id, ANSWERING, text::invalid_response_mode(request_id));
-        return problem(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode");
+    let (head, body) = request.into_parts();
+    match head.headers.get(RESPONSE_MODE) {
+        None => {}
+        Some(mode) if mode == STREAMING => {
+            match environment.begin_answer(id, head.headers.get(CONTENT_TYPE).cloned()) {
+                Ok(Some(sink)) => return streamed(environment, request_id, since, relay(body, sink).await),
+                Ok(None) => {} // Who waits wants it whole.
+                Err(refused) => return refuse(refused),
+            }
+        }
+        Some(_) => {
+            let failure = Given::failure(text::invalid_response_mode(request_id), since);
+            let _ = environment.answer(id, ANSWERING, failure);
+            return problem(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode");
+        }
     }
-    // A streamed answer is collected, too: its callers get it whole.
-    match collect(request.into_body()).await {
+    match collect(body).await {
         Collected::Whole(payload, trailers) => {
             let (payload, error) = match trailers.and_then(|trailers| error_of(&trailers)) {
                 Some((payload, error)) => (payload, Some(error)),
                 None => (payload, None),
             };
-            accepted(environment.answer(id, ANSWERING, payload, error))
+            accepted(environment.answer(id, ANSWERING, Given::whole(payload, error, since)))
         }
-        Collected::TooLarge => match environment.answer_failure(id, ANSWERING, text::response_too_large()) {
-            Ok(()) => too_large(),
-            Err(refused) => refuse(refused),
-        },
+        Collected::TooLarge => {
+            let failure = Given::failure(text::response_too_large(RESPONSE_PAYLOAD_BYTES), since);
+            match environment.answer(id, ANSWERING, failure) {
+                Ok(()) => too_large(RESPONSE_PAYLOAD_BYTES),
+                Err(refused) => refuse(refused),
+            }
+        }
         Collected::Broken => {
-            let _ = environment.answer_failure(id, ANSWERING, text::truncated_response(request_id));
-            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
+            let _ = environment.answer(id, ANSWERING, Given::failure(text::truncated_response(request_id), since));
+            truncated()
         }
     }
 }
 
-/// The error that a streamed answer ended with.
+/// The end of an answer that went out in parts.
+fn streamed(environment: &Environment, id: RequestId, since: Instant, (relayed, produced): (Relayed, u64)) -> Answer {
+    let (given, answer) = match relayed {
+        Relayed::Whole(trailers) => {
+            let error = trailers.and_then(|trailers| error_of(&trailers));
+            let (payload, error) = error.map_or((Bytes::new(), None), |(payload, kind)| (payload, Some(kind)));
+            (Given::whole(payload, error, since), done())
+        }
+        Relayed::TooLarge => (
+            Given::failure(text::response_too_large(STREAMED_RESPONSE_BYTES), since),
+            too_large(STREAMED_RESPONSE_BYTES),
+        ),
+        Relayed::Broken => (Given::failure(text::truncated_response(id), since), truncated()),
+    };
+    environment.end_answer(id, Given { produced, ..given });
+    answer
+}
+
+/// The error that a streamed answer ended with. One that says nothing readable has its type at least.
 fn error_of(trailers: &HeaderMap) -> Option<(Bytes, String)> {
     trailers.get(ERROR_TYPE)?;
-    let body = trailers.get(ERROR_BODY).and_then(|body| STANDARD.decode(body.as_bytes()).ok());
-    Some((body.unwrap_or_default().into(), error_type(trailers)))
+    let error_type = error_type(trailers);
+    let told = trailers.get(ERROR_BODY).and_then(|body| STANDARD.decode(body.as_bytes()).ok());
+    let body = told
+        .filter(|body| !body.is_empty())
+        .unwrap_or_else(|| text::payload(&FunctionFailure { error_type: error_type.clone(), message: String::new() }));
+    Some((body.into(), error_type))
 }
 
 async fn error(environment: &Environment, id: &str, request: Request<Incoming>) -> Answer {
+    let since = Instant::now();
     if let Err(refused) = environment.may_answer(id, ANSWERING_ERROR) {
         return refuse(refused);
     }
     let kind = error_type(request.headers());
     match collect(request.into_body()).await {
-        Collected::Whole(payload, _) => accepted(environment.answer(id, ANSWERING_ERROR, payload, Some(kind))),
-        Collected::TooLarge => match environment.answer_failure(id, ANSWERING_ERROR, text::response_too_large()) {
-            Ok(()) => too_large(),
-            Err(refused) => refuse(refused),
-        },
-        Collected::Broken => {
-            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
+        Collected::Whole(payload, _) => {
+            accepted(environment.answer(id, ANSWERING_ERROR, Given::whole(payload, Some(kind), since)))
         }
+        Collected::TooLarge => {
+            let failure = Given::failure(text::response_too_large(RESPONSE_PAYLOAD_BYTES), since);
+            match environment.answer(id, ANSWERING_ERROR, failure) {
+                Ok(()) => too_large(RESPONSE_PAYLOAD_BYTES),
+                Err(refused) => refuse(refused),
+            }
+        }
+        Collected::Broken => truncated(),
     }
 }
 
@@ -199,10 +243,8 @@ async fn init_error(environment: &Environment, request: Request<Incoming>) -> An
             Ok(()) => done(),
             Err(refused) => not_allowed(refused),
         },
-        Collected::TooLarge => too_large(),
-        Collected::Broken => {
-            problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
-        }
+        Collected::TooLarge => too_large(RESPONSE_PAYLOAD_BYTES),
+        Collected::Broken => truncated(),
     }
 }
 
@@ -287,9 +329,13 @@ fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
     problem(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }
 
-fn too_large() -> Answer {
-    let message = format!("Exceeded maximum allowed payload size ({RESPONSE_PAYLOAD_BYTES} bytes).");
+fn too_large(limit: usize) -> Answer {
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
     problem(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+}
+
+fn truncated() -> Answer {
+    problem(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "The request ended before its body was complete")
 }
 
 pub(crate) fn not_found(path: &str) -> Answer {

@@ -313,7 +313,7 @@ impl Environment {
 
     /// Whether the runtime may have something to say: a connection that only waits for an invoke never ends by itself.
     fn expects_words(&self) -> bool {
-        matches!(self.lock().life.state(), State::Init { .. } | State::Running { .. })
+        matches!(self.lock().life.state(), State::Init { .. } | State::Running { .. } | State::Answering { .. })
     }
 
     /// Whether the invoke in progress is answered only at its time limit although its runtime ended like this: so it is

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use hearth_types::invoke::FunctionFailure;
-use hearth_types::limits::RESPONSE_PAYLOAD_BYTES;
 use hearth_types::{RequestId, runtime};
 
 use crate::extensions;
@@ -31,10 +30,17 @@ pub(crate) struct Report<'a> {
     pub(crate) failed: Option<Failed<'a>>,
     /// The type of an error that the function answered with: it shows in JSON records only.
     pub(crate) reported: Option<&'a str>,
-    /// From the delivery to the answer, where there was one.
-    pub(crate) answered: Option<Duration>,
+    /// Where there was an answer.
+    pub(crate) answered: Option<AnswerTimes>,
     /// Bytes of the answer.
     pub(crate) produced_bytes: Option<u64>,
+}
+
+/// From the delivery to the first bytes of the answer, and to its last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct AnswerTimes {
+    pub(crate) began: Duration,
+    pub(crate) ended: Duration,
 }
 
 impl<'a> Report<'a> {
@@ -199,12 +205,11 @@ pub(crate) fn no_bootstrap(request_id: RequestId) -> FunctionFailure {
     failure("Runtime.InvalidEntrypoint", request_id, text)
 }
 
-pub(crate) fn response_too_large() -> FunctionFailure {
+/// `limit` is in bytes.
+pub(crate) fn response_too_large(limit: usize) -> FunctionFailure {
     FunctionFailure {
         error_type: "Function.ResponseSizeTooLarge".to_owned(),
-        message: format!(
-            "Response payload size exceeded maximum allowed payload size ({RESPONSE_PAYLOAD_BYTES} bytes)."
-        ),
+        message: format!("Response payload size exceeded maximum allowed payload size ({limit} bytes)."),
     }
 }
 
@@ -279,6 +284,8 @@ fn signal_name(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hearth_types::limits::RESPONSE_PAYLOAD_BYTES;
+
     use super::*;
 
     fn id() -> RequestId {
@@ -358,7 +365,7 @@ mod tests {
             said("fork/exec /x: no such file or directory")
         );
         assert_eq!(
-            text(response_too_large()),
+            text(response_too_large(RESPONSE_PAYLOAD_BYTES)),
             r#"{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes)."}"#
         );
     }

@@ -105,7 +105,7 @@ impl Worker {
         match environment {
             Some(environment) => environment.invoke(invocation),
             None => {
-                let _ = invocation.reply.send(Err(WorkerError::Ended(id)));
+                invocation.reply.send(Err(WorkerError::Ended(id)));
             }
         }
     }

@@ -73,7 +73,7 @@ impl Simulated {
                 duration: takes,
             };
             simulated.sink.event(EnvironmentEvent::Answered(id));
-            let _ = invocation.reply.send(Ok(outcome));
+            invocation.reply.send(Ok(outcome));
             tokio::time::sleep(SETTLES).await;
             simulated.sink.event(EnvironmentEvent::Idle(id));
         });

@@ -17,7 +17,8 @@ use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
-    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Soon, Worker, WorkerConfig, WorkerError,
+    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker, WorkerConfig,
+    WorkerError,
 };
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -285,7 +286,7 @@ impl Function {
             cognito_identity: None,
             trace_id: "Root=1-2-3;Parent=4;Sampled=0".into(),
             tail,
-            reply,
+            reply: Reply::Whole(reply),
         };
         if std::mem::replace(&mut self.alive, true) {
             self.machine.worker.invoke(self.id, invocation);
