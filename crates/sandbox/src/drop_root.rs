@@ -1,4 +1,5 @@
-//! The server's farewell to root: afterwards it is a user of its own that reaches nothing but its data folder.
+//! The server's farewell to root: afterwards it is a user of its own that reaches nothing but its data folder or, where it
+//! never was the machine's root, its user without any right over others, and without what is that user's own.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,7 +12,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::error::{Done, During, Failure, SandboxError};
 use crate::volume::TMP_FOLDER;
-use crate::{privileges, sys};
+use crate::{Authority, privileges, sys};
 
 /// User and group id of the server once it has given up root. By systemd's conventions nobody gives it out; nobody
 /// needs an entry for it in /etc/passwd.
@@ -24,18 +25,30 @@ const COVERED: [&str; 3] = ["/mnt", "/srv", "/media"];
 /// Gives the data folder to [`SERVER_ID`] (the folder alone may be entered by nobody else), makes it reachable at the
 /// path that is returned, and gives up root for good: user, groups, capabilities, new privileges, being traced.
 ///
+/// Where the authority is a user namespace, the user stays who it is; what else is its own (its home, /tmp, /run/user) is
+/// hidden from this process, and the right over the namespace's other ids is given up.
+///
 /// To be called after [`crate::start_spawner`] and before any thread; a listening socket must be open already where it
 /// needs a privilege. Files of the folder are given away one by one only when the folder is not the server's yet.
 ///
 /// # Errors
 /// What failed. The process should end then: it may have given up a part.
-pub fn drop_root(data_dir: &Path) -> Result<PathBuf, SandboxError> {
+pub fn drop_root(data_dir: &Path, authority: Authority) -> Result<PathBuf, SandboxError> {
     require_one_thread()?;
     let data_dir = data_dir.canonicalize().during(format_args!("looking for {}", data_dir.display()))?;
-    give_away(&data_dir)?;
+    if authority == Authority::Root {
+        give_away(&data_dir)?;
+    }
     let reachable = make_reachable(&data_dir)?;
     rustix::thread::set_thread_groups(&[]).during("dropping supplementary groups")?;
-    privileges::become_user(SERVER_ID)?;
+    match authority {
+        Authority::Root => privileges::become_user(SERVER_ID)?,
+        Authority::UserNamespace => {
+            cover_own()?;
+            // Its user is the data folder's, which is root here: another would not be its owner.
+            privileges::become_user(0)?;
+        }
+    }
     rustix::fs::access(&reachable, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
         .during(format_args!("entering {}", reachable.display()))?;
     Ok(reachable)
@@ -74,6 +87,18 @@ fn give_tree_away(path: &Path, data_dir: &Path) -> io::Result<()> {
         }
     }
     lchown(path, Some(SERVER_ID), Some(SERVER_ID))
+}
+
+/// Hides, for this process alone, where its user has files.
+fn cover_own() -> Done {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute() && home != Path::new("/"));
+    let usual = ["/home", "/root", "/tmp", "/var/tmp", "/run/user"].map(PathBuf::from);
+    for place in usual.into_iter().chain(home).filter(|place| place.is_dir()) {
+        let what = format!("hiding {}", place.display());
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+        rustix::mount::mount("hearth", &place, "tmpfs", flags, c"mode=555,size=4k").during(what)?;
+    }
+    Ok(())
 }
 
 fn make_reachable(data_dir: &Path) -> Done<PathBuf> {

@@ -6,6 +6,7 @@ use hearth_types::limits::LAYERS;
 
 use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
+use crate::tmp::Backing;
 
 /// Bytes of every frame.
 pub(crate) const FRAME_BYTES: usize = 256;
@@ -99,8 +100,8 @@ pub(crate) enum Order {
 pub(crate) enum Chore {
     /// Remove a slot's control groups.
     Cgroups { slot: u64 },
-    /// Let a /tmp volume go. Descriptor: the last that keeps it mounted.
-    Volume { loop_number: u32 },
+    /// Let a /tmp go. Descriptor: its mount.
+    Volume { backing: Backing },
     /// At the end, have this link forward no packets any more.
     Forwarding { link: LinkName },
 }
@@ -126,8 +127,8 @@ impl LinkName {
 /// What an environment's init tells the spawner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Note {
-    /// The sandbox is made, its /tmp is on this loop device. Descriptor: the mount of it.
-    Made { loop_number: u32 },
+    /// The sandbox is made. Descriptor, where its /tmp is on a loop device that init bound or mounted: that mount.
+    Made { loop_number: Option<u32> },
 }
 
 impl Frame for Request {
@@ -250,7 +251,8 @@ impl Frame for Chore {
     fn encode(&self) -> Bytes {
         match self {
             Self::Cgroups { slot } => Writer::new(1).u64(*slot).done(),
-            Self::Volume { loop_number } => Writer::new(2).u32(*loop_number).done(),
+            Self::Volume { backing: Backing::Disk { loop_number } } => Writer::new(2).u32(*loop_number).done(),
+            Self::Volume { backing: Backing::Memory { number } } => Writer::new(4).u64(*number).done(),
             Self::Forwarding { link } => Writer::new(3).bytes(&link.0).done(),
         }
     }
@@ -259,7 +261,8 @@ impl Frame for Chore {
         let (kind, mut r) = Reader::new(bytes);
         let chore = match kind {
             1 => Self::Cgroups { slot: r.u64() },
-            2 => Self::Volume { loop_number: r.u32() },
+            2 => Self::Volume { backing: Backing::Disk { loop_number: r.u32() } },
+            4 => Self::Volume { backing: Backing::Memory { number: r.u64() } },
             3 => Self::Forwarding { link: LinkName(r.array()) },
             _ => return None,
         };
@@ -270,14 +273,16 @@ impl Frame for Chore {
 impl Frame for Note {
     fn encode(&self) -> Bytes {
         match self {
-            Self::Made { loop_number } => Writer::new(1).u32(*loop_number).done(),
+            Self::Made { loop_number: Some(number) } => Writer::new(1).u32(*number).done(),
+            Self::Made { loop_number: None } => Writer::new(2).done(),
         }
     }
 
     fn decode(bytes: &Bytes) -> Option<Self> {
         let (kind, mut r) = Reader::new(bytes);
         let note = match kind {
-            1 => Self::Made { loop_number: r.u32() },
+            1 => Self::Made { loop_number: Some(r.u32()) },
+            2 => Self::Made { loop_number: None },
             _ => return None,
         };
         r.only_zeros_left().then_some(note)
@@ -401,9 +406,11 @@ mod tests {
         survives(Order::Start);
         survives(Order::Launch);
         survives(Order::Assign { memory_mb: 128 });
-        survives(Note::Made { loop_number: 7 });
+        survives(Note::Made { loop_number: Some(7) });
+        survives(Note::Made { loop_number: None });
         survives(Chore::Cgroups { slot: u64::MAX });
-        survives(Chore::Volume { loop_number: 9 });
+        survives(Chore::Volume { backing: Backing::Disk { loop_number: 9 } });
+        survives(Chore::Volume { backing: Backing::Memory { number: u64::MAX } });
         let link = LinkName::new("fifteen-letters").unwrap();
         survives(Chore::Forwarding { link });
         assert_eq!(link.as_str(), "fifteen-letters");

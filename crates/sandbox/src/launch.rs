@@ -18,7 +18,7 @@ use crate::args::{seal, sealed};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure, SandboxError};
 use crate::frame::Answer;
-use crate::{spawner, sys};
+use crate::{rootless, spawner, sys};
 
 /// The name under which the spawner runs; no path of a program.
 const SPAWNER: &str = "hearth-spawner";
@@ -38,6 +38,17 @@ pub enum NetworkMode {
     Nat,
 }
 
+/// What gives the spawner the right to make environments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Authority {
+    /// The machine's root.
+    #[default]
+    Root,
+    /// Root of a user namespace (see [`crate::enter_user_namespace`]) of an ordinary user, to whom a control group is
+    /// delegated. There is no NAT, and /tmp is in memory, where it counts against the function's limit.
+    UserNamespace,
+}
+
 /// How the spawner works.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpawnerConfig {
@@ -45,7 +56,9 @@ pub struct SpawnerConfig {
     pub data_dir: PathBuf,
     /// The runtimes' roots; a sandbox is started with an index into them.
     pub roots: Vec<RootPlan>,
-    /// First of the host's user ids for environments; two for each of at most [`hearth_types::limits::SANDBOXES`].
+    /// By what right.
+    pub authority: Authority,
+    /// First of the user ids for environments, as the spawner's user namespace has them; two for each of at most [`hearth_types::limits::SANDBOXES`].
     pub uid_base: u32,
     /// Sandboxes made ahead.
     pub pool: usize,
@@ -54,10 +67,21 @@ pub struct SpawnerConfig {
 }
 
 impl SpawnerConfig {
-    /// The usual: user ids from [`UID_BASE`], two sandboxes made ahead.
+    /// The usual: user ids from [`UID_BASE`], two sandboxes made ahead; by the right of root.
     #[must_use]
     pub fn new(data_dir: PathBuf, roots: Vec<RootPlan>) -> Self {
-        Self { data_dir, roots, uid_base: UID_BASE, pool: 2, network: NetworkMode::None }
+        let network = NetworkMode::None;
+        Self { data_dir, roots, authority: Authority::Root, uid_base: UID_BASE, pool: 2, network }
+    }
+
+    /// By this right, with the user ids that come with it.
+    #[must_use]
+    pub fn by(self, authority: Authority) -> Self {
+        let uid_base = match authority {
+            Authority::Root => UID_BASE,
+            Authority::UserNamespace => rootless::UID_BASE,
+        };
+        Self { authority, uid_base, ..self }
     }
 }
 
@@ -67,6 +91,7 @@ pub struct SpawnerConnection {
     pub(crate) control: OwnedFd,
     pub(crate) process: Child,
     pub(crate) cgroup_v2: bool,
+    pub(crate) authority: Authority,
 }
 
 impl SpawnerConnection {
@@ -74,6 +99,12 @@ impl SpawnerConnection {
     #[must_use]
     pub fn cgroup_v2(&self) -> bool {
         self.cgroup_v2
+    }
+
+    /// By what right it works.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        self.authority
     }
 
     /// The spawner's process id.
@@ -115,7 +146,7 @@ fn take_over(control: i32, config: i32) -> Done<(SpawnerConfig, OwnedFd)> {
     Ok((config, control))
 }
 
-/// Starts the spawner and waits until it is ready. Needs root, and a process of one thread: nothing else may fork
+/// Starts the spawner and waits until it is ready. Needs root, or to be root of a user namespace, and a process of one thread: nothing else may fork
 /// while descriptors are handed over.
 ///
 /// # Errors
@@ -139,7 +170,7 @@ pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, Sandbo
     let mut process = command.spawn().during("starting the spawner")?;
     drop((spawners, text));
     match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
-        Received::Frame(Answer::Hello { cgroup_v2 }, _) => Ok(SpawnerConnection { control, process, cgroup_v2 }),
+        Received::Frame(Answer::Hello { cgroup_v2 }, _) => Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority }),
         Received::Frame(Answer::Failed { failure, .. }, _) => {
             process.wait().during("waiting for the spawner's end")?;
             Err(failure.into())

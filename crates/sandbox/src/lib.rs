@@ -8,6 +8,9 @@
 //! An environment comes about in three steps, so that the first, or the first two, can be done ahead: *make* (nothing
 //! of a runtime or a customer), *start* (the runtime's root), *assign* (the function: limits, code, variables).
 //!
+//! Without root all of this works in a user namespace in which the spawner is root ([`enter_user_namespace`]), but for NAT
+//! and for the disk behind /tmp, which is then in memory.
+//!
 //! Everything ends with the server: the spawner notices, kills all environments and removes their control groups. If
 //! the spawner dies, the kernel kills each init, and with it the environment.
 
@@ -23,19 +26,22 @@ mod launch;
 mod machine;
 mod network;
 mod privileges;
+mod rootless;
 mod sandbox;
 mod seccomp;
 mod spawner;
 mod sys;
+mod tmp;
 mod volume;
 mod weaken;
 
 pub use client::Spawner;
 pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
-pub use launch::{NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
+pub use launch::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
 pub use machine::{Finding, examine_machine, examine_network};
 pub use network::name_servers;
+pub use rootless::enter_user_namespace;
 pub use sandbox::{Assignment, Made, NameSockets, Program, Sandbox, Started, Tmp, TmpVolume, Waiting};
 
 /// How a runtime process ended.

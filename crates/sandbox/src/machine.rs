@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::cgroup;
 use crate::error::{Failure, SandboxError};
-use crate::{network, volume};
+use crate::{network, rootless, volume};
 
 /// One thing that environments need.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Finding {
 pub fn examine_machine() -> Vec<Finding> {
     let finding = |what, outcome: Result<String, Failure>| Finding { what, outcome: outcome.map_err(Into::into) };
     vec![
-        finding("root, to make environments (the server gives it up before it serves)", root()),
+        finding("root, or ids to be root of a user namespace with, to make environments (given up before serving)", root()),
         finding("control groups, for limits, freezing and killing", cgroup::describe()),
         finding("ext4 on loop devices, for the disk behind /tmp", disks()),
         finding("user namespaces, so that functions have no privileges anywhere", user_namespaces()),
@@ -42,12 +42,15 @@ pub fn examine_network() -> Vec<Finding> {
 
 fn root() -> Result<String, Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(libc::EPERM, "this process is not root; start the server as root"));
+        return rootless::examine();
     }
     Ok("this process has it".to_owned())
 }
 
 fn disks() -> Result<String, Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok("not without root: /tmp is in memory, and counts against the function's limit".to_owned());
+    }
     volume::check_machine()?;
     Ok("mkfs.ext4 and /dev/loop-control are there".to_owned())
 }

@@ -41,14 +41,6 @@ const MKFS_OPTIONS: [&str; 10] = [
     "16384",
 ];
 
-/// A mounted volume.
-pub(crate) struct Volume {
-    /// The mount, attached nowhere yet; keeps the file system and its loop device alive.
-    pub(crate) mount: OwnedFd,
-    /// N of /dev/loopN.
-    pub(crate) loop_number: u32,
-}
-
 /// Says what this machine lacks for disk-backed /tmp.
 pub(crate) fn check_machine() -> Done {
     mkfs_path()?;
@@ -78,14 +70,15 @@ pub(crate) fn open_folder(data_dir: &Path) -> Done<OwnedFd> {
     Ok(folder)
 }
 
-/// Makes an empty volume of which about `mb` MB can be used. `name` is one that no other volume has at this time.
-pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<Volume> {
+/// Makes an empty volume of which about `mb` MB can be used: its mount, attached nowhere yet, which keeps the file system
+/// and its loop device alive, and N of /dev/loopN. `name` is one that no other volume has at this time.
+pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<(OwnedFd, u32)> {
     let template = template(folder.as_fd(), mb, name)?;
     let file = new_file(folder.as_fd(), name)?;
     rustix::fs::unlinkat(folder, temporary(name), AtFlags::empty()).during("unlinking a new /tmp volume")?;
     copy_sparse(template, &file).during("copying the /tmp template")?;
     let (loop_number, _device) = bind_loop(&file)?;
-    Ok(Volume { mount: mount(loop_number)?, loop_number })
+    Ok((mount(loop_number)?, loop_number))
 }
 
 /// One more mount of a volume that some descriptor keeps alive.

@@ -1,5 +1,5 @@
-//! The start of `hearth serve`, while it is still one thread and root: look at the machine, take the socket and the
-//! data folder, start the spawner, and give root up.
+//! The start of `hearth serve`, while it is still one thread and root, the machine's or a user namespace's: look at the
+//! machine, take the socket and the data folder, start the spawner, and give root up.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{NetworkMode, SpawnerConfig, SpawnerConnection};
+use hearth_sandbox::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection};
 
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
 use crate::key_file;
@@ -32,6 +32,7 @@ pub(crate) struct Prepared {
 /// Everything that must happen before the first thread.
 pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     refuse_what_is_not_safe_or_not_there(args)?;
+    let authority = take_authority(args)?;
     let data_dir = make_data_dir(&args.data_dir)?;
     let key = key_file::load(&data_dir, args.key_file.as_deref())?;
     let listener = TcpListener::bind(args.listen)
@@ -45,10 +46,10 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
             NetworkArg::None => NetworkMode::None,
             NetworkArg::Nat => NetworkMode::Nat,
         },
-        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec())
+        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec()).by(authority)
     })
     .context("starting the spawner")?;
-    let data = hearth_sandbox::drop_root(&data_dir).context("giving up root")?;
+    let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { listener, address, spawner, catalogue, data, key })
 }
 
@@ -62,13 +63,25 @@ fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
         ))
         .into());
     }
-    if !rustix::process::geteuid().is_root() {
+    Ok(())
+}
+
+/// An ordinary user becomes root of a user namespace; how else could it make environments?
+fn take_authority(args: &ServeArgs) -> Result<Authority> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(Authority::Root);
+    }
+    if args.network == NetworkArg::Nat {
         return Err(Refused(
-            "hearth serve starts as root, to make its environments; it gives root up before it serves".to_owned(),
+            "--network nat needs root: only root can link environments to the machine's network. Start hearth as root \
+             (it gives root up before it serves), or with --network none"
+                .to_owned(),
         )
         .into());
     }
-    Ok(())
+    hearth_sandbox::enter_user_namespace()
+        .context("without root, environments are made in a user namespace (see hearth doctor)")?;
+    Ok(Authority::UserNamespace)
 }
 
 pub(crate) fn make_data_dir(path: &Path) -> Result<PathBuf> {

@@ -20,7 +20,7 @@ use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
-use hearth_sandbox::{Spawner, SpawnerConnection};
+use hearth_sandbox::{Authority, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_store_sqlite::{FileBlobStore, SqliteStore};
@@ -292,6 +292,10 @@ fn three_quarters_of_memory_mb() -> u64 {
 fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {
     serde_json::json!({
         "level": "process",
+        "authority": match spawner.authority() {
+            Authority::Root => "root",
+            Authority::UserNamespace => "user namespace",
+        },
         "cgroups": if spawner.cgroup_v2() { "v2" } else { "v1 with the unified hierarchy" },
         "network": match network {
             NetworkArg::None => "none",

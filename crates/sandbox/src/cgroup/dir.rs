@@ -84,6 +84,18 @@ impl Dir {
         io::read_to_string(file).during(format_args!("reading {}/{name}", self.path))
     }
 
+    /// For messages.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether this process could make a directory in it.
+    pub(super) fn writable(&self) -> Done {
+        let flags = AtFlags::EACCESS;
+        rustix::fs::accessat(&self.fd, ".", rustix::fs::Access::WRITE_OK, flags)
+            .during(format_args!("{} is not this user's to change", self.path))
+    }
+
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -3,6 +3,7 @@
 //! Each environment has one group, `hearth/<instance>/<slot>`, in every hierarchy that is needed. `<instance>` is the
 //! spawner's process id and start time, so that a later start can tell what a dead instance left behind.
 
+mod delegated;
 mod dir;
 mod v1;
 mod v2;
@@ -15,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 
 use self::dir::Dir;
+use crate::Authority;
 use crate::error::{Done, During, Failure};
 use crate::weaken::{self, Defence};
 
@@ -150,8 +152,12 @@ enum Layout {
 }
 
 impl Layout {
-    fn open(mounts: &[CgroupMount<'_>], instance: &str) -> Done<Self> {
-        match v2::find(mounts)? {
+    fn open(mounts: &[CgroupMount<'_>], instance: &str, authority: Authority) -> Done<Self> {
+        let unified = match authority {
+            Authority::Root => v2::find(mounts)?,
+            Authority::UserNamespace => delegated::find(mounts)?,
+        };
+        match unified {
             Some(root) => Ok(Self::V2(v2::Instance::open(&root, instance)?)),
             None => Ok(Self::V1(v1::Instance::open(mounts, instance)?)),
         }
@@ -162,18 +168,18 @@ impl Cgroups {
     /// Finds the hierarchies, removes what dead instances left and makes this instance's directories.
     ///
     /// # Errors
-    /// Names the controller that the machine does not offer.
-    pub(crate) fn open(instance: &str) -> Done<Self> {
+    /// Names the controller that the machine, or the group that is delegated to an ordinary user, does not offer.
+    pub(crate) fn open(instance: &str, authority: Authority) -> Done<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
         let mounts = parse_mounts(&mounts);
         // Another instance's end may remove our common directory at the very moment that we go into it.
         for _ in 1..OPEN_ATTEMPTS {
-            match Layout::open(&mounts, instance) {
+            match Layout::open(&mounts, instance, authority) {
                 Err(failure) if failure.errno == libc::ENOENT => {}
                 layout => return Ok(Self { layout: layout? }),
             }
         }
-        Ok(Self { layout: Layout::open(&mounts, instance)? })
+        Ok(Self { layout: Layout::open(&mounts, instance, authority)? })
     }
 
     pub(crate) fn is_v2(&self) -> bool {
@@ -260,6 +266,11 @@ impl Cgroups {
 pub(crate) fn describe() -> Done<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
     let mounts = parse_mounts(&mounts);
+    if !rustix::process::geteuid().is_root()
+        && let Some(found) = delegated::describe(&mounts)?
+    {
+        return Ok(found);
+    }
     if v2::find(&mounts)?.is_some() {
         return Ok("v2".to_owned());
     }

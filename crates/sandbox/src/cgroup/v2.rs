@@ -23,8 +23,12 @@ pub(super) fn find(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
     let Some(mount) = mounts.iter().find(|m| m.v2) else { return Ok(None) };
     let root = Dir::at(mount.point)?;
     let there = root.read("cgroup.controllers")?;
-    let all = CONTROLLERS.iter().all(|name| there.split_ascii_whitespace().any(|c| c == *name));
-    Ok(all.then_some(root))
+    Ok(missing(&there).is_none().then_some(root))
+}
+
+/// The first controller that is needed and not in the list.
+pub(super) fn missing(there: &str) -> Option<&'static str> {
+    CONTROLLERS.into_iter().find(|name| !there.split_ascii_whitespace().any(|c| c == *name))
 }
 
 impl Instance {

@@ -7,12 +7,12 @@ use hearth_types::limits::{INSIDE_BACKLOG, NAMES_BACKLOG, RUNTIME_BACKLOG};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::thread::UnshareFlags;
 
-use super::{Plan, TmpPlan};
+use super::{Plan, TmpPlan, mounts};
 use crate::channel;
 use crate::error::{Done, During};
 use crate::frame::{Event, Note};
 use crate::sys;
-use crate::volume::{self, Volume};
+use crate::volume;
 
 /// Where a runtime finds its Runtime API.
 const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
@@ -26,23 +26,42 @@ const NAMES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
 /// The name resolves, here without any file.
 const HOST_NAME: &[u8] = b"localhost";
 
-pub(super) fn make(plan: &Plan<'_>) -> Done<Volume> {
-    let volume = prepare_volume(plan)?;
+/// What is made and attached later; none of it is on a path yet.
+pub(super) struct Made {
+    pub(super) proc: OwnedFd,
+    pub(super) tmp: OwnedFd,
+}
+
+/// A /tmp, and the number of its loop device where it is on one of this process's making.
+struct OwnTmp {
+    mount: OwnedFd,
+    loop_number: Option<u32>,
+}
+
+pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
+    let tmp = prepare_tmp(plan)?;
     enter_cgroups(plan)?;
     let sockets = prepare_network(plan)?;
     rustix::system::sethostname(HOST_NAME).during("setting the host name")?;
-    let note = Note::Made { loop_number: volume.loop_number };
-    channel::send(&plan.orders, &note, &[volume.mount.as_fd()], SendFlags::empty()).during("telling the spawner")?;
+    let proc = mounts::make_proc()?;
+    let note = Note::Made { loop_number: tmp.loop_number };
+    let mount: Vec<_> = tmp.loop_number.iter().map(|_| tmp.mount.as_fd()).collect();
+    channel::send(&plan.orders, &note, &mount, SendFlags::empty()).during("telling the spawner")?;
     let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     channel::send(&plan.channel, &Event::Ready, &sockets, SendFlags::empty()).during("telling the server")?;
-    Ok(volume)
+    Ok(Made { proc, tmp: tmp.mount })
 }
 
 /// Comes first, so that the shared template's pages are not charged to this environment.
-fn prepare_volume(plan: &Plan<'_>) -> Done<Volume> {
-    match plan.tmp {
-        TmpPlan::New { mb } => volume::create(plan.tmp_folder, mb, &plan.slot.to_string()),
-        TmpPlan::Join { loop_number } => Ok(Volume { mount: volume::mount(loop_number)?, loop_number }),
+fn prepare_tmp(plan: &Plan<'_>) -> Done<OwnTmp> {
+    let on_loop = |(mount, number)| OwnTmp { mount, loop_number: Some(number) };
+    match &plan.tmp {
+        TmpPlan::New { mb } => volume::create(plan.tmp_folder, *mb, &plan.slot.to_string()).map(on_loop),
+        TmpPlan::Join { loop_number } => Ok(on_loop((volume::mount(*loop_number)?, *loop_number))),
+        TmpPlan::Made(mount) => {
+            let mount = mount.try_clone().during("duplicating the mount of /tmp")?;
+            Ok(OwnTmp { mount, loop_number: None })
+        }
     }
 }
 

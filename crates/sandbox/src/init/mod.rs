@@ -18,7 +18,6 @@ use crate::frame::{Event, Order};
 use crate::network::Connection;
 use crate::seccomp::Filters;
 use crate::spawner::root::EMPTY_DIRECTORY;
-use crate::volume::Volume;
 use crate::weaken::{self, Defence};
 use crate::{privileges, sys};
 
@@ -33,10 +32,12 @@ pub(crate) struct Ids {
 
 /// Which /tmp init prepares.
 pub(crate) enum TmpPlan {
-    /// A new one of so many MB.
+    /// A new one of so many MB, on a disk.
     New { mb: u32 },
     /// The one on this loop device.
     Join { loop_number: u32 },
+    /// This mount, attached nowhere yet, of one that the spawner has.
+    Made(OwnedFd),
 }
 
 /// What a new init works with.
@@ -94,13 +95,16 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     let own = [plan.channel.as_raw_fd(), plan.orders.as_raw_fd()];
     let mut keep = own.to_vec();
     keep.extend(plan.attach.iter().map(AsRawFd::as_raw_fd).chain([plan.tmp_folder.as_raw_fd()]));
+    if let TmpPlan::Made(mount) = &plan.tmp {
+        keep.push(mount.as_raw_fd());
+    }
     keep.extend(plan.connection.iter().map(|connection| connection.router().as_raw_fd()));
     sys::close_all_but(&mut keep).during("closing inherited descriptors")?;
     // What the spawner says on standard error is not for here.
     rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;
-    let volume = make::make(plan)?;
+    let made = make::make(plan)?;
     let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(false) };
-    start(plan, fds, volume)?;
+    start(plan, fds, &made)?;
     // Nothing that only making needed goes on to where a function runs.
     if !weaken::is_off(Defence::Descriptors) {
         sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
@@ -108,12 +112,12 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     Ok(true)
 }
 
-fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, volume: Volume) -> Done {
+fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: &make::Made) -> Done {
     let [root] = exactly(fds).ok_or_else(|| unexpected("a start without exactly a root"))?;
     let host = weaken::host()?;
     mounts::enter_root(&root)?;
-    mounts::mount_proc()?;
-    mounts::attach(&volume.mount, "/tmp")?;
+    mounts::attach_proc(&made.proc)?;
+    mounts::attach(&made.tmp, "/tmp")?;
     host.as_ref().map_or(Ok(()), weaken::let_in)?;
     tell_server(plan, &Event::Started)
 }

@@ -36,9 +36,10 @@ pub(super) fn enter_root(namespace: &OwnedFd) -> Done {
     sys::unshare(UnshareFlags::NEWNS).during("making a mount namespace")
 }
 
-/// Mounts the /proc of this PID namespace, with what concerns the machine hidden.
-pub(super) fn mount_proc() -> Done {
-    let what = "mounting /proc";
+/// The /proc of this PID namespace, attached nowhere yet. To be made while another /proc can be seen: without, a kernel
+/// gives none to the root of a user namespace.
+pub(super) fn make_proc() -> Done<OwnedFd> {
+    let what = "making a /proc";
     let fs = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC).during(what)?;
     if !weaken::is_off(Defence::HiddenProcesses) {
         rustix::mount::fsconfig_set_string(&fs, "hidepid", "invisible").during(what)?;
@@ -46,8 +47,12 @@ pub(super) fn mount_proc() -> Done {
     rustix::mount::fsconfig_create(&fs).during(what)?;
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let mount = rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)?;
-    attach(&mount, "/proc")?;
+    rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)
+}
+
+/// Attaches the /proc, with what concerns the machine hidden.
+pub(super) fn attach_proc(proc: &OwnedFd) -> Done {
+    attach(proc, "/proc")?;
     if weaken::is_off(Defence::Masks) {
         return Ok(());
     }

@@ -30,7 +30,7 @@ use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, LinkName, Order, Request};
 use crate::network::{Home, Nat};
 use crate::seccomp::Filters;
-use crate::{NetworkMode, sys, volume};
+use crate::{NetworkMode, sys, tmp};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
@@ -131,11 +131,11 @@ impl Prepared {
         sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .during("making mounts private")?;
-        volume::check_machine()?;
+        tmp::check_machine(config.authority)?;
         let instance = cgroup::instance_name()?;
-        let cgroups = Cgroups::open(&instance)?;
-        let tmp_folder = volume::open_folder(&config.data_dir)?;
-        let (reaper, reaper_process) = reaper::start(&cgroups, &instance)?;
+        let cgroups = Cgroups::open(&instance, config.authority)?;
+        let tmp_folder = tmp::open_folder(&config.data_dir, config.authority)?;
+        let (reaper, reaper_process) = reaper::start(&cgroups, &instance, &tmp_folder)?;
         let nat = match config.network {
             NetworkMode::None => None,
             NetworkMode::Nat => Some(Nat::open(|link| leave_forwarding(&reaper, link))?),

@@ -12,6 +12,7 @@ use crate::error::{Done, During};
 use crate::frame::{Chore, LinkName};
 use crate::network;
 use crate::sys::{self, Fork};
+use crate::tmp::{self, Backing};
 use crate::volume;
 use crate::weaken::{self, Defence};
 
@@ -19,25 +20,25 @@ use crate::weaken::{self, Defence};
 const KERNEL_LOOPS: u32 = 8;
 
 /// Starts the reaper and returns the socket that takes its chores, and the process.
-pub(super) fn start(cgroups: &Cgroups, instance: &str) -> Done<(OwnedFd, OwnedFd)> {
+pub(super) fn start(cgroups: &Cgroups, instance: &str, tmp_folder: &OwnedFd) -> Done<(OwnedFd, OwnedFd)> {
     let (ours, reapers) = channel::pair().during("making a socket pair")?;
     match sys::fork(0, None).during("forking the reaper")? {
         Fork::Child => {
             drop(ours);
-            run(cgroups, instance, &reapers)
+            run(cgroups, instance, tmp_folder, &reapers)
         }
         Fork::Parent { pidfd, .. } => Ok((ours, pidfd)),
     }
 }
 
-fn run(cgroups: &Cgroups, instance: &str, chores: &OwnedFd) -> ! {
-    let mut keep: Vec<_> = cgroups.descriptors().chain([chores.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
+fn run(cgroups: &Cgroups, instance: &str, tmp_folder: &OwnedFd, chores: &OwnedFd) -> ! {
+    let mut keep: Vec<_> = cgroups.descriptors().chain([chores.as_fd(), tmp_folder.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
     let kept = sys::close_all_but(&mut keep);
     let mut forwarding: Vec<LinkName> = Vec::new();
     while kept.is_ok() {
         match channel::receive::<Chore>(chores, RecvFlags::empty()) {
             Ok(Received::Frame(Chore::Forwarding { link }, _)) => forwarding.push(link),
-            Ok(Received::Frame(chore, fds)) => do_chore(cgroups, &chore, fds),
+            Ok(Received::Frame(chore, fds)) => do_chore(cgroups, tmp_folder, &chore, fds),
             Ok(Received::Closed) | Err(_) => break,
         }
     }
@@ -47,7 +48,7 @@ fn run(cgroups: &Cgroups, instance: &str, chores: &OwnedFd) -> ! {
     sys::exit_now(0)
 }
 
-fn do_chore(cgroups: &Cgroups, chore: &Chore, fds: Vec<OwnedFd>) {
+fn do_chore(cgroups: &Cgroups, tmp_folder: &OwnedFd, chore: &Chore, fds: Vec<OwnedFd>) {
     match *chore {
         Chore::Forwarding { .. } => {} // Is for the end.
         Chore::Cgroups { .. } if weaken::is_off(Defence::Cleanup) => {}
@@ -56,7 +57,13 @@ fn do_chore(cgroups: &Cgroups, chore: &Chore, fds: Vec<OwnedFd>) {
                 complain(&failure.what, failure.errno);
             }
         }
-        Chore::Volume { loop_number } => {
+        Chore::Volume { backing: Backing::Memory { number } } => {
+            drop(fds);
+            if let Err(failure) = tmp::forget(tmp_folder.as_fd(), number) {
+                complain(&failure.what, failure.errno);
+            }
+        }
+        Chore::Volume { backing: Backing::Disk { loop_number } } => {
             drop(fds);
             if loop_number >= KERNEL_LOOPS {
                 // Best effort: the device may still be in use by a mount that is just going, or again by another.

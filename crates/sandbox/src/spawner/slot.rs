@@ -17,7 +17,8 @@ use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
 use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
 use crate::sys::{self, Fork};
-use crate::volume::Volume;
+use crate::Authority;
+use crate::tmp::{Backing, Volume};
 use crate::weaken::{self, Defence};
 
 /// A living environment, or a dead one that the server has not let go yet: its control groups are still read.
@@ -124,7 +125,7 @@ impl Spawner {
             return Err(Failure::new(libc::EINVAL, what));
         }
         let ids = self.ids.take().ok_or_else(too_many)?;
-        self.add(ids, mb, TmpPlan::New { mb }, None)
+        self.add(ids, mb, None)
     }
 
     fn clone_with(&mut self, volume: u64) -> Done<u64> {
@@ -133,13 +134,19 @@ impl Spawner {
             .remove(&volume)
             .ok_or_else(|| Failure::new(libc::ENOENT, "a sandbox with a kept /tmp that is not there"))?;
         unwatch(&self.epoll, &kept.lease);
-        let plan = TmpPlan::Join { loop_number: kept.volume.loop_number };
-        // Keeps the file system until the new init has mounted it once more, and tells.
-        self.add(kept.ids, kept.mb, plan, Some(kept.volume))
+        self.add(kept.ids, kept.mb, Some(kept.volume))
     }
 
-    fn add(&mut self, ids: IdPair, tmp_mb: u32, tmp: TmpPlan, volume: Option<Volume>) -> Done<u64> {
+    /// A slot with this /tmp or, where there is none, a new one.
+    fn add(&mut self, ids: IdPair, tmp_mb: u32, volume: Option<Volume>) -> Done<u64> {
         let id = self.take_id();
+        let (volume, tmp) = match self.plan_tmp(id, tmp_mb, volume) {
+            Ok(planned) => planned,
+            Err((volume, failure)) => {
+                self.let_volume_go(volume, ids);
+                return Err(failure);
+            }
+        };
         let address = match self.nat.as_mut().map(Nat::take_address).transpose() {
             Ok(address) => address,
             Err(failure) => {
@@ -174,6 +181,32 @@ impl Spawner {
         self.watch(Source::Process(id))?;
         self.watch(Source::Orders(id))?;
         Ok(id)
+    }
+
+    /// What init does for its /tmp, and what the spawner has of it: on a disk it is init that makes it, for that takes
+    /// longest.
+    fn plan_tmp(
+        &self,
+        id: u64,
+        mb: u32,
+        kept: Option<Volume>,
+    ) -> Result<(Option<Volume>, TmpPlan), (Option<Volume>, Failure)> {
+        let volume = match (kept, self.config.authority) {
+            (Some(volume), _) => volume,
+            (None, Authority::Root) => return Ok((None, TmpPlan::New { mb })),
+            (None, Authority::UserNamespace) => {
+                Volume::in_memory(self.tmp_folder.as_fd(), id, mb).map_err(|failure| (None, failure))?
+            }
+        };
+        let plan = match volume.backing {
+            // The volume's mount keeps the file system until the new init has mounted it once more, and tells.
+            Backing::Disk { loop_number } => Ok(TmpPlan::Join { loop_number }),
+            Backing::Memory { .. } => volume.mount_again().map(TmpPlan::Made),
+        };
+        match plan {
+            Ok(plan) => Ok((Some(volume), plan)),
+            Err(failure) => Err((Some(volume), failure)),
+        }
     }
 
     fn clone_init(&self, slot: u64, ids: &IdPair, address: Option<Ipv4Addr>, tmp: TmpPlan) -> Done<Cloned> {
@@ -303,7 +336,7 @@ impl Spawner {
 
     fn let_volume_go(&mut self, volume: Option<Volume>, ids: IdPair) {
         if let Some(volume) = volume {
-            self.chore(&Chore::Volume { loop_number: volume.loop_number }, Some(&volume.mount));
+            self.chore(&Chore::Volume { backing: volume.backing }, Some(&volume.mount));
         }
         self.ids.give_back(ids);
     }
@@ -313,7 +346,9 @@ impl Spawner {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match channel::receive(&slot.orders, RecvFlags::DONTWAIT) {
             Ok(Received::Frame(Note::Made { loop_number }, mut fds)) => {
-                slot.volume = fds.pop().map(|mount| Volume { mount, loop_number });
+                if let Some((loop_number, mount)) = loop_number.zip(fds.pop()) {
+                    slot.volume = Some(Volume { mount, backing: Backing::Disk { loop_number } });
+                }
                 self.pool.is_ready(id);
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

@@ -22,7 +22,7 @@ pub(crate) fn act_as_server() -> bool {
     config.uid_base = uid_base.parse().unwrap();
     let connection = start_spawner(&config).unwrap();
     println!("{}", connection.process_id());
-    let reachable = drop_root(Path::new(data)).unwrap();
+    let reachable = drop_root(Path::new(data), hearth_sandbox::Authority::Root).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(serve(connection, &reachable));
     true

@@ -1,0 +1,60 @@
+//! The control group that an ordinary user may do with as it likes: on cgroup v2, the one that the server was started in.
+
+use super::dir::Dir;
+use super::{CgroupMount, v2};
+use crate::error::{Done, During, Failure};
+
+/// Where server and spawner go: only a group without processes of its own may have groups with limits below it.
+const OWN_PROCESSES: &str = "hearth-server";
+
+/// How to get one.
+const REMEDY: &str = "start the server in a group of its own: systemd-run --user --scope -p Delegate=yes hearth serve";
+
+/// The group that is delegated, without a process in it; none on a machine with cgroup v1.
+///
+/// # Errors
+/// That there is none, and how to get one.
+pub(super) fn find(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
+    let Some(dir) = own_group(mounts)? else { return Ok(None) };
+    let own = dir.create(OWN_PROCESSES).map_err(|failure| match failure.errno {
+        libc::EACCES | libc::EPERM | libc::EROFS => {
+            Failure::new(failure.errno, format!("{}, which is not this user's; {REMEDY}", failure.what))
+        }
+        _ => failure,
+    })?;
+    let server = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    for process in server.into_iter().chain(["0".to_owned()]) {
+        own.write("cgroup.procs", &process)?;
+    }
+    let left = dir.read("cgroup.procs")?;
+    if !left.trim().is_empty() {
+        let others = left.split_ascii_whitespace().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(libc::EBUSY, format!("{} has other processes ({others}); {REMEDY}", dir.path())));
+    }
+    Ok(Some(dir))
+}
+
+/// What would be found, only looked at.
+pub(super) fn describe(mounts: &[CgroupMount<'_>]) -> Done<Option<String>> {
+    let Some(dir) = own_group(mounts)? else { return Ok(None) };
+    dir.writable().map_err(|failure| Failure::new(failure.errno, format!("{}; {REMEDY}", failure.what)))?;
+    Ok(Some(format!("v2, delegated: {}", dir.path())))
+}
+
+/// The group that this process is in, where it has all controllers; none where they are not on cgroup v2 at all.
+fn own_group(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
+    let Some(mount) = mounts.iter().find(|mount| mount.v2) else { return Ok(None) };
+    if mounts.iter().any(|mount| !mount.v2 && mount.options.contains(&"memory")) {
+        return Ok(None);
+    }
+    let groups = std::fs::read_to_string("/proc/self/cgroup").during("reading /proc/self/cgroup")?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/');
+    let dir = Dir::at(&format!("{}{own}", mount.point))?;
+    match v2::missing(&dir.read("cgroup.controllers")?) {
+        None => Ok(Some(dir)),
+        Some(controller) => {
+            let what = format!("{} is given no controller \"{controller}\"; {REMEDY}", dir.path());
+            Err(Failure::new(libc::ENOENT, what))
+        }
+    }
+}
