@@ -50,7 +50,7 @@ impl Spawner {
     /// # Errors
     /// The system's, where the socket cannot be registered with the runtime.
     pub fn new(connection: SpawnerConnection) -> io::Result<Self> {
-        let SpawnerConnection { control, process, cgroup_v2 } = connection;
+        let SpawnerConnection { control, process, cgroup_v2, .. } = connection;
         rustix::io::ioctl_fionbio(&control, true)?;
         let (closing, closed) = watch::channel(false);
         let shared = Arc::new(Shared {

@@ -105,10 +105,10 @@ fn make_reachable(data_dir: &Path) -> Done<PathBuf> {
     let what = format!("mounting {} where the server can reach it", data_dir.display());
     let cover = COVERED.into_iter().map(Path::new).find(|path| path.is_dir() && !data_dir.starts_with(path));
     let cover = cover.ok_or_else(|| Failure::new(libc::ENOENT, format!("{what}: none of {COVERED:?} is there")))?;
-    let data = open_data(data_dir).during(&what)?;
     sys::unshare(UnshareFlags::NEWNS).during("making the server's mount namespace")?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("making mounts private")?;
+    let data = open_data(data_dir).during(&what)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("hearth", cover, "tmpfs", flags, c"mode=755,size=64k").during(&what)?;
     let reachable = cover.join("hearth");

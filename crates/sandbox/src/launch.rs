@@ -170,7 +170,9 @@ pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, Sandbo
     let mut process = command.spawn().during("starting the spawner")?;
     drop((spawners, text));
     match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
-        Received::Frame(Answer::Hello { cgroup_v2 }, _) => Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority }),
+        Received::Frame(Answer::Hello { cgroup_v2 }, _) => {
+            Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority })
+        }
         Received::Frame(Answer::Failed { failure, .. }, _) => {
             process.wait().during("waiting for the spawner's end")?;
             Err(failure.into())

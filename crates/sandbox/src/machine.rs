@@ -21,7 +21,10 @@ pub struct Finding {
 pub fn examine_machine() -> Vec<Finding> {
     let finding = |what, outcome: Result<String, Failure>| Finding { what, outcome: outcome.map_err(Into::into) };
     vec![
-        finding("root, or ids to be root of a user namespace with, to make environments (given up before serving)", root()),
+        finding(
+            "root, or ids to be root of a user namespace with, to make environments (given up before serving)",
+            root(),
+        ),
         finding("control groups, for limits, freezing and killing", cgroup::describe()),
         finding("ext4 on loop devices, for the disk behind /tmp", disks()),
         finding("user namespaces, so that functions have no privileges anywhere", user_namespaces()),

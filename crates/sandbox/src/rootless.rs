@@ -148,7 +148,10 @@ fn map(process: Pid, ranges: &Ranges) -> Done {
         command.arg(process.as_raw_nonzero().to_string()).args(numbers).env_clear().stdin(Stdio::null());
         let output = command.output().during(&what)?;
         if !output.status.success() {
-            return Err(Failure::new(libc::EPERM, format!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim())));
+            return Err(Failure::new(
+                libc::EPERM,
+                format!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            ));
         }
     }
     Ok(())

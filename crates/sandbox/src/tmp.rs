@@ -8,8 +8,8 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 
 use crate::Authority;
 use crate::error::{Done, During};
-use crate::volume::{self, TMP_FOLDER};
 use crate::sys;
+use crate::volume::{self, TMP_FOLDER};
 
 /// A /tmp that lives as long as its mount does.
 pub(crate) struct Volume {

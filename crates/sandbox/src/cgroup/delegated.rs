@@ -1,7 +1,8 @@
-//! The control group that an ordinary user may do with as it likes: on cgroup v2, the one that the server was started in.
+//! The control groups that an ordinary user may do with as it likes: those that the server was started in.
 
 use super::dir::Dir;
 use super::{CgroupMount, v2};
+use crate::Authority;
 use crate::error::{Done, During, Failure};
 
 /// Where server and spawner go: only a group without processes of its own may have groups with limits below it.
@@ -9,6 +10,36 @@ const OWN_PROCESSES: &str = "hearth-server";
 
 /// How to get one.
 const REMEDY: &str = "start the server in a group of its own: systemd-run --user --scope -p Delegate=yes hearth serve";
+
+/// Below which groups of the hierarchies ours are.
+pub(super) struct Bases {
+    /// The text of /proc/self/cgroup; none where they are below the hierarchies' roots.
+    own: Option<String>,
+}
+
+impl Bases {
+    pub(super) fn of(authority: Authority) -> Done<Self> {
+        match authority {
+            Authority::Root => Ok(Self { own: None }),
+            Authority::UserNamespace => Self::own(),
+        }
+    }
+
+    fn own() -> Done<Self> {
+        let own = std::fs::read_to_string("/proc/self/cgroup").during("reading /proc/self/cgroup")?;
+        Ok(Self { own: Some(own) })
+    }
+
+    /// The path in the hierarchy of this controller, mounted at `point`; cgroup2 has none in its name.
+    pub(super) fn below(&self, point: &str, controller: &str) -> String {
+        let own = self.own.iter().flat_map(|text| text.lines()).find_map(|line| {
+            let (_, line) = line.split_once(':')?;
+            let (controllers, path) = line.split_once(':')?;
+            controllers.split(',').any(|name| name == controller).then_some(path)
+        });
+        format!("{point}{}", own.unwrap_or_default().trim_end_matches('/'))
+    }
+}
 
 /// The group that is delegated, without a process in it; none on a machine with cgroup v1.
 ///
@@ -47,14 +78,28 @@ fn own_group(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
     if mounts.iter().any(|mount| !mount.v2 && mount.options.contains(&"memory")) {
         return Ok(None);
     }
-    let groups = std::fs::read_to_string("/proc/self/cgroup").during("reading /proc/self/cgroup")?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/');
-    let dir = Dir::at(&format!("{}{own}", mount.point))?;
+    let dir = Dir::at(&Bases::own()?.below(mount.point, ""))?;
     match v2::missing(&dir.read("cgroup.controllers")?) {
         None => Ok(Some(dir)),
         Some(controller) => {
             let what = format!("{} is given no controller \"{controller}\"; {REMEDY}", dir.path());
             Err(Failure::new(libc::ENOENT, what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_group_is_found_in_each_hierarchy() {
+        let own = "5:cpu,cpuacct:/users/ann\n4:memory:/\n0::/user.slice/run-1.scope\n";
+        let bases = Bases { own: Some(own.to_owned()) };
+        assert_eq!(bases.below("/cg/cpu", "cpu"), "/cg/cpu/users/ann");
+        assert_eq!(bases.below("/cg/memory", "memory"), "/cg/memory");
+        assert_eq!(bases.below("/cg", ""), "/cg/user.slice/run-1.scope");
+        assert_eq!(bases.below("/cg/pids", "pids"), "/cg/pids");
+        assert_eq!(Bases { own: None }.below("/cg/cpu", "cpu"), "/cg/cpu");
     }
 }

@@ -15,6 +15,7 @@ use hearth_types::limits::{CPU_PERIOD, ENVIRONMENT_OWN_TASKS, ENVIRONMENT_TASKS,
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 
+use self::delegated::Bases;
 use self::dir::Dir;
 use crate::Authority;
 use crate::error::{Done, During, Failure};
@@ -159,7 +160,7 @@ impl Layout {
         };
         match unified {
             Some(root) => Ok(Self::V2(v2::Instance::open(&root, instance)?)),
-            None => Ok(Self::V1(v1::Instance::open(mounts, instance)?)),
+            None => Ok(Self::V1(v1::Instance::open(mounts, instance, &Bases::of(authority)?)?)),
         }
     }
 }

@@ -5,6 +5,7 @@ use hearth_types::limits::CPU_PERIOD;
 use rustix::fs::OFlags;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
+use super::delegated::Bases;
 use super::dir::Dir;
 use super::{CgroupFiles, CgroupMount, CpuQuota, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, During, Failure};
@@ -22,11 +23,10 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn open(mounts: &[CgroupMount<'_>], instance: &str) -> Done<Self> {
-        let memory = open_top(&Dir::at(controller(mounts, "memory")?)?)?;
-        let cpu = open_top(&Dir::at(controller(mounts, "cpu")?)?)?;
-        let pids = open_top(&Dir::at(controller(mounts, "pids")?)?)?;
-        let unified = open_top(&unified(mounts)?)?;
+    pub(super) fn open(mounts: &[CgroupMount<'_>], instance: &str, bases: &Bases) -> Done<Self> {
+        let base = |name| open_top(&Dir::at(&bases.below(controller(mounts, name)?, name))?);
+        let (memory, cpu, pids) = (base("memory")?, base("cpu")?, base("pids")?);
+        let unified = open_top(&unified(mounts, bases)?)?;
         let shares = (USUAL_SHARES * weight_factor()).to_string();
         let instance_cpu = cpu.create(instance)?;
         cpu.write("cpu.shares", &shares)?;
@@ -102,9 +102,9 @@ fn controller<'a>(mounts: &[CgroupMount<'a>], name: &str) -> Done<&'a str> {
 }
 
 /// The cgroup2 hierarchy: where it is mounted, or mounted for this process alone.
-fn unified(mounts: &[CgroupMount<'_>]) -> Done<Dir> {
+fn unified(mounts: &[CgroupMount<'_>], bases: &Bases) -> Done<Dir> {
     if let Some(mount) = mounts.iter().find(|m| m.v2) {
-        return Dir::at(mount.point);
+        return Dir::at(&bases.below(mount.point, ""));
     }
     let what = "mounting cgroup2 (needed to freeze and kill environments)";
     let fs = rustix::mount::fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC).during(what)?;

@@ -104,7 +104,7 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;
     let made = make::make(plan)?;
     let Some((Order::Start, fds)) = next_order(plan)? else { return Ok(false) };
-    start(plan, fds, &made)?;
+    start(plan, fds, made)?;
     // Nothing that only making needed goes on to where a function runs.
     if !weaken::is_off(Defence::Descriptors) {
         sys::close_all_but(&mut own.to_vec()).during("closing descriptors")?;
@@ -112,7 +112,7 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     Ok(true)
 }
 
-fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: &make::Made) -> Done {
+fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: make::Made) -> Done {
     let [root] = exactly(fds).ok_or_else(|| unexpected("a start without exactly a root"))?;
     let host = weaken::host()?;
     mounts::enter_root(&root)?;

@@ -32,7 +32,8 @@ pub(super) fn start(cgroups: &Cgroups, instance: &str, tmp_folder: &OwnedFd) -> 
 }
 
 fn run(cgroups: &Cgroups, instance: &str, tmp_folder: &OwnedFd, chores: &OwnedFd) -> ! {
-    let mut keep: Vec<_> = cgroups.descriptors().chain([chores.as_fd(), tmp_folder.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
+    let mut keep: Vec<_> =
+        cgroups.descriptors().chain([chores.as_fd(), tmp_folder.as_fd()]).map(|fd| fd.as_raw_fd()).collect();
     let kept = sys::close_all_but(&mut keep);
     let mut forwarding: Vec<LinkName> = Vec::new();
     while kept.is_ok() {

@@ -10,6 +10,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::ids::IdPair;
 use super::{Source, Spawner};
+use crate::Authority;
 use crate::cgroup::CgroupFiles;
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
@@ -17,7 +18,6 @@ use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
 use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
 use crate::sys::{self, Fork};
-use crate::Authority;
 use crate::tmp::{Backing, Volume};
 use crate::weaken::{self, Defence};
 
