@@ -42,7 +42,7 @@ pub use launch::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, UID_B
 pub use machine::{Finding, examine_machine, examine_network};
 pub use network::name_servers;
 pub use rootless::enter_user_namespace;
-pub use sandbox::{Assignment, Made, NameSockets, Program, Sandbox, Started, Tmp, TmpVolume, Waiting};
+pub use sandbox::{Assignment, Made, NameSockets, Network, Program, Sandbox, Started, Tmp, TmpVolume, Waiting};
 
 /// How a runtime process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -100,6 +100,12 @@ pub struct Waiting(Environment);
 /// A sandbox with a function's process in it. Dropped, it is killed and taken down.
 pub struct Sandbox(Environment);
 
+/// The network inside a sandbox. Does not keep it.
+pub struct Network {
+    spawner: Spawner,
+    slot: u64,
+}
+
 struct Environment {
     spawner: Spawner,
     slot: u64,
@@ -273,15 +279,10 @@ impl Sandbox {
         self.0.names.take()
     }
 
-    /// A TCP socket in the network of the processes inside, neither bound nor connected, non-blocking: whatever it connects
-    /// to is in there (with NAT: or where they, too, can reach).
-    ///
-    /// # Errors
-    /// The system's, or that the environment is gone.
-    pub async fn socket(&self) -> Result<OwnedFd, SandboxError> {
-        let slot = self.0.slot;
-        let (_, mut fds) = self.0.spawner.ask(|id| Request::Socket { id, slot }).await?;
-        fds.pop().ok_or_else(|| protocol_error("a socket without its descriptor"))
+    /// The network of the processes inside, for connections to what listens there.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        Network { spawner: self.0.spawner.clone(), slot: self.0.slot }
     }
 
     /// Stops all processes inside until [`Self::thaw`]. They can be killed meanwhile.
@@ -362,6 +363,19 @@ impl Sandbox {
                 None
             }
         }
+    }
+}
+
+impl Network {
+    /// A TCP socket in this network, neither bound nor connected, non-blocking: whatever it connects to is in there (with
+    /// NAT: or where the processes inside, too, can reach).
+    ///
+    /// # Errors
+    /// The system's, or that the sandbox is gone.
+    pub async fn socket(&self) -> Result<OwnedFd, SandboxError> {
+        let slot = self.slot;
+        let (_, mut fds) = self.spawner.ask(|id| Request::Socket { id, slot }).await?;
+        fds.pop().ok_or_else(|| protocol_error("a socket without its descriptor"))
     }
 }
 

@@ -16,7 +16,7 @@ impl Environment {
         let Some(mut current) = inner.current.take() else { return };
         current.runtime_done = true;
         let report = self.report(inner, &current, took, None);
-        self.journal.write(now.wall_ms, Record::RuntimeDone(&report).line(&self.spec, now.wall_ms));
+        self.journal.records(now.wall_ms, &self.spec, [Record::RuntimeDone(&report)]);
         inner.current = Some(current);
     }
 
@@ -55,7 +55,8 @@ impl Environment {
         let report = self.report(inner, &current, took, failed);
         let done = (!current.runtime_done).then_some(Record::RuntimeDone(&report));
         let records = done.into_iter().chain([Record::End { request_id: current.request_id }, Record::Report(&report)]);
-        self.journal.write(now.wall_ms, records.filter_map(|r| r.line(&self.spec, now.wall_ms)));
+        self.journal.records(now.wall_ms, &self.spec, records);
+        self.journal.telemetry().flush();
         let phases = inner.cold.take().map(|_| inner.phases);
         let own =
             || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, phases, duration: took });

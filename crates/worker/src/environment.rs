@@ -172,6 +172,7 @@ impl Environment {
         inner.current = Some(Current::new(invocation));
         if inner.life.invoke(now.at) {
             inner.thaw();
+            self.journal.telemetry().set_awake(true);
             self.log_start(now, request_id);
             let waiting = inner.waiting.take();
             let extensions = inner.extensions.invoke_begins();
@@ -296,18 +297,17 @@ impl Environment {
             let failed = None;
             self.log_extensions(inner, now);
             let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
-            self.journal.write(now.wall_ms, records.into_iter().filter_map(|r| r.line(&self.spec, now.wall_ms)));
+            self.journal.records(now.wall_ms, &self.spec, records);
             self.journal.clear_tail();
             self.log_start(now, current.request_id);
         }
+        self.journal.telemetry().close();
         let wakers = inner.extensions.invoke_begins().into_iter().chain(inner.waiting.take()).collect();
         Aftermath { wakers, ..Aftermath::default() }
     }
 
     pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
-        if let Some(line) = (Record::Start { request_id }).line(&self.spec, now.wall_ms) {
-            self.journal.append(now.wall_ms, line);
-        }
+        self.journal.record_at_once(now.wall_ms, &self.spec, Record::Start { request_id });
     }
 
     /// Processes are being made; `interpreter` is its version.
@@ -317,7 +317,8 @@ impl Environment {
             _ => InitPhase::Init,
         };
         let now = Moment::now();
-        self.journal.write(now.wall_ms, Record::InitStart { phase, interpreter }.line(&self.spec, now.wall_ms));
+        self.journal.telemetry().open();
+        self.journal.records(now.wall_ms, &self.spec, [Record::InitStart { phase, interpreter }]);
     }
 
     /// Tells whom it concerns. Never called with the lock held.

@@ -68,11 +68,13 @@ impl Environment {
             Failure::Init { took, invoke_took } => {
                 self.log_init_failed(now, InitPhase::Invoke, took, &told);
                 self.log_start(now, request_id);
+                self.log_fault(now, &told);
                 self.log_timeout(now, cause, request_id);
                 self.finish(inner, now, self.spent(cause, invoke_took), Some(told.failed()), Some(told.payload.clone()))
             }
             Failure::Invoke { took } => {
                 self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned());
+                self.log_fault(now, &told);
                 self.log_timeout(now, cause, request_id);
                 self.finish(inner, now, self.spent(cause, took), Some(told.failed()), Some(told.payload.clone()))
             }
@@ -104,8 +106,15 @@ impl Environment {
     fn log_init_failed(&self, now: Moment, phase: InitPhase, took: Duration, told: &Told) {
         let failed = Some(told.failed());
         let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
-        let lines = records.into_iter().filter_map(|record| record.line(&self.spec, now.wall_ms));
-        self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned().chain(lines));
+        self.journal.write(now.wall_ms, told.crash.iter().flatten().cloned());
+        self.journal.records(now.wall_ms, &self.spec, records);
+    }
+
+    /// To subscribers; the log has lines of text.
+    fn log_fault(&self, now: Moment, told: &Told) {
+        if let Some(message) = &told.fault {
+            self.journal.fault(now.wall_ms, message);
+        }
     }
 
     /// A line of text; in JSON the status of the invoke's own records says it.
@@ -123,13 +132,14 @@ impl Environment {
 
     fn explain(&self, now: Moment, cause: &Cause, request_id: RequestId, reported: Option<(Bytes, String)>) -> Told {
         if let Some((payload, kind)) = reported {
-            return Told { payload, kind: Some(kind), crash: None };
+            return Told { payload, kind: Some(kind), crash: None, fault: None };
         }
         let failure = match cause {
             Cause::Timeout => {
                 let timeout = Duration::from_secs(u64::from(self.spec.timeout_s));
-                let payload = Self::failure_payload(&text::timed_out(request_id, timeout));
-                return Told { payload, kind: None, crash: None };
+                let failure = text::timed_out(request_id, timeout);
+                let payload = Self::failure_payload(&failure);
+                return Told { payload, kind: None, crash: None, fault: Some(failure.message) };
             }
             Cause::Exit(end) => text::exited(request_id, *end),
             Cause::ExtensionReport(reported) => text::extension_reported(request_id, reported),
@@ -149,7 +159,7 @@ impl Environment {
         };
         let payload = Self::failure_payload(&failure);
         let crash = (self.spec.log_format == LogFormat::Text).then(|| text::crash_lines(&failure));
-        Told { payload, crash, kind: Some(failure.error_type) }
+        Told { payload, crash, kind: Some(failure.error_type), fault: Some(failure.message) }
     }
 }
 
@@ -160,6 +170,8 @@ struct Told {
     kind: Option<String>,
     /// Lines of text ahead of END, where the runtime did not report the failure itself.
     crash: Option<[String; 2]>,
+    /// In one line, where the runtime did not report it itself.
+    fault: Option<String>,
 }
 
 impl Told {

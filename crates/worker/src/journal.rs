@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use hearth_types::function::{LogFormat, LogLevel};
+use hearth_types::invoke::VersionSpec;
 use tokio::net::unix::pipe;
 
 use crate::api::LogSink;
 use crate::levels;
 use crate::lines::{Lines, Tail};
+use crate::records::Record;
+use crate::telemetry::{Event, Kind, Telemetry};
 
 /// Bytes taken from the pipe at a time.
 const READ_BYTES: usize = 16 * 1024;
@@ -35,6 +38,7 @@ pub(crate) struct Journal {
     stream: Arc<str>,
     /// Lines of the function below this are dropped.
     least: Option<LogLevel>,
+    telemetry: Telemetry,
     writer: Mutex<Writer>,
 }
 
@@ -53,11 +57,17 @@ impl Journal {
             LogFormat::Text => None,
             LogFormat::Json { application, .. } => Some(application),
         };
-        Self { sink, group, stream, least, writer: Mutex::default() }
+        let telemetry = Telemetry::new(least.is_some());
+        Self { sink, group, stream, least, telemetry, writer: Mutex::default() }
     }
 
     pub(crate) fn stream(&self) -> &str {
         &self.stream
+    }
+
+    /// Who else is told what is written here.
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
     }
 
     /// The output of new processes is read from here on.
@@ -95,13 +105,47 @@ impl Journal {
     /// Takes what the function has written so far, ends a line that it left open, and writes lines of the platform.
     pub(crate) fn write(&self, now_ms: i64, lines: impl IntoIterator<Item = String>) {
         let mut writer = self.lock();
-        // Asks the pipe itself: tokio may not have heard yet of what is in it.
-        self.drain_into(&mut writer, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
-        if let Some(partial) = writer.lines.flush() {
-            self.function_line(&mut writer.tail, now_ms, partial);
-        }
+        self.catch_up(&mut writer, now_ms);
         for line in lines {
             self.event(&mut writer.tail, now_ms, Bytes::from(line));
+        }
+    }
+
+    /// Takes what the function has written so far, ends a line that it left open, and tells of what has happened.
+    pub(crate) fn records<'r>(&self, now_ms: i64, spec: &VersionSpec, records: impl IntoIterator<Item = Record<'r>>) {
+        let mut writer = self.lock();
+        self.catch_up(&mut writer, now_ms);
+        for record in records {
+            self.tell(&mut writer.tail, now_ms, spec, record);
+        }
+    }
+
+    /// Tells of something that need not wait for the function's output.
+    pub(crate) fn record_at_once(&self, now_ms: i64, spec: &VersionSpec, record: Record<'_>) {
+        self.tell(&mut self.lock().tail, now_ms, spec, record);
+    }
+
+    /// Tells subscribers of a failure that ended an invoke; the log has lines of its own for it.
+    pub(crate) fn fault(&self, now_ms: i64, message: &str) {
+        if self.telemetry.is_on() {
+            self.telemetry.push(Event::fault(now_ms, message));
+        }
+    }
+
+    fn tell(&self, tail: &mut Option<Tail>, now_ms: i64, spec: &VersionSpec, record: Record<'_>) {
+        if self.telemetry.is_on() {
+            self.telemetry.push(record.event(spec, now_ms));
+        }
+        if let Some(line) = record.line(spec, now_ms) {
+            self.event(tail, now_ms, Bytes::from(line));
+        }
+    }
+
+    /// Asks the pipe itself: tokio may not have heard yet of what is in it.
+    fn catch_up(&self, writer: &mut Writer, now_ms: i64) {
+        self.drain_into(writer, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
+        if let Some(partial) = writer.lines.flush() {
+            self.function_line(&mut writer.tail, now_ms, partial);
         }
     }
 
@@ -137,8 +181,11 @@ impl Journal {
         Drained::More
     }
 
-    /// A line of the function.
+    /// A line of the function. Levels are of the log only.
     fn function_line(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
+        if self.telemetry.is_on() {
+            self.telemetry.push(Event::Line { kind: Kind::Function, wall_ms: now_ms, text: line.clone() });
+        }
         if self.least.is_none_or(|least| levels::keeps(least, &line)) {
             self.event(tail, now_ms, line);
         }

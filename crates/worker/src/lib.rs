@@ -25,6 +25,7 @@ mod records;
 mod relay;
 mod runtime_api;
 mod supervisor;
+mod telemetry;
 #[cfg(test)]
 mod test_support;
 mod text;

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hearth_types::RequestId;
 use hearth_types::function::{LogFormat, LogLevel};
 use hearth_types::invoke::VersionSpec;
 use serde::Serialize;
 
 use crate::extensions::Extension;
+use crate::telemetry::{self, Api, Kind};
 use crate::text::{self, AnswerTimes, Failed, InitPhase, Report};
 
 /// Something that happened in an environment's life.
@@ -30,6 +32,8 @@ pub(crate) enum Record<'a> {
     Report(&'a Report<'a>),
     /// Where an extension stands.
     Extension(&'a Extension),
+    /// An extension is told from now on.
+    Subscription { api: Api, name: &'a str, kinds: &'a [Kind] },
 }
 
 impl Record<'_> {
@@ -41,6 +45,16 @@ impl Record<'_> {
             LogFormat::Json { system, .. } if self.level() < system => None,
             LogFormat::Json { .. } => self.json(spec, wall_ms),
         }
+    }
+
+    /// For subscribers.
+    pub(crate) fn event(self, spec: &VersionSpec, wall_ms: i64) -> telemetry::Event {
+        let line = match self {
+            Self::Subscription { api: Api::Logs, .. } => None,
+            record => record.json(spec, wall_ms).map(Bytes::from),
+        };
+        let event = line.map(|line| line.slice(..line.len().saturating_sub(1)));
+        telemetry::Event::Platform { telemetry: event, logs: self.logs(wall_ms) }
     }
 
     fn text(self, spec: &VersionSpec) -> Option<String> {
@@ -57,6 +71,7 @@ impl Record<'_> {
                 let (state, events) = (extension.state.name(), extension.events.names());
                 line = text::extension(&extension.name, state, &events, extension.error.as_deref());
             }
+            Self::Subscription { api, name, kinds } => line = text::subscription(api, name, kinds),
         }
         Some(line)
     }
@@ -64,7 +79,9 @@ impl Record<'_> {
     fn level(self) -> LogLevel {
         let of = |good, failed: bool| if failed { LogLevel::Warn } else { good };
         match self {
-            Self::InitStart { .. } | Self::Start { .. } | Self::End { .. } => LogLevel::Info,
+            Self::InitStart { .. } | Self::Start { .. } | Self::End { .. } | Self::Subscription { .. } => {
+                LogLevel::Info
+            }
             Self::Extension(extension) => of(LogLevel::Info, extension.error.is_some()),
             Self::InitRuntimeDone { failed, .. } | Self::InitReport { failed, .. } => {
                 of(LogLevel::Debug, failed.is_some())
@@ -106,24 +123,14 @@ impl Record<'_> {
             }
             Self::End { .. } => return None,
             Self::Extension(extension) => {
-                let record = ExtensionBody {
-                    name: &extension.name,
-                    state: extension.state.name(),
-                    events: extension.events.names(),
-                    error_type: extension.error.as_deref(),
-                };
-                ("platform.extension", Body { extension: Some(record), ..Body::default() })
+                ("platform.extension", Body { extension: Some(ExtensionBody::new(extension)), ..Body::default() })
             }
             Self::Report(report) => {
-                let metrics = Metrics {
-                    duration_ms: millis(report.duration),
-                    billed_duration_ms: u64::try_from(report.billed_ms()).ok(),
-                    memory_size_mb: Some(report.memory_mb),
-                    max_memory_used_mb: Some(report.memory_used_mb()),
-                    init_duration_ms: report.init.map(millis),
-                    produced_bytes: None,
-                };
-                ("platform.report", Body { metrics: Some(metrics), ..Body::invoke(report) })
+                ("platform.report", Body { metrics: Some(Metrics::of(report)), ..Body::invoke(report) })
+            }
+            Self::Subscription { api, name, kinds } => {
+                let subscription = Some(SubscriptionBody::new(name, kinds));
+                (api.subscription(), Body { subscription, ..Body::default() })
             }
         };
         let event = Event { time: text::rfc3339(wall_ms), kind, record: body };
@@ -182,6 +189,8 @@ struct Body<'a> {
     extension: Option<ExtensionBody<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    subscription: Option<SubscriptionBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spans: Option<[Span; 3]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,14 +217,26 @@ struct InitFunction<'a> {
     function_version: &'a str,
 }
 
+/// Where an extension stands.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ExtensionBody<'a> {
+pub(crate) struct ExtensionBody<'a> {
     name: &'a str,
     state: &'static str,
     events: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'a str>,
+}
+
+impl<'a> ExtensionBody<'a> {
+    pub(crate) fn new(extension: &'a Extension) -> Self {
+        Self {
+            name: &extension.name,
+            state: extension.state.name(),
+            events: extension.events.names(),
+            error_type: extension.error.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -236,6 +257,20 @@ impl<'a> Status<'a> {
     }
 }
 
+/// Who is told of what from now on.
+#[derive(Serialize)]
+pub(crate) struct SubscriptionBody<'a> {
+    name: &'a str,
+    state: &'static str,
+    types: Vec<&'static str>,
+}
+
+impl<'a> SubscriptionBody<'a> {
+    pub(crate) fn new(name: &'a str, kinds: &[Kind]) -> Self {
+        Self { name, state: "Subscribed", types: kinds.iter().map(|kind| kind.name()).collect() }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Span {
@@ -246,7 +281,7 @@ struct Span {
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Metrics {
+pub(crate) struct Metrics {
     duration_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     billed_duration_ms: Option<u64>,
@@ -258,6 +293,20 @@ struct Metrics {
     init_duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     produced_bytes: Option<u64>,
+}
+
+impl Metrics {
+    /// Those of a whole invoke.
+    pub(crate) fn of(report: &Report<'_>) -> Self {
+        Self {
+            duration_ms: millis(report.duration),
+            billed_duration_ms: u64::try_from(report.billed_ms()).ok(),
+            memory_size_mb: Some(report.memory_mb),
+            max_memory_used_mb: Some(report.memory_used_mb()),
+            init_duration_ms: report.init.map(millis),
+            produced_bytes: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hearth_runtimes::{API, Catalogue, Launch, RUNTIME_API, Runtime, Session, ahead, launch};
 use hearth_sandbox::{Assignment, Exit, Program, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
-use hearth_types::limits::{EPHEMERAL_MIN_MB, RUNTIME_CONNECTIONS};
+use hearth_types::limits::{EPHEMERAL_MIN_MB, RUNTIME_CONNECTIONS, TELEMETRY_GRACE};
 use rustix::net::SocketFlags;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
@@ -211,6 +211,7 @@ async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) ->
     }
     environment.fail(&cause);
     drop((connections, output, services));
+    environment.journal.telemetry().end();
     environment.lock().sandbox = None;
     match Arc::into_inner(sandbox) {
         Some(sandbox) => sandbox.destroy(!environment.is_ending()).await,
@@ -353,7 +354,7 @@ impl Environment {
         if inner.life.deadline().is_some_and(|deadline| deadline <= now) {
             return Order::End(Cause::Timeout);
         }
-        let grace = self.shared.freeze_after;
+        let grace = self.grace();
         let timeout = inner.life.timeout();
         let when = match inner.life.state() {
             State::Idle { since } if !inner.frozen && since + grace <= now => {
@@ -371,10 +372,19 @@ impl Environment {
         Order::Wait(when)
     }
 
+    /// How long it runs on when it is idle: somewhat longer where something is on its way to an extension.
+    fn grace(&self) -> Duration {
+        let more = if self.journal.telemetry().is_settled() { Duration::ZERO } else { TELEMETRY_GRACE };
+        self.shared.freeze_after + more
+    }
+
     fn freeze(&self, inner: &mut crate::environment::Inner) {
         if let Some(sandbox) = &inner.sandbox {
             match sandbox.freeze() {
-                Ok(()) => inner.frozen = true,
+                Ok(()) => {
+                    inner.frozen = true;
+                    self.journal.telemetry().set_awake(false);
+                }
                 Err(error) => tracing::error!(environment = %self.id, %error, "an idle environment is not frozen"),
             }
         }

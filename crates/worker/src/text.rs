@@ -7,6 +7,7 @@ use hearth_types::invoke::FunctionFailure;
 use hearth_types::{RequestId, runtime};
 
 use crate::extensions;
+use crate::telemetry::{Api, Kind};
 
 /// How the runtime's process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,6 +112,17 @@ pub(crate) fn init_start(name: &str, interpreter: &str, region: &str) -> String 
 /// Writes a START line.
 pub(crate) fn start(to: &mut String, request_id: RequestId, version: &str) {
     let _ = writeln!(to, "START RequestId: {request_id} Version: {version}");
+}
+
+/// An extension has subscribed.
+pub(crate) fn subscription(api: Api, name: &str, kinds: &[Kind]) -> String {
+    let api = if api == Api::Telemetry { "TELEMETRY" } else { "LOGS" };
+    let kinds = kinds.iter().map(|kind| match kind {
+        Kind::Platform => "Platform",
+        Kind::Function => "Function",
+        Kind::Extension => "Extension",
+    });
+    format!("{api}\tName: {name}\tState: Subscribed\tTypes: [{}]\n", kinds.collect::<Vec<_>>().join(", "))
 }
 
 /// Writes an END line.

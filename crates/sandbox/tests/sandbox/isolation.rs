@@ -174,7 +174,7 @@ pub(crate) async fn a_socket_from_outside_connects_to_what_listens_inside(world:
           c, _ = l.accept(); c.sendall(c.recv(100).upper()); c.close()";
     let mut running = world.run(Probe::new(probe)).await;
     let mut up = [0; 3];
-    let socket = running.sandbox.socket().await.unwrap();
+    let socket = running.sandbox.network().socket().await.unwrap();
     let on_the_machine = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = on_the_machine.local_addr().unwrap();
     let ask = move || {
@@ -198,7 +198,7 @@ pub(crate) async fn a_socket_from_outside_connects_to_what_listens_inside(world:
     running.sandbox.exited().await;
     let error = loop {
         // The kernel tells of an end before all of it is over.
-        match running.sandbox.socket().await {
+        match running.sandbox.network().socket().await {
             Ok(socket) => drop(socket),
             Err(error) => break error,
         }

@@ -16,6 +16,7 @@ use super::calls::Event;
 use super::{ExtensionId, Refusal, Report};
 use crate::environment::Environment;
 use crate::runtime_api::{Answer, JSON, answer, done, method_not_allowed, not_found, problem};
+use crate::telemetry;
 use crate::text::INVALID_TRANSITION;
 
 /// How paths of this API begin, and of the two that extensions subscribe to logs with.
@@ -42,7 +43,18 @@ pub(crate) async fn handle(environment: &Environment, request: Request<Incoming>
         | "/2020-01-01/extension/event/next"
         | "/2020-01-01/extension/init/error"
         | "/2020-01-01/extension/exit/error" => method_not_allowed(request.method()),
-        other => not_found(other),
+        path => match telemetry::Api::of(path) {
+            Some(api) if *request.method() == Method::PUT => subscribe(environment, api, request).await,
+            Some(_) => method_not_allowed(request.method()),
+            None => not_found(path),
+        },
+    }
+}
+
+async fn subscribe(environment: &Environment, api: telemetry::Api, request: Request<Incoming>) -> Answer {
+    match identify(environment, request.headers()) {
+        Ok((_, name)) => telemetry::subscribe(environment, api, name, request).await,
+        Err(refusal) => refuse(&refusal),
     }
 }
 

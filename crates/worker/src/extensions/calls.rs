@@ -105,8 +105,7 @@ impl Environment {
     /// Says of all extensions where they stand: at the end of init, good or bad.
     pub(crate) fn log_extensions(&self, inner: &Inner, now: Moment) {
         let all = inner.extensions.registry.all().iter();
-        let lines = all.filter_map(|one| Record::Extension(one).line(&self.spec, now.wall_ms));
-        self.journal.write(now.wall_ms, lines);
+        self.journal.records(now.wall_ms, &self.spec, all.map(Record::Extension));
     }
 }
 

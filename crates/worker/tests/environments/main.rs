@@ -11,6 +11,7 @@ mod invokes;
 mod layers;
 mod logs;
 mod runtime_api;
+mod telemetry;
 
 fn main() {
     hearth_sandbox::run_if_spawner();
@@ -22,6 +23,7 @@ fn main() {
         identity::TESTS,
         runtime_api::TESTS,
         extensions::TESTS,
+        telemetry::TESTS,
         ahead::TESTS,
     ]);
 }
