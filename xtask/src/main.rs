@@ -9,6 +9,7 @@ mod coverage;
 mod demo;
 mod e2e;
 mod guest;
+mod java;
 mod test;
 mod tidy;
 mod tools;
@@ -23,6 +24,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("conformance", "play recorded answers of the real service", conformance::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
+    ("java", "compile the bootstrap for Java (--check: only compare)", java::run),
     ("coverage", "write what is supported into docs/compatibility.md", coverage::run),
     ("tidy", "check the rules of the code base that a machine can check", tidy::run),
     ("guest", "run the sandbox's tests in a cgroup v2 guest", guest::run),

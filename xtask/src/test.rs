@@ -19,6 +19,7 @@ const ONLY_NAMED: &str = "cgroup v2 guest";
 const STEPS: &[Step] = &[
     ("format", |tally| command(tally, &["fmt", "--all", "--check"])),
     ("generated code", |tally| tally.check(crate::codegen::run(&["--check".to_owned()]))),
+    ("bootstrap for Java", |tally| tally.check(crate::java::run(&["--check".to_owned()]))),
     ("tidy", |tally| tally.check(tidy::run(&[]))),
     ("licences and bans", deny),
     ("clippy", |tally| command(tally, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"])),

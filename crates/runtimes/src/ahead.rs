@@ -60,7 +60,9 @@ pub struct Ahead {
 pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<Ahead> {
     let needed: usize = launch.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
     let reads = |(name, _): &(String, String)| is_read_at_start(name);
-    if runtime.kind == Kind::Provided || needed > AHEAD_VARIABLES_BYTES || spec.variables.iter().any(reads) {
+    // A Java cannot enter a directory anew: it would stay in the one below the function's code.
+    let alone = matches!(runtime.kind, Kind::Provided | Kind::Java { .. });
+    if alone || needed > AHEAD_VARIABLES_BYTES || spec.variables.iter().any(reads) {
         return None;
     }
     let Launch { root, argv, cwd, .. } = launch;

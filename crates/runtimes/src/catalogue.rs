@@ -7,6 +7,7 @@ use hearth_types::rootfs::RootPlan;
 use crate::cache::Cache;
 use crate::compiled::Compilation;
 use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
+use crate::java::{self, JAVA_MAJORS};
 use crate::missing::{Missing, missing};
 use crate::node_version::NodeVersions;
 use crate::root::{self, Draft, PYTHON_SOURCES};
@@ -25,6 +26,11 @@ pub enum Kind {
     },
     /// `nodejsMAJOR.x`.
     Node {
+        /// Major version.
+        major: u32,
+    },
+    /// `javaMAJOR`, and `java8.al2`.
+    Java {
         /// Major version.
         major: u32,
     },
@@ -105,6 +111,18 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
             catalogue.add(name, Kind::Ruby { minor }, found, plan);
         }
     }
+    let javas = places.javas();
+    for major in JAVA_MAJORS {
+        let name = java::name(major);
+        let found = match stand_in::of(stand_ins, &name) {
+            Some(program) => java::at(program),
+            None => java::choose(&javas, major).cloned(),
+        };
+        if let Some(found) = found {
+            let plan = java::root(&common, major, &found);
+            catalogue.add(name, Kind::Java { major }, found, plan);
+        }
+    }
     versions.save();
     catalogue
 }
@@ -143,7 +161,9 @@ impl Catalogue {
         let python = PYTHON_MINORS.map(|minor| format!("python3.{minor}"));
         let node = NODE_MAJORS.iter().map(|major| format!("nodejs{major}.x"));
         let ruby = RUBY_MINORS.map(|minor| format!("ruby3.{minor}"));
-        let all = python.chain(node).chain(ruby).filter(|name| !self.runtimes.iter().any(|r| r.name == *name));
+        let java = JAVA_MAJORS.iter().map(|major| java::name(*major));
+        let all =
+            python.chain(node).chain(ruby).chain(java).filter(|name| !self.runtimes.iter().any(|r| r.name == *name));
         all.map(|name| (name.clone(), missing(&name))).collect()
     }
 }
@@ -169,8 +189,9 @@ mod tests {
         let failure = none.find("python3.13").unwrap_err().failure();
         assert_eq!(failure.error_type, "Runtime.InvalidRuntime");
         assert!(failure.message.contains("Python 3.13") && failure.message.contains("pyenv install 3.13"));
-        assert!(none.find("java21").unwrap_err().what.contains("java21"));
+        assert!(none.find("java21").unwrap_err().what.contains("Java 21") && none.find("java8.al2").is_err());
+        assert!(none.find("dotnet8").unwrap_err().what.contains("dotnet8"));
         assert!(none.find("ruby3.3").unwrap_err().how.contains("--runtime ruby3.3="));
-        assert_eq!(none.missing().len(), 12);
+        assert_eq!(none.missing().len(), 17);
     }
 }

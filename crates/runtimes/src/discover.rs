@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::java;
 use crate::node_version::NodeVersions;
 use crate::ruby;
 
@@ -31,6 +32,8 @@ pub(crate) struct Places {
     pyenv: Vec<PathBuf>,
     node_managers: Vec<PathBuf>,
     ruby_managers: Vec<PathBuf>,
+    java_home: Option<PathBuf>,
+    java_managers: Vec<PathBuf>,
 }
 
 impl Places {
@@ -44,8 +47,11 @@ impl Places {
         let nvm = env::var_os("NVM_DIR").map(PathBuf::from).or_else(|| under_home(".nvm"));
         let node_managers = nvm.into_iter().map(|d| d.join("versions/node")).collect();
         let rbenv = env::var_os("RBENV_ROOT").map(PathBuf::from).or_else(|| under_home(".rbenv"));
+        let java_home = env::var_os("JAVA_HOME").map(PathBuf::from);
+        let sdkman = under_home(".sdkman/candidates/java");
+        let java_managers = [PathBuf::from("/usr/lib/jvm")].into_iter().chain(sdkman).collect();
         let ruby_managers = rbenv.into_iter().map(|d| d.join("versions")).collect();
-        Self { path, pyenv: pyenv.collect(), node_managers, ruby_managers }
+        Self { path, pyenv: pyenv.collect(), node_managers, ruby_managers, java_home, java_managers }
     }
 
     /// Python 3.`minor`: the first on the PATH, else the newest of pyenv.
@@ -77,6 +83,16 @@ impl Places {
         let on_path = self.path.iter().flat_map(|d| [d.join(&name), d.join("ruby")]);
         let managed = self.ruby_managers.iter().flat_map(|d| newest_first(d, &format!("3.{minor}.")));
         on_path.chain(managed.map(|d| d.join("bin/ruby"))).find_map(|candidate| ruby::of_minor(&candidate, minor))
+    }
+
+    /// Every Java: of JAVA_HOME, the first on the PATH, then those of Debian and SDKMAN.
+    pub(crate) fn javas(&self) -> Vec<Interpreter> {
+        let on_path = self.path.iter().map(|d| d.join("java"));
+        let managed = self.java_managers.iter().flat_map(|d| fs::read_dir(d).into_iter().flatten().flatten());
+        let mut managed: Vec<PathBuf> = managed.map(|entry| entry.path().join("bin/java")).collect();
+        managed.sort();
+        let home = self.java_home.iter().map(|home| home.join("bin/java"));
+        home.chain(on_path).chain(managed).filter_map(|candidate| java::at(&candidate)).collect()
     }
 
     fn is_shims(&self, directory: &Path) -> bool {
@@ -161,6 +177,8 @@ mod tests {
                 pyenv: vec![root.join("pyenv")],
                 node_managers: vec![root.join("nvm/versions/node")],
                 ruby_managers: Vec::new(),
+                java_home: None,
+                java_managers: Vec::new(),
             }
         }
     }

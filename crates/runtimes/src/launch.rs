@@ -8,7 +8,7 @@ use hearth_types::invoke::VersionSpec;
 
 use crate::Runtime;
 use crate::catalogue::Kind;
-use crate::ruby;
+use crate::{java, ruby};
 
 /// Where a runtime finds its Runtime API.
 pub const RUNTIME_API: &str = "127.0.0.1:9001";
@@ -82,6 +82,7 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
             let isolation = if reads { "-s" } else { "-I" };
             [&format!("/var/lang/bin/python3.{minor}"), isolation, "-S", bootstrap].map(str::to_owned).into()
         }
+        Kind::Java { .. } => java::command(spec.memory_mb),
         Kind::Ruby { .. } => ["/var/lang/bin/ruby", "/var/runtime/bootstrap.rb"].map(str::to_owned).into(),
         Kind::Node { .. } => {
             let heap_mb = u64::from(spec.memory_mb) * 9 / 10;
@@ -98,7 +99,7 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
     let times = match kind {
         Kind::Provided => 0,
         Kind::Ruby { .. } => 2,
-        Kind::Python { .. } | Kind::Node { .. } => 1,
+        Kind::Python { .. } | Kind::Node { .. } | Kind::Java { .. } => 1,
     };
     let (lang, lang_lib) = ("/var/lang/bin:".repeat(times), "/var/lang/lib:".repeat(times));
     let mut all: Vec<(String, String)> = Vec::with_capacity(32);
@@ -112,7 +113,7 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
     set("TZ", ":UTC");
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     match kind {
-        Kind::Provided => {}
+        Kind::Provided | Kind::Java { .. } => {}
         Kind::Python { minor } => {
             set("PYTHONPATH", "/var/runtime");
             if minor >= 12 {
@@ -128,7 +129,8 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
             }
         }
     }
-    if kind != Kind::Provided {
+    // Of those that a shell script starts.
+    if !matches!(kind, Kind::Provided | Kind::Java { .. }) {
         set("PWD", "/var/task");
         set("SHLVL", "0");
     }
@@ -170,6 +172,10 @@ fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(Str
     let Credentials { access_key_id, secret, session_token } = session.credentials;
     set("AWS_ACCESS_KEY_ID", access_key_id);
     set("AWS_SECRET_ACCESS_KEY", secret.reveal());
+    if matches!(kind, Kind::Java { major: 8 | 11 }) {
+        set("AWS_ACCESS_KEY", access_key_id);
+        set("AWS_SECRET_KEY", secret.reveal());
+    }
     set("AWS_SESSION_TOKEN", session_token.as_deref().unwrap_or_default());
     all
 }

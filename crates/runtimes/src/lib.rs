@@ -8,6 +8,7 @@ mod closure;
 mod compiled;
 mod discover;
 mod elf;
+mod java;
 mod launch;
 mod missing;
 mod node_version;

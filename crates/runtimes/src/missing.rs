@@ -3,6 +3,7 @@
 use hearth_types::invoke::FunctionFailure;
 
 use crate::discover::{NODE_MAJORS, PYTHON_MINORS};
+use crate::java::{self, JAVA_MAJORS};
 use crate::ruby::RUBY_MINORS;
 
 /// A runtime that cannot run here.
@@ -55,10 +56,24 @@ pub(crate) fn missing(name: &str) -> Missing {
             ),
         };
     }
+    if let Some(major) = JAVA_MAJORS.into_iter().find(|major| java::name(*major) == name) {
+        let (newer, stand_in) = if major >= 11 {
+            (" or newer", String::new())
+        } else {
+            ("", format!("; or have another Java stand in for it: 'hearth serve --runtime {name}=/usr/bin/java'"))
+        };
+        return Missing {
+            what: lacks(name, &format!("Java {major}{newer}")),
+            how: format!(
+                "Install it, for instance with 'apt-get install openjdk-{major}-jre-headless' or SDKMAN, so that its 'java' is \
+                 on the PATH of the server, below /usr/lib/jvm or in JAVA_HOME, and restart the server{stand_in}"
+            ),
+        };
+    }
     Missing {
         what: format!("Hearth does not run the runtime {name} yet"),
-        how: "Use python3.10 to python3.14, nodejs18.x to nodejs24.x, ruby3.2 to ruby3.4, provided.al2 or \
-              provided.al2023"
+        how: "Use python3.10 to python3.14, nodejs18.x to nodejs24.x, ruby3.2 to ruby3.4, java8.al2 to java25, provided.al2 \
+              or provided.al2023"
             .to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::ruby;
+use crate::{java, ruby};
 
 /// `ruby3.3=/usr/bin/ruby3.1`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,11 +22,14 @@ impl FromStr for StandIn {
     fn from_str(text: &str) -> Result<Self, String> {
         let (runtime, program) = text.split_once('=').ok_or("it looks like ruby3.3=/usr/bin/ruby3.1")?;
         let program = PathBuf::from(program);
-        if !ruby::names().any(|name| name == runtime) {
-            return Err(format!("{runtime} is none of {}", ruby::names().collect::<Vec<_>>().join(", ")));
-        }
-        if ruby::at(&program).is_none() {
-            return Err(format!("{} is no Ruby with its library beside it", program.display()));
+        let rubies: Vec<_> = ruby::names().collect();
+        let javas = java::JAVA_MAJORS.map(java::name);
+        if rubies.iter().any(|name| name == runtime) {
+            ruby::at(&program).ok_or_else(|| format!("{} is no Ruby with its library beside it", program.display()))?;
+        } else if javas.iter().any(|name| name == runtime) {
+            java::at(&program).ok_or_else(|| format!("{} is no Java with its library beside it", program.display()))?;
+        } else {
+            return Err(format!("{runtime} is none of {}, {}", rubies.join(", "), javas.join(", ")));
         }
         Ok(Self { runtime: runtime.to_owned(), program })
     }
@@ -46,6 +49,6 @@ mod tests {
         let why = |text: &str| text.parse::<StandIn>().unwrap_err();
         assert!(why("ruby3.3").contains("looks like"));
         assert!(why("python3.14=/usr/bin/python3.13").contains("none of ruby3.2"));
-        assert!(why("ruby3.3=/bin/sh").contains("no Ruby"));
+        assert!(why("ruby3.3=/bin/sh").contains("no Ruby") && why("java8.al2=/bin/sh").contains("no Java"));
     }
 }

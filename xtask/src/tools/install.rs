@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::{have, output, root, run, tools};
 
 /// The interpreters that tests of runtimes run, beside Python and Node.js: program, package.
-pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby")];
+pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby"), ("javac", "default-jdk-headless")];
 
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
