@@ -91,7 +91,10 @@ pub(crate) const PYTHON_SOURCES: [Source; 2] = [
     ("/var/runtime/bootstrap.py", include_str!("bootstrap/bootstrap.py")),
     ("/var/runtime/_hearth_rare.py", include_str!("bootstrap/_hearth_rare.py")),
 ];
-const NODE_BOOTSTRAP: &str = include_str!("bootstrap/bootstrap.js");
+const NODE_BOOTSTRAP: &[(&str, &str)] = &[
+    ("/var/runtime/bootstrap.js", include_str!("bootstrap/bootstrap.js")),
+    ("/var/runtime/streams.js", include_str!("bootstrap/streams.js")),
+];
 
 /// A plan on its way, with the libraries that its programs need.
 #[derive(Clone)]
@@ -272,7 +275,9 @@ pub(crate) fn node(common: &Draft, runtime: &str, found: &Interpreter) -> RootPl
     for part in DEBIANS_NODE_PARTS {
         draft.bind_if_there(part);
     }
-    draft.file("/var/runtime/bootstrap.js", NODE_BOOTSTRAP);
+    for (path, content) in NODE_BOOTSTRAP {
+        draft.file(path, content);
+    }
     draft.link("/var/runtime/ca-cert.pem", CERTIFICATES);
     draft.done()
 }

@@ -16,7 +16,7 @@ let currentRequestId;
 // ---- Runtime API: one kept-alive connection, one write per message, answers with a Content-Length. ----
 
 class RuntimeApi {
-  #socket; #data = Buffer.alloc(0); #waiting = null; #failure = null;
+  #socket; #holders = 1; #data = Buffer.alloc(0); #waiting = null; #failure = null;
 
   static connect(address) {
     const split = address.lastIndexOf(':');
@@ -34,10 +34,17 @@ class RuntimeApi {
   }
 
   // While a handler runs, only its own work keeps the event loop alive.
-  hold() { this.#socket.ref(); }
-  release() { this.#socket.unref(); }
+  hold() { if (this.#holders++ === 0) this.#socket.ref(); }
+  release() { if (--this.#holders === 0) this.#socket.unref(); }
 
-  send(message, whenWritten) { this.#socket.write(message, whenWritten); }
+  /** Whether more may be sent at once. */
+  send(message, whenWritten) { return this.#socket.write(message, whenWritten); }
+
+  /** Calls back when what was sent has been taken; nothing else needs to keep the event loop alive until then. */
+  drained(then) {
+    this.hold();
+    this.#socket.once('drain', () => { this.release(); then(); });
+  }
 
   receive() {
     return new Promise((resolve, reject) => {
@@ -258,6 +265,9 @@ async function findHandler(taskRoot, text) {
     throw new RuntimeFault('HandlerNotFound', `${text} is undefined or not exported`);
   }
   if (typeof handler !== 'function') throw new RuntimeFault('HandlerNotFound', `${text} is not a function`);
+  if (handler[STREAMING] !== undefined && handler[STREAMING] !== 'response') {
+    throw new RuntimeFault('MalformedStreamingHandler', 'Only response streaming is supported.');
+  }
   if (MAJOR >= CALLBACKS_GONE && handler.length >= 3 && !handler[STREAMING]) {
     throw new RuntimeFault('CallbackHandlerDeprecated', `${text} takes a callback, which handlers can not from Node.js ` +
       '24 on: make it an async function, or use nodejs22.x');
@@ -265,47 +275,56 @@ async function findHandler(taskRoot, text) {
   return handler;
 }
 
-// ---- Streaming handlers: the answer is collected and sent as a whole. ----
+// ---- Streaming handlers ----
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
-const PRELUDE_END = Buffer.alloc(8);
-
-function responseStream() {
-  const { Writable } = require('node:stream');
-  const chunks = [];
-  const stream = new Writable({ write(chunk, encoding, done) { chunks.push(Buffer.from(chunk, encoding)); done(); } });
-  stream.setContentType = (type) => { stream.contentType = type; };
-  stream.collected = () => Buffer.concat(chunks);
-  return stream;
-}
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 
 function provideGlobal() {
-  if (process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA === '1') return;
+  if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
   globalThis.awslambda = {
     streamifyResponse(handler, options) {
-      handler[STREAMING] = options ?? true;
+      handler[STREAMING] = 'response';
+      handler[HIGH_WATER_MARK] = options?.highWaterMark;
       return handler;
     },
     HttpResponseStream: {
       from(stream, metadata) {
-        stream.setContentType('application/vnd.awslambda.http-integration-response');
-        stream.write(JSON.stringify(metadata));
-        stream.write(PRELUDE_END);
+        stream.setMetadata(metadata);
         return stream;
       },
     },
   };
 }
 
-async function runStreaming(handler, event, context, id) {
-  const stream = responseStream();
-  const finished = new Promise((resolve, reject) => { stream.once('finish', resolve); stream.once('error', reject); });
-  finished.catch(() => {});
-  await handler(event, stream, context);
-  await finished;
-  const type = stream.contentType ?? 'application/octet-stream';
-  const mode = 'Lambda-Runtime-Function-Response-Mode: streaming\r\n';
-  return post(`invocation/${id}/response`, stream.collected(), type, mode);
+/** Runs the handler until it and its stream have ended: what is still to be sent. */
+async function runStreaming(api, handler, id, headers, body) {
+  const { ResponseStream } = require('./streams.js');
+  const invalid = (message) => new RuntimeFault('InvalidStreamingOperation', message);
+  const stream = new ResponseStream(api, `invocation/${id}/response`, handler[HIGH_WATER_MARK], invalid);
+  const finished = new Promise((resolve, reject) => { stream.once('finish', resolve); stream.on('error', reject); });
+  const emptied = new Promise((resolve, reject) => {
+    onEmptyLoop = () => (stream.over ? resolve() : reject(new RuntimeFault('NodeJsExit',
+      'The event loop is empty and the response stream was never ended')));
+  });
+  const failed = (error) => (stream.over ? null
+    : stream.breakOff(faultHeader(error, 'Function.Unknown'), errorObject(error)) ?? errorPost(id, error));
+  onCrash = failed;
+  try {
+    const result = new Runtime(handler).handleOnceStreaming(JSON.parse(body.toString('utf8')), stream, contextFrom(id, headers));
+    if (typeof result?.then !== 'function') {
+      throw new RuntimeFault('MalformedStreamingHandler', 'Streaming does not support non-async handlers.');
+    }
+    await Promise.race([Promise.all([result, finished]), emptied]);
+    return Buffer.alloc(0);
+  } catch (error) {
+    logError('Invoke Error', error);
+    return failed(error) ?? Buffer.alloc(0);
+  } finally {
+    onEmptyLoop = null;
+    finished.catch(() => {});
+    emptied.catch(() => {});
+  }
 }
 
 // ---- One invoke ----
@@ -351,10 +370,12 @@ class Runtime {
   constructor(handler) { this.handler = handler; }
 
   handleOnceNonStreaming(...args) { return this.handler(...args); }
+
+  handleOnceStreaming(...args) { return this.handler(...args); }
 }
 
 /** Runs the handler to its end: the message that answers the invoke. */
-function runOne(handler, id, headers, body) {
+function runOne(api, handler, id, headers, body) {
   return new Promise((resolve) => {
     let open = true;
     const settle = (make) => {
@@ -373,10 +394,6 @@ function runOne(handler, id, headers, body) {
     try {
       const context = contextFrom(id, headers);
       const event = JSON.parse(body.toString('utf8'));
-      if (handler[STREAMING]) {
-        runStreaming(handler, event, context, id).then((message) => settle(() => message), failed);
-        return;
-      }
       if (MAJOR >= CALLBACKS_GONE) {
         onEmptyLoop = () => failed(new RuntimeFault('NodeJsExit', 'The event loop is empty and the promise of the ' +
           'handler was never settled'));
@@ -474,7 +491,8 @@ async function main() {
     const trace = headers.get('lambda-runtime-trace-id');
     if (trace) process.env._X_AMZN_TRACE_ID = trace; else delete process.env._X_AMZN_TRACE_ID;
     api.release();
-    const message = await runOne(handler, currentRequestId, headers, body);
+    const run = handler[STREAMING] ? runStreaming : runOne;
+    const message = await run(api, handler, currentRequestId, headers, body);
     onCrash = nobodyAsked;
     api.hold();
     // The answer and the wish for more go out in one piece: nothing happens between them.

@@ -286,20 +286,6 @@ exports.handler = async () => {
 }
 
 #[test]
-fn a_streaming_handlers_answer_comes_whole() {
-    each(|runtime| {
-        let code = "exports.handler = awslambda.streamifyResponse(async (event, stream) => {
-            stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
-            stream.write('one '); stream.write('two'); stream.end();
-        });";
-        let message = answer(runtime, code);
-        assert_eq!(message.body, b"{\"statusCode\":201}\0\0\0\0\0\0\0\0one two");
-        assert_eq!(message.headers["lambda-runtime-function-response-mode"], "streaming");
-        assert_eq!(message.headers["content-type"], "application/vnd.awslambda.http-integration-response");
-    });
-}
-
-#[test]
 fn an_answer_that_is_no_json_is_an_error() {
     each(|runtime| {
         let error = answer(runtime, "exports.handler = async () => 1n;").json();

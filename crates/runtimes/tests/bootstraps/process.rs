@@ -119,21 +119,49 @@ impl Function {
         self.reader.read_line(&mut line).unwrap();
         let path = line.split(' ').nth(1).unwrap_or_else(|| panic!("no request but {line:?}")).to_owned();
         let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).unwrap();
-            match line.trim_end().split_once(": ") {
-                Some((name, value)) => headers.insert(name.to_lowercase(), value.to_owned()),
-                None => break,
-            };
-        }
-        let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
-        let mut body = vec![0; length];
-        self.reader.read_exact(&mut body).unwrap();
+        self.fields(&mut headers);
+        let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked");
+        let body = if chunked {
+            self.chunks(&mut headers)
+        } else {
+            let mut body = vec![0; headers.get("content-length").map_or(0, |l| l.parse().unwrap())];
+            self.reader.read_exact(&mut body).unwrap();
+            body
+        };
         if !path.ends_with("/next") {
             self.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 16\r\n\r\n{\"status\":\"OK\"}\n");
         }
         Message { path, headers, body }
+    }
+
+    /// Lines of `Name: value` up to an empty one.
+    fn fields(&mut self, fields: &mut BTreeMap<String, String>) {
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).unwrap();
+            match line.trim_end().split_once(": ") {
+                Some((name, value)) => fields.insert(name.to_lowercase(), value.to_owned()),
+                None => return,
+            };
+        }
+    }
+
+    /// A body in chunks; its trailers become headers.
+    fn chunks(&mut self, headers: &mut BTreeMap<String, String>) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim_end(), 16).unwrap_or_else(|_| panic!("{line:?}"));
+            if size == 0 {
+                self.fields(headers);
+                return body;
+            }
+            let mut chunk = vec![0; size + 2];
+            self.reader.read_exact(&mut chunk).unwrap();
+            body.extend_from_slice(&chunk[..size]);
+            assert_eq!(&chunk[size..], b"\r\n");
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) {
