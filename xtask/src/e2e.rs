@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::demo::packages::rust_binary;
+use crate::demo::packages::{rust_binary, rust_extension};
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
 use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
@@ -52,6 +52,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
         .env("AWS", bin.join("aws"))
         .env("AWS_V2", AWS_CLI_2);
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
+    pytest.env("EXTENSION", rust_extension()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")

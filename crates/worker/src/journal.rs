@@ -44,11 +44,25 @@ pub(crate) struct Journal {
 
 #[derive(Default)]
 struct Writer {
-    /// The reading end of the output of the processes of now. Non-blocking.
-    pipe: Option<Arc<pipe::Receiver>>,
-    lines: Lines,
+    function: Output,
+    /// Of the extensions that have processes of their own.
+    extensions: Output,
     /// Kept while an invoke asks for the end of its log.
     tail: Option<Tail>,
+}
+
+/// What processes write.
+#[derive(Default)]
+struct Output {
+    /// The reading end, while there are such processes. Non-blocking.
+    pipe: Option<Arc<pipe::Receiver>>,
+    lines: Lines,
+}
+
+impl Writer {
+    fn output(&mut self, of: Kind) -> &mut Output {
+        if of == Kind::Extension { &mut self.extensions } else { &mut self.function }
+    }
 }
 
 impl Journal {
@@ -70,9 +84,9 @@ impl Journal {
         &self.telemetry
     }
 
-    /// The output of new processes is read from here on.
-    pub(crate) fn attach(&self, pipe: Arc<pipe::Receiver>) {
-        self.lock().pipe = Some(pipe);
+    /// The output of new processes, the function's or its extensions', is read from here on.
+    pub(crate) fn attach(&self, of: Kind, pipe: Arc<pipe::Receiver>) {
+        self.lock().output(of).pipe = Some(pipe);
     }
 
     /// Whether the end of the log is kept from now on, with nothing in it yet.
@@ -92,9 +106,9 @@ impl Journal {
         self.lock().tail.take().map(|mut tail| tail.take())
     }
 
-    /// Takes what the function has written so far, once the pipe is said to be readable.
-    pub(crate) fn drain(&self, now_ms: i64) -> Drained {
-        self.drain_into(&mut self.lock(), now_ms, |pipe, buffer| pipe.try_read(buffer))
+    /// Takes what has been written so far, once the pipe is said to be readable.
+    pub(crate) fn drain(&self, of: Kind, now_ms: i64) -> Drained {
+        self.drain_into(&mut self.lock(), of, now_ms, |pipe, buffer| pipe.try_read(buffer))
     }
 
     /// Writes a line of the platform that need not wait for the function's output.
@@ -102,7 +116,7 @@ impl Journal {
         self.event(&mut self.lock().tail, now_ms, Bytes::from(line));
     }
 
-    /// Takes what the function has written so far, ends a line that it left open, and writes lines of the platform.
+    /// Takes what has been written so far, ends lines that were left open, and writes lines of the platform.
     pub(crate) fn write(&self, now_ms: i64, lines: impl IntoIterator<Item = String>) {
         let mut writer = self.lock();
         self.catch_up(&mut writer, now_ms);
@@ -111,7 +125,7 @@ impl Journal {
         }
     }
 
-    /// Takes what the function has written so far, ends a line that it left open, and tells of what has happened.
+    /// Takes what has been written so far, ends lines that were left open, and tells of what has happened.
     pub(crate) fn records<'r>(&self, now_ms: i64, spec: &VersionSpec, records: impl IntoIterator<Item = Record<'r>>) {
         let mut writer = self.lock();
         self.catch_up(&mut writer, now_ms);
@@ -141,39 +155,43 @@ impl Journal {
         }
     }
 
-    /// Asks the pipe itself: tokio may not have heard yet of what is in it.
+    /// Asks the pipes themselves: tokio may not have heard yet of what is in them.
     fn catch_up(&self, writer: &mut Writer, now_ms: i64) {
-        self.drain_into(writer, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
-        if let Some(partial) = writer.lines.flush() {
-            self.function_line(&mut writer.tail, now_ms, partial);
+        for of in [Kind::Function, Kind::Extension] {
+            self.drain_into(writer, of, now_ms, |pipe, buffer| Ok(rustix::io::read(pipe, buffer)?));
+            if let Some(partial) = writer.output(of).lines.flush() {
+                self.line(&mut writer.tail, of, now_ms, partial);
+            }
         }
     }
 
     fn drain_into(
         &self,
         writer: &mut Writer,
+        of: Kind,
         now_ms: i64,
         read: impl Fn(&pipe::Receiver, &mut [u8]) -> io::Result<usize>,
     ) -> Drained {
-        let Some(pipe) = &writer.pipe else { return Drained::Closed };
+        let Writer { function, extensions, tail } = writer;
+        let output = if of == Kind::Extension { extensions } else { function };
+        let Some(pipe) = &output.pipe else { return Drained::Closed };
         let mut buffer = [0; READ_BYTES];
         let mut taken = 0;
         while taken < DRAIN_BYTES {
             match read(pipe, &mut buffer) {
                 Ok(0) => {
-                    writer.pipe = None;
+                    output.pipe = None;
                     return Drained::Closed;
                 }
                 Ok(count) => {
                     taken += count;
-                    let Writer { lines, tail, .. } = writer;
-                    lines.push(&buffer[..count], |event| self.function_line(tail, now_ms, event));
+                    output.lines.push(&buffer[..count], |event| self.line(tail, of, now_ms, event));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Drained::Empty,
                 Err(error) => {
                     tracing::warn!(stream = %self.stream, %error, "a function's output is lost");
-                    writer.pipe = None;
+                    output.pipe = None;
                     return Drained::Closed;
                 }
             }
@@ -181,12 +199,12 @@ impl Journal {
         Drained::More
     }
 
-    /// A line of the function. Levels are of the log only.
-    fn function_line(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
+    /// A line of the function or of an extension. Levels are of the function's, and of the log only.
+    fn line(&self, tail: &mut Option<Tail>, of: Kind, now_ms: i64, line: Bytes) {
         if self.telemetry.is_on() {
-            self.telemetry.push(Event::Line { kind: Kind::Function, wall_ms: now_ms, text: line.clone() });
+            self.telemetry.push(Event::Line { kind: of, wall_ms: now_ms, text: line.clone() });
         }
-        if self.least.is_none_or(|least| levels::keeps(least, &line)) {
+        if of == Kind::Extension || self.least.is_none_or(|least| levels::keeps(least, &line)) {
             self.event(tail, now_ms, line);
         }
     }
@@ -230,7 +248,7 @@ mod tests {
         let (reader, writer) = output_pipe().unwrap();
         let mut writer = std::fs::File::from(writer);
         let reader = Arc::new(reader);
-        journal.attach(Arc::clone(&reader));
+        journal.attach(Kind::Function, Arc::clone(&reader));
         journal.keep_tail(true);
         journal.write(0, ["START\n".to_owned()]);
         writer.write_all(b"one\ntwo, not ended").unwrap();
@@ -239,7 +257,7 @@ mod tests {
         let end = async {
             loop {
                 reader.readable().await.unwrap();
-                if journal.drain(0) == Drained::Closed {
+                if journal.drain(Kind::Function, 0) == Drained::Closed {
                     break;
                 }
             }
@@ -251,11 +269,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn lines_of_extensions_are_told_apart_and_have_no_level() {
+        let kept = Arc::new(Kept::default());
+        let format = LogFormat::Json { application: LogLevel::Fatal, system: LogLevel::Info };
+        let journal = Journal::new(kept.clone(), "g".into(), "s".into(), format);
+        let mut writers = [Kind::Function, Kind::Extension].map(|of| {
+            let (reader, writer) = output_pipe().unwrap();
+            journal.attach(of, Arc::new(reader));
+            std::fs::File::from(writer)
+        });
+        let line = r#"{"level":"INFO","message":"x"}"#;
+        writers[1].write_all(format!("{line}, half").as_bytes()).unwrap();
+        writers[0].write_all(format!("{line}\n").as_bytes()).unwrap();
+        journal.write(0, []);
+        assert_eq!(*kept.0.lock().unwrap(), [format!("{line}, half")]);
+    }
+
+    #[tokio::test]
     async fn a_full_pipe_is_emptied_at_once() {
         let kept = Arc::new(Kept::default());
         let journal = Journal::new(kept.clone(), "g".into(), "s".into(), LogFormat::Text);
         let (reader, writer) = output_pipe().unwrap();
-        journal.attach(Arc::new(reader));
+        journal.attach(Kind::Function, Arc::new(reader));
         std::fs::File::from(writer).write_all(&[b'x'; 64 * 1024]).unwrap();
         journal.write(0, []);
         let sizes: Vec<usize> = kept.0.lock().unwrap().iter().map(String::len).collect();

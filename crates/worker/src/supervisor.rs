@@ -20,6 +20,7 @@ use crate::journal::{Drained, output_pipe};
 use crate::lifecycle::State;
 use crate::names::Resolver;
 use crate::runtime_api;
+use crate::telemetry::Kind;
 use crate::text::{self, ProcessEnd};
 use crate::waiting::{Pool, Ready};
 
@@ -147,7 +148,7 @@ async fn employ(
     start: &Launch,
 ) -> Option<(Sandbox, Arc<pipe::Receiver>)> {
     let Ready { waiting, output } = ready;
-    environment.journal.attach(Arc::clone(&output));
+    environment.journal.attach(Kind::Function, Arc::clone(&output));
     match machine.spawner.employ(waiting, assignment(environment), &start.env).await {
         Ok(sandbox) => {
             machine.waiting.taken();
@@ -170,7 +171,7 @@ async fn start_anew(
     let reader = Arc::new(reader);
     let made = machine.spawner.make(tmp).await.map_err(platform)?;
     let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
-    environment.journal.attach(Arc::clone(&reader));
+    environment.journal.attach(Kind::Function, Arc::clone(&reader));
     let Launch { argv, otherwise, env, cwd, .. } = start;
     let program = Program { argv, otherwise, env, cwd, output: writer };
     let assigned = machine.spawner.assign(started, assignment(environment), program).await;
@@ -292,7 +293,8 @@ fn accept_pending(listener: &TcpListener) -> Option<TcpStream> {
 /// Waits for output and takes it. False once there will be none.
 async fn take_output(environment: &Environment, output: &Option<Arc<pipe::Receiver>>) -> bool {
     let Some(output) = output else { return std::future::pending().await };
-    output.readable().await.is_ok() && environment.journal.drain(Moment::now().wall_ms) != Drained::Closed
+    output.readable().await.is_ok()
+        && environment.journal.drain(Kind::Function, Moment::now().wall_ms) != Drained::Closed
 }
 
 impl Environment {

@@ -78,14 +78,24 @@ pub(super) fn rust(work: &Path) -> Result<PathBuf> {
     zip(&folder)
 }
 
-/// Builds the Rust example, linked statically; where its binary is.
+/// Builds the Rust function; where its binary is.
 pub(crate) fn rust_binary() -> Result<PathBuf> {
-    let manifest = root().join("examples/rust-hello/Cargo.toml");
+    rust_example("rust-hello", "bootstrap")
+}
+
+/// Builds the Rust extension; where its binary is.
+pub(crate) fn rust_extension() -> Result<PathBuf> {
+    rust_example("rust-extension", "rust-extension")
+}
+
+/// Builds a Rust example, linked statically; where this binary of it is.
+fn rust_example(example: &str, binary: &str) -> Result<PathBuf> {
+    let manifest = root().join("examples").join(example).join("Cargo.toml");
     let built = target().join("examples");
     let mut build = cargo(&["build", "--release", "--locked", "--quiet", "--target", TRIPLE]);
     build.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&built).env("RUSTFLAGS", STATIC);
     run(&mut build)?;
-    Ok(built.join(TRIPLE).join("release/bootstrap"))
+    Ok(built.join(TRIPLE).join("release").join(binary))
 }
 
 /// Zips what is in the folder, file modes included; the zip lies beside it.
