@@ -9,6 +9,7 @@ mod coverage;
 mod demo;
 mod e2e;
 mod guest;
+mod hostile;
 mod java;
 mod test;
 mod tidy;
@@ -22,6 +23,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("test", "install what the tests need and run them all", test::run),
     ("e2e", "only the end-to-end tests, with real clients", e2e::run),
     ("conformance", "play recorded answers of the real service", conformance::run),
+    ("hostile", "try the catalogue of hostile functions", hostile::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
     ("java", "compile the bootstrap for Java (--check: only compare)", java::run),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::tools::{cargo, follow, have, install};
-use crate::{conformance, e2e, guest, tidy};
+use crate::{conformance, e2e, guest, hostile, tidy};
 use tally::Tally;
 
 /// What one step is called, and what it does: it adds its tests to the tally.
@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     ("unit and integration tests", rust_tests),
     ("end-to-end tests", e2e::step),
     ("conformance", conformance::step),
+    ("hostile functions", hostile::step),
     (ONLY_NAMED, |tally| tally.check(guest::run(&[]))),
 ];
 

@@ -35,12 +35,6 @@ pub(crate) fn become_user(id: u32) -> Done {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).during("making this process undumpable")
 }
 
-/// As [`become_user`], but one that others of that user can look into: for tests of what that would mean.
-pub(crate) fn become_traceable(id: u32) -> Done {
-    become_user(id)?;
-    set_dumpable_behavior(DumpableBehavior::Dumpable).during("making this process dumpable")
-}
-
 /// Empties the bounding set; needs the capability to do so still.
 pub(crate) fn drop_bounding_set() -> Done {
     sys::drop_bounding_set().during("emptying the capability bounding set")

@@ -47,8 +47,6 @@ pub(crate) enum Defence {
     Devices,
     /// No descriptor is inherited: without it the host's root directory is open as 62.
     Descriptors,
-    /// Init is another user and cannot be looked into.
-    Init,
     /// The memory limit of the control group.
     Memory,
     /// The task limit of the control group, and that of the process.
@@ -79,29 +77,34 @@ pub(crate) const fn is_off(_: Defence) -> bool {
     false
 }
 
-/// The host's root as the spawner sees it, where something of it is to be left inside; to be taken before that one is out of
-/// reach.
-pub(crate) fn host() -> Done<Option<OwnedFd>> {
+/// The host's files as the spawner sees them.
+pub(crate) struct Host {
+    root: OwnedFd,
+    devices: OwnedFd,
+}
+
+/// The host, where something of it is to be left inside; to be taken before it is out of reach.
+pub(crate) fn host() -> Done<Option<Host>> {
     if ![Defence::Root, Defence::Devices, Defence::Descriptors].into_iter().any(is_off) {
         return Ok(None);
     }
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-    rustix::mount::open_tree(CWD, "/", flags).during("copying the host's root").map(Some)
+    let copy = |path| rustix::mount::open_tree(CWD, path, flags).during("copying the host's root");
+    Ok(Some(Host { root: copy("/")?, devices: copy("/dev")? }))
 }
 
 /// Leaves inside what the defences that are off would keep out.
-pub(crate) fn let_in(host: &OwnedFd) -> Done {
+pub(crate) fn let_in(host: &Host) -> Done {
     let what = "letting the host in";
     if is_off(Defence::Devices) {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let devices = rustix::mount::open_tree(host, "dev", flags).during(what)?;
-        mounts::attach(&devices, "/dev")?;
+        mounts::attach(&host.devices, "/dev")?;
     }
     if is_off(Defence::Descriptors) {
-        let root = rustix::fs::openat(host, ".", OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).during(what)?;
+        let root =
+            rustix::fs::openat(&host.root, ".", OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty()).during(what)?;
         sys::inherit_as(root.as_fd(), LEFT_OPEN).during(what)?;
     }
-    if is_off(Defence::Root) { mounts::attach(host, "/opt") } else { Ok(()) }
+    if is_off(Defence::Root) { mounts::attach(&host.root, "/opt") } else { Ok(()) }
 }
 
 /// Hands the choice on to the spawner, which starts with no variables.

@@ -66,7 +66,7 @@ impl Waiting {
         told.read_to_end(&mut variables).during("reading what a program is to be told")?;
         self.limit(memory_mb).during("limiting a waiting program")?;
         self.show(&variables)?;
-        plan.become_init()?;
+        privileges::become_user(plan.ids.init)?;
         privileges::die_with_spawner(&plan.orders)?;
         let word = self.tell.write_all(&variables).and_then(|()| self.tell.shutdown(Shutdown::Both));
         word.during("telling a waiting program what it is for")?;

@@ -79,7 +79,7 @@ impl Launch<'_> {
         drop(childs);
         self.map_ids(pid)?;
         if harmless == Harmless::First {
-            self.plan.become_init()?;
+            privileges::become_user(self.plan.ids.init)?;
             privileges::die_with_spawner(&self.plan.orders)?;
         }
         channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;

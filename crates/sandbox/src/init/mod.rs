@@ -61,16 +61,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) cores_piped: bool,
 }
 
-impl Plan<'_> {
-    /// Gives up all that this process could do, for good.
-    fn become_init(&self) -> Done {
-        if weaken::is_off(Defence::Init) {
-            return privileges::become_traceable(self.ids.function);
-        }
-        privileges::become_user(self.ids.init)
-    }
-}
-
 /// Runs an environment from its making to its end.
 pub(crate) fn run(plan: &Plan<'_>) -> ! {
     if let Err(event) = live(plan) {

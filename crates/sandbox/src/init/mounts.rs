@@ -13,7 +13,8 @@ use crate::sys;
 use crate::weaken::{self, Defence};
 
 /// Files of /proc that tell of, or act on, the whole machine. They read as empty.
-const MASKED_FILES: [&str; 8] = [
+const MASKED_FILES: [&str; 9] = [
+    "/proc/config.gz",
     "/proc/kcore",
     "/proc/keys",
     "/proc/kmsg",
