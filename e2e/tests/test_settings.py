@@ -66,6 +66,9 @@ def test_a_url_is_its_owners_until_it_is_deleted(client, server, aliased):
     client.delete_function_url_config(FunctionName=aliased)
     assert refused(client.get_function_url_config, FunctionName=aliased) == GONE
     client.delete_alias(FunctionName=aliased, Name="live")
+    left = client.list_function_url_configs(FunctionName=aliased)["FunctionUrlConfigs"]
+    assert [url["FunctionArn"] for url in left] == [f"{arn(aliased)}:live"], "it outlives its alias"
+    client.delete_function_url_config(FunctionName=aliased, Qualifier="live")
     assert client.list_function_url_configs(FunctionName=aliased)["FunctionUrlConfigs"] == []
 
 

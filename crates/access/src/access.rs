@@ -63,6 +63,14 @@ pub struct Parts {
     pub now: fn() -> Duration,
 }
 
+/// Somebody who bears a signature.
+pub struct Signer<'a> {
+    /// The key that it is said to be made with.
+    pub access_key_id: String,
+    /// Lets in whoever signed.
+    pub visitor: Visitor<'a>,
+}
+
 /// The door.
 pub struct Access {
     place: Place,
@@ -150,6 +158,33 @@ impl Access {
         let key = self.signing_keys.of(&claim, &known.secret);
         let caller = self.caller(known.who, self.context(head, peer)).await?;
         Ok(Visitor::signed(self, request, service, claim, key, caller))
+    }
+
+    /// Looks at the head of a request that must be signed, however open the door is: for what says itself who may come in.
+    /// Through an open door a signature with credentials that are none of this server's is anybody's, and not checked.
+    ///
+    /// # Errors
+    /// When it bears no signature, one for another service, or one that is nobody's.
+    pub async fn signer<'a>(
+        &'a self,
+        door: Door<'_>,
+        head: &'a http::request::Parts,
+        peer: IpAddr,
+        service: &'a str,
+    ) -> Result<Signer<'a>, NotAdmitted> {
+        let request = Request { method: &head.method, uri: &head.uri, headers: &head.headers };
+        let regions = self.regions(service);
+        let claim = Claim::read(request, Service { name: service, regions: &regions })?;
+        let access_key_id = claim.ok_or(SignatureError::Missing)?.access_key_id().to_owned();
+        let visitor = self.visitor(door, head, peer, service).await?;
+        Ok(Signer { access_key_id, visitor })
+    }
+
+    /// Somebody who is not asked for a signature.
+    #[must_use]
+    pub fn anybody(&self, head: &http::request::Parts, peer: IpAddr) -> Caller {
+        let rights = Rights::By { identity: Vec::new(), session: None };
+        Caller::new(Principal::Anonymous, "", rights, self.context(head, peer))
     }
 
     /// The caller that a session's holder is: what its role's policies give, cut down to the session's own.

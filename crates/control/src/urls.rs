@@ -8,7 +8,7 @@ use hearth_store::Precondition;
 use hearth_types::keys::Part;
 use hearth_types::limits::LIST_SETTINGS_PAGE;
 use hearth_types::settings::UrlConfig;
-use hearth_types::{Qualifier, Target};
+use hearth_types::{Qualifier, Target, UrlHost};
 use uuid::Uuid;
 
 use crate::Control;
@@ -189,7 +189,7 @@ impl Control {
 
     fn shown_url(&self, target: &Target, config: &UrlConfig, endpoint: &str) -> api::FunctionUrlConfig {
         api::FunctionUrlConfig {
-            function_url: shape::address(&config.id, &self.parts.place.region, endpoint),
+            function_url: UrlHost::url(&config.id, &self.parts.place.region, endpoint),
             function_arn: self.parts.place.arn_as_asked(target).to_string(),
             creation_time: shape::date(config.created_ms),
             last_modified_time: shape::date(config.modified_ms),

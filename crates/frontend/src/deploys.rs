@@ -2,9 +2,9 @@
 
 use hearth_scheduler::Event;
 
+use crate::changes::{FunctionChange, replacement};
 use crate::dispatcher::{Dispatcher, lock};
 use crate::environments::Environments;
-use crate::writer::{FunctionChange, replacement};
 
 impl<W: Environments> Dispatcher<W> {
     /// Takes over what one commit in the metadata store changed, all at once. When it returns, new invokes run the new
@@ -31,6 +31,7 @@ impl<W: Environments> Dispatcher<W> {
         for (function, concurrency) in turnover.reserve {
             self.turn(Event::Reserve { function, concurrency });
         }
+        self.functions.change_urls(turnover.urls);
         self.functions.store(functions);
         for generation in turnover.retire {
             self.turn(Event::Retire(generation));

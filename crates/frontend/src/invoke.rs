@@ -68,7 +68,7 @@ impl<W: Environments> Dispatcher<W> {
     }
 
     /// The generation that serves what was asked for, and the ARN as it was asked for.
-    fn wanted(&self, asked: &Asked<'_>) -> Result<(Arc<Ready>, Arc<str>), ApiError> {
+    pub(crate) fn wanted(&self, asked: &Asked<'_>) -> Result<(Arc<Ready>, Arc<str>), ApiError> {
         if let (Some(entry), None) = (&asked.entry, &asked.qualifier) {
             let ready = invocable(&entry.latest, &asked.name)?;
             return Ok((Arc::clone(ready), Arc::clone(&ready.spec.function_arn)));
@@ -98,7 +98,7 @@ impl<W: Environments> Dispatcher<W> {
     }
 
     /// The error that a client sees.
-    fn refusal(&self, refused: Refused, asked: &Asked<'_>) -> ApiError {
+    pub(crate) fn refusal(&self, refused: Refused, asked: &Asked<'_>) -> ApiError {
         let name = &asked.name;
         match refused {
             Refused::Gone => self.not_found(asked),

@@ -6,6 +6,7 @@
 //! payload, one step of the scheduler. Anything else is read and validated by the API layer first.
 
 mod alias;
+mod changes;
 mod client_context;
 mod deploys;
 mod dispatcher;
@@ -18,8 +19,10 @@ mod response;
 mod snapshot;
 mod streamed;
 mod trace;
+pub mod url;
 mod writer;
 
+pub use changes::FunctionChange;
 pub use dispatcher::{Dispatcher, DispatcherConfig};
 pub use environments::Environments;
 pub use operate::{EnvironmentView, PhasesView};
@@ -27,4 +30,3 @@ pub use request::{InvokeRequest, payload_too_large};
 pub use response::InvokeResponse;
 pub use snapshot::FunctionSnapshot;
 pub use streamed::StreamedResponse;
-pub use writer::FunctionChange;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hearth_identity::policy::Document;
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::CodeDigest;
 use hearth_types::function::VersionId;
 use hearth_types::invoke::VersionSpec;
+use hearth_types::settings::UrlConfig;
 
 use crate::alias::Alias;
 
@@ -19,6 +21,10 @@ pub(crate) struct FunctionEntry {
     pub(crate) latest: EntryState,
     pub(crate) published: BTreeMap<u64, EntryState>,
     pub(crate) aliases: BTreeMap<String, Alias>,
+    /// By qualifier. Those of an alias outlive it (observed).
+    pub(crate) urls: BTreeMap<String, Arc<UrlConfig>>,
+    /// By qualifier.
+    pub(crate) policies: BTreeMap<String, Arc<Document>>,
     pub(crate) reserved: Option<u32>,
     /// Of $LATEST.
     pub(crate) log_group: Arc<str>,
@@ -91,10 +97,23 @@ impl FunctionEntry {
 /// functions there are.
 pub(crate) type Functions = rpds::HashTrieMapSync<Arc<str>, Arc<FunctionEntry>>;
 
+/// Whose URL one is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UrlOwner {
+    pub(crate) function: String,
+    /// `$LATEST` or an alias.
+    pub(crate) qualifier: String,
+}
+
+/// All URLs by their ids.
+pub(crate) type Urls = rpds::HashTrieMapSync<String, UrlOwner>;
+
 /// All functions by name.
 #[derive(Debug, Default)]
 pub struct FunctionSnapshot {
     functions: ArcSwap<Functions>,
+    /// Where in the functions a URL is. One that is not there (any more) is none.
+    urls: ArcSwap<Urls>,
 }
 
 impl FunctionSnapshot {
@@ -120,5 +139,25 @@ impl FunctionSnapshot {
 
     pub(crate) fn store(&self, functions: Functions) {
         self.functions.store(Arc::new(functions));
+    }
+
+    /// Whose URL this is.
+    pub(crate) fn owner_of_url(&self, id: &str) -> Option<UrlOwner> {
+        self.urls.load().get(id).cloned()
+    }
+
+    /// One at a time writes.
+    pub(crate) fn change_urls(&self, changes: Vec<(String, Option<UrlOwner>)>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut urls = Urls::clone(&self.urls.load());
+        for (id, owner) in changes {
+            match owner {
+                Some(owner) => urls.insert_mut(id, owner),
+                None => drop(urls.remove_mut(&id)),
+            }
+        }
+        self.urls.store(Arc::new(urls));
     }
 }

@@ -1,29 +1,22 @@
 //! Makes the snapshot's entries out of records.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hearth_identity::policy::{Document, Kind};
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::function::{
     AliasRecord, Code, CodeRef, Configuration, FunctionRecord, State, VersionId, VersionRecord,
 };
 use hearth_types::invoke::VersionSpec;
+use hearth_types::policy::Policy;
+use hearth_types::settings::UrlConfig;
 use hearth_types::{CodeDigest, Place};
+use tracing::error;
 
 use crate::alias::Alias;
-use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit};
-
-/// One change that a commit in the metadata store made: a record that is now this, or gone. Each begins with the
-/// function's name.
-#[derive(Clone, Debug)]
-pub enum FunctionChange {
-    /// A function's own record. With it goes all that belonged to the function.
-    Function(String, Option<Box<FunctionRecord>>),
-    /// A published version.
-    Version(String, u64, Option<Box<VersionRecord>>),
-    /// An alias, by name.
-    Alias(String, String, Option<Box<AliasRecord>>),
-}
+use crate::changes::FunctionChange;
+use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit, UrlOwner};
 
 /// Makes entries out of records. One at a time writes.
 #[derive(Debug)]
@@ -45,6 +38,8 @@ pub(crate) struct Turnover {
     pub(crate) reserve: Vec<(FunctionKey, Option<u32>)>,
     /// Retired after the snapshot has let go of them.
     pub(crate) retire: Vec<Generation>,
+    /// URLs that lead elsewhere now, or nowhere.
+    pub(crate) urls: Vec<(String, Option<UrlOwner>)>,
 }
 
 impl Turnover {
@@ -89,6 +84,16 @@ impl Writer {
                         self.set_alias(entry, &name, alias, record.as_deref());
                     }
                 }
+                FunctionChange::Url(name, qualifier, record) => {
+                    if let Some(entry) = entry_of(functions, &name) {
+                        set_url(entry, UrlOwner { function: name, qualifier }, record, &mut turnover);
+                    }
+                }
+                FunctionChange::Policy(name, qualifier, record) => {
+                    if let Some(entry) = entry_of(functions, &name) {
+                        set_policy(entry, &name, qualifier, record.as_deref());
+                    }
+                }
             }
         }
         turnover
@@ -114,6 +119,8 @@ impl Writer {
             latest,
             published: before.map_or_else(BTreeMap::new, |entry| entry.published.clone()),
             aliases: before.map_or_else(BTreeMap::new, |entry| entry.aliases.clone()),
+            urls: before.map_or_else(BTreeMap::new, |entry| entry.urls.clone()),
+            policies: before.map_or_else(BTreeMap::new, |entry| entry.policies.clone()),
             reserved: record.reserved_concurrency,
             log_group,
         };
@@ -217,30 +224,23 @@ impl Writer {
     }
 }
 
-/// The changes that make `functions` what `listed` says: all of `listed`, and the end of whatever is not in it.
-pub(crate) fn replacement(functions: &Functions, mut listed: Vec<FunctionChange>) -> Vec<FunctionChange> {
-    let mut names = HashSet::new();
-    let mut versions = HashSet::new();
-    let mut aliases = HashSet::new();
-    for change in &listed {
-        match change {
-            FunctionChange::Function(name, _) => drop(names.insert(name.clone())),
-            FunctionChange::Version(name, number, _) => drop(versions.insert((name.clone(), *number))),
-            FunctionChange::Alias(name, alias, _) => drop(aliases.insert((name.clone(), alias.clone()))),
-        }
+fn set_url(entry: &mut FunctionEntry, owner: UrlOwner, record: Option<Box<UrlConfig>>, turnover: &mut Turnover) {
+    let before = entry.urls.remove(&owner.qualifier);
+    turnover.urls.extend(before.map(|config| (config.id.clone(), None)));
+    if let Some(config) = record {
+        entry.urls.insert(owner.qualifier.clone(), Arc::from(config.clone()));
+        turnover.urls.push((config.id, Some(owner)));
     }
-    for (name, entry) in functions {
-        let name = name.to_string();
-        if !names.contains(&name) {
-            listed.push(FunctionChange::Function(name, None));
-            continue;
-        }
-        let gone = entry.published.keys().filter(|number| !versions.contains(&(name.clone(), **number)));
-        listed.extend(gone.map(|number| FunctionChange::Version(name.clone(), *number, None)));
-        let gone = entry.aliases.keys().filter(|alias| !aliases.contains(&(name.clone(), (*alias).clone())));
-        listed.extend(gone.map(|alias| FunctionChange::Alias(name.clone(), alias.clone(), None)));
+}
+
+/// A policy that cannot be read lets nobody in.
+fn set_policy(entry: &mut FunctionEntry, name: &str, qualifier: String, record: Option<&Policy>) {
+    entry.policies.remove(&qualifier);
+    match record.map(|policy| Document::parse(&policy.document(), Kind::Resource)) {
+        Some(Ok(document)) => drop(entry.policies.insert(qualifier, Arc::new(document))),
+        Some(Err(cause)) => error!("the policy of {name}:{qualifier} cannot be read: {cause}"),
+        None => {}
     }
-    listed
 }
 
 /// A function's entry to change: a copy of the one that readers have, or the copy itself if this commit made one.
@@ -252,6 +252,7 @@ fn delete_function(functions: &mut Functions, name: &str, turnover: &mut Turnove
     let Some(entry) = functions.get(name).map(Arc::clone) else { return };
     functions.remove_mut(name);
     turnover.retire.extend(entry.serving().map(|ready| ready.generation()));
+    turnover.urls.extend(entry.urls.values().map(|config| (config.id.clone(), None)));
     turnover.reservation(entry.key, entry.reserved, None);
 }
 

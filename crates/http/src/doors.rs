@@ -61,6 +61,23 @@ pub fn check(headers: &HeaderMap, asked: Asked) -> Result<(), Refusal> {
     }
 }
 
+/// Checks the head of a request whose Host is a function's own, where requests to the server are asked for this much. Pages
+/// of all origins may send such: what they see of the answer is the function's to say. But the name must be one that no
+/// stranger can point at this machine.
+///
+/// # Errors
+/// When there is more than one Host; and, where nothing is asked for, when it is neither a loopback name nor the real
+/// service's.
+pub fn check_function(headers: &HeaderMap, asked: Asked) -> Result<(), Refusal> {
+    let hosts: Vec<&[u8]> = headers.get_all(HOST).iter().map(http::HeaderValue::as_bytes).collect();
+    let name = |host| host_without_port(std::str::from_utf8(host).unwrap_or_default());
+    match hosts.as_slice() {
+        [host] if asked == Asked::Signature || is_loopback_name(name(host)) || is_of_aws(name(host)) => Ok(()),
+        [host, ..] => Err(Refusal::ForeignHost(shortened(host))),
+        [] => Err(Refusal::ForeignHost(String::new())),
+    }
+}
+
 fn is_own_origin(origin: &[u8], host: Option<&str>) -> bool {
     let Some(host) = host else { return false };
     origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_bytes()))
@@ -83,6 +100,11 @@ fn is_loopback_name(name: &str) -> bool {
     }
     let lower = name.to_ascii_lowercase();
     lower.strip_suffix(".localhost").is_some_and(|label| !label.is_empty())
+}
+
+/// Where the real service has its functions: for clients that go on naming it and connect to this server.
+fn is_of_aws(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase().ends_with(".on.aws")
 }
 
 /// At most 100 characters, for the message.
@@ -140,6 +162,24 @@ mod tests {
             assert!(matches!(open(&of(site)), Err(Refusal::ForeignSite(_))), "{site}");
             assert_eq!(check(&heads(&of(site)), Asked::Signature), Ok(()), "a signed link");
         }
+    }
+
+    #[test]
+    fn functions_are_for_pages_of_all_origins_under_names_of_this_machine() {
+        let page = ("origin", "https://page.example");
+        let check = |pairs: &[(&str, &str)], asked| super::check_function(&heads(pairs), asked);
+        for host in ["a.lambda-url.r.localhost:4566", "A.LAMBDA-URL.R.LOCALHOST", "a.lambda-url.us-east-1.on.aws"] {
+            assert_eq!(
+                check(&[("host", host), page, ("sec-fetch-site", "cross-site")], Asked::Nothing),
+                Ok(()),
+                "{host}"
+            );
+        }
+        let foreign = [("host", "a.lambda-url.r.evil.example"), page];
+        assert!(check(&foreign, Asked::Nothing).is_err());
+        assert_eq!(check(&foreign, Asked::Signature), Ok(()));
+        assert!(check(&[("host", "a.lambda-url.r.localhost"), ("host", "localhost")], Asked::Signature).is_err());
+        assert!(check(&[], Asked::Signature).is_err());
     }
 
     #[test]

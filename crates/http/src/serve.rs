@@ -1,11 +1,12 @@
 //! The accept loop and its bounds.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode, Version, header};
@@ -47,28 +48,31 @@ pub struct ServerLimits {
     pub head_timeout: Duration,
 }
 
-/// A listening socket and its bounds.
+/// Listening sockets and the bounds of all that comes in there together.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     limits: ServerLimits,
 }
 
 impl Server {
-    /// Serves on `listener`, which must be bound and non-blocking.
+    /// Serves on `listeners`, which must be bound and non-blocking.
     ///
     /// # Errors
-    /// When the runtime cannot take the descriptor, or its queue cannot be set.
-    pub fn new(listener: std::net::TcpListener, limits: ServerLimits) -> io::Result<Self> {
-        // The standard library asks for 128: a burst of more would wait a second for the kernel to try again.
-        rustix::net::listen(&listener, BACKLOG)?;
-        Ok(Self { listener: TcpListener::from_std(listener)?, limits })
+    /// When the runtime cannot take a descriptor, or its queue cannot be set.
+    pub fn new(listeners: Vec<std::net::TcpListener>, limits: ServerLimits) -> io::Result<Self> {
+        let taken = listeners.into_iter().map(|listener| {
+            // The standard library asks for 128: a burst of more would wait a second for the kernel to try again.
+            rustix::net::listen(&listener, BACKLOG)?;
+            TcpListener::from_std(listener)
+        });
+        Ok(Self { listeners: taken.collect::<io::Result<_>>()?, limits })
     }
 
     /// Serves on a listener that the runtime has already, whose queue stays as it is.
     #[must_use]
     pub fn with_backlog(listener: TcpListener, limits: ServerLimits) -> Self {
-        Self { listener, limits }
+        Self { listeners: vec![listener], limits }
     }
 
     /// Serves until `stop` turns true; then takes no more connections, lets the requests in work finish, and returns
@@ -76,11 +80,12 @@ impl Server {
     pub async fn run(self, handler: Arc<impl Handler>, mut stop: watch::Receiver<bool>, drain: Duration) {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let mut connections = JoinSet::new();
+        let mut last = 0;
         loop {
             let accept = async {
                 // A place first: who has none waits in the kernel's queue.
                 let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-                Ok((place, self.listener.accept().await?))
+                Ok((place, accept(&self.listeners, &mut last).await?))
             };
             let accepted = tokio::select! {
                 accepted = accept => accepted,
@@ -98,12 +103,27 @@ impl Server {
             }
             while connections.try_join_next().is_some() {}
         }
-        drop(self.listener);
+        drop(self.listeners);
         let finished = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(drain, finished).await.is_err() {
             warn!("connections still open after {} s are closed", drain.as_secs());
         }
     }
+}
+
+/// A connection of any of these; the one after the last that had one comes first, so that none is left waiting by others.
+async fn accept(listeners: &[TcpListener], last: &mut usize) -> io::Result<(TcpStream, SocketAddr)> {
+    let (before, after) = listeners.split_at((*last + 1).min(listeners.len()));
+    poll_fn(|context| {
+        for (at, listener) in after.iter().chain(before).enumerate() {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                *last = (before.len() + at) % listeners.len();
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Returns once the server is to stop, or nobody is left who could say so.

@@ -35,6 +35,13 @@ impl Handler for Echo {
     }
 }
 
+fn bound() -> (std::net::TcpListener, SocketAddr) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
 struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -43,12 +50,10 @@ struct Running {
 
 impl Running {
     async fn start(connections: usize) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = bound();
         let limits = ServerLimits { connections, head_bytes: 16 * 1024, headers: 100, head_timeout: LONG };
         let (stop, stopped) = watch::channel(false);
-        let server = Server::new(listener, limits).unwrap();
+        let server = Server::new(vec![listener], limits).unwrap();
         Self { address, stop, task: tokio::spawn(server.run(Arc::new(Echo), stopped, LONG)) }
     }
 
@@ -199,4 +204,23 @@ async fn a_server_stops_while_all_its_places_are_taken() {
     let answer = rest(&mut busy).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
     server.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn each_listener_is_served() {
+    let (first, second) = (bound(), bound());
+    let limits = ServerLimits { connections: 1, head_bytes: 16 * 1024, headers: 100, head_timeout: LONG };
+    let (stop, stopped) = watch::channel(false);
+    let server = Server::new(vec![first.0, second.0], limits).unwrap();
+    let task = tokio::spawn(server.run(Arc::new(Echo), stopped, LONG));
+    for address in [first.1, second.1, second.1, first.1] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
+            .await
+            .unwrap();
+        assert!(rest(&mut stream).await.ends_with("hi"));
+    }
+    stop.send_replace(true);
+    task.await.unwrap();
 }

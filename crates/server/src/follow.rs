@@ -38,6 +38,12 @@ fn change(key: &str, value: Option<&[u8]>) -> Option<FunctionChange> {
         Followed::Part(name, Part::Alias, alias) => {
             Some(FunctionChange::Alias(name.to_owned(), alias.to_owned(), parse(key, value)?))
         }
+        Followed::Part(name, Part::Url, qualifier) => {
+            Some(FunctionChange::Url(name.to_owned(), qualifier.to_owned(), parse(key, value)?))
+        }
+        Followed::Part(name, Part::Policy, qualifier) => {
+            Some(FunctionChange::Policy(name.to_owned(), qualifier.to_owned(), parse(key, value)?))
+        }
         Followed::Part(..) => None,
     }
 }

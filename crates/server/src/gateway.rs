@@ -24,6 +24,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
+use crate::function_url::url_host;
 use crate::operate::decode_off;
 use crate::room::Room;
 use crate::service::is_s3;
@@ -81,9 +82,14 @@ impl Gateway {
         let id = RequestId(Uuid::new_v4());
         let (head, body) = request.into_parts();
         let asked = if self.access.asks_for_signatures(way.door) { Asked::Signature } else { Asked::Nothing };
-        let mut response = match doors::check(&head.headers, asked) {
-            Ok(()) => self.answer(Arrival { id, way, peer, head: &head }, body).await,
-            Err(refusal) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
+        let arrival = Arrival { id, way, peer, head: &head };
+        // What is sent to a function's host reaches that function or nothing.
+        let url = url_host(&head.headers);
+        let door = if url.is_some() { doors::check_function } else { doors::check };
+        let mut response = match (door(&head.headers, asked), url) {
+            (Ok(()), None) => self.answer(arrival, body).await,
+            (Ok(()), Some(host)) => self.function_url(arrival, &host, body).await,
+            (Err(refusal), _) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
         };
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             // What another server answered has an id of its own.

@@ -10,6 +10,7 @@ mod cli;
 mod coverage;
 mod doctor;
 mod follow;
+mod function_url;
 mod gateway;
 mod inside;
 mod key_file;

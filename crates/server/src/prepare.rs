@@ -1,13 +1,15 @@
 //! The start of `hearth serve`, while it is still one thread and root, the machine's or a user namespace's: look at the
 //! machine, take the socket and the data folder, start the spawner, and give root up.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection};
+use tracing::warn;
 
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
 use crate::key_file;
@@ -19,7 +21,7 @@ pub(crate) struct Refused(pub(crate) String);
 
 /// A machine that is ready to serve; no privilege is left in this process.
 pub(crate) struct Prepared {
-    pub(crate) listener: TcpListener,
+    pub(crate) listeners: Vec<TcpListener>,
     pub(crate) address: SocketAddr,
     pub(crate) spawner: SpawnerConnection,
     pub(crate) catalogue: Catalogue,
@@ -37,8 +39,11 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     let key = key_file::load(&data_dir, args.key_file.as_deref())?;
     let listener = TcpListener::bind(args.listen)
         .map_err(|cause| Refused(format!("cannot listen on {}: {cause}; choose another --listen", args.listen)))?;
-    listener.set_nonblocking(true).context("the listening socket")?;
     let address = listener.local_addr().context("the listening socket")?;
+    let listeners: Vec<TcpListener> = std::iter::once(listener).chain(other_loopback(address)).collect();
+    for listener in &listeners {
+        listener.set_nonblocking(true).context("the listening socket")?;
+    }
     let catalogue = hearth_runtimes::discover(&data_dir, &args.runtime);
     let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
@@ -50,7 +55,27 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     })
     .context("starting the spawner")?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
-    Ok(Prepared { listener, address, spawner, catalogue, data, key })
+    Ok(Prepared { listeners, address, spawner, catalogue, data, key })
+}
+
+/// `localhost` and the names below it, those of function URLs too, are both loopback addresses: whoever listens on one
+/// listens on the other too, where the machine has it.
+fn other_loopback(address: SocketAddr) -> Option<TcpListener> {
+    let other = match address.ip() {
+        IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip == Ipv6Addr::LOCALHOST => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => return None,
+    };
+    let other = SocketAddr::new(other, address.port());
+    match TcpListener::bind(other) {
+        Ok(listener) => Some(listener),
+        Err(cause) if cause.kind() == ErrorKind::AddrInUse => {
+            warn!("{other} is somebody else's: to some clients localhost:{} is another server", other.port());
+            None
+        }
+        // There is no such address here.
+        Err(_) => None,
+    }
 }
 
 fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {

@@ -139,7 +139,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     insiders.open(&gateway);
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
-    let server = Server::new(prepared.listener, limits).context("the listening socket")?;
+    let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
     let (stop_server, stopping) = watch::channel(false);
     let serving = tokio::spawn(server.run(gateway, stopping, DRAIN));
     say_ready(&format!("http://{}", prepared.address))?;

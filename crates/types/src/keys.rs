@@ -172,9 +172,10 @@ pub fn layer_version(name: &str, number: u64) -> String {
     format!("{}{:020}", versions_of_layer(name), u64::MAX - number)
 }
 
-/// What belongs to one version or alias of a function and goes with it: its policy, its URL, ...
+/// What belongs to one version or alias of a function and goes with it: its policy, ... Versions have no URL, and that of
+/// an alias stays: it may be called no more, for the policy is gone (observed).
 pub fn parts_of_qualifier(function: &str, qualifier: &str) -> impl Iterator<Item = String> {
-    let own = |part: &Part| !matches!(part, Part::Version | Part::Alias);
+    let own = |part: &Part| !matches!(part, Part::Version | Part::Alias | Part::Url);
     Part::ALL.into_iter().map(|(part, _)| part).filter(own).map(move |part| part.key(function, qualifier))
 }
 

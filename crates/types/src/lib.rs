@@ -13,8 +13,10 @@ pub mod policy;
 pub mod rootfs;
 pub mod runtime;
 pub mod settings;
+pub mod url_host;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};
 pub use digest::CodeDigest;
 pub use ids::{EnvironmentId, RequestId, RevisionId};
 pub use place::{Place, Target, Unresolved};
+pub use url_host::UrlHost;

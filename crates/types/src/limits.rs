@@ -11,6 +11,8 @@ pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
 /// Parts of a streamed response that wait for the client; each is what one read of the runtime's connection brought, up to
 /// 400 KiB. Ours.
 pub const STREAM_PARTS: usize = 4;
+/// Bytes of all headers of an answer through a function URL. Ours: what clients take.
+pub const URL_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 /// Bytes of a package given inline (Lambda).
 pub const ZIP_BYTES: usize = 52_428_800;
 /// Bytes of all packages of an account (Lambda).

@@ -3,21 +3,6 @@
 use hearth_api::types as api;
 use hearth_types::settings::{Cors, UrlAuth, UrlInvokeMode};
 
-/// `http://ID.lambda-url.REGION.localhost:4566/`: below the name that the client used for the server. Where that is an
-/// address, below `localhost`, whose subdomains all lead to this machine.
-pub(super) fn address(id: &str, region: &str, endpoint: &str) -> String {
-    let (scheme, authority) = endpoint.split_once("://").unwrap_or(("http", endpoint));
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (host, format!(":{port}"))
-        }
-        _ => (authority, String::new()),
-    };
-    let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
-    let host = if is_address { "localhost" } else { host };
-    format!("{scheme}://{id}.lambda-url.{region}.{host}{port}/")
-}
-
 /// `2024-03-05T12:00:00.000Z`.
 pub(super) fn date(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -79,18 +64,6 @@ pub(super) fn shown_cors(kept: Cors) -> api::Cors {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_are_below_the_name_of_the_server() {
-        for (endpoint, url) in [
-            ("http://127.0.0.1:4566", "http://id.lambda-url.us-east-1.localhost:4566/"),
-            ("http://[::1]:4566", "http://id.lambda-url.us-east-1.localhost:4566/"),
-            ("http://localhost", "http://id.lambda-url.us-east-1.localhost/"),
-            ("http://lambda.example.org:80", "http://id.lambda-url.us-east-1.lambda.example.org:80/"),
-        ] {
-            assert_eq!(address("id", "us-east-1", endpoint), url);
-        }
-    }
 
     #[test]
     fn dates_and_empty_cors_are_as_the_service_has_them() {

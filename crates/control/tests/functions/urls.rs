@@ -94,6 +94,13 @@ async fn function_and_alias_have_urls_of_their_own() {
     assert_eq!(house.url("f:live").await.unwrap(), created[1]);
     let alias = api::DeleteAliasRequest { function_name: "f".into(), name: "live".into() };
     house.control.delete_alias(alias).await.unwrap();
+    assert_eq!(house.url("f:live").await.unwrap(), created[1], "it outlives its alias");
+    check(
+        &house.update_url(change("f:live")).await.unwrap_err(),
+        "ResourceNotFoundException",
+        "Function does not exist",
+    );
+    house.delete_url("f:live").await.unwrap();
     check(&house.url("f:live").await.unwrap_err(), "ResourceNotFoundException", text);
 }
 

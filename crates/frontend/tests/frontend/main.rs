@@ -6,4 +6,5 @@ mod errors;
 mod invokes;
 mod memory;
 mod support;
+mod urls;
 mod versions;

@@ -246,6 +246,8 @@ impl Model {
                     aliases.insert(alias.clone(), number);
                 }
             }
+            // No invoke finds anything by these.
+            FunctionChange::Url(..) | FunctionChange::Policy(..) => {}
         }
     }
 
@@ -274,6 +276,7 @@ fn renamed(change: FunctionChange, name: &str) -> FunctionChange {
         FunctionChange::Function(_, record) => FunctionChange::Function(name.into(), record),
         FunctionChange::Version(_, number, record) => FunctionChange::Version(name.into(), number, record),
         FunctionChange::Alias(_, alias, record) => FunctionChange::Alias(name.into(), alias, record),
+        other => other,
     }
 }
 

@@ -1,0 +1,275 @@
+//! From what a function gave to an HTTP response.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hearth_types::limits::URL_ANSWER_HEAD_BYTES;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::json;
+use crate::url::compact::compact;
+use crate::url::cookie;
+
+/// Bytes that a header takes up beside its name and value: `: ` and the end of its line.
+const PER_HEADER: usize = 4;
+
+/// Headers that are the connection's. A function may name them; they are not passed on.
+const NOT_PASSED: [&str; 10] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-amzn-requestid",
+];
+
+/// A response as a function describes it. What else it names does not count.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Described<'a> {
+    #[serde(borrow)]
+    status_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    headers: Option<BTreeMap<String, &'a RawValue>>,
+    cookies: Option<Vec<String>>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    is_base64_encoded: Option<bool>,
+}
+
+/// What is said of a response ahead of its body: in an object beside it, or in front of a stream.
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+}
+
+/// The response that `payload` describes to the client of this host: an object with a `statusCode` member by member,
+/// anything else as the body of a 200. None where it is malformed: what is no JSON, a status that is none, a header that
+/// cannot be one, a body that is no base64 though it says so.
+#[must_use]
+pub fn answer(payload: &[u8], host: &str) -> Option<Response<Bytes>> {
+    json::check(payload).ok()?;
+    let text = std::str::from_utf8(payload).ok()?.trim_matches([' ', '\t', '\n', '\r']);
+    if !text.starts_with('{') || !has_status(text)? {
+        let mut response = Response::new(Bytes::from(bare(text)?));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return Some(response);
+    }
+    let described: Described<'_> = serde_json::from_str(text).ok()?;
+    let body = body(described.body, described.is_base64_encoded == Some(true))?;
+    let mut head = Head::read(described.status_code, described.headers, described.cookies, host)?;
+    head.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    Some(head.with(body))
+}
+
+/// Whether an object describes a response. None where its keys cannot be told.
+fn has_status(object: &str) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Status<'a> {
+        #[serde(rename = "statusCode", borrow)]
+        code: Option<&'a RawValue>,
+    }
+    serde_json::from_str::<Status<'_>>(object).ok().map(|status| status.code.is_some())
+}
+
+/// A value that is no response: a text as it is, anything else as JSON.
+fn bare(json: &str) -> Option<String> {
+    if json.starts_with('"') { serde_json::from_str(json).ok() } else { Some(compact(json)) }
+}
+
+/// The body: a text; what is no text, as JSON.
+fn body(given: Option<&RawValue>, is_base64: bool) -> Option<Bytes> {
+    let Some(given) = given else { return Some(Bytes::new()) };
+    let text = bare(given.get())?;
+    if is_base64 { STANDARD.decode(text).ok().map(Bytes::from) } else { Some(text.into()) }
+}
+
+impl Head {
+    pub(super) fn read(
+        status: Option<&RawValue>,
+        given: Option<BTreeMap<String, &RawValue>>,
+        cookies: Option<Vec<String>>,
+        host: &str,
+    ) -> Option<Self> {
+        let status = status.map_or(Some(StatusCode::OK), |status| self::status(status.get()))?;
+        let mut headers = HeaderMap::new();
+        let mut bytes = 0;
+        for (name, value) in given.unwrap_or_default() {
+            let Some(value) = header_text(value.get())? else { continue };
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            if NOT_PASSED.contains(&name.as_str()) {
+                continue;
+            }
+            let value = if name == header::SET_COOKIE { cookie::own(&value, host) } else { value };
+            bytes += name.as_str().len() + value.len() + PER_HEADER;
+            (bytes <= URL_ANSWER_HEAD_BYTES).then_some(())?;
+            headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+        }
+        for cookie in cookies.unwrap_or_default() {
+            let cookie = cookie::own(&cookie, host);
+            bytes += header::SET_COOKIE.as_str().len() + cookie.len() + PER_HEADER;
+            (bytes <= URL_ANSWER_HEAD_BYTES).then_some(())?;
+            headers.append(header::SET_COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).ok()?);
+        }
+        Some(Self { status, headers })
+    }
+
+    fn with(self, body: Bytes) -> Response<Bytes> {
+        // These have none, and a client would take it for the beginning of the next answer.
+        let is_empty =
+            matches!(self.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+        let mut response = Response::new(if is_empty { Bytes::new() } else { body });
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// A number of 200 to 599, or its digits as a text.
+fn status(json: &str) -> Option<StatusCode> {
+    let digits = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
+    let code = digits.parse::<u16>().ok().filter(|code| (200..600).contains(code) && !digits.starts_with('+'))?;
+    StatusCode::from_u16(code).ok()
+}
+
+/// A header's value from a text, a number or a truth; null is none at all. The outer none is what can be no header.
+fn header_text(json: &str) -> Option<Option<String>> {
+    match json.as_bytes().first()? {
+        b'n' => Some(None),
+        b'[' | b'{' => None,
+        _ => bare(json).map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const HOST: &str = "id.lambda-url.us-east-1.localhost";
+
+    fn shown(payload: &str) -> Option<(u16, Vec<String>, String)> {
+        let response = answer(payload.as_bytes(), HOST)?;
+        let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        let body = String::from_utf8(response.body().to_vec()).unwrap();
+        Some((response.status().as_u16(), headers.collect(), body))
+    }
+
+    fn is(payload: &str, status: u16, headers: &[&str], body: &str) {
+        let headers = headers.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(shown(payload), Some((status, headers, body.to_owned())), "{payload}");
+    }
+
+    const JSON: &str = "content-type: application/json";
+
+    #[test]
+    fn bare_values_are_bodies() {
+        for (payload, body) in [
+            ("true", "true"),
+            (" 3.1\n", "3.1"),
+            ("3", "3"),
+            ("null", "null"),
+            ("\"hello\"", "hello"),
+            ("\"\\u00e9 \\\"\"", "\u{e9} \""),
+            ("[\"hello\", 3, true]", "[\"hello\",3,true]"),
+            ("{\"hello\": \"world\"}", "{\"hello\":\"world\"}"),
+            ("{\"body\": \"x\", \"headers\": {}}", "{\"body\":\"x\",\"headers\":{}}"),
+            ("{}", "{}"),
+            ("{\"statusCode\": null}", "{\"statusCode\":null}"),
+        ] {
+            is(payload, 200, &[JSON], body);
+        }
+    }
+
+    #[test]
+    fn responses_are_taken_member_by_member() {
+        is(r#"{"statusCode":200,"body":"body123"}"#, 200, &[JSON], "body123");
+        is(r#"{"statusCode":200,"body":"{\"hello\": \"world\"}"}"#, 200, &[JSON], "{\"hello\": \"world\"}");
+        is(r#"{"statusCode":201}"#, 201, &[JSON], "");
+        is(r#"{"statusCode":"404","body":null,"headers":null,"cookies":null}"#, 404, &[JSON], "");
+        is(r#"{"statusCode":200,"body":{"a": [1]}}"#, 200, &[JSON], r#"{"a":[1]}"#);
+        is(r#"{"statusCode":200,"body":7}"#, 200, &[JSON], "7");
+        is(r#"{"statusCode":200,"body":"aGk=","isBase64Encoded":true}"#, 200, &[JSON], "hi");
+        is(r#"{"statusCode":200,"body":"aGk=","isBase64Encoded":false,"other":[{}]}"#, 200, &[JSON], "aGk=");
+        let text = r#"{"statusCode":302,"headers":{"Content-Type":"text/html","X-N":1,"X-T":true,"X-Null":null}}"#;
+        is(text, 302, &["content-type: text/html", "x-n: 1", "x-t: true"], "");
+        let text = r#"{"statusCode":200,"cookies":["a=1; Path=/","b=2; Domain=localhost"],"headers":{"Set-Cookie":"c=3;Domain=x"}}"#;
+        is(text, 200, &["set-cookie: c=3", "set-cookie: a=1; Path=/", "set-cookie: b=2", JSON], "");
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_not_the_functions() {
+        let headers = json!({
+            "Content-Length": "3", "Transfer-Encoding": "chunked", "Connection": "close", "Upgrade": "h2c", "TE": "x",
+            "Keep-Alive": "1", "Trailer": "x", "Proxy-Connection": "x", "x-amzn-RequestId": "forged", "X-Own": "1",
+        });
+        let payload = json!({"statusCode": 200, "headers": headers, "body": "hello"}).to_string();
+        is(&payload, 200, &["x-own: 1", JSON], "hello");
+    }
+
+    #[test]
+    fn what_has_no_body_gets_none() {
+        for status in [204, 205, 304] {
+            is(&format!(r#"{{"statusCode":{status},"body":"x"}}"#), status, &[JSON], "");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_none() {
+        let statuses =
+            ["99", "100", "101", "600", "1000", "\"abc\"", "\"\"", "-200", "2e2", "200.5", "[200]", "true", "\"+200\""];
+        for status in statuses {
+            assert_eq!(shown(&format!(r#"{{"statusCode":{status}}}"#)), None, "{status}");
+        }
+        for rest in [
+            r#""headers":[]"#,
+            r#""headers":"x""#,
+            r#""headers":{"x":["a"]}"#,
+            r#""headers":{"x":{}}"#,
+            r#""headers":{"x y":"a"}"#,
+            r#""headers":{"":"a"}"#,
+            r#""headers":{"x\r\ny":"a"}"#,
+            r#""headers":{"x":"a\r\nset-cookie: b"}"#,
+            r#""headers":{"x":"a\u0000"}"#,
+            r#""cookies":"a=b""#,
+            r#""cookies":[1]"#,
+            r#""cookies":["a=b\nc"]"#,
+            r#""body":"no base64!","isBase64Encoded":true"#,
+            r#""isBase64Encoded":"yes""#,
+            r#""statusCode":200"#,
+        ] {
+            assert_eq!(shown(&format!(r#"{{"statusCode":200,{rest}}}"#)), None, "{rest}");
+        }
+        for payload in ["", "hello", "{", "\"\\ud800\"", "{\"statusCode\":200}x"] {
+            assert_eq!(shown(payload), None, "{payload}");
+        }
+        assert!(answer(b"\"\xff\"", HOST).is_none());
+    }
+
+    #[test]
+    fn a_head_has_a_bound() {
+        let headers =
+            |value: usize| json!({"statusCode": 200, "headers": {"x": "y".repeat(value - 5)}, "body": ""}).to_string();
+        assert!(shown(&headers(URL_ANSWER_HEAD_BYTES)).is_some());
+        assert!(shown(&headers(URL_ANSWER_HEAD_BYTES + 1)).is_none());
+        let cookies = vec!["a=b"; URL_ANSWER_HEAD_BYTES / 10];
+        assert!(shown(&json!({"statusCode": 200, "cookies": cookies}).to_string()).is_none());
+    }
+
+    #[test]
+    fn any_depth_passes() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(shown(&deep).unwrap().2, deep);
+        let object = format!(r#"{{"a":{deep}}}"#);
+        assert_eq!(shown(&object).unwrap().2, object);
+    }
+}

@@ -1,0 +1,84 @@
+//! The invoke behind a URL.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_api::ApiError;
+use hearth_types::RequestId;
+use hearth_types::limits::SYNC_PAYLOAD_BYTES;
+use hearth_worker::{Invocation, Outcome};
+use http::HeaderMap;
+
+use crate::dispatcher::Dispatcher;
+use crate::environments::Environments;
+use crate::request::{Asked, TRACE_ID, payload_too_large};
+use crate::trace;
+use crate::url::FunctionUrl;
+
+impl<W: Environments> Dispatcher<W> {
+    /// Runs the function of a URL with this event, and waits for its answer.
+    ///
+    /// # Errors
+    /// Those of Invoke.
+    pub async fn invoke_url(
+        &self,
+        url: &FunctionUrl,
+        event: Bytes,
+        request_id: RequestId,
+        trace_id: Arc<str>,
+    ) -> Result<Outcome, ApiError> {
+        if event.len() > SYNC_PAYLOAD_BYTES {
+            return Err(payload_too_large());
+        }
+        let asked = Asked {
+            name: Cow::Borrowed(&url.function),
+            qualifier: url.qualifier.as_deref().map(Cow::Borrowed),
+            entry: None,
+            dry_run: false,
+            tail: false,
+            client_context: None,
+        };
+        let (ready, invoked_arn) = self.wanted(&asked)?;
+        let outcome = self.run(ready, |reply| Invocation {
+            request_id,
+            payload: event,
+            content_type: None,
+            invoked_arn,
+            client_context: None,
+            cognito_identity: None,
+            trace_id,
+            tail: false,
+            reply,
+        });
+        outcome.await.map_err(|refused| self.refusal(refused, &asked))
+    }
+}
+
+/// The trace id of a request to a URL: the sender's where it is well-formed, a new one otherwise. `now`: since 1970.
+#[must_use]
+pub fn trace_id(headers: &HeaderMap, request_id: RequestId, now: Duration) -> Arc<str> {
+    trace::trace_id(headers.get(&TRACE_ID).map(http::HeaderValue::as_bytes), request_id, now.as_secs())
+}
+
+/// The same as responses show it: `root=...;parent=...;sampled=...`.
+#[must_use]
+pub fn shown_trace_id(trace_id: &str) -> String {
+    let parts = trace_id.split(';').map(|part| match part.split_once('=') {
+        Some((name, value)) => format!("{}={value}", name.to_ascii_lowercase()),
+        None => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(";")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_show_trace_ids_in_lower_case() {
+        let shown = shown_trace_id("Root=1-65f0A1b2-0;Parent=0;Sampled=1;Lineage=A:1");
+        assert_eq!(shown, "root=1-65f0A1b2-0;parent=0;sampled=1;lineage=A:1");
+    }
+}
