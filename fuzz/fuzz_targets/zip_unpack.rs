@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use hearth_image::Unpacker;
+use hearth_image::{InProcess, Unpacker};
 use hearth_types::CodeDigest;
 use hearth_types::limits::{UNZIPPED_BYTES, ZIP_ENTRIES};
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ struct Bench {
 
 static BENCH: LazyLock<Bench> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let unpacker = Unpacker::new(folder.path().join("code")).expect("an empty folder");
+    let unpacker = Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).expect("an empty folder");
     Bench { folder, unpacker }
 });
 

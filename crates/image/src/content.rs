@@ -34,7 +34,7 @@ impl Decoder {
             Method::Stored => stored(entry, sink)?,
             Method::Deflated => self.deflated(entry, sink)?,
         };
-        if crc == entry.crc { Ok(()) } else { Err(PackageError::Malformed("an entry's content has another checksum")) }
+        if crc == entry.crc { Ok(()) } else { Err(PackageError::malformed("an entry's content has another checksum")) }
     }
 
     fn deflated(
@@ -52,7 +52,7 @@ impl Decoder {
             self.piece.resize(self.piece.len().max(room), 0);
             let before = (inflate.total_in(), inflate.total_out());
             let status = inflate.decompress(packed, &mut self.piece[..room], FlushDecompress::None);
-            let status = status.map_err(|_| PackageError::Malformed("an entry's content is damaged"))?;
+            let status = status.map_err(|_| PackageError::malformed("an entry's content is damaged"))?;
             let read = usize::try_from(inflate.total_in() - before.0).unwrap_or(usize::MAX);
             let made = usize::try_from(inflate.total_out() - before.1).unwrap_or(usize::MAX);
             packed = packed.get(read..).unwrap_or_default();
@@ -70,7 +70,7 @@ impl Decoder {
     }
 }
 
-const SIZE: PackageError = PackageError::Malformed("an entry's content has another size than the archive says");
+const SIZE: PackageError = PackageError::malformed("an entry's content has another size than the archive says");
 
 fn stored(entry: &Entry<'_>, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> Result<u32, PackageError> {
     if entry.data.len() as u64 != entry.size {

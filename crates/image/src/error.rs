@@ -1,5 +1,6 @@
 //! Why a package is not unpacked.
 
+use std::borrow::Cow;
 use std::io;
 
 use hearth_types::limits::UNZIPPED_BYTES;
@@ -9,7 +10,7 @@ use hearth_types::limits::UNZIPPED_BYTES;
 pub enum PackageError {
     /// Not a zip, a damaged one, or one that two readers could understand differently.
     #[error("the package is not a sound zip: {0}")]
-    Malformed(&'static str),
+    Malformed(Cow<'static, str>),
     /// A zip without entries.
     #[error("the package has no entries")]
     Empty,
@@ -22,7 +23,7 @@ pub enum PackageError {
         /// Its name, cut where it is long.
         name: String,
         /// What is wrong with it.
-        why: &'static str,
+        why: Cow<'static, str>,
     },
     /// More entries, their folders included, than we take.
     #[error("the package has more than {0} files and folders")]
@@ -31,7 +32,7 @@ pub enum PackageError {
     #[error("unpacking failed while {what}: {cause}")]
     Disk {
         /// What was being done.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// What the system says.
         cause: io::Error,
     },
@@ -61,13 +62,17 @@ impl PackageError {
         !matches!(self, Self::Disk { .. })
     }
 
+    pub(crate) const fn malformed(why: &'static str) -> Self {
+        Self::Malformed(Cow::Borrowed(why))
+    }
+
     pub(crate) fn entry(name: &[u8], why: &'static str) -> Self {
         let shown = String::from_utf8_lossy(&name[..name.len().min(SHOWN_NAME_BYTES)]).into_owned();
-        Self::Entry { name: shown, why }
+        Self::Entry { name: shown, why: Cow::Borrowed(why) }
     }
 
     /// For `map_err`.
     pub(crate) fn disk<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Self {
-        move |cause| Self::Disk { what, cause: cause.into() }
+        move |cause| Self::Disk { what: Cow::Borrowed(what), cause: cause.into() }
     }
 }

@@ -74,7 +74,7 @@ fn for_each<'a>(
 }
 
 fn stopped() -> PackageError {
-    PackageError::Disk { what: "unpacking", cause: io::Error::other("a thread stopped early") }
+    PackageError::disk("unpacking")(io::Error::other("a thread stopped early"))
 }
 
 fn make_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {

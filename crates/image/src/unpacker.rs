@@ -1,28 +1,26 @@
 //! The store of unpacked packages: `code/<digest>/`, one tree for each, which appears whole or not at all.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hearth_types::CodeDigest;
+use hearth_types::{CodeDigest, package};
 use tracing::warn;
 
 use crate::durable::{Marks, boot_id};
-use crate::{Archive, PackageError, Plan, tree};
+use crate::{PackageError, Reader, Staging, Unpacked, Wanted};
 
-/// What a tree is called until it is whole, and again while it is removed.
-const STAGING: &str = ".staging-";
 const MARKS: &str = ".whole";
 
 /// Unpacks packages into a folder that this process alone writes.
 #[derive(Debug)]
 pub struct Unpacker {
     folder: PathBuf,
+    reader: Arc<dyn Reader>,
     marks: Arc<Marks>,
     /// Makes the names of staging folders differ.
     stagings: AtomicU64,
@@ -30,34 +28,26 @@ pub struct Unpacker {
     names: Mutex<()>,
 }
 
-/// What a package holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Unpacked {
-    /// Bytes unpacked.
-    pub bytes: u64,
-    /// Entries of the archive.
-    pub entries: usize,
-}
-
 impl Unpacker {
-    /// Over `folder`, which is made where it is absent and cleaned of what an earlier process left unfinished.
+    /// Over `folder`, which is made where it is absent and cleaned of what an earlier process left unfinished; `reader`
+    /// reads the archives.
     ///
     /// # Errors
     /// When the folder cannot be made, read or cleaned.
-    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::after_boot(folder.into(), boot_id()?)
+    pub fn new(folder: impl Into<PathBuf>, reader: Arc<dyn Reader>) -> io::Result<Self> {
+        Self::after_boot(folder.into(), reader, boot_id()?)
     }
 
-    fn after_boot(folder: PathBuf, boot: String) -> io::Result<Self> {
+    fn after_boot(folder: PathBuf, reader: Arc<dyn Reader>, boot: String) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(STAGING) {
+            if entry.file_name().to_string_lossy().starts_with(package::STAGING) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
         let marks = Marks::open(folder.join(MARKS), boot)?;
-        Ok(Self { folder, marks, stagings: AtomicU64::new(0), names: Mutex::new(()) })
+        Ok(Self { folder, reader, marks, stagings: AtomicU64::new(0), names: Mutex::new(()) })
     }
 
     /// Reads a package through, its content too, and writes nothing. Blocks for as long as unpacking takes.
@@ -65,9 +55,7 @@ impl Unpacker {
     /// # Errors
     /// What is wrong with the package.
     pub fn check(&self, zip: &[u8]) -> Result<Unpacked, PackageError> {
-        let (plan, unpacked) = plan(zip)?;
-        tree::check(&plan)?;
-        Ok(unpacked)
+        self.reader.read(zip, Wanted::Check)
     }
 
     /// Unpacks the package with this digest; nothing is to do where it is whole already. Blocks.
@@ -75,13 +63,11 @@ impl Unpacker {
     /// # Errors
     /// What is wrong with the package, or that the disk failed. Nothing is left of it then.
     pub fn unpack(&self, digest: &CodeDigest, zip: &[u8]) -> Result<Unpacked, PackageError> {
-        let (plan, unpacked) = plan(zip)?;
         if self.is_whole(digest) {
-            return Ok(unpacked);
+            return self.reader.read(zip, Wanted::Plan);
         }
         let staging = self.stage().map_err(PackageError::disk("making a folder"))?;
-        let root = File::open(&staging.path).map_err(PackageError::disk("opening a folder"))?;
-        tree::write(&plan, root.as_fd())?;
+        let unpacked = self.reader.read(zip, Wanted::Tree(&staging))?;
         self.publish(digest, &staging).map_err(PackageError::disk("giving the package its name"))?;
         Ok(unpacked)
     }
@@ -169,22 +155,11 @@ impl Unpacker {
 
     fn next_staging(&self) -> Staging {
         let number = self.stagings.fetch_add(1, Ordering::Relaxed);
-        Staging { path: self.folder.join(format!("{STAGING}{number}")) }
+        Staging { path: self.folder.join(package::staging(number)), number }
     }
 }
 
-fn plan(zip: &[u8]) -> Result<(Plan<'_>, Unpacked), PackageError> {
-    let archive = Archive::read(zip)?;
-    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
-    Ok((Plan::of(archive)?, unpacked))
-}
-
-/// A folder that goes with this value, unless it got another name.
-#[derive(Debug)]
-struct Staging {
-    path: PathBuf,
-}
-
+/// A folder goes with this value, unless it got another name.
 impl Drop for Staging {
     fn drop(&mut self) {
         remove(&self.path);

@@ -18,7 +18,7 @@ const CODE: CodeDigest = CodeDigest([1; 32]);
 const STEPS: [&str; 6] = ["make", "start", "assign", "first byte", "total", "destroy"];
 
 fn main() {
-    run_if_spawner();
+    run_if_spawner(None);
     let rounds: usize = std::env::args().nth(1).map_or(100, |arg| arg.parse().unwrap());
     let data = tempfile::tempdir().unwrap();
     build_program(data.path());

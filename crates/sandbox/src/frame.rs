@@ -35,6 +35,9 @@ pub(crate) enum Request {
     Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32 },
     /// A socket in its network that is not connected yet. Descriptors: none.
     Socket { id: u64, slot: u64 },
+    /// Have an archive read in a jail, and where `staging` names a folder for a tree, written there. Descriptors: the
+    /// archive, a socket for the report.
+    Read { order: u32, staging: Option<u64> },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
 }
@@ -143,6 +146,8 @@ impl Frame for Request {
                 layers.iter().fold(fixed, |frame, layer| frame.bytes(&layer.0)).done()
             }
             Self::Socket { id, slot } => Writer::new(7).u64(*id).u64(*slot).done(),
+            Self::Read { order, staging: None } => Writer::new(8).u32(*order).done(),
+            Self::Read { order, staging: Some(number) } => Writer::new(9).u32(*order).u64(*number).done(),
             Self::Destroy { id, slot, keep_tmp } => Writer::new(5).u64(*id).u64(*slot).u32(u32::from(*keep_tmp)).done(),
         }
     }
@@ -161,6 +166,8 @@ impl Frame for Request {
             }
             6 => Self::Launch { slot: r.u64() },
             7 => Self::Socket { id: r.u64(), slot: r.u64() },
+            8 => Self::Read { order: r.u32(), staging: None },
+            9 => Self::Read { order: r.u32(), staging: Some(r.u64()) },
             5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
             _ => return None,
         };
@@ -388,6 +395,8 @@ mod tests {
             let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
             survives(Request::Assign { slot: u64::MAX, code: CodeDigest([0xAB; 32]), layers, memory_mb: 10_240 });
         }
+        survives(Request::Read { order: 2, staging: None });
+        survives(Request::Read { order: u32::MAX, staging: Some(u64::MAX) });
         survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
         survives(Request::Socket { id: u64::MAX, slot: 6 });
         survives(Answer::Socket { id: u64::MAX });

@@ -18,6 +18,7 @@ use crate::args::{seal, sealed};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure, SandboxError};
 use crate::frame::Answer;
+use crate::jail::Reader;
 use crate::{rootless, spawner, sys};
 
 /// The name under which the spawner runs; no path of a program.
@@ -114,8 +115,9 @@ impl SpawnerConnection {
     }
 }
 
-/// First statement of `main`: where this process was started as the spawner, runs it and never returns.
-pub fn run_if_spawner() {
+/// First statement of `main`: where this process was started as the spawner, runs it and never returns. `reader` is what
+/// reads archives in a jail, for [`crate::Spawner::read_archive`].
+pub fn run_if_spawner(reader: Option<Reader>) {
     let args: Vec<OsString> = std::env::args_os().collect();
     let [name, control, config] = args.as_slice() else { return };
     if name != SPAWNER {
@@ -128,7 +130,7 @@ pub fn run_if_spawner() {
     }));
     let number = |arg: &OsString| arg.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
     match take_over(number(control), number(config)) {
-        Ok((config, control)) => spawner::run(config, control),
+        Ok((config, control)) => spawner::run(config, control, reader),
         Err(failure) => {
             eprintln!("{SPAWNER} cannot be started by hand ({}: error {})", failure.what, failure.errno);
             sys::exit_now(1)

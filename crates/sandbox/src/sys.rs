@@ -193,6 +193,44 @@ pub(crate) fn exit_now(status: libc::c_int) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// A file's content in memory, only to be read.
+pub(crate) struct Mapping {
+    start: std::ptr::NonNull<u8>,
+    length: usize,
+}
+
+impl Mapping {
+    /// Maps a file as it is now. Who shortens it meanwhile ends this process.
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let length = usize::try_from(rustix::fs::fstat(&file)?.st_size).map_err(|_| io::ErrorKind::InvalidData)?;
+        if length == 0 {
+            return Ok(Self { start: std::ptr::NonNull::dangling(), length });
+        }
+        let fd = file.as_fd().as_raw_fd();
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that is there.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { start: std::ptr::NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, length })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes are mapped there, or none are, until this value is dropped. They are those of a sealed
+        // memory file, which nobody can change.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            // SAFETY: mapped by `of`, and nothing borrows from it any more.
+            unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
+        }
+    }
+}
+
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_CTL_REMOVE: libc::Ioctl = 0x4C81;

@@ -21,6 +21,7 @@ mod neighbours;
 mod operate;
 mod packages;
 mod prepare;
+mod reader;
 mod room;
 mod serve;
 mod service;
@@ -28,7 +29,7 @@ mod upstream;
 
 fn main() -> ExitCode {
     // The spawner is this same binary: it must not get further than this.
-    hearth_sandbox::run_if_spawner();
+    hearth_sandbox::run_if_spawner(Some(reader::in_jail));
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(args),
         cli::Command::Logs(args) => logs::run(&args),

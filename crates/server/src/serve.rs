@@ -43,6 +43,7 @@ use crate::inside::Insiders;
 use crate::key_socket;
 use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
+use crate::reader::JailedReader;
 use crate::room::Room;
 use crate::upstream::{self, Upstreams};
 
@@ -72,10 +73,11 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let data = &prepared.data;
     let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data)?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
-    let unpacker = Arc::new(Unpacker::new(data.join("code"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
     let isolation = isolation(&prepared.spawner, args.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
+    let reader = Arc::new(JailedReader::new(spawner.clone()));
+    let unpacker = Arc::new(Unpacker::new(data.join("code"), reader)?);
 
     let access = Arc::new(Access::new(hearth_access::Parts {
         place: place(&args),

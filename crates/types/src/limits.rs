@@ -346,6 +346,20 @@ pub const AHEAD_REST: Duration = Duration::from_secs(2);
 pub const AHEAD_KINDS: usize = 64;
 /// How often the memory that the machine has available is looked at while runtimes wait. Ours.
 pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
+/// Archives that are read at a time, each in a process of its own. Ours: the server asks for no more than it has cores.
+pub const READERS: usize = 256;
+/// Bytes of memory that a reader of an archive may fill. Ours: names and places of [`ZIP_ENTRIES`] entries.
+pub const READER_MEMORY_BYTES: u64 = 768 * 1024 * 1024;
+/// CPU time of one. Ours: a hundred times of what the largest package needs.
+pub const READER_CPU: Duration = Duration::from_secs(120);
+/// How long the server waits for one. Ours: a slow disk takes longer than the CPU.
+pub const READER_TIME: Duration = Duration::from_secs(300);
+/// Descriptors of one. Ours: a file for each of [`ZIP_THREADS`], its folder, its report, and a few.
+pub const READER_FILES: u64 = 32;
+/// Threads of one. Ours: [`ZIP_THREADS`], and a few.
+pub const READER_TASKS: u64 = 8;
+/// Bytes of what one reports. Ours.
+pub const READER_REPORT_BYTES: usize = 1024;
 /// Threads that unpack one package. Ours.
 pub const ZIP_THREADS: usize = 2;
 /// Bytes unpacked from which on a package is worth a second thread. Ours.

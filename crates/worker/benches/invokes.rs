@@ -46,7 +46,7 @@ struct Bench {
 }
 
 fn main() {
-    hearth_sandbox::run_if_spawner();
+    hearth_sandbox::run_if_spawner(None);
     let directory = tempfile::tempdir().unwrap();
     let begin = Instant::now();
     let catalogue = Arc::new(discover(directory.path(), &[]));

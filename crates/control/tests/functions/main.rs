@@ -33,7 +33,7 @@ use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
-use hearth_image::Unpacker;
+use hearth_image::{InProcess, Unpacker};
 use hearth_store::{
     BlobStore, BoxFuture, MemoryBlobStore, MemoryStore, MetadataStore, Precondition, WatchEvent, Write,
 };
@@ -207,7 +207,7 @@ fn control(
         settle_after: Duration::ZERO,
         store,
         blobs,
-        unpacker: Arc::new(Unpacker::new(folder.path().join("code")).unwrap()),
+        unpacker: Arc::new(Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).unwrap()),
         applied,
         objects: Some(Arc::new(Objects)),
         links: CodeLinks::new([7; 64]),

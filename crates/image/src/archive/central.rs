@@ -48,7 +48,7 @@ impl Method {
         match fields.u16()? {
             0 => Ok(Self::Stored),
             8 => Ok(Self::Deflated),
-            _ => Err(PackageError::Malformed("an entry is packed by an unknown method")),
+            _ => Err(PackageError::malformed("an entry is packed by an unknown method")),
         }
     }
 }
@@ -69,7 +69,7 @@ impl<'a> Entry<'a> {
             return Err(PackageError::entry(name, "is encrypted or a patch"));
         }
         if disk != 0 {
-            return Err(PackageError::Malformed("an entry lies on another disk"));
+            return Err(PackageError::malformed("an entry lies on another disk"));
         }
         check_encoding(name, flags, extras)?;
         let [size, packed, offset] = widened(extras, [size, packed, offset])?;

@@ -11,7 +11,7 @@ const ZIP64_END: [u8; 4] = *b"PK\x06\x06";
 const ZIP64_END_BYTES: usize = 56;
 const ZIP64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 const ZIP64_LOCATOR_BYTES: usize = 20;
-const SEVERAL_DISKS: PackageError = PackageError::Malformed("it is one of several disks");
+const SEVERAL_DISKS: PackageError = PackageError::malformed("it is one of several disks");
 
 /// What the record says, or the one of zip64 where there is one.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl End {
                 && counts.into_iter().all(|count| says(count.into(), u16::MAX.into(), end.entries))
                 && says(size.into(), u32::MAX.into(), end.directory.len() as u64)
                 && says(offset.into(), u32::MAX.into(), end.directory.start as u64);
-            return if agrees { Ok(end) } else { Err(PackageError::Malformed("its two end records disagree")) };
+            return if agrees { Ok(end) } else { Err(PackageError::malformed("its two end records disagree")) };
         }
         if disks != [0; 2] || counts[0] != counts[1] {
             return Err(SEVERAL_DISKS);
@@ -46,7 +46,7 @@ impl End {
 
 /// The record whose comment ends with the archive. Whatever else looks like one behind it is another reader's view.
 fn find_record(zip: &[u8]) -> Result<usize, PackageError> {
-    let missing = PackageError::Malformed("it has no end record, or something follows it");
+    let missing = PackageError::malformed("it has no end record, or something follows it");
     let Some(last) = zip.len().checked_sub(END_BYTES) else { return Err(missing) };
     let first = last.saturating_sub(u16::MAX.into());
     let Some(at) = (first..=last).rev().find(|&at| zip[at..].starts_with(&END)) else { return Err(missing) };
@@ -67,7 +67,7 @@ fn zip64(zip: &[u8], locator: usize) -> Result<End, PackageError> {
         return Err(SEVERAL_DISKS);
     }
     let at = usize::try_from(offset).ok().filter(|at| at.checked_add(ZIP64_END_BYTES) == Some(locator));
-    let at = at.ok_or(PackageError::Malformed("its zip64 end record is not where it says"))?;
+    let at = at.ok_or(PackageError::malformed("its zip64 end record is not where it says"))?;
     let mut fields = Fields::of(&zip[at..locator]);
     fields.signature(ZIP64_END, "it has no zip64 end record")?;
     let (rest, _versions) = (fields.u64()?, fields.u32()?);
@@ -82,8 +82,8 @@ fn zip64(zip: &[u8], locator: usize) -> Result<End, PackageError> {
 /// The central directory must end where the end record begins.
 fn directory(offset: u64, size: u64, end: usize) -> Result<Range<usize>, PackageError> {
     if offset.checked_add(size) != Some(end as u64) {
-        return Err(PackageError::Malformed("the central directory is not where the end record says"));
+        return Err(PackageError::malformed("the central directory is not where the end record says"));
     }
-    let start = usize::try_from(offset).map_err(|_| PackageError::Malformed("an offset is too large"))?;
+    let start = usize::try_from(offset).map_err(|_| PackageError::malformed("an offset is too large"))?;
     Ok(start..end)
 }

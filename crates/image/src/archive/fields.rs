@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn signature(&mut self, wanted: [u8; 4], otherwise: &'static str) -> Result<(), PackageError> {
-        if self.array()? == wanted { Ok(()) } else { Err(PackageError::Malformed(otherwise)) }
+        if self.array()? == wanted { Ok(()) } else { Err(PackageError::malformed(otherwise)) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], PackageError> {
@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-const CUT: PackageError = PackageError::Malformed("a header is cut off");
+const CUT: PackageError = PackageError::malformed("a header is cut off");
 
 /// The extra field with this id, of which there may be one at most.
 pub(super) fn extra(area: &[u8], wanted: u16) -> Result<Option<&[u8]>, PackageError> {
@@ -56,7 +56,7 @@ pub(super) fn extra(area: &[u8], wanted: u16) -> Result<Option<&[u8]>, PackageEr
         let (id, size) = (fields.u16()?, fields.u16()?);
         let content = fields.take(size.into())?;
         if id == wanted && found.replace(content).is_some() {
-            return Err(PackageError::Malformed("an extra field is there twice"));
+            return Err(PackageError::malformed("an extra field is there twice"));
         }
     }
     Ok(found)

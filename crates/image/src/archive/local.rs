@@ -4,7 +4,7 @@ use crate::PackageError;
 use crate::archive::central::{Entry, Method};
 use crate::archive::fields::{Fields, extra};
 
-const DISAGREES: PackageError = PackageError::Malformed("an entry's own header disagrees with the central directory");
+const DISAGREES: PackageError = PackageError::malformed("an entry's own header disagrees with the central directory");
 
 /// The packed bytes of `entry`. `area` is all that it has: header, packed bytes, descriptor.
 pub(super) fn data<'a>(area: &'a [u8], entry: &Entry<'_>) -> Result<&'a [u8], PackageError> {
@@ -68,5 +68,5 @@ fn check_descriptor(area: &[u8], entry: &Entry<'_>) -> Result<(), PackageError> 
     if entry.has_descriptor() && fields == Some(&expected) {
         return Ok(());
     }
-    Err(PackageError::Malformed("what follows an entry's bytes does not belong there"))
+    Err(PackageError::malformed("what follows an entry's bytes does not belong there"))
 }

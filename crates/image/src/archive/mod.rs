@@ -49,7 +49,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-const DIRECTORY_SIZE: PackageError = PackageError::Malformed("the central directory has another size than it says");
+const DIRECTORY_SIZE: PackageError = PackageError::malformed("the central directory has another size than it says");
 
 /// Finds each entry's bytes by its local header. One must follow the other from the first byte on, so that none
 /// overlap and nothing is hidden between them.
@@ -63,7 +63,7 @@ fn find_contents<'a>(zip: &'a [u8], directory: usize, entries: &mut [Entry<'a>])
         let entry = &mut entries[index];
         let end = usize::try_from(end).unwrap_or(usize::MAX);
         if entry.offset != start as u64 || end > directory {
-            return Err(PackageError::Malformed("entries overlap, or something lies before or between them"));
+            return Err(PackageError::malformed("entries overlap, or something lies before or between them"));
         }
         entry.data = local::data(&zip[start..end], entry)?;
         start = end;

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::InProcess;
 
 fn zip() -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
@@ -10,7 +11,7 @@ fn zip() -> Vec<u8> {
 }
 
 fn of_boot(folder: &Path, boot: &str) -> Unpacker {
-    Unpacker::after_boot(folder.to_owned(), boot.to_owned()).unwrap()
+    Unpacker::after_boot(folder.to_owned(), Arc::new(InProcess), boot.to_owned()).unwrap()
 }
 
 #[test]

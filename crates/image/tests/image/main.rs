@@ -8,8 +8,9 @@ mod sound;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hearth_image::{PackageError, Unpacked, Unpacker};
+use hearth_image::{InProcess, PackageError, Unpacked, Unpacker};
 use hearth_types::CodeDigest;
 use tempfile::TempDir;
 
@@ -22,7 +23,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let unpacker = Unpacker::new(folder.path().join("code")).unwrap();
+        let unpacker = Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).unwrap();
         Self { folder, unpacker }
     }
 

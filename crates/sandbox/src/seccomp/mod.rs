@@ -3,6 +3,7 @@
 
 mod calls;
 mod program;
+mod reader;
 
 use std::collections::BTreeMap;
 
@@ -18,18 +19,28 @@ const ENOSYS: u16 = libc::ENOSYS as u16;
 pub(crate) struct Filters {
     function: BpfProgram,
     init: BpfProgram,
+    reader: BpfProgram,
 }
 
 impl Filters {
     /// Compiles for this machine's architecture.
     pub(crate) fn compile() -> Self {
         let init = calls::INIT.iter().map(|call| (*call as u32, Verdict::Allow)).collect();
-        Self { function: compile(&function_verdicts(), &Verdict::Errno(ENOSYS)), init: compile(&init, &Verdict::Kill) }
+        Self {
+            function: compile(&function_verdicts(), &Verdict::Errno(ENOSYS)),
+            init: compile(&init, &Verdict::Kill),
+            reader: compile(&reader_verdicts(), &Verdict::Kill),
+        }
     }
 
     /// Filters this process and all it will start, as a function.
     pub(crate) fn confine_function(&self) -> Done {
         load(&self.function)
+    }
+
+    /// Filters this process, of one thread, as a reader of an archive.
+    pub(crate) fn confine_reader(&self) -> Done {
+        load(&self.reader)
     }
 
     /// Filters this process as an init that waits for the function's end.
@@ -49,6 +60,22 @@ fn function_verdicts() -> BTreeMap<u32, Verdict> {
     let by_argument = refused_by_argument().into_iter().map(|(call, cases)| (call, Verdict::ErrnoIf(EPERM, cases)));
     // Later ones replace earlier ones.
     allowed.chain(by_argument).chain(refused).map(|(call, verdict)| (call as u32, verdict)).collect()
+}
+
+fn reader_verdicts() -> BTreeMap<u32, Verdict> {
+    let allowed = reader::ALLOWED.iter().map(|call| (*call, Verdict::Allow));
+    let refused = reader::REFUSED.iter().map(|(call, errno)| (*call, Verdict::Errno(*errno as u16)));
+    let execute = libc::PROT_EXEC as u32;
+    let executable = || Verdict::ErrnoIf(EPERM, vec![vec![masked(2, execute, execute)]]);
+    let thread = libc::CLONE_THREAD as u32;
+    let by_argument = [
+        (libc::SYS_clone, Verdict::ErrnoIf(EPERM, vec![vec![masked(0, thread, 0)]])),
+        // Unoptimised builds ask whether a descriptor is open before they close it.
+        (libc::SYS_fcntl, Verdict::ErrnoIf(EPERM, vec![vec![is_not(1, libc::F_GETFD as u32)]])),
+        (libc::SYS_mmap, executable()),
+        (libc::SYS_mprotect, executable()),
+    ];
+    allowed.chain(refused).chain(by_argument).map(|(call, verdict)| (call as u32, verdict)).collect()
 }
 
 /// Calls that are refused with certain arguments only.
@@ -134,6 +161,25 @@ mod tests {
             };
             assert_eq!(call(&program, number as u32, [0; 6]), answer, "{number}");
         }
+    }
+
+    #[test]
+    fn a_reader_can_do_little() {
+        let program = Filters::compile().reader;
+        let answer = |number: i64, arguments| call(&program, number as u32, arguments);
+        assert_eq!(answer(libc::SYS_write, [0; 6]), libc::SECCOMP_RET_ALLOW);
+        for other in [libc::SYS_socket, libc::SYS_connect, libc::SYS_execve, libc::SYS_kill, libc::SYS_ptrace] {
+            assert_eq!(answer(other, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS, "{other}");
+        }
+        for other in [libc::SYS_setns, libc::SYS_chroot, libc::SYS_mknodat, libc::SYS_linkat, libc::SYS_read] {
+            assert_eq!(answer(other, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS, "{other}");
+        }
+        let eperm = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+        let execute = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+        assert_eq!(answer(libc::SYS_mmap, [0, 1, execute, 0, 0, 0]), eperm);
+        assert_eq!(answer(libc::SYS_mprotect, [0, 1, execute, 0, 0, 0]), eperm);
+        assert_eq!(answer(libc::SYS_clone, [libc::CLONE_VM as u64, 0, 0, 0, 0, 0]), eperm, "no process");
+        assert_eq!(answer(libc::SYS_clone, [libc::CLONE_THREAD as u64, 0, 0, 0, 0, 0]), libc::SECCOMP_RET_ALLOW);
     }
 
     #[test]

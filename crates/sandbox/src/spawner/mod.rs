@@ -5,6 +5,7 @@
 mod ids;
 mod packages;
 mod pool;
+mod readers;
 mod reaper;
 pub(crate) mod root;
 mod slot;
@@ -22,6 +23,7 @@ use rustix::process::{Resource, Rlimit};
 use self::ids::IdPool;
 use self::packages::Packages;
 use self::pool::Pool;
+use self::readers::Reader;
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
 use crate::cgroup::{self, Cgroups};
@@ -30,7 +32,7 @@ use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, LinkName, Order, Request};
 use crate::network::{Home, Nat};
 use crate::seccomp::Filters;
-use crate::{NetworkMode, sys, tmp};
+use crate::{NetworkMode, jail, sys, tmp};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
@@ -50,6 +52,10 @@ enum Source {
     Lease(u64),
     /// The machine's routes have changed.
     Routes,
+    /// This reader of an archive has ended.
+    Reader(u64),
+    /// The server does not wait for this reader's report any more.
+    Report(u64),
 }
 
 impl Source {
@@ -61,6 +67,8 @@ impl Source {
             Self::Orders(id) => id << 3 | 3,
             Self::Lease(id) => id << 3 | 4,
             Self::Routes => 5,
+            Self::Reader(id) => id << 3 | 6,
+            Self::Report(id) => id << 3 | 7,
         }
     }
 
@@ -72,6 +80,8 @@ impl Source {
             3 => Self::Orders(id),
             4 => Self::Lease(id),
             5 => Self::Routes,
+            6 => Self::Reader(id),
+            7 => Self::Report(id),
             _ => Self::Control,
         }
     }
@@ -98,9 +108,12 @@ struct Spawner {
     roots: Vec<Option<OwnedFd>>,
     slots: HashMap<u64, Slot>,
     kept: HashMap<u64, Kept>,
+    readers: HashMap<u64, Reader>,
+    /// What reads archives in a jail; none in programs that have no reader.
+    reader: Option<jail::Reader>,
     pool: Pool,
     ids: IdPool,
-    /// Of slots and volumes; never used again.
+    /// Of slots, volumes and readers; never used again.
     next_id: u64,
     /// Where functions have a way to the outside.
     nat: Option<Nat>,
@@ -167,8 +180,8 @@ fn cores_are_piped() -> bool {
 }
 
 /// The spawner's whole life.
-pub(crate) fn run(config: SpawnerConfig, control: OwnedFd) -> ! {
-    let status = match Spawner::open(config, control) {
+pub(crate) fn run(config: SpawnerConfig, control: OwnedFd, reader: Option<jail::Reader>) -> ! {
+    let status = match Spawner::open(config, control, reader) {
         Ok(mut spawner) => {
             let served = spawner.serve();
             spawner.take_all_down();
@@ -192,7 +205,7 @@ fn complain(failure: &Failure) -> i32 {
 }
 
 impl Spawner {
-    fn open(config: SpawnerConfig, control: OwnedFd) -> Result<Self, (OwnedFd, Failure)> {
+    fn open(config: SpawnerConfig, control: OwnedFd, reader: Option<jail::Reader>) -> Result<Self, (OwnedFd, Failure)> {
         match Prepared::new(&config) {
             Ok(p) => Ok(Self {
                 control,
@@ -205,6 +218,8 @@ impl Spawner {
                 roots: config.roots.iter().map(|_| None).collect(),
                 slots: HashMap::new(),
                 kept: HashMap::new(),
+                readers: HashMap::new(),
+                reader,
                 pool: Pool::new(config.pool),
                 ids: IdPool::new(config.uid_base),
                 next_id: 1,
@@ -249,6 +264,7 @@ impl Spawner {
             Source::Orders(slot) => self.take_note(slot),
             Source::Lease(volume) => self.release(volume),
             Source::Routes => self.follow_routes(),
+            Source::Reader(id) | Source::Report(id) => self.end_reader(id),
         }
         Ok(Next::GoOn)
     }
@@ -275,6 +291,7 @@ impl Spawner {
                 self.report(slot, assigned);
             }
             Request::Socket { id, slot } => self.give_socket(id, slot)?,
+            Request::Read { order, staging } => self.read(order, staging, fds)?,
             Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
         }
         Ok(Next::GoOn)
@@ -359,6 +376,8 @@ impl Spawner {
             Source::Orders(id) => (self.slots.get(&id).map(Slot::orders), epoll::EventFlags::IN),
             Source::Lease(id) => (self.kept.get(&id).map(Kept::lease), epoll::EventFlags::empty()),
             Source::Routes => (self.nat.as_ref().map(Nat::changes), epoll::EventFlags::IN),
+            Source::Reader(id) => (self.readers.get(&id).map(Reader::process), epoll::EventFlags::IN),
+            Source::Report(id) => (self.readers.get(&id).map(Reader::report), epoll::EventFlags::empty()),
         };
         let Some(fd) = fd else { return Ok(()) };
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(source.token()), flags).during("watching a descriptor")
@@ -374,6 +393,8 @@ impl Spawner {
         for slot in self.slots.values() {
             slot.kill();
         }
+        self.readers.values().for_each(Reader::kill);
+        self.readers.values().for_each(Reader::wait);
         for (id, slot) in std::mem::take(&mut self.slots) {
             slot.wait();
             self.chore(&Chore::Cgroups { slot: id }, None);
@@ -410,6 +431,8 @@ mod tests {
             Source::Orders(7),
             Source::Lease(u64::MAX >> 3),
             Source::Routes,
+            Source::Reader(8),
+            Source::Report(8),
         ];
         for source in sources {
             assert_eq!(Source::from_token(source.token()), source);

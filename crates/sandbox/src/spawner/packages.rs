@@ -31,6 +31,25 @@ impl Packages {
         Ok(Self(folder))
     }
 
+    /// User and group of who has the packages.
+    pub(super) fn owner(&self) -> Done<u32> {
+        Ok(rustix::fs::fstat(&self.0).during("looking at the packages' folder")?.st_uid)
+    }
+
+    /// A tree that is being written as a detached mount, for who writes it.
+    pub(super) fn mount_staging(&self, number: u64) -> Done<OwnedFd> {
+        let what = "mounting a folder for a package";
+        let folder = self.open_beneath(&hearth_types::package::staging(number)).during(what)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let tree = rustix::mount::open_tree(&folder, "", flags).during(what)?;
+        let nothing_special = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW;
+        sys::mount_setattr(tree.as_fd(), nothing_special, false).during(what)?;
+        Ok(tree)
+    }
+
     /// A package as a detached read-only mount.
     pub(super) fn mount(&self, package: &CodeDigest) -> Done<OwnedFd> {
         let folder = self.folder(package)?;
@@ -66,10 +85,13 @@ impl Packages {
     }
 
     fn folder(&self, package: &CodeDigest) -> Done<OwnedFd> {
+        self.open_beneath(&package.to_string()).during(format_args!("opening the package {package}"))
+    }
+
+    fn open_beneath(&self, name: &str) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        rustix::fs::openat2(&self.0, package.to_string(), flags, Mode::empty(), resolve)
-            .during(format_args!("opening the package {package}"))
+        rustix::fs::openat2(&self.0, name, flags, Mode::empty(), resolve)
     }
 }
 

@@ -372,7 +372,7 @@ fn namespaces() -> libc::c_int {
 
 /// Must come before a descriptor is closed: a forked init may hold the same socket for a moment longer, and the kernel
 /// would go on telling.
-fn unwatch(epoll: &OwnedFd, fd: &OwnedFd) {
+pub(super) fn unwatch(epoll: &OwnedFd, fd: &OwnedFd) {
     let _ = epoll::delete(epoll, fd);
 }
 

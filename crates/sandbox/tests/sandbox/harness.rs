@@ -331,6 +331,10 @@ impl World {
         stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")).unwrap().parse().unwrap()
     }
 
+    pub(crate) fn data_folder(&self) -> &Path {
+        self.data.as_ref().unwrap().path()
+    }
+
     pub(crate) fn residue(&self) -> Residue {
         let (spawner_process, uid_base) = (self.spawner_process, self.uid_base);
         Residue { spawner_process, uid_base, data: self.data.as_ref().unwrap().path().to_owned() }

@@ -10,6 +10,7 @@ mod layers;
 mod life;
 mod limits;
 mod network;
+mod reader;
 mod server;
 mod syscalls;
 
@@ -61,6 +62,12 @@ const CASES: &[Case] = &[
     case!(server::it_gives_root_up_and_still_works),
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),
+    case!(reader::it_writes_to_its_folder),
+    case!(reader::it_reaches_nothing_else),
+    case!(reader::other_calls_end_it),
+    case!(reader::what_it_uses_up_is_bounded),
+    case!(reader::one_that_nobody_waits_for_is_ended),
+    case!(reader::the_death_of_the_spawner_takes_it_along),
     network_case!(network::the_outside_answers_to_the_machines_address),
     network_case!(network::the_machine_its_networks_and_metadata_are_out_of_reach),
     network_case!(network::nobody_gets_in),
@@ -73,7 +80,7 @@ const CASES: &[Case] = &[
 ];
 
 fn main() {
-    hearth_sandbox::run_if_spawner();
+    hearth_sandbox::run_if_spawner(Some(reader::read));
     if server::act_as_server() {
         return;
     }

@@ -14,7 +14,7 @@ mod runtime_api;
 mod telemetry;
 
 fn main() {
-    hearth_sandbox::run_if_spawner();
+    hearth_sandbox::run_if_spawner(None);
     harness::run(&[
         invokes::TESTS,
         logs::TESTS,
