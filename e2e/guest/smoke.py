@@ -1,6 +1,6 @@
 """The server from end to end on a cgroup v2 machine, with nothing but Python's standard library.
 
-Runs inside the guest, as root. What the clients and the rest of the behaviour are worth is tested elsewhere; this is
+Runs inside the guest, as root or as an ordinary user with a control group of its own. What the clients and the rest of the behaviour are worth is tested elsewhere; this is
 about what the machine enforces: limits, freezing, killing, and that nothing is left.
 """
 
@@ -18,8 +18,11 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup/hearth")
-DATA = Path("/var/tmp/hearth-smoke")
+ORDINARY = os.getuid() != 0
+# Below which control group the servers have theirs: an ordinary user is given one, and starts each server in a new one.
+BASE = Path(os.environ["HEARTH_GROUP"]) if ORDINARY else Path("/sys/fs/cgroup")
+SLOTS = "*/hearth/*/*" if ORDINARY else "hearth/*/*"
+DATA = Path.home() / "hearth-smoke" if ORDINARY else Path("/var/tmp/hearth-smoke")
 MB = 1 << 20
 # Emulation is some twenty times slower than the machine; these bound a hang, they measure nothing.
 WAIT_S = 60
@@ -93,10 +96,27 @@ export const handler = async (event) => ({ invokes: ++invokes, node: process.ver
 class Server:
     def __init__(self):
         command = ["hearth", "serve", "--listen", "127.0.0.1:0", "--data-dir", str(DATA)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.scope = BASE / f"server-{time.monotonic_ns()}"
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=self.enter if ORDINARY else None
+        )
         line = self.process.stdout.readline()
         assert line.split() and line.split()[-1].startswith("http://"), f"not ready: {line!r}"
         self.url = line.split()[-1].rstrip("/") + "/2015-03-31/functions"
+
+    def enter(self):
+        self.scope.mkdir()
+        (self.scope / "cgroup.procs").write_text("0")
+
+    def remove_scope(self):
+        """As systemd does after the last process, which cleans up after the others."""
+        events = self.scope / "cgroup.events"
+        wait_until(lambda: "populated 0" in events.read_text(), lambda: f"alive: {self.processes()}")
+        for folder in sorted(self.scope.glob("**/"), reverse=True):
+            folder.rmdir()
+
+    def processes(self):
+        return [pid for file in self.scope.glob("**/cgroup.procs") for pid in file.read_text().split()]
 
     def request(self, method, path, body=None, headers={}):
         """Status, headers and body of the answer; an error's as well."""
@@ -159,7 +179,7 @@ class Cgroup:
 
     def __init__(self, memory_mb):
         limit = str(memory_mb * MB)
-        found = [d for d in CGROUPS.glob("*/*") if d.is_dir() and (d / "memory.max").read_text().strip() == limit]
+        found = [d for d in BASE.glob(SLOTS) if d.is_dir() and (d / "memory.max").read_text().strip() == limit]
         assert len(found) == 1, f"{len(found)} control groups have memory.max = {limit}"
         self.path = found[0]
 
@@ -215,14 +235,24 @@ def idle_is_frozen(server):
 
 
 def a_full_tmp_is_enospc_and_survived(server):
-    server.create("full", 128)
+    # Without root it is in memory, and counts.
+    memory_mb = 896 if ORDINARY else 128
+    server.create("full", memory_mb)
     answer = server.invoke("full", do="fill").ok()
     assert answer["errno"] == "ENOSPC", answer
     # What the file system keeps for itself is not the function's loss: Lambda shows 512 MB as about 525 MB of 551.
     assert 480 * MB <= answer["written"] == answer["size"], answer
-    group = Cgroup(128)
+    group = Cgroup(memory_mb)
     assert group.field("memory.events", "oom_kill") == 0
     assert server.invoke("full").ok()["invokes"] == 2, "the environment did not live on"
+
+
+def users_are_nobody_elses(server):
+    server.create("ids", 576)
+    server.invoke("ids").ok()
+    pid = int(Cgroup(576).read("cgroup.procs").split()[-1])
+    uid = processes()[pid]
+    assert uid >= 100000, f"process {pid} is of user {uid}"
 
 
 def too_much_memory_is_a_kill(server):
@@ -264,6 +294,7 @@ CASES = [
     limits_are_the_kernels,
     idle_is_frozen,
     a_full_tmp_is_enospc_and_survived,
+    users_are_nobody_elses,
     too_much_memory_is_a_kill,
     processes_have_an_end,
     a_timeout_ends_the_processes,
@@ -284,7 +315,7 @@ def processes():
 
 def left():
     """Processes, mounts and loop devices of Hearth."""
-    names = [f"process {pid} of user {uid}" for pid, uid in processes().items() if uid != 0]
+    names = [f"process {pid} of user {uid}" for pid, uid in processes().items() if uid not in (0, os.getuid())]
     names += [f"process {pid} called hearth" for pid in processes() if name_of(pid).startswith("hearth")]
     names += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if str(DATA) in line]
     names += [f"loop device {path}" for path in Path("/sys/block").glob("loop*/loop/backing_file")]
@@ -299,7 +330,7 @@ def name_of(pid):
 
 
 def groups():
-    return [str(path) for path in CGROUPS.glob("*/*") if path.is_dir()]
+    return [str(path) for path in BASE.glob(SLOTS) if path.is_dir()]
 
 
 def a_stopped_server_leaves_nothing(server):
@@ -317,6 +348,8 @@ def a_killed_server_leaves_nothing_alive(_):
     server.process.wait()
     wait_until(lambda: not left(), lambda: f"left: {left()}")
     dead = groups()
+    if ORDINARY:
+        server.remove_scope()
     server = Server()
     assert server.invoke("lasts").ok()["invokes"] == 1, "functions outlive a crash"
     kept = set(dead) & set(groups())

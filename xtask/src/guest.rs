@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const USAGE: &str = "usage: cargo xtask guest [--copy HOST:GUEST]... [--timeout SECONDS] [--keep] [-- COMMAND...]
+const USAGE: &str = "usage: cargo xtask guest [--part NAME]... [--copy HOST:GUEST]... [--timeout SECONDS] [--keep] [-- COMMAND...]
 
 Runs COMMAND as root in a Debian guest that has cgroup v2 only, and ends with its exit status.
-Without COMMAND: the sandbox's tests and an end-to-end smoke test of the server.
+Without COMMAND: the sandbox's tests and an end-to-end smoke test of the server, started by root and by an ordinary user.
 
+  --part NAME         of the proof only this: sandbox, server or ordinary (repeatable)
   --copy HOST:GUEST   put a file or folder of this machine into the guest, at an absolute path (repeatable)
   --timeout SECONDS   of the whole run, boot included (default 900; of the proof 2400)
   --keep              keep the run's folder: the guest's console and the files copied";
@@ -28,6 +29,8 @@ Without COMMAND: the sandbox's tests and an end-to-end smoke test of the server.
 struct Job {
     /// Run in this order of words; never through a shell.
     command: Vec<String>,
+    /// Of the proof; none are all.
+    parts: Vec<String>,
     /// (file or folder here, absolute path in the guest)
     copies: Vec<(PathBuf, PathBuf)>,
     timeout: Option<Duration>,
@@ -60,6 +63,11 @@ fn parse(args: &[String]) -> Result<Job> {
     while let Some(arg) = rest.next() {
         match arg.as_str() {
             "--keep" => job.keep = true,
+            "--part" => {
+                let part = rest.next().context("--part needs a name")?;
+                ensure!(proof::PARTS.contains(&part.as_str()), "{part:?} is none of {:?}", proof::PARTS);
+                job.parts.push(part.clone());
+            }
             "--copy" => {
                 let pair = rest.next().context("--copy needs HOST:GUEST")?;
                 let (host, guest) = pair.split_once(':').with_context(|| format!("{pair:?} is not HOST:GUEST"))?;

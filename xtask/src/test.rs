@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("end-to-end tests", e2e::step),
     ("conformance", conformance::step),
     ("hostile functions", hostile::step),
+    ("an ordinary user on cgroup v2", |tally| tally.check(guest::run(&["--part", "ordinary"].map(String::from)))),
     (ONLY_NAMED, |tally| tally.check(guest::run(&[]))),
 ];
 

@@ -45,8 +45,12 @@ const PACKAGES: &[&str] = &[
     "python3",
     "sed",
     "tar",
+    "uidmap",
     "util-linux",
 ];
+
+/// An ordinary user of the guest, as Debian's `adduser` makes one: with ids of its own to map.
+const USER: &str = "ordinary";
 
 /// The package that depends on the newest kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -224,11 +228,19 @@ fn finish_root(root: &Path) -> Result<()> {
     fs::copy(root.join("usr/share/base-passwd/group.master"), root.join("etc/group"))?;
     fs::write(root.join("etc/shadow"), "root:*:19000:0:99999:7:::\n")?;
     fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o640))?;
+    append(&root.join("etc/passwd"), &format!("{USER}:x:1000:1000::/home/{USER}:/bin/bash\n"))?;
+    append(&root.join("etc/group"), &format!("{USER}:x:1000:\n"))?;
+    for file in ["etc/subuid", "etc/subgid"] {
+        fs::write(root.join(file), format!("{USER}:100000:65536\n"))?;
+    }
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
     fs::write(root.join("etc/hostname"), "guest\n")?;
     for folder in ["home", "mnt", "opt", "srv"] {
         fs::create_dir_all(root.join(folder))?;
     }
+    let home = root.join("home").join(USER);
+    fs::create_dir_all(&home)?;
+    std::os::unix::fs::chown(&home, Some(1000), Some(1000))?;
     let mut certificates = Vec::new();
     for entry in fs::read_dir(root.join("usr/share/ca-certificates/mozilla"))? {
         certificates.extend(fs::read(entry?.path())?);
@@ -239,6 +251,11 @@ fn finish_root(root: &Path) -> Result<()> {
     make_executable(&init)?;
     check(Command::new("ldconfig").arg("-r").arg(root))?;
     Ok(())
+}
+
+fn append(path: &Path, line: &str) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    Ok(fs::write(path, text + line)?)
 }
 
 fn build_initramfs(work: &Path, modules: &Path, archive: &Path) -> Result<()> {

@@ -8,13 +8,21 @@ use serde_json::Value;
 
 use super::{Job, repository};
 
-/// Builds what is to be proved and fills the job: the sandbox's tests and the server with its smoke test.
+/// The sandbox's own tests; the server with its smoke test, started by root; the same by an ordinary user.
+pub(super) const PARTS: [&str; 3] = ["sandbox", "server", "ordinary"];
+
+/// Builds what is to be proved and fills the job.
 pub(super) fn prepare(job: &mut Job) -> Result<()> {
-    let tests = executables(&["test", "--locked", "--package", "hearth-sandbox", "--no-run"])?;
-    ensure!(!tests.is_empty(), "hearth-sandbox has no tests to prove");
-    for test in tests {
-        let name = test.file_name().context("a test program without a name")?;
-        job.copies.push((test.clone(), PathBuf::from("/guest/tests").join(name)));
+    if job.parts.is_empty() {
+        job.parts = PARTS.map(String::from).to_vec();
+    }
+    if job.parts.iter().any(|part| part == "sandbox") {
+        let tests = executables(&["test", "--locked", "--package", "hearth-sandbox", "--no-run"])?;
+        ensure!(!tests.is_empty(), "hearth-sandbox has no tests to prove");
+        for test in tests {
+            let name = test.file_name().context("a test program without a name")?;
+            job.copies.push((test.clone(), PathBuf::from("/guest/tests").join(name)));
+        }
     }
     let server = executables(&["build", "--release", "--locked", "--package", "hearth-server", "--bin", "hearth"])?;
     let server = server.into_iter().next().context("cargo built no server")?;
@@ -23,6 +31,7 @@ pub(super) fn prepare(job: &mut Job) -> Result<()> {
         job.copies.push((repository().join("e2e/guest").join(script), PathBuf::from("/guest").join(script)));
     }
     job.command = ["bash", "/guest/prove.sh"].map(String::from).to_vec();
+    job.command.extend(job.parts.iter().cloned());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The control groups that an ordinary user may do with as it likes: those that the server was started in.
 
 use super::dir::Dir;
-use super::{CgroupMount, v2};
+use super::{CgroupMount, v1, v2};
 use crate::Authority;
 use crate::error::{Done, During, Failure};
 
@@ -41,6 +41,10 @@ impl Bases {
     }
 }
 
+/// The same on cgroup v1, where systemd gives no user any.
+const REMEDY_V1: &str = "on cgroup v1 root has to make groups of this user in the hierarchies of memory, cpu, pids and \
+                         cgroup2, and to start the server in them; better is a machine with cgroup v2";
+
 /// The group that is delegated, without a process in it; none on a machine with cgroup v1.
 ///
 /// # Errors
@@ -66,10 +70,19 @@ pub(super) fn find(mounts: &[CgroupMount<'_>]) -> Done<Option<Dir>> {
 }
 
 /// What would be found, only looked at.
-pub(super) fn describe(mounts: &[CgroupMount<'_>]) -> Done<Option<String>> {
-    let Some(dir) = own_group(mounts)? else { return Ok(None) };
-    dir.writable().map_err(|failure| Failure::new(failure.errno, format!("{}; {REMEDY}", failure.what)))?;
-    Ok(Some(format!("v2, delegated: {}", dir.path())))
+pub(super) fn describe(mounts: &[CgroupMount<'_>]) -> Done<String> {
+    let remedied = |remedy| move |failure: Failure| Failure::new(failure.errno, format!("{}; {remedy}", failure.what));
+    if let Some(dir) = own_group(mounts)? {
+        dir.writable().map_err(remedied(REMEDY))?;
+        return Ok(format!("v2, delegated: {}", dir.path()));
+    }
+    let bases = Bases::own()?;
+    for place in v1::places(mounts)? {
+        Dir::at(&bases.below(place.point, place.controller))
+            .and_then(|dir| dir.writable())
+            .map_err(remedied(REMEDY_V1))?;
+    }
+    Ok("v1, delegated".to_owned())
 }
 
 /// The group that this process is in, where it has all controllers; none where they are not on cgroup v2 at all.

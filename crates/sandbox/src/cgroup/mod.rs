@@ -156,7 +156,10 @@ impl Layout {
     fn open(mounts: &[CgroupMount<'_>], instance: &str, authority: Authority) -> Done<Self> {
         let unified = match authority {
             Authority::Root => v2::find(mounts)?,
-            Authority::UserNamespace => delegated::find(mounts)?,
+            Authority::UserNamespace => {
+                delegated::describe(mounts)?;
+                delegated::find(mounts)?
+            }
         };
         match unified {
             Some(root) => Ok(Self::V2(v2::Instance::open(&root, instance)?)),
@@ -267,10 +270,8 @@ impl Cgroups {
 pub(crate) fn describe() -> Done<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
     let mounts = parse_mounts(&mounts);
-    if !rustix::process::geteuid().is_root()
-        && let Some(found) = delegated::describe(&mounts)?
-    {
-        return Ok(found);
+    if !rustix::process::geteuid().is_root() {
+        return delegated::describe(&mounts);
     }
     if v2::find(&mounts)?.is_some() {
         return Ok("v2".to_owned());

@@ -91,6 +91,23 @@ pub(super) fn require_controllers(mounts: &[CgroupMount<'_>]) -> Done {
     ["memory", "cpu", "pids"].iter().try_for_each(|name| controller(mounts, name).map(drop))
 }
 
+/// A hierarchy that is needed, by where it is mounted and its controller; that of cgroup2 has none.
+pub(super) struct Place<'a> {
+    pub(super) point: &'a str,
+    pub(super) controller: &'static str,
+}
+
+/// All of them that are mounted.
+///
+/// # Errors
+/// As [`require_controllers`].
+pub(super) fn places<'a>(mounts: &[CgroupMount<'a>]) -> Done<Vec<Place<'a>>> {
+    let place = |name| controller(mounts, name).map(|point| Place { point, controller: name });
+    let mut places = vec![place("memory")?, place("cpu")?, place("pids")?];
+    places.extend(mounts.iter().find(|m| m.v2).map(|m| Place { point: m.point, controller: "" }));
+    Ok(places)
+}
+
 fn controller<'a>(mounts: &[CgroupMount<'a>], name: &str) -> Done<&'a str> {
     mounts.iter().find(|m| !m.v2 && m.options.contains(&name)).map(|m| m.point).ok_or_else(|| {
         let what = format!(
