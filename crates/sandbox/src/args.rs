@@ -3,8 +3,9 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
 use hearth_types::limits::{EXEC_STRINGS, EXEC_STRINGS_BYTES};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -46,8 +47,11 @@ impl ExecArgs {
 
     /// Reads what [`Self::seal`] wrote.
     pub(crate) fn open(file: &OwnedFd) -> io::Result<Self> {
-        let mut bytes = Vec::new();
-        File::from(file.try_clone()?).take(EXEC_STRINGS_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        // Not from the place that all share who have the descriptor: several processes may read it at a time.
+        let file = File::from(file.try_clone()?);
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(EXEC_STRINGS_BYTES + 1)];
+        file.read_exact_at(&mut bytes, 0)?;
         Self::decode(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 

@@ -6,6 +6,7 @@ use hearth_types::limits::LAYERS;
 
 use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
+use crate::process::{Process, Signal};
 use crate::tmp::Backing;
 
 /// Bytes of every frame.
@@ -30,9 +31,13 @@ pub(crate) enum Request {
     /// Run a program in it that waits for its function. Descriptors: output, arguments. Answered on the environment's
     /// channel.
     Launch { slot: u64 },
-    /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. Answered on the
-    /// environment's channel.
-    Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32 },
+    /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. With programs beside
+    /// the runtime: their output and arguments, too; the runtime then waits. Answered on the environment's channel.
+    Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32, beside: u32 },
+    /// Let the runtime go that waits for the programs beside it. Answered on the environment's channel.
+    Go { slot: u64 },
+    /// Signal a process.
+    Signal { slot: u64, process: Process, signal: Signal },
     /// A socket in its network that is not connected yet. Descriptors: none.
     Socket { id: u64, slot: u64 },
     /// Have an archive read in a jail, and where `staging` names a folder for a tree, written there. Descriptors: the
@@ -76,8 +81,8 @@ pub(crate) enum Event {
     Started,
     /// The program runs: the function's, or one that waits for it.
     Running,
-    /// The runtime process ended so.
-    Exited(Exit),
+    /// A process ended so. Without programs beside the runtime its end is the environment's.
+    Exited(Process, Exit),
     /// Init is dead, and with it everything in the environment.
     Gone,
     /// A step failed; the environment is of no more use.
@@ -93,9 +98,13 @@ pub(crate) enum Order {
     Start,
     /// Descriptors: output, arguments.
     Launch,
-    /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; then the
-    /// mount of the layers where there are some.
-    Assign { memory_mb: u32 },
+    /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; output
+    /// and arguments of `beside` programs, where it is not 0; then the mount of the layers where there are some.
+    Assign { memory_mb: u32, beside: u32 },
+    /// Let the runtime go that waits for the programs beside it.
+    Go,
+    /// Name a process, so that the spawner, which may, can signal it.
+    Name { process: Process, signal: Signal },
 }
 
 /// What the spawner leaves to the reaper.
@@ -132,6 +141,8 @@ impl LinkName {
 pub(crate) enum Note {
     /// The sandbox is made. Descriptor, where its /tmp is on a loop device that init bound or mounted: that mount.
     Made { loop_number: Option<u32> },
+    /// What [`Order::Name`] asked for. Descriptor: the process.
+    Named { signal: Signal },
 }
 
 impl Frame for Request {
@@ -141,9 +152,13 @@ impl Frame for Request {
             Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
             Self::Launch { slot } => Writer::new(6).u64(*slot).done(),
-            Self::Assign { slot, code, layers, memory_mb } => {
+            Self::Assign { slot, code, layers, memory_mb, beside } => {
                 let fixed = Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).u32(layers.len() as u32);
-                layers.iter().fold(fixed, |frame, layer| frame.bytes(&layer.0)).done()
+                layers.iter().fold(fixed.u32(*beside), |frame, layer| frame.bytes(&layer.0)).done()
+            }
+            Self::Go { slot } => Writer::new(20).u64(*slot).done(),
+            Self::Signal { slot, process, signal } => {
+                Writer::new(21).u64(*slot).u32(process.number()).u32(signal.number()).done()
             }
             Self::Socket { id, slot } => Writer::new(7).u64(*id).u64(*slot).done(),
             Self::Read { order, staging: None } => Writer::new(8).u32(*order).done(),
@@ -161,9 +176,12 @@ impl Frame for Request {
             4 => {
                 let (slot, code, memory_mb) = (r.u64(), CodeDigest(r.array()), r.u32());
                 let count = usize::try_from(r.u32()).ok().filter(|count| *count <= LAYERS)?;
+                let beside = r.u32();
                 let layers = (0..count).map(|_| CodeDigest(r.array())).collect();
-                Self::Assign { slot, code, layers, memory_mb }
+                Self::Assign { slot, code, layers, memory_mb, beside }
             }
+            20 => Self::Go { slot: r.u64() },
+            21 => Self::Signal { slot: r.u64(), process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
             6 => Self::Launch { slot: r.u64() },
             7 => Self::Socket { id: r.u64(), slot: r.u64() },
             8 => Self::Read { order: r.u32(), staging: None },
@@ -208,8 +226,10 @@ impl Frame for Event {
             Self::Ready => Writer::new(1).done(),
             Self::Started => Writer::new(2).done(),
             Self::Running => Writer::new(3).done(),
-            Self::Exited(Exit::Code(code)) => Writer::new(4).u32(*code as u32).done(),
-            Self::Exited(Exit::Signal(signal)) => Writer::new(5).u32(*signal as u32).done(),
+            Self::Exited(process, Exit::Code(code)) => Writer::new(4).u32(*code as u32).u32(process.number()).done(),
+            Self::Exited(process, Exit::Signal(signal)) => {
+                Writer::new(5).u32(*signal as u32).u32(process.number()).done()
+            }
             Self::Gone => Writer::new(6).done(),
             Self::Failed(failure) => Writer::new(7).failure(failure).done(),
             Self::NotExecutable(failure) => Writer::new(8).failure(failure).done(),
@@ -222,8 +242,10 @@ impl Frame for Event {
             1 => Self::Ready,
             2 => Self::Started,
             3 => Self::Running,
-            4 => Self::Exited(Exit::Code(r.u32() as i32)),
-            5 => Self::Exited(Exit::Signal(r.u32() as i32)),
+            4 | 5 => {
+                let (number, process) = (r.u32() as i32, Process::of(r.u32()));
+                Self::Exited(process, if kind == 4 { Exit::Code(number) } else { Exit::Signal(number) })
+            }
             6 => Self::Gone,
             7 => Self::Failed(r.failure()?),
             8 => Self::NotExecutable(r.failure()?),
@@ -238,7 +260,9 @@ impl Frame for Order {
         match self {
             Self::Start => Writer::new(1).done(),
             Self::Launch => Writer::new(3).done(),
-            Self::Assign { memory_mb } => Writer::new(2).u32(*memory_mb).done(),
+            Self::Assign { memory_mb, beside } => Writer::new(2).u32(*memory_mb).u32(*beside).done(),
+            Self::Go => Writer::new(20).done(),
+            Self::Name { process, signal } => Writer::new(21).u32(process.number()).u32(signal.number()).done(),
         }
     }
 
@@ -247,7 +271,9 @@ impl Frame for Order {
         let order = match kind {
             1 => Self::Start,
             3 => Self::Launch,
-            2 => Self::Assign { memory_mb: r.u32() },
+            2 => Self::Assign { memory_mb: r.u32(), beside: r.u32() },
+            20 => Self::Go,
+            21 => Self::Name { process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
             _ => return None,
         };
         r.only_zeros_left().then_some(order)
@@ -282,6 +308,7 @@ impl Frame for Note {
         match self {
             Self::Made { loop_number: Some(number) } => Writer::new(1).u32(*number).done(),
             Self::Made { loop_number: None } => Writer::new(2).done(),
+            Self::Named { signal } => Writer::new(20).u32(signal.number()).done(),
         }
     }
 
@@ -290,6 +317,7 @@ impl Frame for Note {
         let note = match kind {
             1 => Self::Made { loop_number: Some(r.u32()) },
             2 => Self::Made { loop_number: None },
+            20 => Self::Named { signal: Signal::of(r.u32())? },
             _ => return None,
         };
         r.only_zeros_left().then_some(note)
@@ -393,7 +421,14 @@ mod tests {
         survives(Request::Launch { slot: 3 });
         for layers in 0..=LAYERS {
             let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
-            survives(Request::Assign { slot: u64::MAX, code: CodeDigest([0xAB; 32]), layers, memory_mb: 10_240 });
+            let code = CodeDigest([0xAB; 32]);
+            survives(Request::Assign { slot: u64::MAX, code, layers, memory_mb: 10_240, beside: 11 });
+        }
+        survives(Request::Go { slot: 4 });
+        for (process, signal) in [(Process::Runtime, Signal::Kill), (Process::Beside(7), Signal::Terminate)] {
+            survives(Request::Signal { slot: 4, process, signal });
+            survives(Order::Name { process, signal });
+            survives(Note::Named { signal });
         }
         survives(Request::Read { order: 2, staging: None });
         survives(Request::Read { order: u32::MAX, staging: Some(u64::MAX) });
@@ -405,8 +440,8 @@ mod tests {
         survives(Answer::Destroyed { id: 1, volume: None });
         survives(Answer::Destroyed { id: 1, volume: Some((2, 512)) });
         survives(Answer::Failed { id: 9, failure: Failure::new(28, "x".repeat(FAILURE_TEXT_BYTES)) });
-        survives(Event::Exited(Exit::Code(255)));
-        survives(Event::Exited(Exit::Signal(9)));
+        survives(Event::Exited(Process::Runtime, Exit::Code(255)));
+        survives(Event::Exited(Process::Beside(10), Exit::Signal(9)));
         survives(Event::Failed(Failure::new(2, "no such thing")));
         survives(Event::NotExecutable(Failure::new(8, "/var/task/bootstrap")));
         for event in [Event::Ready, Event::Started, Event::Running, Event::Gone] {
@@ -414,7 +449,8 @@ mod tests {
         }
         survives(Order::Start);
         survives(Order::Launch);
-        survives(Order::Assign { memory_mb: 128 });
+        survives(Order::Assign { memory_mb: 128, beside: 1 });
+        survives(Order::Go);
         survives(Note::Made { loop_number: Some(7) });
         survives(Note::Made { loop_number: None });
         survives(Chore::Cgroups { slot: u64::MAX });
@@ -444,7 +480,8 @@ mod tests {
         let mut no_bool = Request::Destroy { id: 1, slot: 1, keep_tmp: false }.encode();
         no_bool[20] = 2;
         assert_eq!(Request::decode(&no_bool), None);
-        let assign = Request::Assign { slot: 1, code: CodeDigest([1; 32]), layers: Vec::new(), memory_mb: 128 };
+        let assign =
+            Request::Assign { slot: 1, code: CodeDigest([1; 32]), layers: Vec::new(), memory_mb: 128, beside: 0 };
         let mut too_many = assign.encode();
         too_many[48] = LAYERS as u8 + 1;
         assert_eq!(Request::decode(&too_many), None);

@@ -27,6 +27,8 @@ mod launch;
 mod machine;
 mod network;
 mod privileges;
+mod process;
+mod program;
 mod reading;
 mod rootless;
 mod sandbox;
@@ -44,14 +46,7 @@ pub use jail::{Reader, Reading};
 pub use launch::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, UID_BASE, run_if_spawner, start_spawner};
 pub use machine::{Finding, examine_machine, examine_network};
 pub use network::name_servers;
+pub use process::{Exit, Process, Signal};
+pub use program::{Assignment, Beside, Happening, Program};
 pub use rootless::enter_user_namespace;
-pub use sandbox::{Assignment, Made, NameSockets, Network, Program, Sandbox, Started, Tmp, TmpVolume, Waiting};
-
-/// How a runtime process ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Exit {
-    /// It exited with this status.
-    Code(i32),
-    /// This signal killed it.
-    Signal(i32),
-}
+pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Tmp, TmpVolume, Waiting};

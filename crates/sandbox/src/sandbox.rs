@@ -6,8 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
-use hearth_types::CodeDigest;
-use hearth_types::limits::{EXEC_STRINGS_BYTES, LAYERS};
+use hearth_types::limits::EXEC_STRINGS_BYTES;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -17,6 +16,8 @@ use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::error::{Failure, SandboxError};
 use crate::frame::{Answer, Event, Request, TmpChoice};
+use crate::process::{Process, Signal};
+use crate::program::{Assignment, Beside, Happening, Program};
 use crate::weaken::{self, Defence};
 use crate::{Exit, Spawner};
 
@@ -47,32 +48,6 @@ impl TmpVolume {
     pub fn mb(&self) -> u32 {
         self.mb
     }
-}
-
-/// Whose a sandbox is to be.
-#[derive(Clone, Debug)]
-pub struct Assignment {
-    /// The unpacked package, mounted at /var/task.
-    pub code: CodeDigest,
-    /// Unpacked layers, mounted as one at /opt, a later one over an earlier one; at most [`LAYERS`].
-    pub layers: Vec<CodeDigest>,
-    /// The hard limit of memory, MB; swap is off.
-    pub memory_mb: u32,
-}
-
-/// What a sandbox is to run.
-#[derive(Debug)]
-pub struct Program {
-    /// The program's path inside, and its arguments.
-    pub argv: Vec<CString>,
-    /// The program where there is no file at the first one's path.
-    pub otherwise: Option<CString>,
-    /// All environment variables, `NAME=value`.
-    pub env: Vec<CString>,
-    /// Working directory inside.
-    pub cwd: CString,
-    /// Standard output and standard error.
-    pub output: OwnedFd,
 }
 
 /// Where the processes inside ask for names: 127.0.0.1:53 in their network, both non-blocking. With NAT only.
@@ -177,8 +152,24 @@ impl Spawner {
     /// # Errors
     /// What failed, here or when it was started; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
     pub async fn assign(&self, started: Started, a: Assignment, program: Program) -> Result<Sandbox, SandboxError> {
-        let request = a.request(started.environment.slot)?;
-        self.run(started, &request, program).await.map(Sandbox)
+        let request = a.request(started.environment.slot, 0)?;
+        self.run(started, &request, program, None).await.map(Sandbox)
+    }
+
+    /// The same with programs beside the runtime: those run when it returns, while the runtime waits for
+    /// [`Sandbox::let_runtime_go`].
+    ///
+    /// # Errors
+    /// As [`Self::assign`]; what cannot be executed may be one of the programs.
+    pub async fn assign_beside(
+        &self,
+        started: Started,
+        a: Assignment,
+        program: Program,
+        beside: Beside,
+    ) -> Result<Sandbox, SandboxError> {
+        let request = a.request(started.environment.slot, beside.programs.len())?;
+        self.run(started, &request, program, Some(beside)).await.map(Sandbox)
     }
 
     /// Runs a program that is no customer's, as a function's would be run, ahead of its function. It finds a socket as
@@ -189,7 +180,7 @@ impl Spawner {
     /// What failed. The sandbox is taken down.
     pub async fn launch(&self, started: Started, program: Program) -> Result<Waiting, SandboxError> {
         let request = Request::Launch { slot: started.environment.slot };
-        self.run(started, &request, program).await.map(Waiting)
+        self.run(started, &request, program, None).await.map(Waiting)
     }
 
     /// Gives a waiting program its function: it finds the code mounted, the limits set, and hears of its variables, which
@@ -200,7 +191,7 @@ impl Spawner {
     /// What failed, or that the program has ended meanwhile. The sandbox is taken down.
     pub async fn employ(&self, waiting: Waiting, a: Assignment, env: &[CString]) -> Result<Sandbox, SandboxError> {
         let Waiting(environment) = waiting;
-        let request = a.request(environment.slot)?;
+        let request = a.request(environment.slot, 0)?;
         let told = env.iter().map(|variable| variable.as_bytes_with_nul()).collect::<Vec<_>>().concat();
         if told.len() > EXEC_STRINGS_BYTES {
             let text = format!("{} bytes of variables: at most {EXEC_STRINGS_BYTES} can be handed over", told.len());
@@ -215,28 +206,27 @@ impl Spawner {
         Ok(Sandbox(environment))
     }
 
-    async fn run(&self, started: Started, request: &Request, program: Program) -> Result<Environment, SandboxError> {
+    async fn run(
+        &self,
+        started: Started,
+        request: &Request,
+        program: Program,
+        beside: Option<Beside>,
+    ) -> Result<Environment, SandboxError> {
         let Started { environment, composed } = started;
         let Program { argv, otherwise, env, cwd, output } = program;
-        let args = ExecArgs { argv, otherwise, env, cwd };
-        let args = args.seal().map_err(|error| SandboxError::Invalid(error.to_string()))?;
-        self.send(request, &[output.as_fd(), args.as_fd()]).await?;
-        drop((output, args));
+        let seal = |args: ExecArgs| args.seal().map_err(|error| SandboxError::Invalid(error.to_string()));
+        let mut fds = vec![output, seal(ExecArgs { argv, otherwise, env, cwd })?];
+        if let Some(Beside { programs, env, cwd, output }) = beside {
+            fds.extend([output, seal(ExecArgs { argv: programs, otherwise: None, env, cwd })?]);
+        }
+        self.send(request, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
+        drop(fds);
         if !composed {
             environment.expect(&Event::Started).await?;
         }
         environment.expect(&Event::Running).await?;
         Ok(environment)
-    }
-}
-
-impl Assignment {
-    fn request(self, slot: u64) -> Result<Request, SandboxError> {
-        let Self { code, layers, memory_mb } = self;
-        if layers.len() > LAYERS {
-            return Err(SandboxError::Invalid(format!("{} layers: at most {LAYERS} can be mounted", layers.len())));
-        }
-        Ok(Request::Assign { slot, code, layers, memory_mb })
     }
 }
 
@@ -329,19 +319,50 @@ impl Sandbox {
         read(&self.0.files.oom).is_ok_and(|text| counter(&text, "oom_kill").is_some_and(|kills| kills > 0))
     }
 
-    /// Returns once the runtime process has ended, and says how. Can be dropped and called again at any time.
+    /// Returns once the runtime process has ended, and says how. Can be dropped and called again at any time; what else
+    /// happens meanwhile is not heard.
     pub async fn exited(&self) -> Exit {
         loop {
             if let Some(exit) = self.0.exit.get() {
                 return *exit;
             }
-            let exit = match self.0.next_event().await {
-                Ok(Some((Event::Exited(exit), _))) => exit,
-                Ok(Some((Event::Gone, _)) | None) | Err(_) => Exit::Signal(libc::SIGKILL),
-                Ok(Some(_)) => continue,
+            let exit = match self.happening().await {
+                Happening::Ended(Process::Runtime, exit) => exit,
+                Happening::Gone => Exit::Signal(libc::SIGKILL),
+                _ => continue,
             };
             self.0.exit.get_or_init(|| exit);
         }
+    }
+
+    /// Returns when something has happened. Can be dropped and called again at any time.
+    pub async fn happening(&self) -> Happening {
+        loop {
+            return match self.0.next_event().await {
+                Ok(Some((Event::Exited(process, exit), _))) => Happening::Ended(process, exit),
+                Ok(Some((Event::Running, _))) => Happening::RuntimeRuns,
+                Ok(Some((Event::Failed(failure), _))) => Happening::Failed(failure.into()),
+                Ok(Some((Event::NotExecutable(failure), _))) => Happening::Failed(not_executable(failure)),
+                Ok(Some((Event::Gone, _)) | None) | Err(_) => Happening::Gone,
+                Ok(Some((Event::Ready | Event::Started, _))) => continue,
+            };
+        }
+    }
+
+    /// Lets the runtime go that waits for the programs beside it; what comes of that is heard.
+    ///
+    /// # Errors
+    /// That the spawner is gone.
+    pub async fn let_runtime_go(&self) -> Result<(), SandboxError> {
+        self.0.spawner.send(&Request::Go { slot: self.0.slot }, &[]).await
+    }
+
+    /// Signals a process. One that has ended does not mind; one that is frozen hears of it later.
+    ///
+    /// # Errors
+    /// That the spawner is gone.
+    pub async fn signal(&self, process: Process, signal: Signal) -> Result<(), SandboxError> {
+        self.0.spawner.send(&Request::Signal { slot: self.0.slot, process, signal }, &[]).await
     }
 
     /// Kills everything inside and returns once no process is left; with `keep_tmp`, /tmp stays for the next sandbox of
@@ -385,10 +406,7 @@ impl Environment {
         match self.next_event().await {
             Ok(Some((event, fds))) if event == *wanted => Ok(fds),
             Ok(Some((Event::Failed(failure), _))) => Err(failure.into()),
-            Ok(Some((Event::NotExecutable(failure), _))) => {
-                let source = io::Error::from_raw_os_error(failure.errno);
-                Err(SandboxError::NotExecutable { program: failure.what, source })
-            }
+            Ok(Some((Event::NotExecutable(failure), _))) => Err(not_executable(failure)),
             Ok(Some((Event::Gone, _)) | None) => Err(SandboxError::EnvironmentGone),
             Ok(Some((event, _))) => Err(protocol_error(&format!("{event:?} where {wanted:?} was due"))),
             Err(source) => Err(SandboxError::Failed { what: "listening to an environment".to_owned(), source }),
@@ -403,6 +421,11 @@ impl Environment {
             Received::Closed => Ok(None),
         }
     }
+}
+
+fn not_executable(failure: Failure) -> SandboxError {
+    let source = io::Error::from_raw_os_error(failure.errno);
+    SandboxError::NotExecutable { program: failure.what, source }
 }
 
 fn write(file: &OwnedFd, text: &str) -> io::Result<()> {

@@ -176,6 +176,28 @@ pub(crate) fn reset_signals() {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, nothing, no_old, KERNEL_SIGSET_BYTES) };
 }
 
+/// A descriptor that becomes readable, without blocking, whenever a child of this process has ended: the signal itself is
+/// blocked from now on.
+pub(crate) fn child_signals() -> io::Result<OwnedFd> {
+    // SAFETY: all zeros is a valid set, which the calls fill; the pointers are to it.
+    let descriptor = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        check(i64::from(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())))?;
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    check(i64::from(descriptor))?;
+    // SAFETY: it was just made, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Enters the user namespace of another process.
+pub(crate) fn enter_user_namespace(process: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes no pointers. Callers are processes of one thread.
+    check(i64::from(unsafe { libc::setns(process.as_raw_fd(), libc::CLONE_NEWUSER) }))
+}
+
 /// Brings the loopback interface of the current network namespace up.
 pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all-zero is a valid ifreq.

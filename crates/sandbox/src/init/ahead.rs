@@ -10,13 +10,12 @@ use std::os::unix::net::UnixStream;
 
 use hearth_types::limits::{EXEC_STRINGS_BYTES, MEMORY_MAX_MB};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, prlimit};
 
 use super::Plan;
-use super::child::{Harmless, Launch, nproc_limit};
+use super::child::{Harmless, Launch, Running, Task, become_harmless, nproc_limit};
 use crate::error::{Done, During, Failure};
 use crate::frame::Event;
-use crate::privileges;
 
 /// How many fields of `/proc/PID/stat` are between the program's name and the two that say where the variables begin and
 /// end that the process was started with.
@@ -24,7 +23,7 @@ const ENVIRONMENT_FIELDS: usize = 47;
 
 /// The waiting program.
 pub(super) struct Waiting {
-    pid: Pid,
+    process: Running,
     /// It reads the other end up to its end.
     tell: UnixStream,
 }
@@ -34,11 +33,13 @@ pub(super) struct Waiting {
 pub(super) fn launch(plan: &Plan<'_>, output: OwnedFd, args: OwnedFd) -> Result<Waiting, Event> {
     let (mut tell, hear) = UnixStream::pair().during("making a socket pair").map_err(Event::Failed)?;
     // The limit that depends on the function comes later.
-    let launch = Launch { plan, memory_mb: MEMORY_MAX_MB, output, args, hear: Some(hear.into()) };
-    let pid = launch.run(Harmless::Later)?;
+    let (hear, memory_mb) = (hear.into(), MEMORY_MAX_MB);
+    let launch = Launch { plan, memory_mb, output: &output, args: &args, task: Task::Ahead { hear: &hear } };
+    let process = launch.run(Harmless::Later)?;
+    drop(hear);
     let what = "waiting for a program that is started ahead";
     tell.read_exact(&mut [0]).during(what).map_err(Event::Failed)?;
-    Ok(Waiting { pid, tell })
+    Ok(Waiting { process, tell })
 }
 
 impl Waiting {
@@ -55,33 +56,32 @@ impl Waiting {
         Ok(fds[1].revents().is_empty())
     }
 
-    pub(super) fn pid(&self) -> Pid {
-        self.pid
+    pub(super) fn process(self) -> Running {
+        self.process
     }
 
     /// Gives the program its function: limit and variables, then, when this process can do nothing any more, the word.
-    pub(super) fn employ(mut self, plan: &Plan<'_>, memory_mb: u32, told: OwnedFd) -> Done<Pid> {
+    pub(super) fn employ(mut self, plan: &Plan<'_>, memory_mb: u32, told: OwnedFd) -> Done<Running> {
         let mut variables = Vec::new();
         let mut told = File::from(told).take(EXEC_STRINGS_BYTES as u64);
         told.read_to_end(&mut variables).during("reading what a program is to be told")?;
         self.limit(memory_mb).during("limiting a waiting program")?;
         self.show(&variables)?;
-        privileges::become_user(plan.ids.init)?;
-        privileges::die_with_spawner(&plan.orders)?;
+        become_harmless(plan)?;
         let word = self.tell.write_all(&variables).and_then(|()| self.tell.shutdown(Shutdown::Both));
         word.during("telling a waiting program what it is for")?;
-        Ok(self.pid)
+        Ok(self.process)
     }
 
     fn limit(&self, memory_mb: u32) -> rustix::io::Result<()> {
         let limit = nproc_limit(memory_mb);
-        prlimit(Some(self.pid), Resource::Nproc, Rlimit { current: limit, maximum: limit }).map(drop)
+        prlimit(Some(self.process.pid), Resource::Nproc, Rlimit { current: limit, maximum: limit }).map(drop)
     }
 
     /// Puts the function's variables where those were that the program was started with, so that `/proc/PID/environ` and
     /// `ps` show them.
     fn show(&self, variables: &[u8]) -> Done {
-        let process = format!("/proc/{}", self.pid.as_raw_nonzero());
+        let process = format!("/proc/{}", self.process.pid.as_raw_nonzero());
         let what = "writing the variables of a waiting program";
         let stat = std::fs::read_to_string(format!("{process}/stat")).during(what)?;
         let (start, room) = environment_area(&stat).ok_or_else(|| Failure::new(libc::EINVAL, what))?;

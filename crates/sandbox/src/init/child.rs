@@ -1,4 +1,4 @@
-//! The process that becomes the function's runtime.
+//! The processes that become a function's: its runtime, and programs beside it.
 
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 
@@ -33,14 +33,37 @@ const NO_PIPED_CORE: u64 = 1;
 /// a program opens at its start, so that its own have their usual numbers; up to this one the kernel's table does not grow.
 const ASSIGNMENT: RawFd = 63;
 
-/// What the runtime process is made from.
+/// What a process is made from.
 pub(super) struct Launch<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) memory_mb: u32,
-    pub(super) output: OwnedFd,
-    pub(super) args: OwnedFd,
-    /// Where the program waits for its function: what it finds as [`ASSIGNMENT`].
-    pub(super) hear: Option<OwnedFd>,
+    pub(super) output: &'a OwnedFd,
+    pub(super) args: &'a OwnedFd,
+    pub(super) task: Task<'a>,
+}
+
+/// What a process is for.
+#[derive(Clone, Copy)]
+pub(super) enum Task<'a> {
+    /// A function's runtime.
+    Runtime,
+    /// A runtime that waits for its function: what it finds as [`ASSIGNMENT`].
+    Ahead { hear: &'a OwnedFd },
+    /// The program with this number, each an argument, beside a runtime, whose user namespace it is to share.
+    Beside { number: usize, runtime: &'a OwnedFd },
+}
+
+/// A process of the function.
+pub(super) struct Running {
+    pub(super) pid: Pid,
+    /// Names it for the spawner.
+    pub(super) pidfd: OwnedFd,
+}
+
+/// A process that waits for this one's word before it becomes a customer's.
+pub(super) struct Held {
+    process: Running,
+    word: OwnedFd,
 }
 
 /// When init gives up its privileges.
@@ -55,46 +78,42 @@ pub(super) enum Harmless {
 impl Launch<'_> {
     /// Starts the runtime; the new process waits until init is harmless, where that is to come first. Returns once the
     /// runtime's program runs.
-    pub(super) fn run(self, harmless: Harmless) -> Result<Pid, Event> {
-        let (pid, ours) = self.prepare(harmless).map_err(Event::Failed)?;
-        // Its end closes when the program replaces it; until then it may say what is wrong.
-        match channel::receive(&ours, RecvFlags::empty()).during("waiting for the runtime process") {
-            Ok(Received::Closed) => Ok(pid),
-            Ok(Received::Frame(event, _)) => Err(event),
-            Err(failure) => Err(Event::Failed(failure)),
+    pub(super) fn run(self, harmless: Harmless) -> Result<Running, Event> {
+        let plan = self.plan;
+        let held = self.hold().map_err(Event::Failed)?;
+        if harmless == Harmless::First {
+            become_harmless(plan).map_err(Event::Failed)?;
         }
+        held.go()
     }
 
-    fn prepare(self, harmless: Harmless) -> Done<(Pid, OwnedFd)> {
+    /// Makes the process; it waits for its word.
+    pub(super) fn hold(self) -> Done<Held> {
         self.hand_output_over().during("handing the output over")?;
         let (ours, childs) = channel::pair().during("making a socket pair")?;
-        let user = if weaken::is_off(Defence::User) { 0 } else { libc::CLONE_NEWUSER };
-        let pid = match sys::fork(user, None).during("cloning into a user namespace")? {
+        let shares = matches!(self.task, Task::Beside { .. }) || weaken::is_off(Defence::User);
+        let user = if shares { 0 } else { libc::CLONE_NEWUSER };
+        let process = match sys::fork(user, None).during("cloning into a user namespace")? {
             Fork::Child => {
                 drop(ours);
-                self.become_runtime(&childs)
+                self.become_program(&childs)
             }
-            Fork::Parent { pid, .. } => pid,
+            Fork::Parent { pid, pidfd } => Running { pid, pidfd },
         };
         drop(childs);
-        self.map_ids(pid)?;
-        if harmless == Harmless::First {
-            privileges::become_user(self.plan.ids.init)?;
-            privileges::die_with_spawner(&self.plan.orders)?;
-        }
-        channel::send(&ours, &Order::Start, &[], SendFlags::empty()).during("letting the runtime process go")?;
-        Ok((pid, ours))
+        self.map_ids(process.pid)?;
+        Ok(Held { process, word: ours })
     }
 
     /// The function may open its output by name (/dev/stdout), which asks for the owner of the pipe. The server, which
     /// sent the descriptor, is not trusted with root's right to give things away: a pipe without a name it is, or it
     /// stays whose it was.
     fn hand_output_over(&self) -> rustix::io::Result<()> {
-        if rustix::fs::fstatfs(&self.output)?.f_type != PIPEFS {
+        if rustix::fs::fstatfs(self.output)?.f_type != PIPEFS {
             return Ok(());
         }
         let owner = rustix::fs::Uid::from_raw(self.plan.ids.function);
-        rustix::fs::fchown(&self.output, Some(owner), None)
+        rustix::fs::fchown(self.output, Some(owner), None)
     }
 
     /// One user and one group inside, each a number of its own outside.
@@ -104,7 +123,7 @@ impl Launch<'_> {
             let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
             std::fs::write(&path, text).during(format_args!("writing {path}"))
         };
-        if weaken::is_off(Defence::User) {
+        if weaken::is_off(Defence::User) || matches!(self.task, Task::Beside { .. }) {
             return write("oom_score_adj", OOM_SCORE_ADJ.to_owned());
         }
         write("uid_map", format!("{INSIDE_UID} {outside} 1"))?;
@@ -113,7 +132,7 @@ impl Launch<'_> {
         write("oom_score_adj", OOM_SCORE_ADJ.to_owned())
     }
 
-    fn become_runtime(self, parent: &OwnedFd) -> ! {
+    fn become_program(self, parent: &OwnedFd) -> ! {
         let event = match self.confine(parent) {
             Ok(args) => execute(args),
             Err(failure) => Event::Failed(failure),
@@ -131,6 +150,9 @@ impl Launch<'_> {
         sys::reset_signals();
         self.set_limits()?;
         if !weaken::is_off(Defence::User) {
+            if let Task::Beside { runtime, .. } = self.task {
+                sys::enter_user_namespace(runtime.as_fd()).during("entering the runtime's user namespace")?;
+            }
             privileges::drop_bounding_set()?;
         }
         match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
@@ -138,12 +160,16 @@ impl Launch<'_> {
             _ => return Err(Failure::new(libc::EPIPE, "init died")),
         }
         become_function()?;
-        let args = ExecArgs::open(&self.args).during("reading the arguments")?;
+        let mut args = ExecArgs::open(self.args).during("reading the arguments")?;
+        if let Task::Beside { number, .. } = self.task {
+            let program = args.argv.get(number).cloned();
+            args.argv = vec![program.ok_or_else(|| Failure::new(libc::EINVAL, "running a program that is not named"))?];
+        }
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
         if !weaken::is_off(Defence::Descriptors) {
             sys::close_all_on_exec().during("closing descriptors")?;
         }
-        if let Some(hear) = &self.hear {
+        if let Task::Ahead { hear } = self.task {
             sys::inherit_as(hear.as_fd(), ASSIGNMENT).during("handing a pipe over")?;
         }
         if !weaken::is_off(Defence::SystemCalls) {
@@ -156,8 +182,8 @@ impl Launch<'_> {
         let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .during("opening /dev/null")?;
         rustix::stdio::dup2_stdin(null.as_fd())
-            .and_then(|()| rustix::stdio::dup2_stdout(&self.output))
-            .and_then(|()| rustix::stdio::dup2_stderr(&self.output))
+            .and_then(|()| rustix::stdio::dup2_stdout(self.output))
+            .and_then(|()| rustix::stdio::dup2_stderr(self.output))
             .during("setting standard input and output")
     }
 
@@ -188,6 +214,35 @@ impl Launch<'_> {
         }
         Ok(())
     }
+}
+
+impl Held {
+    /// Gives the word; returns once the program runs.
+    pub(super) fn go(self) -> Result<Running, Event> {
+        let Self { process, word } = self;
+        let given = channel::send(&word, &Order::Start, &[], SendFlags::empty()).during("letting a process go");
+        given.map_err(Event::Failed)?;
+        // Its end closes when the program replaces it; until then it may say what is wrong.
+        match channel::receive(&word, RecvFlags::empty()).during("waiting for a process") {
+            Ok(Received::Closed) => Ok(process),
+            Ok(Received::Frame(event, _)) => Err(event),
+            Err(failure) => Err(Event::Failed(failure)),
+        }
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.process.pid
+    }
+
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.process.pidfd
+    }
+}
+
+/// This process gives up all that it could do, before a customer's goes.
+pub(super) fn become_harmless(plan: &Plan<'_>) -> Done {
+    privileges::become_user(plan.ids.init)?;
+    privileges::die_with_spawner(&plan.orders)
 }
 
 /// The limit of a function's tasks, no higher than what this process may give.

@@ -5,17 +5,20 @@ mod ahead;
 mod child;
 mod make;
 pub(crate) mod mounts;
+mod programs;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, WaitOptions};
 
-use crate::Exit;
+use self::child::{Harmless, Launch, Task};
+use self::programs::{Beside, Programs, exit_of};
 use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
 use crate::network::Connection;
+use crate::process::Process;
 use crate::seccomp::Filters;
 use crate::spawner::root::EMPTY_DIRECTORY;
 use crate::weaken::{self, Defence};
@@ -74,9 +77,9 @@ fn live(plan: &Plan<'_>) -> Result<(), Event> {
     if !prepare(plan).map_err(Event::Failed)? {
         return Ok(());
     }
-    let Some(runtime) = run_runtime(plan)? else { return Ok(()) };
+    let Some(programs) = run_programs(plan)? else { return Ok(()) };
     tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
-    wait_for_end(plan, runtime).map_err(Event::Failed)
+    programs.watch_over(plan).map_err(Event::Failed)
 }
 
 /// Makes and starts. False where the spawner went before.
@@ -112,15 +115,22 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: make::Made) -> Done {
     tell_server(plan, &Event::Started)
 }
 
-/// Up to the moment that the function's program runs and this process can do nothing any more. None where the spawner
+/// Up to the moment that the function's programs run and this process can do nothing any more. None where the spawner
 /// went before.
-fn run_runtime(plan: &Plan<'_>) -> Result<Option<Pid>, Event> {
+fn run_programs(plan: &Plan<'_>) -> Result<Option<Programs>, Event> {
     match next_order(plan).map_err(Event::Failed)? {
-        Some((Order::Assign { memory_mb }, fds)) => {
+        Some((Order::Assign { memory_mb, beside: 0 }, fds)) => {
             let ([code, output, args], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;
-            let launch = child::Launch { plan, memory_mb, output, args, hear: None };
-            launch.run(child::Harmless::First).map(Some)
+            let launch = Launch { plan, memory_mb, output: &output, args: &args, task: Task::Runtime };
+            Programs::alone(launch.run(Harmless::First)?).map(Some).map_err(Event::Failed)
+        }
+        Some((Order::Assign { memory_mb, beside }, fds)) => {
+            let ([code, output, args, beside_output, beside_args], layers) = apart(fds).map_err(Event::Failed)?;
+            mount(code, layers).map_err(Event::Failed)?;
+            let beside = Beside { count: beside as usize, output: beside_output, args: beside_args };
+            let launch = Launch { plan, memory_mb, output: &output, args: &args, task: Task::Runtime };
+            Programs::start(launch, &beside).map(Some)
         }
         Some((Order::Launch, fds)) => run_ahead(plan, fds),
         _ => Ok(None),
@@ -129,18 +139,20 @@ fn run_runtime(plan: &Plan<'_>) -> Result<Option<Pid>, Event> {
 
 /// Runs a program that waits for its function. Until that comes nothing of any customer is in here; so this process may
 /// keep its privileges, which mounting the code takes, until then.
-fn run_ahead(plan: &Plan<'_>, fds: Vec<OwnedFd>) -> Result<Option<Pid>, Event> {
+fn run_ahead(plan: &Plan<'_>, fds: Vec<OwnedFd>) -> Result<Option<Programs>, Event> {
     let [output, args] = exactly(fds).ok_or_else(|| Event::Failed(unexpected("a launch without its 2 descriptors")))?;
     let waiting = ahead::launch(plan, output, args)?;
     tell_server(plan, &Event::Running).map_err(Event::Failed)?;
     if !waiting.waits_for_order(plan).map_err(Event::Failed)? {
-        return wait_for_end(plan, waiting.pid()).map_err(Event::Failed).map(|()| None);
+        return wait_for_end(plan, waiting.process().pid).map_err(Event::Failed).map(|()| None);
     }
-    let Some((Order::Assign { memory_mb }, fds)) = next_order(plan).map_err(Event::Failed)? else { return Ok(None) };
+    let Some((Order::Assign { memory_mb, .. }, fds)) = next_order(plan).map_err(Event::Failed)? else {
+        return Ok(None);
+    };
     let employ = || {
         let ([code, told], layers) = apart(fds)?;
         mount(code, layers)?;
-        waiting.employ(plan, memory_mb, told)
+        Programs::alone(waiting.employ(plan, memory_mb, told)?)
     };
     employ().map(Some).map_err(Event::Failed)
 }
@@ -162,16 +174,12 @@ fn mount(code: OwnedFd, layers: Option<OwnedFd>) -> Done {
     }
 }
 
-/// Reaps until the runtime process has ended, and says how. This process's end takes the others with it.
+/// Reaps until a process that has no function yet has ended, and says how. This process's end takes the others with it.
 fn wait_for_end(plan: &Plan<'_>, runtime: Pid) -> Done {
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == runtime => {
-                let exit = match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => Exit::Code(code),
-                    (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
-                };
-                return tell_server(plan, &Event::Exited(exit));
+                return tell_server(plan, &Event::Exited(Process::Runtime, exit_of(status)));
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).during("waiting for the runtime process"),

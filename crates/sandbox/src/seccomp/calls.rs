@@ -25,9 +25,19 @@ pub(super) const SOCKET_TYPE_MASK: u32 = 0xF;
 /// Requests that type into a terminal.
 pub(super) const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
 
-/// What an init needs once the function runs: to wait for it, to say how it ended, to end.
+/// What an init needs once the function runs: to wait for its processes and for orders, to say how a process ended, to
+/// end.
 pub(super) const INIT: &[i64] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_read,
+    libc::SYS_close,
+    // The standard library asks of a descriptor whether it is open before it closes it, in builds with assertions.
+    #[cfg(debug_assertions)]
+    libc::SYS_fcntl,
     libc::SYS_wait4,
+    libc::SYS_recvmsg,
     libc::SYS_sendmsg,
     libc::SYS_exit_group,
     libc::SYS_rt_sigreturn,

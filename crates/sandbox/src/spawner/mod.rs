@@ -31,6 +31,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, LinkName, Order, Request};
 use crate::network::{Home, Nat};
+use crate::process::{Process, Signal};
 use crate::seccomp::Filters;
 use crate::{NetworkMode, jail, sys, tmp};
 
@@ -286,10 +287,17 @@ impl Spawner {
                 let launched = self.launch(slot, &fds);
                 self.report(slot, launched);
             }
-            Request::Assign { slot, code, layers, memory_mb } => {
-                let assigned = self.assign(slot, &code, &layers, memory_mb, &fds);
+            Request::Assign { slot, code, layers, memory_mb, beside } => {
+                let order = Order::Assign { memory_mb, beside };
+                let limited = self.cgroups.limit_memory(slot, memory_mb);
+                let assigned = limited.and_then(|()| self.assign(slot, &code, &layers, &order, &fds));
                 self.report(slot, assigned);
             }
+            Request::Go { slot } => {
+                let ordered = self.slots.get(&slot).map_or(Ok(()), |slot| slot.order(&Order::Go, &[]));
+                self.report(slot, ordered);
+            }
+            Request::Signal { slot, process, signal } => self.signal(slot, process, signal),
             Request::Socket { id, slot } => self.give_socket(id, slot)?,
             Request::Read { order, staging } => self.read(order, staging, fds)?,
             Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
@@ -318,13 +326,19 @@ impl Spawner {
         slot.order(&Order::Launch, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
     }
 
-    fn assign(&mut self, slot: u64, code: &CodeDigest, layers: &[CodeDigest], memory_mb: u32, fds: &[OwnedFd]) -> Done {
+    fn assign(&self, slot: u64, code: &CodeDigest, layers: &[CodeDigest], order: &Order, fds: &[OwnedFd]) -> Done {
         let Some(target) = self.slots.get(&slot) else { return Ok(()) };
-        self.cgroups.limit_memory(slot, memory_mb)?;
         let (code, layers) = (self.packages.mount(code)?, self.packages.mount_layers(layers)?);
         // Init knows how many there must be.
         let all: Vec<_> = [&code].into_iter().chain(fds).chain(&layers).map(AsFd::as_fd).collect();
-        target.order(&Order::Assign { memory_mb }, &all)
+        target.order(order, &all)
+    }
+
+    /// Asks init for the process; what it answers is signalled. One that cannot be asked is ended already, or will be.
+    fn signal(&self, slot: u64, process: Process, signal: Signal) {
+        if let Some(slot) = self.slots.get(&slot) {
+            let _ = slot.order(&Order::Name { process, signal }, &[]);
+        }
     }
 
     /// An error is that this process cannot be where it was: it must not go on.

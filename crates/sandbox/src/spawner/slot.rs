@@ -17,6 +17,7 @@ use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
 use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
+use crate::process;
 use crate::sys::{self, Fork};
 use crate::tmp::{Backing, Volume};
 use crate::weaken::{self, Defence};
@@ -350,6 +351,15 @@ impl Spawner {
                     slot.volume = Some(Volume { mount, backing: Backing::Disk { loop_number } });
                 }
                 self.pool.is_ready(id);
+            }
+            // It has no privilege, and sees no process but those of its environment: it can name no other.
+            Ok(Received::Frame(Note::Named { signal }, fds)) => {
+                let signal = match signal {
+                    process::Signal::Terminate => Signal::TERM,
+                    process::Signal::Kill => Signal::KILL,
+                };
+                // One that has ended meanwhile needs none.
+                let _ = fds.first().map(|process| pidfd_send_signal(process, signal));
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             // It has no more to say; what its end means, the process descriptor tells.

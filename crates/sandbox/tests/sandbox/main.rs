@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ahead;
+mod beside;
 mod harness;
 mod isolation;
 mod layers;
@@ -35,6 +36,11 @@ const CASES: &[Case] = &[
     case!(limits::open_files_are_capped),
     case!(limits::cpu_is_in_proportion_to_memory),
     case!(limits::a_frozen_environment_uses_no_cpu),
+    case!(beside::the_runtime_waits_until_it_may_go),
+    case!(beside::signals_reach_the_process_that_is_meant),
+    case!(beside::a_runtime_alone_can_be_asked_to_end),
+    case!(beside::what_others_leave_behind_is_reaped),
+    case!(beside::a_program_that_cannot_run_is_told),
     case!(life::exits_are_told),
     case!(life::a_program_that_cannot_run_is_an_error),
     case!(life::a_root_that_cannot_be_composed_is_an_error),
