@@ -193,7 +193,7 @@ pub(crate) fn child_signals() -> io::Result<OwnedFd> {
 }
 
 /// Enters the user namespace of another process.
-pub(crate) fn enter_user_namespace(process: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn join_user_namespace(process: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: takes no pointers. Callers are processes of one thread.
     check(i64::from(unsafe { libc::setns(process.as_raw_fd(), libc::CLONE_NEWUSER) }))
 }

@@ -151,7 +151,7 @@ impl Launch<'_> {
         self.set_limits()?;
         if !weaken::is_off(Defence::User) {
             if let Task::Beside { runtime, .. } = self.task {
-                sys::enter_user_namespace(runtime.as_fd()).during("entering the runtime's user namespace")?;
+                sys::join_user_namespace(runtime.as_fd()).during("entering the runtime's user namespace")?;
             }
             privileges::drop_bounding_set()?;
         }
