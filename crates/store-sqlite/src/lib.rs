@@ -1,15 +1,18 @@
 //! The embedded engines, the default of a server on one machine: metadata in one SQLite file, packages in files.
 //!
 //! Metadata is written by one thread that gathers the commits that wait into one transaction and one flush
-//! (WAL, `synchronous=FULL`); reads are answered from the copy in memory and never touch the disk.
+//! (WAL, `synchronous=FULL`); reads are answered from the copy in memory and never touch the disk. Queues have a file and
+//! a thread of their own, and no copy in memory.
 
 mod blobs;
 mod checksum;
 mod log;
 mod open;
+mod queue;
 mod store;
 mod writer;
 
 pub use blobs::FileBlobStore;
 pub use open::OpenError;
+pub use queue::SqliteQueueStore;
 pub use store::SqliteStore;

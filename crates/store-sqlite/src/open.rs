@@ -15,17 +15,34 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::checksum::Checksum;
 use crate::log::has_lost_commits;
 
-/// "Hrth": marks the file as ours.
-const APPLICATION_ID: i32 = 0x4872_7468;
-/// Raised with each change of the tables.
-const SCHEMA: i32 = 1;
+/// What a file is to be.
+pub(crate) struct Format {
+    /// Marks the file as ours and of this kind.
+    pub(crate) application_id: i32,
+    /// Raised with each change of the tables.
+    pub(crate) schema: i32,
+    /// What makes the tables of a new file.
+    pub(crate) tables: &'static str,
+    /// What people call it.
+    pub(crate) what: &'static str,
+    /// KiB of pages that are kept in memory.
+    pub(crate) cache_kib: i32,
+}
 
-const TABLES: &str = "
+/// Reads come from memory of our own, so the page cache serves writes only. "Hrth".
+const METADATA: Format = Format {
+    application_id: 0x4872_7468,
+    schema: 1,
+    what: "metadata",
+    cache_kib: 512,
+    tables: "
     CREATE TABLE entry (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
-";
+    INSERT INTO state VALUES (1, 0, zeroblob(16));
+",
+};
 
-/// Why the metadata file was not opened. Nothing in it was changed.
+/// Why a file was not opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
@@ -33,7 +50,7 @@ pub enum OpenError {
     InUse(PathBuf),
     /// Written by a newer version.
     #[error(
-        "{} was written by a newer version of Hearth (its format is {found}, this version knows {SCHEMA}): \
+        "{} was written by a newer version of Hearth (its format is {found}, this version knows {known}): \
          use that version",
         path.display()
     )]
@@ -42,10 +59,17 @@ pub enum OpenError {
         path: PathBuf,
         /// Its format.
         found: i32,
+        /// The newest that this version reads.
+        known: i32,
     },
     /// Some other database.
-    #[error("{} is not a metadata file of Hearth: choose another --data-dir", .0.display())]
-    Foreign(PathBuf),
+    #[error("{} is not a {what} file of Hearth: choose another --data-dir", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+    },
     /// Its content is not what was written.
     #[error("{} is damaged ({why}): restore the data folder from a backup, or move the file away to start empty", path.display())]
     Damaged {
@@ -71,11 +95,20 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
+    let connection = open_file(path, &METADATA)?;
+    check_structure(path, &connection)?;
+    let (table, checksum) = load(path, &connection)?;
+    keep_tidy(path, &connection)?;
+    Ok(Opened { connection, table, checksum })
+}
+
+/// Opens a file of this format, or makes it. Until [`keep_tidy`] nothing of a file that is there has been changed.
+pub(crate) fn open_file(path: &Path, format: &Format) -> Result<Connection, OpenError> {
     let named = |cause| name_error(path, &cause);
     let disk = |cause: io::Error| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() };
     create_file(path).map_err(disk)?;
-    let mut connection = connect(path).map_err(named)?;
-    let is_new = identify(path, &connection)?;
+    let mut connection = connect(path, format).map_err(|cause| name_error_of(path, format, &cause))?;
+    let is_new = identify(path, format, &connection)?;
     // After the first read, so that the lock is ours, and before the first write.
     if has_lost_commits(path).map_err(disk)? {
         let why = "its log has a changed byte ahead of acknowledged commits".to_owned();
@@ -83,13 +116,15 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     }
     use_log(path, &connection)?;
     if is_new {
-        create_tables(&mut connection).map_err(named)?;
+        create_tables(&mut connection, format).map_err(named)?;
     }
-    check_structure(path, &connection)?;
-    let (table, checksum) = load(path, &connection)?;
-    // From here on it is ours: on closing, the log may be folded into the file.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(named)?;
-    Ok(Opened { connection, table, checksum })
+    Ok(connection)
+}
+
+/// From here on it is ours: on closing, the log may be folded into the file.
+pub(crate) fn keep_tidy(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+    set.map(drop).map_err(|cause| name_error(path, &cause))
 }
 
 /// Makes the file readable by its owner only: it holds functions' environment variables. SQLite gives its log the
@@ -105,7 +140,7 @@ fn create_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+fn connect(path: &Path, format: &Format) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::ZERO)?;
@@ -115,23 +150,25 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
-    // KiB, as SQLite wants it negative: reads come from memory of our own, so the page cache serves writes only.
-    connection.pragma_update(None, "cache_size", -512)?;
+    // KiB, as SQLite wants it negative.
+    connection.pragma_update(None, "cache_size", -format.cache_kib)?;
     Ok(connection)
 }
 
 /// Tells ours (false) and a new file (true) from others.
-fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
-    let named = |cause| name_error(path, &cause);
+fn identify(path: &Path, format: &Format, connection: &Connection) -> Result<bool, OpenError> {
+    let named = |cause| name_error_of(path, format, &cause);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(named);
     let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(named)?;
     match (application, schema) {
-        (APPLICATION_ID, SCHEMA) => Ok(false),
-        (APPLICATION_ID, newer) if newer > SCHEMA => Err(OpenError::Newer { path: path.to_owned(), found: newer }),
+        (id, found) if id == format.application_id && found == format.schema => Ok(false),
+        (id, found) if id == format.application_id && found > format.schema => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: format.schema })
+        }
         (0, 0) if tables == 0 => Ok(true),
-        _ => Err(OpenError::Foreign(path.to_owned())),
+        _ => Err(OpenError::Foreign { path: path.to_owned(), what: format.what }),
     }
 }
 
@@ -143,12 +180,11 @@ fn use_log(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     }
 }
 
-fn create_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+fn create_tables(connection: &mut Connection, format: &Format) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(TABLES)?;
-    transaction.execute("INSERT INTO state VALUES (1, 0, ?1)", [Checksum::default().to_bytes()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.execute_batch(format.tables)?;
+    transaction.pragma_update(None, "application_id", format.application_id)?;
+    transaction.pragma_update(None, "user_version", format.schema)?;
     transaction.commit()
 }
 
@@ -185,12 +221,20 @@ fn load(path: &Path, connection: &Connection) -> Result<(Table, Checksum), OpenE
     Ok((Table::new(version, entries), checksum))
 }
 
-fn name_error(path: &Path, cause: &rusqlite::Error) -> OpenError {
+fn name_error_of(path: &Path, format: &Format, cause: &rusqlite::Error) -> OpenError {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign { path: path.to_owned(), what: format.what },
+        _ => name_error(path, cause),
+    }
+}
+
+pub(crate) fn name_error(path: &Path, cause: &rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
-        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path),
-        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, why: cause.to_string() },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { path, why: cause.to_string() }
+        }
         // A value of another type than the column's, or a row that is not there.
         None => OpenError::Damaged { path, why: cause.to_string() },
         Some(_) => OpenError::Disk { path, cause: cause.to_string() },

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use hearth_store::conformance;
-use hearth_store_sqlite::{FileBlobStore, SqliteStore};
+use hearth_store::{conformance, queue_conformance};
+use hearth_store_sqlite::{FileBlobStore, SqliteQueueStore, SqliteStore};
 
 #[tokio::test]
 async fn metadata() {
@@ -21,4 +21,15 @@ async fn metadata() {
 async fn blobs() {
     let folder = tempfile::tempdir().unwrap();
     conformance::blob_store(|| Arc::new(FileBlobStore::open(folder.path()).unwrap())).await;
+}
+
+#[tokio::test]
+async fn queues() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Cell::new(0);
+    queue_conformance::queue_store(|| {
+        made.set(made.get() + 1);
+        Arc::new(SqliteQueueStore::open(&folder.path().join(format!("{}.db", made.get()))).unwrap())
+    })
+    .await;
 }

@@ -98,7 +98,7 @@ async fn other_files_are_refused_and_left_alone() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
     for path in [&text, &path] {
         let before = fs::read(path).unwrap();
-        assert!(matches!(refusal(path), OpenError::Foreign(named) if named == *path));
+        assert!(matches!(refusal(path), OpenError::Foreign { path: named, .. } if named == *path));
         assert!(fs::read(path).unwrap() == before);
     }
     let nowhere = folder.path().join("absent/meta.db");

@@ -1,11 +1,15 @@
-//! The seams to stable storage: a small versioned key-value store for metadata and a content-addressed store for
-//! packages; their in-memory engines; and the conformance suite that every engine passes.
+//! The seams to stable storage: a small versioned key-value store for metadata, a content-addressed store for packages,
+//! queues of messages; their in-memory engines; and the conformance suites that every engine passes.
 
 mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
+mod memory_queue;
 mod metadata;
+mod queue;
+#[cfg(any(test, feature = "conformance"))]
+pub mod queue_conformance;
 mod table;
 pub mod typed;
 
@@ -13,7 +17,9 @@ use std::pin::Pin;
 
 pub use blob::{BlobError, BlobStore};
 pub use memory::{MemoryBlobStore, MemoryStore};
+pub use memory_queue::MemoryQueueStore;
 pub use metadata::{CommitError, MetadataStore, Operation, Precondition, StoreError, Versioned, Write};
+pub use queue::{Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step, check_steps};
 pub use table::{Change, Committed, Pending, Table, Watch, WatchEvent};
 
 /// A future of a method that is called through `dyn`.

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+/// Bytes of an asynchronous invoke's payload (Lambda: 1 MiB).
+pub const EVENT_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Bytes of what InvokeAsync, the older way, takes (Lambda).
+pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 /// Bytes of a buffered response (Lambda: 6 MiB + 100).
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
 /// Bytes of a streamed response (Lambda: 200 MiB).
@@ -227,6 +231,22 @@ pub const STORE_COMMIT_WRITES: usize = 1000;
 pub const STORE_QUEUE_COMMITS: usize = 1024;
 /// Commits that share one transaction, and so one flush to the disk.
 pub const STORE_GROUP_COMMITS: usize = 256;
+/// Bytes of a queue's name. Ours: a function's or a queue's name, and what says which kind it is.
+pub const QUEUE_NAME_BYTES: usize = 256;
+/// Bytes of a message's head. Ours: ids, times, and what a sender may say beside the body.
+pub const QUEUE_HEAD_BYTES: usize = 256 * 1024;
+/// Bytes of a message's body: an event ([`EVENT_PAYLOAD_BYTES`]) with the record of what became of it.
+pub const QUEUE_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Steps of one commit to the queues. Ours.
+pub const QUEUE_COMMIT_STEPS: usize = 1000;
+/// Requests that wait for the queues' writer; further callers wait for room.
+pub const QUEUE_WAITING: usize = 1024;
+/// Requests that share one transaction, and so one flush to the disk.
+pub const QUEUE_GROUP: usize = 512;
+/// Bytes of what shares one transaction; the last one may exceed it.
+pub const QUEUE_GROUP_BYTES: usize = 16 * 1024 * 1024;
+/// Messages that one step of a purge removes, between which others get their turn.
+pub const QUEUE_PURGE_STEP: usize = 5000;
 /// Commits that a watcher may be behind before it starts over from a snapshot.
 pub const STORE_WATCH_COMMITS: usize = 1024;
 /// Period over which an environment's share of the CPUs is enforced. The smallest share, 128 MB, buys 1.4 ms of it
