@@ -143,13 +143,6 @@ def test_dry_run_runs_nothing(server, client, echo):
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
-def test_events_are_refused_until_they_are_durable(echo):
-    with pytest.raises(ClientError) as caught:
-        echo.invoke({}, InvocationType="Event")
-    error = caught.value.response
-    assert error["ResponseMetadata"]["HTTPStatusCode"] == 501 and "Event" in error["Error"]["Message"]
-
-
 def test_unknown_invocation_types_are_refused(server, echo):
     answer = post(server, echo, b"{}", X_Amz_Invocation_Type="Later")
     assert (answer.status, answer.error) == (400, "ValidationException")

@@ -12,6 +12,8 @@ use crate::tools::{cargo, follow, install, root, run as run_command};
 
 /// The account that the recordings show.
 const ACCOUNT: &[&str] = &["--account", "111111111111"];
+/// Events that failed are tried again after a second instead of a minute.
+const RETRYING: &[&str] = &["--retry-base", "1000"];
 /// For scenarios that look at an update while it is under way: longer than one request takes.
 const SETTLING: &[&str] = &["--settle-after", "500"];
 /// Ours; everything else goes to conformance/run.py.
@@ -42,8 +44,8 @@ fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
     // The comparison first: what it says counts only if it can tell a difference.
     let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
     run_command(&mut python(&harness))?;
-    let server = Server::start(&binary, ACCOUNT)?;
-    let settling = Server::start(&binary, &[ACCOUNT, SETTLING].concat())?;
+    let server = Server::start(&binary, &[ACCOUNT, RETRYING].concat())?;
+    let settling = Server::start(&binary, &[ACCOUNT, RETRYING, SETTLING].concat())?;
     let mut scenarios = python(&["conformance/run.py", "--url", server.url(), "--settling-url", settling.url()]);
     scenarios.args(args);
     let before = *tally;

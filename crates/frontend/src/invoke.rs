@@ -15,14 +15,16 @@ use tracing::error;
 use crate::alias::Alias;
 use crate::dispatcher::{Dispatcher, Refused};
 use crate::environments::Environments;
-use crate::request::{Asked, InvokeRequest, TRACE_ID};
+use crate::request::{Asked, InvokeRequest, Kind, TRACE_ID};
 use crate::response::InvokeResponse;
 use crate::snapshot::{EntryState, Ready, Unfit};
 use crate::streamed::StreamedResponse;
 use crate::trace::trace_id;
 
-/// The event of an invoke without a payload.
-const EMPTY_EVENT: Bytes = Bytes::from_static(b"{}");
+/// The event of an invoke; without a payload it is an empty object.
+pub(crate) fn event_of(payload: Bytes) -> Bytes {
+    if payload.is_empty() { Bytes::from_static(b"{}") } else { payload }
+}
 
 impl<W: Environments> Dispatcher<W> {
     /// Runs a function and waits for its answer. A caller that drops the future does not stop the invoke.
@@ -33,11 +35,14 @@ impl<W: Environments> Dispatcher<W> {
     pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<InvokeResponse, ApiError> {
         let mut asked = request.read(self.functions(), self.place())?;
         let (ready, invoked_arn) = self.wanted(&asked)?;
-        if asked.dry_run {
+        if asked.kind == Kind::DryRun {
             return Ok(InvokeResponse::DryRun);
         }
         let executed_version = Arc::clone(&ready.spec.version);
         let trace_id = traced(&request);
+        if asked.kind == Kind::Later {
+            return Ok(InvokeResponse::Event(asked.event(request, trace_id)));
+        }
         let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
         let outcome = self.run(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
@@ -57,7 +62,7 @@ impl<W: Environments> Dispatcher<W> {
     pub async fn invoke_streamed(&self, request: InvokeRequest<'_>) -> Result<StreamedResponse, ApiError> {
         let mut asked = request.read(self.functions(), self.place())?;
         let (ready, invoked_arn) = self.wanted(&asked)?;
-        if asked.dry_run {
+        if asked.kind == Kind::DryRun {
             return Ok(StreamedResponse::DryRun);
         }
         let executed_version = Arc::clone(&ready.spec.version);
@@ -134,7 +139,7 @@ fn invocation(
 ) -> impl FnOnce(Reply) -> Invocation + use<> {
     let (tail, client_context, trace_id) = (asked.tail, asked.client_context.take(), Arc::clone(trace_id));
     let InvokeRequest { payload, request_id, .. } = request;
-    let payload = if payload.is_empty() { EMPTY_EVENT } else { payload };
+    let payload = event_of(payload);
     move |reply| Invocation {
         request_id,
         payload,

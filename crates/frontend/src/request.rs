@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_api::types::{InvocationRequest, InvocationType, LogType, ResponseStreamingInvocationType};
 use hearth_api::{ApiError, Matched, Operation, decode, ops};
-use hearth_types::limits::SYNC_PAYLOAD_BYTES;
+use hearth_types::limits::{EVENT_PAYLOAD_BYTES, INVOKE_ASYNC_BYTES, SYNC_PAYLOAD_BYTES};
 use hearth_types::{Place, RequestId, Unresolved};
 use http::{HeaderMap, HeaderName};
 
@@ -41,13 +41,32 @@ pub fn payload_too_large() -> ApiError {
     ))
 }
 
+/// The same of InvokeAsync.
+#[must_use]
+pub fn async_payload_too_large() -> ApiError {
+    ApiError::request_too_large(format!(
+        "Request must be smaller than {INVOKE_ASYNC_BYTES} bytes for the InvokeAsync operation"
+    ))
+}
+
+/// What is to become of the invoke.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// It runs, and its answer is waited for.
+    Now,
+    /// It is kept, and runs when there is room.
+    Later,
+    /// Nothing runs.
+    DryRun,
+}
+
 /// What is wanted, all of it valid; whether the function exists is open.
 pub(crate) struct Asked<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) qualifier: Option<Cow<'a, str>>,
     /// Where the short way has found it already.
     pub(crate) entry: Option<Arc<FunctionEntry>>,
-    pub(crate) dry_run: bool,
+    pub(crate) kind: Kind,
     pub(crate) tail: bool,
     pub(crate) client_context: Option<Arc<str>>,
 }
@@ -62,7 +81,13 @@ impl<'a> InvokeRequest<'a> {
             Some(asked) => asked,
             None => self.unusual(place)?,
         };
-        if !asked.dry_run && !self.payload.is_empty() {
+        if asked.kind == Kind::Later && self.payload.len() > EVENT_PAYLOAD_BYTES {
+            return Err(ApiError::request_too_large(format!(
+                "{} byte payload is too large for the Event invocation type (limit {EVENT_PAYLOAD_BYTES} bytes)",
+                self.payload.len()
+            )));
+        }
+        if asked.kind != Kind::DryRun && !self.payload.is_empty() {
             json::check(&self.payload)
                 .map_err(|flaw| ApiError::invalid_request_content(json::explain(&self.payload, flaw)))?;
         }
@@ -71,7 +96,8 @@ impl<'a> InvokeRequest<'a> {
 
     /// The short way: the plain name of a function that exists, no query, no rare header.
     fn usual(&self, functions: &FunctionSnapshot) -> Option<Asked<'a>> {
-        let plain = !self.matched.has_query()
+        let plain = self.matched.operation != Operation::InvokeAsync
+            && !self.matched.has_query()
             && [DURABLE_NAME, TENANT_ID, CLIENT_CONTEXT].iter().all(|name| !self.headers.contains_key(name))
             && matches!(self.header(&INVOCATION_TYPE), None | Some(b"RequestResponse"));
         let tail = match self.header(&LOG_TYPE) {
@@ -85,7 +111,7 @@ impl<'a> InvokeRequest<'a> {
             name: Cow::Borrowed(name),
             qualifier: None,
             entry: Some(entry),
-            dry_run: false,
+            kind: Kind::Now,
             tail,
             client_context: None,
         })
@@ -95,9 +121,6 @@ impl<'a> InvokeRequest<'a> {
     fn unusual(&self, place: &Place) -> Result<Asked<'a>, ApiError> {
         let input = self.input()?;
         let unsupported = |member| Err(ApiError::unsupported_member(self.matched.operation, member));
-        if input.invocation_type == Some(InvocationType::Event) {
-            return unsupported("InvocationType Event");
-        }
         if input.durable_execution_name.is_some() {
             return unsupported("DurableExecutionName");
         }
@@ -109,14 +132,26 @@ impl<'a> InvokeRequest<'a> {
             name: Cow::Owned(target.name),
             qualifier: target.qualifier.map(Cow::Owned),
             entry: None,
-            dry_run: input.invocation_type == Some(InvocationType::DryRun),
+            kind: match input.invocation_type {
+                Some(InvocationType::Event) => Kind::Later,
+                Some(InvocationType::DryRun) => Kind::DryRun,
+                Some(InvocationType::RequestResponse) | None => Kind::Now,
+            },
             tail: input.log_type == Some(LogType::Tail),
             client_context: self.header(&CLIENT_CONTEXT).map(client_context::decode).transpose()?,
         })
     }
 
-    /// What is asked for apart from the payload. The two operations that wait for an answer ask alike.
+    /// What is asked for apart from the payload. The operations ask alike.
     fn input(&self) -> Result<InvocationRequest, ApiError> {
+        if self.matched.operation == Operation::InvokeAsync {
+            let input = decode::<ops::InvokeAsync>(self.matched, self.headers, self.payload.clone())?;
+            return Ok(InvocationRequest {
+                function_name: input.function_name,
+                invocation_type: Some(InvocationType::Event),
+                ..InvocationRequest::default()
+            });
+        }
         if !self.is_streamed() {
             return decode::<ops::Invoke>(self.matched, self.headers, Bytes::new());
         }

@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
+use crate::event::EventInvoke;
+
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
@@ -31,14 +33,20 @@ pub enum InvokeResponse {
     },
     /// The function exists and would have run.
     DryRun,
+    /// It is to be kept, then acknowledged, then run.
+    Event(EventInvoke),
 }
 
 impl InvokeResponse {
     /// Status, headers and body of an Invoke's answer; the request id's header is the caller's.
     #[must_use]
     pub fn into_http(self) -> Response<Bytes> {
-        let Self::Executed { payload, executed_version, function_error, log_tail, trace_id } = self else {
-            return would_have_run();
+        let (payload, executed_version, function_error, log_tail, trace_id) = match self {
+            Self::Executed { payload, executed_version, function_error, log_tail, trace_id } => {
+                (payload, executed_version, function_error, log_tail, trace_id)
+            }
+            Self::DryRun => return would_have_run(),
+            Self::Event(event) => return event.accepted(),
         };
         let mut response = Response::new(payload);
         let headers = response.headers_mut();
@@ -52,6 +60,15 @@ impl InvokeResponse {
         {
             headers.insert(LOG_RESULT, tail);
         }
+        response
+    }
+
+    /// The same of an InvokeAsync's answer: the status again, as its first clients read it there.
+    #[must_use]
+    pub fn into_http_of_async(self) -> Response<Bytes> {
+        let mut response = self.into_http();
+        *response.body_mut() = Bytes::from(format!("{{\"Status\":{}}}", response.status().as_u16()));
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
         response
     }
 }

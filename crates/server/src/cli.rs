@@ -71,6 +71,13 @@ pub(crate) struct ServeArgs {
     /// on AWS, where a client forgets to wait.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) settle_after: u64,
+    /// Milliseconds before an asynchronous invoke that failed is tried again; twice that before the third attempt. All other
+    /// waits of events are in proportion. Lambda's is a minute: less makes tests of retries short.
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(60..=600_000))]
+    pub(crate) retry_base: u64,
+    /// Asynchronous invokes that run at a time; those of one function are half of them at most.
+    #[arg(long, default_value_t = hearth_types::limits::EVENT_POLLERS, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) event_pollers: u64,
     /// Where a service that Hearth does not have is sent on to: sqs=http://127.0.0.1:5000; several are allowed, and * is
     /// every service without one of its own. Signed again, with HEARTH_UPSTREAM_ACCESS_KEY_ID,
     /// HEARTH_UPSTREAM_SECRET_ACCESS_KEY and HEARTH_UPSTREAM_SESSION_TOKEN where they are set.

@@ -8,7 +8,8 @@ use hearth_access::{Access, Door, Visitor};
 use hearth_api::{Addressed, ApiError, ErrorFormat, Matched, Operation, Style, route};
 use hearth_control::Control;
 use hearth_control::permit::Said;
-use hearth_frontend::{Dispatcher, InvokeRequest, payload_too_large};
+use hearth_events::Events;
+use hearth_frontend::{Dispatcher, InvokeRequest, InvokeResponse, async_payload_too_large, payload_too_large};
 use hearth_http::doors::{self, Asked};
 use hearth_http::{BodyError, Handler, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
@@ -17,13 +18,16 @@ use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
 use hearth_s3::S3;
 use hearth_types::RequestId;
-use hearth_types::limits::{BODY_TIMEOUT, CONTROL_BODY_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES};
+use hearth_types::limits::{
+    BODY_TIMEOUT, CONTROL_BODY_BYTES, INVOKE_ASYNC_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
+use crate::events;
 use crate::function_url::url_host;
 use crate::operate::decode_off;
 use crate::room::Room;
@@ -31,13 +35,15 @@ use crate::service::is_s3;
 use crate::upstream::Upstreams;
 
 /// The operations that the front end answers.
-pub(crate) const INVOKES: &[Operation] = &[Operation::Invoke, Operation::InvokeWithResponseStream];
+pub(crate) const INVOKES: &[Operation] =
+    &[Operation::Invoke, Operation::InvokeAsync, Operation::InvokeWithResponseStream];
 
 /// Answers every request.
 pub(crate) struct Gateway {
     pub(crate) admin: Admin,
     pub(crate) control: Arc<Control>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) events: Arc<Events>,
     pub(crate) neighbours: Neighbours,
     pub(crate) cloudwatch_logs: CloudWatchLogs,
     /// Other servers, for the services that this one lacks.
@@ -201,10 +207,18 @@ impl Gateway {
         payload: Bytes,
     ) -> Result<Response<ResponseBody>, ApiError> {
         let request = InvokeRequest { matched, headers, payload, request_id: id };
-        match matched.operation {
-            Operation::InvokeWithResponseStream => Ok(self.dispatcher.invoke_streamed(request).await?.into_http()),
-            _ => Ok(self.dispatcher.invoke(request).await?.into_http().map(ResponseBody::from)),
+        if matched.operation == Operation::InvokeWithResponseStream {
+            return Ok(self.dispatcher.invoke_streamed(request).await?.into_http());
         }
+        let response = self.dispatcher.invoke(request).await?;
+        if let InvokeResponse::Event(event) = &response {
+            events::keep(&self.events, event).await?;
+        }
+        let response = match matched.operation {
+            Operation::InvokeAsync => response.into_http_of_async(),
+            _ => response.into_http(),
+        };
+        Ok(response.map(ResponseBody::from))
     }
 }
 
@@ -214,6 +228,7 @@ fn body_limit(operation: Operation) -> usize {
             CONTROL_BODY_BYTES
         }
         Operation::Invoke | Operation::InvokeWithResponseStream => SYNC_PAYLOAD_BYTES,
+        Operation::InvokeAsync => INVOKE_ASYNC_BYTES,
         _ => SMALL_BODY_BYTES,
     }
 }
@@ -221,6 +236,7 @@ fn body_limit(operation: Operation) -> usize {
 fn body_error(operation: Operation, error: &BodyError) -> ApiError {
     match (error, operation) {
         (BodyError::TooLarge { .. }, Operation::Invoke | Operation::InvokeWithResponseStream) => payload_too_large(),
+        (BodyError::TooLarge { .. }, Operation::InvokeAsync) => async_payload_too_large(),
         (BodyError::TooLarge { limit }, other) => ApiError::request_entity_too_large(format!(
             "Request must be smaller than {limit} bytes for the {} operation",
             other.name()

@@ -9,6 +9,7 @@ mod cli;
 #[cfg(test)]
 mod coverage;
 mod doctor;
+mod events;
 mod follow;
 mod function_url;
 mod gateway;

@@ -13,6 +13,7 @@ use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
+use hearth_events::{Events, Timing};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
 use hearth_image::Unpacker;
@@ -22,8 +23,8 @@ use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
-use hearth_store::{BlobStore, MetadataStore};
-use hearth_store_sqlite::{FileBlobStore, SqliteStore};
+use hearth_store::{BlobStore, MetadataStore, QueueStore};
+use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
 use hearth_types::limits::{
     CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT,
     SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
@@ -37,6 +38,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
+use crate::events::{OfDispatcher, OwnTargets};
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
@@ -72,6 +74,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let mut stop = Stop::new()?;
     let data = &prepared.data;
     let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data)?);
+    let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
     let isolation = isolation(&prepared.spawner, args.network);
@@ -95,6 +98,16 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
     let upstreams = Upstreams::new(&args.upstream, upstream::credentials()?, place(&args).region, admin::now)?;
     let s3 = S3::open(parts, &data.join("objects")).await?;
+    let events = Events::new(hearth_events::Parts {
+        place: place(&args),
+        queues,
+        metadata: Arc::clone(&store),
+        functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
+        targets: Arc::new(OwnTargets { access: Arc::clone(&access), s3: Arc::clone(&s3) }),
+        clock: Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX)),
+        timing: Timing { retry_base: Duration::from_millis(args.retry_base) },
+        pollers: usize::try_from(args.event_pollers).unwrap_or(1),
+    });
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -130,6 +143,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         admin,
         control,
         dispatcher: Arc::clone(&dispatcher),
+        events: Arc::clone(&events),
         neighbours,
         upstreams,
         cloudwatch_logs,
@@ -139,6 +153,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     };
     let gateway = Arc::new(gateway);
     insiders.open(&gateway);
+    let running = tokio::spawn(Arc::clone(&events).run());
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
@@ -147,6 +162,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     say_ready(&format!("http://{}", prepared.address))?;
 
     let lost = tokio::select! {
+        ended = running => bail!("the events are not run any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
     };
@@ -159,6 +175,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     }
     let drained = async {
         serving.await.context("the server's task")?;
+        events.stop(DRAIN).await;
         dispatcher.drain(DRAIN).await;
         anyhow::Ok(())
     };
@@ -172,12 +189,18 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     Ok(())
 }
 
-/// The metadata. What is wrong with it is said with the name that the user gave its folder.
 fn open_metadata(args: &ServeArgs, data: &Path) -> Result<SqliteStore, Refused> {
-    SqliteStore::open(&data.join("meta.db")).map_err(|cause| {
-        let (here, given) = (data.display().to_string(), args.data_dir.display().to_string());
-        Refused(cause.to_string().replace(&here, &given))
-    })
+    SqliteStore::open(&data.join("meta.db")).map_err(|cause| refused(args, data, &cause))
+}
+
+fn open_queues(args: &ServeArgs, data: &Path) -> Result<SqliteQueueStore, Refused> {
+    SqliteQueueStore::open(&data.join("queues.db")).map_err(|cause| refused(args, data, &cause))
+}
+
+/// What is wrong with a file is said with the name that the user gave its folder.
+fn refused(args: &ServeArgs, data: &Path, cause: &OpenError) -> Refused {
+    let (here, given) = (data.display().to_string(), args.data_dir.display().to_string());
+    Refused(cause.to_string().replace(&here, &given))
 }
 
 /// SIGTERM and SIGINT.

@@ -6,6 +6,32 @@ use std::time::Duration;
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 /// Bytes of an asynchronous invoke's payload (Lambda: 1 MiB).
 pub const EVENT_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Attempts at an event after the first, unless told otherwise (Lambda).
+pub const EVENT_RETRIES_DEFAULT: u32 = 2;
+/// Seconds that an event may be old, unless told otherwise (Lambda: 6 hours).
+pub const EVENT_AGE_DEFAULT_S: u32 = 21_600;
+/// How often the pause after a refusal is doubled: 1 s to the 5 minutes at which it ends (Lambda).
+pub const EVENT_PAUSE_DOUBLINGS: u32 = 9;
+/// Bytes of a function's answer that are kept while its event waits for another attempt. Ours.
+pub const EVENT_ANSWER_KEPT_BYTES: usize = 64 * 1024;
+/// Bytes of a record of an event's end; a longer one has no payloads (SQS and SNS: 256 KB).
+pub const EVENT_RECORD_BYTES: usize = 256 * 1024;
+/// Events in work at a time, unless told otherwise; one function gets half of them at most. Ours.
+pub const EVENT_POLLERS: u64 = 64;
+/// Bytes of the events that are in memory.
+pub const EVENT_FLEET_BYTES: usize = 64 * 1024 * 1024;
+/// Events that a function's queue gives at one turn.
+pub const EVENT_FLEET_TURN: usize = 16;
+/// Bytes of these: one event of the largest size, at least.
+pub const EVENT_FLEET_TURN_BYTES: usize = EVENT_PAYLOAD_BYTES;
+/// Events of a function in work at a time, until it shows how many it takes.
+pub const EVENT_LANE_START: usize = 16;
+/// The longest that the fleet sleeps, so that a wall clock that is set makes nothing late for long.
+pub const EVENT_SLEEP_MAX: Duration = Duration::from_secs(30);
+/// Records in work at a time that go to destinations outside the queues.
+pub const DELIVERY_POLLERS: usize = 8;
+/// How long a record is tried to be delivered. Ours, after the age of events.
+pub const DELIVERY_AGE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Bytes of what InvokeAsync, the older way, takes (Lambda).
 pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 /// Bytes of a buffered response (Lambda: 6 MiB + 100).

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-worker", 2),
     // The data plane.
     ("hearth-frontend", 3),
+    ("hearth-events", 3),
     ("hearth-logs", 3),
     // The control plane.
     ("hearth-control", 4),

@@ -1,0 +1,62 @@
+//! Taking events in.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use hearth_store::Step;
+use hearth_types::RequestId;
+
+use crate::Events;
+use crate::event::{Event, queue_of};
+
+/// An event that is to be run later. Whether the function exists, and takes events, has been asked.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The function's name.
+    pub function: String,
+    /// As it was sent: a version, an alias, `$LATEST`, or none.
+    pub qualifier: Option<String>,
+    /// The same at each attempt.
+    pub request_id: RequestId,
+    /// The event, JSON.
+    pub payload: Bytes,
+    /// As the function is to see it.
+    pub trace_id: Arc<str>,
+}
+
+/// The event was not kept; the client may send it again.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the event is not kept: {0}")]
+pub struct NotKept(String);
+
+impl Events {
+    /// Keeps an event. When it returns Ok the event is on stable storage, and will be run.
+    ///
+    /// # Errors
+    /// When the server is stopping, or the queue cannot be written.
+    pub async fn accept(&self, event: NewEvent) -> Result<(), NotKept> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(NotKept("the server is stopping".into()));
+        }
+        let (queue, now_ms) = (queue_of(&event.function), (self.parts.clock)());
+        let step = put(event, now_ms);
+        self.parts.queues.commit(vec![step]).await.map_err(|cause| NotKept(cause.to_string()))?;
+        self.events.arrived(&queue, now_ms);
+        Ok(())
+    }
+}
+
+/// What keeps a new event.
+pub(crate) fn put(event: NewEvent, now_ms: i64) -> Step {
+    let head = Event {
+        id: event.request_id,
+        qualifier: event.qualifier,
+        accepted_ms: now_ms,
+        trace_id: event.trace_id.to_string(),
+        attempts: 0,
+        failures: 0,
+        last: None,
+    };
+    Step::Put { queue: queue_of(&event.function), due_ms: now_ms, head: head.head(), body: event.payload }
+}

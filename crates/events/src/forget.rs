@@ -1,0 +1,71 @@
+//! Running at all: what waits from before, and what goes with a function.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use hearth_store::{QueueError, WatchEvent};
+use hearth_types::keys;
+use tracing::{error, info};
+
+use crate::Events;
+use crate::event::{DELIVERIES, EVENTS, queue_of};
+use crate::work::{DeliveryWork, EventWork};
+
+impl Events {
+    /// Takes up what an earlier process left, then runs what comes, until it is stopped.
+    ///
+    /// # Errors
+    /// When the queues cannot be read.
+    pub async fn run(self: Arc<Self>) -> Result<(), QueueError> {
+        for depth in self.parts.queues.queues(EVENTS).await? {
+            info!("{} events wait in {}", depth.messages, depth.queue);
+            self.events.arrived(&depth.queue, depth.first_due_ms);
+        }
+        for depth in self.parts.queues.queues(DELIVERIES).await? {
+            self.deliveries.arrived(&depth.queue, depth.first_due_ms);
+        }
+        let work = (Arc::new(EventWork(Arc::clone(&self))), Arc::new(DeliveryWork(Arc::clone(&self))));
+        let pollers = async { tokio::join!(self.events.run(work.0), self.deliveries.run(work.1)) };
+        tokio::select! {
+            _ = pollers => {}
+            () = self.forget_the_deleted() => info!("the metadata store is closed"),
+        }
+        Ok(())
+    }
+
+    /// With a function go the events that it had when it was deleted. Its records stay on their way.
+    async fn forget_the_deleted(&self) {
+        let mut changes = self.parts.metadata.watch(keys::FUNCTIONS);
+        while let Some(event) = changes.next().await {
+            let gone = match event {
+                WatchEvent::Snapshot { entries, .. } => {
+                    let known: HashSet<&str> =
+                        entries.iter().filter_map(|(key, _)| key.strip_prefix(keys::FUNCTIONS)).collect();
+                    match self.parts.queues.queues(EVENTS).await {
+                        Ok(depths) => depths
+                            .into_iter()
+                            .map(|depth| depth.queue)
+                            .filter(|queue| queue.strip_prefix(EVENTS).is_none_or(|name| !known.contains(name)))
+                            .collect(),
+                        Err(cause) => {
+                            error!("events of functions that are gone are not looked for: {cause}");
+                            Vec::new()
+                        }
+                    }
+                }
+                WatchEvent::Commit { changes, .. } => changes
+                    .iter()
+                    .filter(|change| change.value.is_none())
+                    .filter_map(|change| change.key.strip_prefix(keys::FUNCTIONS).map(queue_of))
+                    .collect(),
+            };
+            for queue in gone {
+                match self.parts.queues.purge(&queue).await {
+                    Ok(0) => {}
+                    Ok(count) => info!("{count} events are gone with their function: {queue}"),
+                    Err(cause) => error!("{queue}: its events are not removed: {cause}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Asynchronous invokes: from the queue that an event waits in to the function, and to where the record of its end goes.
+//!
+//! Each function has a queue of its own in the [`hearth_store::QueueStore`]. A [`fleet`] of pollers takes what is due, in
+//! turn over all functions, and runs it through [`Functions`], as any client would. What becomes of an event is decided
+//! in [`decide`], without clock or I/O; what was decided is one commit. Which events are being run is in memory alone:
+//! after a crash those are due again, all others have not been touched.
+
+mod accept;
+mod decide;
+mod ends;
+mod event;
+mod fleet;
+mod forget;
+mod policy;
+mod pollers;
+mod record;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hearth_store::{BoxFuture, MetadataStore, QueueStore};
+use hearth_types::{Place, RequestId};
+
+pub use accept::{NewEvent, NotKept};
+pub use decide::Timing;
+use fleet::Bounds;
+use pollers::Pollers;
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// Runs functions: the front end, or a simulated one.
+pub trait Functions: Send + Sync + 'static {
+    /// Runs an event once, and waits for what comes of it.
+    fn run(&self, run: Run) -> BoxFuture<'_, Attempt>;
+}
+
+/// One attempt at an event.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The function's name.
+    pub function: String,
+    /// As the event was sent: a version, an alias, `$LATEST`, or none.
+    pub qualifier: Option<String>,
+    /// The same at each attempt.
+    pub request_id: RequestId,
+    /// The event.
+    pub payload: Bytes,
+    /// As the function is to see it.
+    pub trace_id: Arc<str>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Attempt {
+    /// The function ran, well or not.
+    Ran {
+        /// Its answer, or its error object.
+        payload: Bytes,
+        /// Whether it is an error.
+        function_error: bool,
+        /// Which version ran.
+        version: Arc<str>,
+    },
+    /// There was no room for it.
+    Throttled,
+    /// The platform failed, or the function is not ready; with a text for people.
+    Failed(String),
+    /// The function is not there any more.
+    Gone,
+    /// The function is, but not the version or the alias.
+    NoQualifier,
+}
+
+/// Takes what a destination outside the queues is to get.
+pub trait Targets: Send + Sync + 'static {
+    /// Puts an object into a bucket.
+    fn put_object<'a>(
+        &'a self,
+        sender: Sender<'a>,
+        bucket: &'a str,
+        key: &'a str,
+        body: Bytes,
+    ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Whether the sender may invoke a function; the text of Err is for people.
+    fn may_invoke<'a>(&'a self, sender: Sender<'a>, function_arn: &'a str) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// In whose name something is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The function's name.
+    pub function: &'a str,
+    /// The ARN of its role.
+    pub role: &'a str,
+}
+
+/// What the events are made of.
+pub struct Parts {
+    /// Where this server says it is.
+    pub place: Place,
+    /// Where events wait.
+    pub queues: Arc<dyn QueueStore>,
+    /// What functions are set to.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// What runs them.
+    pub functions: Arc<dyn Functions>,
+    /// What takes records.
+    pub targets: Arc<dyn Targets>,
+    /// Wall clock.
+    pub clock: Clock,
+    /// How long things wait.
+    pub timing: Timing,
+    /// Events that are run at a time.
+    pub pollers: usize,
+}
+
+/// All asynchronous invokes of a server.
+pub struct Events {
+    parts: Parts,
+    /// Of events.
+    events: Pollers,
+    /// Of records that go to destinations outside the queues.
+    deliveries: Pollers,
+    stopping: AtomicBool,
+}
+
+impl Events {
+    /// Over these parts. Nothing runs before [`Events::run`].
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let events = Pollers::new(Bounds::of_events(parts.pollers), Arc::clone(&parts.clock), parts.timing);
+        let deliveries = Pollers::new(Bounds::of_deliveries(), Arc::clone(&parts.clock), parts.timing);
+        Arc::new(Self { parts, events, deliveries, stopping: AtomicBool::new(false) })
+    }
+
+    /// Takes no more from the queues, and waits until what is run has come to its end, at most for `patience`. What has
+    /// not is due again at the next start.
+    pub async fn stop(&self, patience: Duration) {
+        self.stopping.store(true, std::sync::atomic::Ordering::Release);
+        let both = async { tokio::join!(self.events.stop(), self.deliveries.stop()) };
+        // What is left then is said by whoever drains the environments.
+        let _ = tokio::time::timeout(patience, both).await;
+    }
+}

@@ -1,0 +1,175 @@
+//! Carries out what the [`Fleet`] says: looks into the queues, hands messages to whoever works on them, waits.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hearth_store::{Look, Message, QueueStore};
+use hearth_types::limits::EVENT_SLEEP_MAX;
+use tokio::sync::{Notify, mpsc};
+use tracing::error;
+
+use crate::Clock;
+use crate::decide::Timing;
+use crate::fleet::{Action, Bounds, Fleet, Input, Verdict};
+
+/// A fleet and how it is reached.
+pub(crate) struct Pollers {
+    bounds: Bounds,
+    timing: Timing,
+    clock: Clock,
+    /// Queues that got messages, and when the earliest of these is due. As many as there are functions at most.
+    arrivals: Mutex<HashMap<Arc<str>, i64>>,
+    /// Something arrived, or it is to stop.
+    changed: Notify,
+    stopping: AtomicBool,
+    /// Nothing is in work, and nothing will be.
+    ended: Notify,
+    has_ended: AtomicBool,
+}
+
+/// Where messages come from and who works on them.
+pub(crate) trait Work: Send + Sync + 'static {
+    fn queues(&self) -> &dyn QueueStore;
+
+    /// Works on a message until it is decided, durably, what becomes of it.
+    fn work(&self, queue: &str, message: Message) -> impl Future<Output = Verdict> + Send;
+}
+
+/// What tasks tell the fleet.
+enum Told {
+    Looked(Arc<str>, Vec<Message>, Option<i64>),
+    Input(Input),
+}
+
+impl Pollers {
+    pub(crate) fn new(bounds: Bounds, clock: Clock, timing: Timing) -> Self {
+        Self {
+            bounds,
+            timing,
+            clock,
+            arrivals: Mutex::default(),
+            changed: Notify::new(),
+            stopping: AtomicBool::new(false),
+            ended: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells that a queue got a message that is due then.
+    pub(crate) fn arrived(&self, queue: &str, due_ms: i64) {
+        let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        match arrivals.get_mut(queue) {
+            Some(known) => *known = due_ms.min(*known),
+            None => drop(arrivals.insert(queue.into(), due_ms)),
+        }
+        self.changed.notify_one();
+    }
+
+    /// Begins no more; returns when all that was begun has ended.
+    pub(crate) async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.changed.notify_one();
+        while !self.has_ended.load(Ordering::Acquire) {
+            self.ended.notified().await;
+        }
+    }
+
+    /// Works until it is stopped.
+    pub(crate) async fn run<W: Work>(&self, work: Arc<W>) {
+        let mut fleet = Fleet::new(self.bounds, self.timing);
+        // A task tells once for its look, and once for each message, and the fleet bounds these.
+        let (tell, mut told) = mpsc::channel(self.bounds.pollers * 2 + 1);
+        loop {
+            let is_stopping = self.stopping.load(Ordering::Acquire);
+            if is_stopping && fleet.used() == 0 {
+                break;
+            }
+            let wait =
+                fleet.next_tick().filter(|_| !is_stopping).map_or(EVENT_SLEEP_MAX, |tick_ms| self.until(tick_ms));
+            let mut inputs = tokio::select! {
+                Some(first) = told.recv() => vec![self.input(&work, &tell, first)],
+                () = self.changed.notified() => self.take_arrivals(),
+                () = tokio::time::sleep(wait) => vec![Input::Tick],
+            };
+            // What ended together, as acknowledged by one flush, makes room for one look.
+            while let Ok(more) = told.try_recv() {
+                inputs.push(self.input(&work, &tell, more));
+            }
+            let actions = fleet.step((self.clock)(), inputs);
+            if self.stopping.load(Ordering::Acquire) {
+                self.decline(&mut fleet, actions);
+            } else {
+                actions.into_iter().for_each(|action| self.look(&work, &tell, action));
+            }
+        }
+        self.has_ended.store(true, Ordering::Release);
+        self.ended.notify_one();
+    }
+
+    /// The wall clock may be set back or forward meanwhile, so no sleep is long.
+    fn until(&self, wake_ms: i64) -> Duration {
+        let left_ms = u64::try_from(wake_ms.saturating_sub((self.clock)())).unwrap_or(0);
+        Duration::from_millis(left_ms).min(EVENT_SLEEP_MAX)
+    }
+
+    fn take_arrivals(&self) -> Vec<Input> {
+        let taken = std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner));
+        taken.into_iter().map(|(queue, due_ms)| Input::Arrived { queue, due_ms }).collect()
+    }
+
+    fn input<W: Work>(&self, work: &Arc<W>, tell: &mpsc::Sender<Told>, told: Told) -> Input {
+        match told {
+            Told::Input(input) => input,
+            Told::Looked(queue, _, next_ms) if self.stopping.load(Ordering::Acquire) => {
+                Input::Looked { queue, messages: Vec::new(), next_ms }
+            }
+            Told::Looked(queue, messages, next_ms) => {
+                let held = messages.iter().map(|message| (message.found.id, message.body.len())).collect();
+                for message in messages {
+                    self.begin(work, tell, &queue, message);
+                }
+                Input::Looked { queue, messages: held, next_ms }
+            }
+        }
+    }
+
+    fn begin<W: Work>(&self, work: &Arc<W>, tell: &mpsc::Sender<Told>, queue: &Arc<str>, message: Message) {
+        let (work, tell, queue, id) = (Arc::clone(work), tell.clone(), Arc::clone(queue), message.found.id);
+        tokio::spawn(async move {
+            // In a task of its own, so that what panics is not for ever in work.
+            let verdict = tokio::spawn({
+                let (work, queue) = (Arc::clone(&work), Arc::clone(&queue));
+                async move { work.work(&queue, message).await }
+            });
+            let verdict = verdict.await.unwrap_or(Verdict { refused: true, ..Verdict::default() });
+            // Who does not listen has ended.
+            let _ = tell.send(Told::Input(Input::Finished { queue, id, verdict })).await;
+        });
+    }
+
+    fn look<W: Work>(&self, work: &Arc<W>, tell: &mpsc::Sender<Told>, action: Action) {
+        let Action::Look { queue, skip, limit, bytes } = action;
+        let (work, tell, until_ms) = (Arc::clone(work), tell.clone(), (self.clock)());
+        tokio::spawn(async move {
+            let look = Look { queue: queue.to_string(), until_ms, skip, limit, bytes };
+            let told = match work.queues().due(look).await {
+                Ok(due) => Told::Looked(queue, due.messages, due.next_ms),
+                Err(cause) => {
+                    error!("{queue} cannot be looked at: {cause}");
+                    Told::Input(Input::NotLooked { queue })
+                }
+            };
+            let _ = tell.send(told).await;
+        });
+    }
+
+    /// Looks that are not made any more.
+    fn decline(&self, fleet: &mut Fleet, mut actions: Vec<Action>) {
+        while let Some(Action::Look { queue, .. }) = actions.pop() {
+            actions.extend(fleet.step((self.clock)(), [Input::Looked { queue, messages: Vec::new(), next_ms: None }]));
+        }
+    }
+}

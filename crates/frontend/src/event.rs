@@ -1,0 +1,96 @@
+//! Asynchronous invokes: what is to be kept of one, and running it later.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearth_api::ApiError;
+use hearth_types::RequestId;
+use hearth_worker::Invocation;
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::dispatcher::Dispatcher;
+use crate::environments::Environments;
+use crate::invoke::event_of;
+use crate::request::{Asked, InvokeRequest, Kind};
+use crate::response::InvokeResponse;
+
+/// An invoke that is to run when there is room for it. The function takes invokes, and the payload is JSON.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventInvoke {
+    /// The function's name.
+    pub function: String,
+    /// As the caller gave it: an alias is resolved when the event runs.
+    pub qualifier: Option<String>,
+    /// The same at each attempt.
+    pub request_id: RequestId,
+    /// The event.
+    pub payload: Bytes,
+    /// As the function is to see it, at each attempt.
+    pub trace_id: Arc<str>,
+}
+
+impl EventInvoke {
+    /// The answer once it is kept.
+    pub(crate) fn accepted(self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        if let Ok(trace_id) = HeaderValue::from_str(&self.trace_id) {
+            response.headers_mut().insert("x-amzn-trace-id", trace_id);
+        }
+        response
+    }
+}
+
+impl Asked<'_> {
+    /// What is to be kept.
+    pub(crate) fn event(self, request: InvokeRequest<'_>, trace_id: Arc<str>) -> EventInvoke {
+        EventInvoke {
+            function: self.name.into_owned(),
+            qualifier: self.qualifier.map(std::borrow::Cow::into_owned),
+            request_id: request.request_id,
+            payload: event_of(request.payload),
+            trace_id,
+        }
+    }
+}
+
+impl<W: Environments> Dispatcher<W> {
+    /// Runs an event, as any invoke, with what its qualifier stands for now.
+    ///
+    /// # Errors
+    /// As Invoke has them for a function that does not exist or is not ready, throttles, and failures of the platform.
+    pub async fn run_event(&self, event: EventInvoke) -> Result<InvokeResponse, ApiError> {
+        let asked = Asked {
+            name: event.function.into(),
+            qualifier: event.qualifier.map(Into::into),
+            entry: None,
+            kind: Kind::Later,
+            tail: false,
+            client_context: None,
+        };
+        let (ready, invoked_arn) = self.wanted(&asked)?;
+        let executed_version = Arc::clone(&ready.spec.version);
+        let (request_id, payload, trace_id) = (event.request_id, event.payload, event.trace_id);
+        let outcome = self
+            .run(ready, |reply| Invocation {
+                request_id,
+                payload,
+                content_type: None,
+                invoked_arn,
+                client_context: None,
+                cognito_identity: None,
+                trace_id: Arc::clone(&trace_id),
+                tail: false,
+                reply,
+            })
+            .await
+            .map_err(|refused| self.refusal(refused, &asked))?;
+        Ok(InvokeResponse::Executed {
+            payload: outcome.payload,
+            executed_version,
+            function_error: outcome.function_error,
+            log_tail: None,
+            trace_id,
+        })
+    }
+}
