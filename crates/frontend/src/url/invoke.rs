@@ -36,7 +36,7 @@ impl<W: Environments> Dispatcher<W> {
             name: Cow::Borrowed(&url.function),
             qualifier: url.qualifier.as_deref().map(Cow::Borrowed),
             entry: None,
-            dry_run: false,
+            kind: crate::request::Kind::Now,
             tail: false,
             client_context: None,
         };
