@@ -43,6 +43,8 @@ pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
 pub const STREAM_PARTS: usize = 4;
 /// Bytes of all headers of an answer through a function URL. Ours: what clients take.
 pub const URL_ANSWER_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the JSON that describes them ahead of a streamed answer. Ours: as much, escaped.
+pub const URL_PRELUDE_BYTES: usize = 2 * URL_ANSWER_HEAD_BYTES;
 /// Bytes of a package given inline (Lambda).
 pub const ZIP_BYTES: usize = 52_428_800;
 /// Bytes of all packages of an account (Lambda).
