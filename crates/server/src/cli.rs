@@ -90,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// An interpreter that serves the name of a runtime for which this machine has none: ruby3.3=/usr/bin/ruby3.1.
     #[arg(long, value_name = "NAME=PROGRAM")]
     pub(crate) runtime: Vec<hearth_runtimes::StandIn>,
+    /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
+    #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) stream_bandwidth: u64,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

@@ -259,6 +259,7 @@ fn dispatcher(
         logs: Arc::new(Lines(Arc::clone(logs))),
         identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
+        stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),
         ahead: usize::try_from(args.ahead).unwrap_or(0),
     };
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));

@@ -38,6 +38,12 @@ pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
 /// Bytes of a streamed response (Lambda: 200 MiB).
 pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
+/// Bytes of a streamed response that are sent as fast as the client takes them (Lambda: 6 MiB).
+pub const STREAM_BURST_BYTES: u64 = 6 * 1024 * 1024;
+/// MiB a second of a streamed response beyond that, unless told otherwise (Lambda).
+pub const STREAM_BANDWIDTH_MB: u64 = 2;
+/// How often what may be sent is filled up (Lambda).
+pub const STREAM_REFILL: Duration = Duration::from_millis(125);
 /// Parts of a streamed response that wait for the client; each is what one read of the runtime's connection brought, up to
 /// 400 KiB. Ours.
 pub const STREAM_PARTS: usize = 4;

@@ -6,6 +6,7 @@
 
 mod answer;
 mod api;
+mod bandwidth;
 mod clock;
 mod coalesce;
 mod ending;

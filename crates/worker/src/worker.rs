@@ -29,6 +29,9 @@ pub struct WorkerConfig {
     pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
     pub freeze_after: std::time::Duration,
+    /// Bytes a second of a streamed answer beyond its first [`hearth_types::limits::STREAM_BURST_BYTES`]; none is without
+    /// bound.
+    pub stream_bandwidth: Option<u64>,
     /// How many runtimes may wait, started ahead, for functions to come.
     pub ahead: usize,
 }
@@ -62,7 +65,7 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, ahead } = config;
+        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, stream_bandwidth, ahead } = config;
         let waiting = Pool::open(spawner.clone(), ahead);
         Self {
             machine: Arc::new(Machine {
@@ -72,7 +75,7 @@ impl Worker {
                 names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
                 waiting,
             }),
-            shared: Arc::new(Shared { events, logs, freeze_after }),
+            shared: Arc::new(Shared { events, logs, freeze_after, stream_bandwidth }),
             fleet: Arc::default(),
         }
     }
