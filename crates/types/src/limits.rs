@@ -308,11 +308,14 @@ pub const INSIDE_CONNECTIONS: usize = 64;
 pub const INSIDE_BODIES_BYTES: usize = 64 * 1024 * 1024;
 /// The same of what functions send, all together: apart from those of clients outside.
 pub const INSIDE_PACKAGES_IN_WORK: usize = 2;
-/// How long an environment lives; older ones go when they are idle. Ours (Lambda: hours, not stated).
-pub const ENVIRONMENT_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
-/// How long the credentials of an environment's processes are good: longer than the environment, and the longest invoke
-/// that it may have had begun by then.
-pub const ENVIRONMENT_CREDENTIALS_LIFE: Duration = Duration::from_secs(5 * 60 * 60);
+/// Seconds that an environment lives, unless told otherwise; older ones go when they are idle. Ours (Lambda: hours, not
+/// stated).
+pub const ENVIRONMENT_LIFE_S: u64 = 14 * 60 * 60;
+/// Part of its life by which an environment may go earlier, so that those made together do not go together. Ours.
+pub const ENVIRONMENT_LIFE_SPREAD: u32 = 8;
+/// How much longer than the environment the credentials of its processes are good: longer than the longest invoke, which it
+/// may just have begun.
+pub const ENVIRONMENT_CREDENTIALS_BEYOND: Duration = Duration::from_secs(60 * 60);
 /// Events of one batch of telemetry: the least and the most that a subscriber may ask for (Lambda).
 pub const TELEMETRY_ITEMS: (u32, u32) = (1000, 10_000);
 /// The same, unless told otherwise (Lambda).
