@@ -87,7 +87,7 @@ async fn within<F: Future>(mut left: Duration, awake: &mut watch::Receiver<bool>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::event::Event;
+    use crate::telemetry::event::{Event, Written};
     use crate::telemetry::subscription::{Api, Kind, Subscription};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -137,7 +137,7 @@ mod tests {
 
         fn say(&self, text: &'static str) {
             let event = Event::Line { kind: Kind::Function, wall_ms: 0, text: text.into() };
-            self.mailbox.push(Instant::now(), &event, false);
+            self.mailbox.push(Instant::now(), &Written::new(&event, false));
             self.mailbox.flush();
         }
 

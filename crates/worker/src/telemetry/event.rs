@@ -1,5 +1,7 @@
 //! What subscribers are told, in the forms of both interfaces.
 
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -50,25 +52,6 @@ impl Event {
         Self::Platform { telemetry: None, logs: Some(LogsRecord { event, is_later: false }) }
     }
 
-    /// As a subscriber gets it: none where it has not asked for it. `objects`: the function writes its log in JSON.
-    pub(crate) fn encode(&self, subscription: &Subscription, objects: bool) -> Option<Bytes> {
-        if !subscription.kinds.contains(&self.kind()) {
-            return None;
-        }
-        match self {
-            Self::Line { kind, wall_ms, text } => {
-                let objects = objects && subscription.form == Form::Telemetry { objects: true };
-                Some(line(kind.name(), *wall_ms, text, objects))
-            }
-            Self::Platform { telemetry, logs } => match subscription.form {
-                Form::Telemetry { .. } => telemetry.clone(),
-                Form::Logs { runtime_done } => {
-                    logs.as_ref().filter(|record| runtime_done || !record.is_later).map(|record| record.event.clone())
-                }
-            },
-        }
-    }
-
     /// Bytes that it takes while it is kept.
     pub(crate) fn size(&self) -> usize {
         match self {
@@ -83,6 +66,44 @@ impl Event {
         match self {
             Self::Line { kind, .. } => *kind,
             Self::Platform { .. } => Kind::Platform,
+        }
+    }
+}
+
+/// An event on its way to subscribers, who share what is written.
+pub(crate) struct Written<'a> {
+    event: &'a Event,
+    /// The function writes its log in JSON.
+    objects: bool,
+    /// A line as a string.
+    string: OnceCell<Bytes>,
+    /// And as the object that it may be.
+    object: OnceCell<Bytes>,
+}
+
+impl<'a> Written<'a> {
+    /// `objects`: the function writes its log in JSON.
+    pub(crate) fn new(event: &'a Event, objects: bool) -> Self {
+        Self { event, objects, string: OnceCell::new(), object: OnceCell::new() }
+    }
+
+    /// As a subscriber gets it: none where it has not asked for it.
+    pub(crate) fn of(&self, subscription: &Subscription) -> Option<Bytes> {
+        if !subscription.kinds.contains(&self.event.kind()) {
+            return None;
+        }
+        match self.event {
+            Event::Line { kind, wall_ms, text } => {
+                let objects = self.objects && subscription.form == Form::Telemetry { objects: true };
+                let form = if objects { &self.object } else { &self.string };
+                Some(form.get_or_init(|| line(kind.name(), *wall_ms, text, objects)).clone())
+            }
+            Event::Platform { telemetry, logs } => match subscription.form {
+                Form::Telemetry { .. } => telemetry.clone(),
+                Form::Logs { runtime_done } => {
+                    logs.as_ref().filter(|record| runtime_done || !record.is_later).map(|record| record.event.clone())
+                }
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::buffer::{Batch, Buffer, Due, Lost};
-use super::event::{self, Event};
+use super::event::{self, Written};
 use super::subscription::{Destination, Kind, Subscription};
 use crate::clock::Moment;
 
@@ -32,8 +32,8 @@ impl Mailbox {
     }
 
     /// Takes an event, where it is one that was asked for.
-    pub(super) fn push(&self, now: Instant, event: &Event, objects: bool) {
-        if let Some(event) = event.encode(&self.subscription, objects)
+    pub(super) fn push(&self, now: Instant, event: &Written<'_>) {
+        if let Some(event) = event.of(&self.subscription)
             && self.lock().push(now, event)
         {
             self.changed.notify_one();

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use self::buffer::Lost;
 use self::delivery::Patience;
+use self::event::Written;
 use self::mailbox::Mailbox;
 
 pub(crate) use self::api::subscribe;
@@ -110,8 +111,9 @@ impl Telemetry {
     pub(crate) fn push(&self, event: Event) {
         let mut hub = self.lock();
         let now = Instant::now();
+        let written = Written::new(&event, self.objects);
         for subscriber in &hub.subscribers {
-            subscriber.mailbox.push(now, &event, self.objects);
+            subscriber.mailbox.push(now, &written);
         }
         if let Some(history) = &mut hub.history {
             history.keep(event);
@@ -135,7 +137,7 @@ impl Telemetry {
         let now = Instant::now();
         mailbox.lose(history.lost);
         for event in &history.events {
-            mailbox.push(now, event, self.objects);
+            mailbox.push(now, &Written::new(event, self.objects));
         }
         let mut delivery = JoinSet::new();
         delivery.spawn(delivery::deliver(Arc::clone(&mailbox), socket, self.awake.subscribe(), Patience::USUAL));
