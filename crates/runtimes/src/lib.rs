@@ -8,6 +8,7 @@ mod closure;
 mod compiled;
 mod discover;
 mod elf;
+mod extension;
 mod java;
 mod launch;
 mod missing;
@@ -18,6 +19,7 @@ mod stand_in;
 
 pub use ahead::{Ahead, ahead};
 pub use catalogue::{Catalogue, Kind, Runtime, discover};
+pub use extension::extension_env;
 pub use launch::{API, Launch, NulByte, RUNTIME_API, Session, launch};
 pub use missing::Missing;
 pub use stand_in::StandIn;

@@ -55,6 +55,8 @@ pub struct Outcome {
 pub struct InitPhases {
     /// The sandbox made, the runtime's root composed, limits and code assigned.
     pub sandbox: Duration,
+    /// From there until all extensions with processes of their own have registered; none without such.
+    pub extensions: Duration,
     /// From the start of the runtime's process until it first connected to the Runtime API. Clients that connect only
     /// when the function is loaded show their function init here.
     pub runtime: Duration,

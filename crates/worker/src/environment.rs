@@ -1,6 +1,7 @@
 //! One environment as its parts share it: the runtime's connections, the dispatcher's calls and the supervisor meet here,
 //! under one lock that is held for microseconds and never across an await.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -28,8 +29,6 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<dyn EnvironmentSink>,
     pub(crate) logs: Arc<dyn LogSink>,
     pub(crate) freeze_after: Duration,
-    /// Bytes a second of a streamed answer beyond its first.
-    pub(crate) stream_bandwidth: Option<u64>,
 }
 
 /// One environment.
@@ -42,6 +41,8 @@ pub(crate) struct Environment {
     pub(crate) shared: Arc<Shared>,
     /// Tells the supervisor to look at the state again.
     pub(crate) wake: Notify,
+    /// Connections on which an extension has called.
+    pub(crate) extension_connections: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -63,8 +64,8 @@ pub(crate) struct Inner {
     /// Of the cold start that the invoke in progress was.
     pub(crate) cold: Option<Duration>,
     pub(crate) phases: InitPhases,
-    connected: Option<Instant>,
-    process_since: Option<Instant>,
+    pub(crate) connected: Option<Instant>,
+    pub(crate) process_since: Option<Instant>,
     waiting: Option<Waker>,
     ticket: u64,
 }
@@ -146,7 +147,16 @@ impl Environment {
             waiting: None,
             ticket: 0,
         };
-        Self { id, spec, runtime, journal, shared, wake: Notify::new(), inner: Mutex::new(inner) }
+        Self {
+            id,
+            spec,
+            runtime,
+            journal,
+            shared,
+            wake: Notify::new(),
+            extension_connections: AtomicUsize::new(0),
+            inner: Mutex::new(inner),
+        }
     }
 
     /// Whether the runtime is one of ours, with a bootstrap of ours.
@@ -195,7 +205,6 @@ impl Environment {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.life.started(now);
-        inner.extensions = Roster::new(Registry::new(&[]));
         inner.sandbox = Some(sandbox);
         inner.frozen = false;
         inner.phases = InitPhases { sandbox: took, ..InitPhases::default() };
@@ -273,12 +282,16 @@ impl Environment {
     }
 
     /// The processes are done for: what that means for the invoke in progress. The sandbox still has to be taken down.
-    pub(crate) fn fail(&self, cause: &Cause) {
+    /// `later` keeps it back that the environment is free: what is returned says so.
+    pub(crate) fn fail(&self, cause: &Cause, later: bool) -> Aftermath {
         let now = Moment::now();
         let mut inner = self.lock();
-        let aftermath = self.fail_in(&mut inner, now, cause);
+        let mut aftermath = self.fail_in(&mut inner, now, cause);
         drop(inner);
+        let kept_back = Aftermath { idle: aftermath.idle && later, ..Aftermath::default() };
+        aftermath.idle &= !later;
         self.say(aftermath);
+        kept_back
     }
 
     /// The runtime and all extensions are ready: the invoke begins.

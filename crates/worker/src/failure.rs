@@ -10,7 +10,7 @@ use hearth_types::invoke::FunctionFailure;
 use crate::api::WorkerError;
 use crate::clock::Moment;
 use crate::environment::{Aftermath, Environment, Inner};
-use crate::extensions::Reported;
+use crate::extensions::{Reported, State};
 use crate::lifecycle::Failure;
 use crate::records::Record;
 use crate::text::{self, Failed, InitPhase, ProcessEnd};
@@ -26,6 +26,10 @@ pub(crate) enum Cause {
     InitError,
     /// An extension said that it cannot work or go on.
     ExtensionReport(Reported),
+    /// The process of the extension with this number ended.
+    ExtensionExit(usize, ProcessEnd),
+    /// The program of an extension cannot be executed: its name, the system's text, whether it is that it may not be.
+    ExtensionLaunch { name: String, error: String, denied: bool },
     /// The program cannot be executed: its path, the system's text, whether it is that it does not exist.
     NotExecutable { program: String, error: String, missing: bool },
     /// This very failure.
@@ -41,7 +45,24 @@ pub(crate) enum Cause {
 impl Cause {
     /// Whether the fault is an extension's.
     fn is_of_extension(&self) -> bool {
-        matches!(self, Self::ExtensionReport(_))
+        matches!(self, Self::ExtensionReport(_) | Self::ExtensionExit(..) | Self::ExtensionLaunch { .. })
+    }
+
+    /// What that means for the extension that is at fault.
+    fn note(&self, inner: &mut Inner) {
+        match self {
+            Self::ExtensionExit(number, _) => {
+                inner.extensions.registry.ended(*number, State::Exited, "Extension.Crash");
+            }
+            Self::ExtensionLaunch { name, denied, .. } => {
+                let all = &mut inner.extensions.registry;
+                if let Some(number) = all.all().iter().position(|one| *one.name == **name) {
+                    // The words are Lambda's.
+                    all.ended(number, State::LaunchError, if *denied { "PermissionDenied" } else { "UnknownError" });
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -51,6 +72,7 @@ impl Environment {
         if let Some(refusal) = self.refusal(cause) {
             return self.refuse(inner, now, refusal);
         }
+        cause.note(inner);
         let reported = inner.init_error.take();
         let failure = inner.life.fail(now.at);
         let Some(request_id) = inner.current.as_ref().map(|current| current.request_id) else {
@@ -143,6 +165,8 @@ impl Environment {
             }
             Cause::Exit(end) => text::exited(request_id, *end),
             Cause::ExtensionReport(reported) => text::extension_reported(request_id, reported),
+            Cause::ExtensionExit(_, end) => text::extension_exited(request_id, *end),
+            Cause::ExtensionLaunch { name, error, .. } => text::extension_not_launched(request_id, name, error),
             Cause::NotExecutable { missing: true, program, .. } if program == "/var/task/bootstrap" => {
                 text::no_bootstrap(request_id)
             }

@@ -6,12 +6,11 @@
 
 mod answer;
 mod api;
-mod bandwidth;
+mod bring_up;
 mod clock;
 mod coalesce;
 mod ending;
 mod environment;
-#[allow(dead_code, reason = "the processes that need the rest are next")]
 mod extensions;
 mod failure;
 mod forecast;

@@ -215,7 +215,6 @@ impl Lifecycle {
         failure
     }
 
-    #[allow(dead_code, reason = "the processes that need it are next")]
     /// The processes that failed are gone: an invoke that waits for new ones has its whole time from now on.
     pub(crate) fn cleared(&mut self, now: Instant) {
         if let State::Down { init, invoke_since: Some(_) } = self.state {

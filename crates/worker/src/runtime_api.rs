@@ -25,7 +25,7 @@ use crate::environment::{Delivery, Environment, Refused};
 use crate::extensions;
 use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
-use crate::relay::Relayed;
+use crate::relay::{Relayed, relay};
 use crate::text;
 
 const PREFIX: &str = "/2018-06-01/";
@@ -51,7 +51,8 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
         return;
     }
     let ours = environment.is_managed();
-    let service = service_fn(|request| handle(&environment, request));
+    let caller = extensions::Caller::new(&environment);
+    let service = service_fn(|request| handle(&environment, &caller, request));
     let connection = http1::Builder::new()
         .auto_date_header(false)
         // What a runtime sent before it ended is still handled: an error report is its last act.
@@ -64,11 +65,16 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
     }
 }
 
-async fn handle(environment: &Environment, request: Request<Incoming>) -> Result<Answer, Infallible> {
+async fn handle(
+    environment: &Environment,
+    caller: &extensions::Caller<'_>,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
     let path = request.uri().path();
     let get = *request.method() == Method::GET;
     let post = *request.method() == Method::POST;
     if extensions::api::PREFIXES.iter().any(|prefix| path.starts_with(prefix)) {
+        caller.is_extension();
         return Ok(extensions::api::handle(environment, request).await);
     }
     let Some(call) = path.strip_prefix(PREFIX) else { return Ok(not_found(path)) };
@@ -153,7 +159,7 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
         None => {}
         Some(mode) if mode == STREAMING => {
             match environment.begin_answer(id, head.headers.get(CONTENT_TYPE).cloned()) {
-                Ok(Some(sink)) => return streamed(environment, request_id, since, environment.relay(body, sink).await),
+                Ok(Some(sink)) => return streamed(environment, request_id, since, relay(body, sink).await),
                 Ok(None) => {} // Who waits wants it whole.
                 Err(refused) => return refuse(refused),
             }

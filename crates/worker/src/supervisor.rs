@@ -1,32 +1,36 @@
 //! One task per environment: makes its processes, watches over them, takes them down, makes them again.
 
-use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hearth_runtimes::{API, Catalogue, Launch, RUNTIME_API, Runtime, Session, ahead, launch};
-use hearth_sandbox::{Assignment, Exit, Program, Sandbox, SandboxError, Spawner, Tmp, TmpVolume};
-use hearth_types::limits::{EPHEMERAL_MIN_MB, RUNTIME_CONNECTIONS, TELEMETRY_GRACE};
+use hearth_runtimes::Catalogue;
+use hearth_sandbox::{Exit, Happening, Process, Sandbox, Spawner, Tmp, TmpVolume};
+use hearth_types::limits::{RUNTIME_CONNECTIONS, TELEMETRY_GRACE};
 use rustix::net::SocketFlags;
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::api::{GoneReason, Identities, Identity};
+use crate::api::{GoneReason, Identities};
+use crate::bring_up::{bring_up, not_executable, platform};
 use crate::clock::Moment;
 use crate::environment::Environment;
 use crate::failure::Cause;
-use crate::journal::{Drained, output_pipe};
+use crate::journal::Drained;
 use crate::lifecycle::State;
 use crate::names::Resolver;
 use crate::runtime_api;
 use crate::telemetry::Kind;
 use crate::text::{self, ProcessEnd};
-use crate::waiting::{Pool, Ready};
+use crate::waiting::Pool;
 
 /// How long what a process sent before it ended may take to be read: a bound on waiting for a child that holds the
 /// connection open, not something that happens.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How a process ends that is ended from outside.
+const SIGKILL: i32 = 9;
 
 /// A segmentation fault.
 const SIGSEGV: i32 = 11;
@@ -40,18 +44,38 @@ pub(crate) struct Machine {
     pub(crate) names: Arc<Resolver>,
     /// Runtimes that were started ahead.
     pub(crate) waiting: Arc<Pool>,
+    /// Where the layers lie, unpacked, each in a folder named by its digest.
+    pub(crate) packages: PathBuf,
 }
 
 /// The processes of an environment, up.
-struct Processes {
-    sandbox: Arc<Sandbox>,
-    listener: TcpListener,
-    output: Option<Arc<pipe::Receiver>>,
-    connections: JoinSet<()>,
+pub(crate) struct Processes {
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) listener: TcpListener,
+    /// What they write, while there are such processes.
+    pub(crate) outputs: [(Kind, Option<Arc<pipe::Receiver>>); 2],
+    pub(crate) connections: JoinSet<()>,
     /// What answers their calls of the server, and their questions about names where they may ask.
-    services: JoinSet<()>,
-    /// The runtime's process is gone, and its invoke lasts until the time limit.
-    gone: bool,
+    pub(crate) services: JoinSet<()>,
+    pub(crate) runtime: Runtime,
+    /// Of the extensions with processes of their own, which still run.
+    pub(crate) alive: Vec<bool>,
+}
+
+/// Where the runtime's process stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Runtime {
+    /// Until all extensions before it have registered.
+    Waits,
+    Runs,
+    Gone,
+}
+
+/// What the processes bring about.
+pub(crate) enum Event {
+    Happening(Happening),
+    /// Something that is seen to already.
+    Other,
 }
 
 /// What the supervisor is to do.
@@ -60,6 +84,8 @@ enum Order {
     Wait(Option<Instant>),
     /// End the processes.
     End(Cause),
+    /// Let the runtime go.
+    StartRuntime,
 }
 
 /// Runs an environment to its end.
@@ -67,14 +93,14 @@ pub(crate) async fn supervise(environment: Arc<Environment>, machine: Arc<Machin
     let mut kept: Option<TmpVolume> = None;
     loop {
         if !environment.work_to_do().await {
-            environment.fail(&Cause::Killed); // Whoever waits for an invoke that has not begun hears of it.
+            environment.fail(&Cause::Killed, false); // Whoever waits for an invoke that has not begun hears of it.
             return GoneReason::Stopped;
         }
         let tmp = kept.take().map_or(Tmp::New { mb: environment.spec.ephemeral_mb }, Tmp::Kept);
         match bring_up(&environment, &machine, tmp).await {
             Ok(processes) => kept = watch_over(&environment, processes).await,
             Err(cause) => {
-                environment.fail(&cause);
+                environment.fail(&cause, false);
                 if matches!(cause, Cause::Platform(_)) {
                     return GoneReason::Failed;
                 }
@@ -83,185 +109,120 @@ pub(crate) async fn supervise(environment: Arc<Environment>, machine: Arc<Machin
     }
 }
 
-async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -> Result<Processes, Cause> {
-    let begin = Instant::now();
-    let spec = &environment.spec;
-    let runtime = match &environment.runtime {
-        Some(runtime) => runtime,
-        None => match machine.catalogue.find(&spec.runtime) {
-            Ok(runtime) => runtime,
-            Err(missing) => return Err(Cause::Known(missing.failure())),
-        },
-    };
-    let Identity { credentials, door } = machine.identities.identity(spec).await.map_err(Cause::Platform)?;
-    let log_stream = environment.journal.stream();
-    let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials };
-    let start = launch(runtime, spec, session).map_err(|error| {
-        let error_type = "Runtime.InvalidEntrypoint".to_owned();
-        Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
-    })?;
-    let waiting = waiting(environment, machine, runtime, &start, &tmp).await;
-    environment.log_init_start(&runtime.version);
-    let employed = match waiting {
-        Some(ready) => employ(environment, machine, ready, &start).await,
-        None => None,
-    };
-    let (mut sandbox, output) = match employed {
-        Some(employed) => employed,
-        None => start_anew(environment, machine, start, tmp).await?,
-    };
-    let listener = registered(sandbox.take_listener())?;
-    let mut services = JoinSet::new();
-    services.spawn(door(registered(sandbox.take_api())?));
-    if let Some(sockets) = sandbox.take_names() {
-        services.spawn(Arc::clone(&machine.names).serve(sockets));
-    }
-    let sandbox = Arc::new(sandbox);
-    environment.started(Arc::clone(&sandbox), begin.elapsed());
-    Ok(Processes { sandbox, listener, output: Some(output), connections: JoinSet::new(), services, gone: false })
-}
-
-fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {
-    let listener = listener.ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
-    TcpListener::from_std(listener).map_err(|error| Cause::Platform(format!("registering its listener: {error}")))
-}
-
-/// A runtime that was started ahead, where there is one that the function cannot tell from one of its own.
-async fn waiting(
-    environment: &Environment,
-    machine: &Machine,
-    runtime: &Runtime,
-    start: &Launch,
-    tmp: &Tmp,
-) -> Option<Ready> {
-    // What waits has the usual /tmp, with nothing in it.
-    let fits = matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB });
-    let kind = fits.then(|| ahead(runtime, &environment.spec, start)).flatten()?;
-    machine.waiting.take(&kind).await
-}
-
-/// None where it has ended meanwhile.
-async fn employ(
-    environment: &Environment,
-    machine: &Machine,
-    ready: Ready,
-    start: &Launch,
-) -> Option<(Sandbox, Arc<pipe::Receiver>)> {
-    let Ready { waiting, output } = ready;
-    environment.journal.attach(Kind::Function, Arc::clone(&output));
-    match machine.spawner.employ(waiting, assignment(environment), &start.env).await {
-        Ok(sandbox) => {
-            machine.waiting.taken();
-            Some((sandbox, output))
-        }
-        Err(error) => {
-            tracing::warn!(environment = %environment.id, %error, "a runtime that waited is not taken");
-            None
-        }
-    }
-}
-
-async fn start_anew(
-    environment: &Environment,
-    machine: &Machine,
-    start: Launch,
-    tmp: Tmp,
-) -> Result<(Sandbox, Arc<pipe::Receiver>), Cause> {
-    let (reader, writer) = output_pipe().map_err(|error| Cause::Platform(format!("a pipe for its output: {error}")))?;
-    let reader = Arc::new(reader);
-    let made = machine.spawner.make(tmp).await.map_err(platform)?;
-    let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
-    environment.journal.attach(Kind::Function, Arc::clone(&reader));
-    let Launch { argv, otherwise, env, cwd, .. } = start;
-    let program = Program { argv, otherwise, env, cwd, output: writer };
-    let assigned = machine.spawner.assign(started, assignment(environment), program).await;
-    assigned.map(|sandbox| (sandbox, reader)).map_err(not_executable)
-}
-
-fn assignment(environment: &Environment) -> Assignment {
-    let spec = &environment.spec;
-    Assignment { code: spec.code, layers: spec.layers.clone(), memory_mb: spec.memory_mb }
-}
-
-fn platform(error: SandboxError) -> Cause {
-    Cause::Platform(error.to_string())
-}
-
-/// The last step fails for the function's sake where its program cannot be executed.
-fn not_executable(error: SandboxError) -> Cause {
-    match error {
-        SandboxError::NotExecutable { program, source } => {
-            let missing = source.kind() == io::ErrorKind::NotFound;
-            let text = source.to_string();
-            let error = text.split(" (os error").next().unwrap_or_default().to_owned();
-            Cause::NotExecutable { program, error, missing }
-        }
-        other => platform(other),
-    }
-}
-
 /// Serves the processes until they end or have to; takes them down. What is left is their /tmp.
 async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) -> Option<TmpVolume> {
     let cause = processes.until_the_end(environment).await;
-    let Processes { sandbox, connections, output, services, .. } = processes;
     if !matches!(cause, Cause::Exit(_)) {
         // Nothing more happens inside while the invoke's last lines are written.
-        if let Err(error) = sandbox.freeze() {
+        if let Err(error) = processes.sandbox.freeze() {
             tracing::debug!(environment = %environment.id, %error, "not frozen before its end");
         }
     }
-    environment.fail(&cause);
-    drop((connections, output, services));
+    // An end that takes its time is over before the next invoke is given: it has no part in it.
+    let slowly = environment.ends_slowly(&cause);
+    let idle = environment.fail(&cause, slowly);
+    processes.shut_down(environment, &cause).await;
+    let Processes { sandbox, connections, outputs, services, .. } = processes;
+    drop((connections, outputs, services));
     environment.journal.telemetry().end();
     environment.lock().sandbox = None;
-    match Arc::into_inner(sandbox) {
+    let kept = match Arc::into_inner(sandbox) {
         Some(sandbox) => sandbox.destroy(!environment.is_ending()).await,
         None => None, // Unreachable: all others borrow it under the lock. Dropped, it is taken down as well.
+    };
+    if slowly {
+        // What they wrote last.
+        environment.journal.write(Moment::now().wall_ms, []);
+        environment.lock().life.cleared(Instant::now());
+        environment.say(idle);
     }
+    kept
 }
 
 impl Processes {
     async fn until_the_end(&mut self, environment: &Arc<Environment>) -> Cause {
-        let timer = tokio::time::sleep(Duration::ZERO);
-        tokio::pin!(timer);
         loop {
-            let armed = match environment.order() {
+            let when = match environment.order() {
                 Order::End(cause) => return cause,
-                Order::Wait(None) => false,
-                Order::Wait(Some(when)) => {
-                    timer.as_mut().reset(when.into());
-                    true
+                Order::StartRuntime => {
+                    if let Err(error) = self.sandbox.let_runtime_go().await {
+                        return platform(error);
+                    }
+                    environment.runtime_starts();
+                    continue;
+                }
+                Order::Wait(when) => when,
+            };
+            let event = match when {
+                None => self.event(environment).await,
+                Some(when) => {
+                    let event = tokio::time::timeout_at(when.into(), self.event(environment)).await;
+                    event.unwrap_or(Event::Other)
                 }
             };
-            tokio::select! {
-                () = environment.wake.notified() => {}
-                () = &mut timer, if armed => {}
-                more = take_output(environment, &self.output) => {
-                    if !more {
-                        self.output = None;
-                    }
-                }
-                accepted = self.listener.accept(), if self.connections.len() < RUNTIME_CONNECTIONS => {
-                    match accepted {
-                        Ok((stream, _)) => self.connect(environment, stream),
-                        Err(error) => tracing::debug!(environment = %environment.id, %error, "accepting"),
-                    }
-                }
-                Some(_) = self.connections.join_next() => {}
-                exit = self.sandbox.exited(), if !self.gone => {
-                    if environment.expects_words() {
-                        self.hear_last_words(environment).await;
-                    }
-                    let end = match exit {
-                        Exit::Code(status) => ProcessEnd::Status(status),
-                        Exit::Signal(number) => ProcessEnd::Signal(number),
-                    };
-                    self.gone = environment.lasts_beyond(end);
-                    if !self.gone {
-                        return Cause::Exit(end);
-                    }
+            if let Event::Happening(happening) = event
+                && let Some(cause) = self.end_by(environment, happening).await
+            {
+                return cause;
+            }
+        }
+    }
+
+    /// Serves until something has happened. Can be dropped and called again.
+    pub(crate) async fn event(&mut self, environment: &Arc<Environment>) -> Event {
+        let hears = self.runtime != Runtime::Gone || self.alive.contains(&true);
+        let [function, extensions] = &mut self.outputs;
+        tokio::select! {
+            () = environment.wake.notified() => {}
+            () = take_output(environment, function) => {}
+            () = take_output(environment, extensions) => {}
+            accepted = self.listener.accept(), if self.connections.len() < RUNTIME_CONNECTIONS => {
+                match accepted {
+                    Ok((stream, _)) => self.connect(environment, stream),
+                    Err(error) => tracing::debug!(environment = %environment.id, %error, "accepting"),
                 }
             }
+            Some(_) = self.connections.join_next() => {}
+            happening = self.sandbox.happening(), if hears => return Event::Happening(happening),
+        }
+        Event::Other
+    }
+
+    /// What has happened may be the end.
+    async fn end_by(&mut self, environment: &Arc<Environment>, happening: Happening) -> Option<Cause> {
+        match happening {
+            Happening::RuntimeRuns => {
+                self.runtime = Runtime::Runs;
+                None
+            }
+            Happening::Ended(Process::Runtime, exit) => self.runtime_ended(environment, end_of(exit)).await,
+            Happening::Gone => {
+                self.alive.fill(false);
+                self.runtime_ended(environment, ProcessEnd::Signal(SIGKILL)).await
+            }
+            Happening::Ended(Process::Beside(number), exit) => {
+                self.is_gone(number);
+                // What it said before says more.
+                let reported = environment.lock().extensions.reported.clone();
+                let crashed = Cause::ExtensionExit(number as usize, end_of(exit));
+                Some(reported.map_or(crashed, Cause::ExtensionReport))
+            }
+            Happening::Failed(error) => Some(not_executable(error)),
+        }
+    }
+
+    async fn runtime_ended(&mut self, environment: &Arc<Environment>, end: ProcessEnd) -> Option<Cause> {
+        self.runtime = Runtime::Gone;
+        if environment.expects_words() {
+            self.hear_last_words(environment).await;
+        }
+        (!environment.lasts_beyond(end)).then_some(Cause::Exit(end))
+    }
+
+    /// The process of the extension with this number has ended.
+    pub(crate) fn is_gone(&mut self, number: u32) {
+        if let Some(alive) = self.alive.get_mut(number as usize) {
+            *alive = false;
         }
     }
 
@@ -276,7 +237,10 @@ impl Processes {
             while let Some(stream) = accept_pending(&self.listener) {
                 self.connections.spawn(runtime_api::serve(Arc::clone(environment), stream));
             }
-            while self.connections.join_next().await.is_some() {}
+            // Those of extensions that live on end with them.
+            while self.connections.len() > environment.connections_of_extensions() {
+                self.connections.join_next().await;
+            }
         };
         if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
             tracing::debug!(environment = %environment.id, "a connection outlived the runtime's process");
@@ -290,11 +254,21 @@ fn accept_pending(listener: &TcpListener) -> Option<TcpStream> {
     TcpStream::from_std(stream.into()).ok()
 }
 
-/// Waits for output and takes it. False once there will be none.
-async fn take_output(environment: &Environment, output: &Option<Arc<pipe::Receiver>>) -> bool {
-    let Some(output) = output else { return std::future::pending().await };
-    output.readable().await.is_ok()
-        && environment.journal.drain(Kind::Function, Moment::now().wall_ms) != Drained::Closed
+/// Waits for output and takes it, until there will be none.
+async fn take_output(environment: &Environment, (of, output): &mut (Kind, Option<Arc<pipe::Receiver>>)) {
+    let Some(pipe) = output else { return std::future::pending().await };
+    let more =
+        pipe.readable().await.is_ok() && environment.journal.drain(*of, Moment::now().wall_ms) != Drained::Closed;
+    if !more {
+        *output = None;
+    }
+}
+
+fn end_of(exit: Exit) -> ProcessEnd {
+    match exit {
+        Exit::Code(status) => ProcessEnd::Status(status),
+        Exit::Signal(number) => ProcessEnd::Signal(number),
+    }
 }
 
 impl Environment {
@@ -352,6 +326,9 @@ impl Environment {
         }
         if let Some(reported) = &inner.extensions.reported {
             return Order::End(Cause::ExtensionReport(reported.clone()));
+        }
+        if inner.extensions.registry.lets_runtime_go() {
+            return Order::StartRuntime;
         }
         if inner.life.deadline().is_some_and(|deadline| deadline <= now) {
             return Order::End(Cause::Timeout);

@@ -206,6 +206,22 @@ pub(crate) fn extension_reported(request_id: RequestId, reported: &extensions::R
     failure(kind, request_id, said)
 }
 
+/// The process of an extension ended by itself.
+pub(crate) fn extension_exited(request_id: RequestId, end: ProcessEnd) -> FunctionFailure {
+    let text = match end {
+        ProcessEnd::Status(0) => "exit code 0".to_owned(),
+        ProcessEnd::Status(status) => format!("exit status {status}"),
+        ProcessEnd::Signal(number) => format!("signal: {}", signal_name(number)),
+    };
+    failure("Extension.Crash", request_id, &text)
+}
+
+/// The program of an extension cannot be executed; `error` is the system's text.
+pub(crate) fn extension_not_launched(request_id: RequestId, name: &str, error: &str) -> FunctionFailure {
+    let text = format!("fork/exec /opt/extensions/{name}: {}", error.to_lowercase());
+    failure("Extension.LaunchError", request_id, &text)
+}
+
 /// The function's program cannot be executed; `error` is the system's text.
 pub(crate) fn invalid_entrypoint(request_id: RequestId, program: &str, error: &str) -> FunctionFailure {
     failure("Runtime.InvalidEntrypoint", request_id, &format!("fork/exec {program}: {}", error.to_lowercase()))

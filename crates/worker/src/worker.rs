@@ -1,6 +1,7 @@
 //! The worker's calls and its environments by id.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_runtimes::Catalogue;
@@ -29,9 +30,8 @@ pub struct WorkerConfig {
     pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
     pub freeze_after: std::time::Duration,
-    /// Bytes a second of a streamed answer beyond its first [`hearth_types::limits::STREAM_BURST_BYTES`]; none is without
-    /// bound.
-    pub stream_bandwidth: Option<u64>,
+    /// Where layers lie, unpacked, each in a folder named by its digest: `code/` of the data folder.
+    pub packages: PathBuf,
     /// How many runtimes may wait, started ahead, for functions to come.
     pub ahead: usize,
 }
@@ -65,7 +65,7 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, stream_bandwidth, ahead } = config;
+        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, packages, ahead } = config;
         let waiting = Pool::open(spawner.clone(), ahead);
         Self {
             machine: Arc::new(Machine {
@@ -74,8 +74,9 @@ impl Worker {
                 identities,
                 names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
                 waiting,
+                packages,
             }),
-            shared: Arc::new(Shared { events, logs, freeze_after, stream_bandwidth }),
+            shared: Arc::new(Shared { events, logs, freeze_after }),
             fleet: Arc::default(),
         }
     }

@@ -161,7 +161,7 @@ impl Prepared {
             tmp_folder,
             filters: Filters::compile(),
             nat,
-            home: Home::open(config.authority)?,
+            home: Home::open()?,
             reaper,
             reaper_process,
         })

@@ -33,6 +33,9 @@ const ACCOUNT_ID: &str = "accountId";
 
 /// Answers a request whose path begins with one of [`PREFIXES`].
 pub(crate) async fn handle(environment: &Environment, request: Request<Incoming>) -> Answer {
+    if environment.has_extensions_disabled() {
+        return not_found(request.uri().path());
+    }
     let (get, post) = (*request.method() == Method::GET, *request.method() == Method::POST);
     match request.uri().path() {
         "/2020-01-01/extension/register" if post => register(environment, request).await,
@@ -117,6 +120,8 @@ fn registered(environment: &Environment, id: ExtensionId, wants_account: bool) -
 enum Told<'a> {
     #[serde(rename = "INVOKE")]
     Invoke { deadline_ms: i64, request_id: String, invoked_function_arn: &'a str, tracing: Tracing<'a> },
+    #[serde(rename = "SHUTDOWN")]
+    Shutdown { shutdown_reason: &'static str, deadline_ms: i64 },
 }
 
 #[derive(Serialize)]
@@ -148,6 +153,9 @@ fn tell(event: &Event) -> Answer {
             invoked_function_arn: invoked_arn,
             tracing: Tracing { r#type: "X-Amzn-Trace-Id", value: trace_id },
         },
+        Event::Shutdown { reason, deadline_ms } => {
+            Told::Shutdown { shutdown_reason: reason.name(), deadline_ms: *deadline_ms }
+        }
     };
     json((EVENT_IDENTIFIER, Uuid::new_v4()), &told)
 }

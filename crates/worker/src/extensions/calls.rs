@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hearth_types::RequestId;
 use uuid::Uuid;
 
-use super::{Due, ExtensionId, Refusal, Report, Reported, Waiting};
+use super::programs::Found;
+use super::{Due, Ending, ExtensionId, Reason, Refusal, Registry, Report, Reported, Roster, Waiting};
 use crate::clock::Moment;
 use crate::environment::{Aftermath, Environment, Inner};
 use crate::lifecycle::Next;
@@ -22,9 +24,35 @@ pub(crate) enum Event {
         /// Milliseconds since 1970.
         deadline_ms: i64,
     },
+    Shutdown {
+        reason: Reason,
+        /// Milliseconds since 1970.
+        deadline_ms: i64,
+    },
 }
 
 impl Environment {
+    /// New processes are begun, with these extensions.
+    pub(crate) fn expect_extensions(&self, found: &Found) {
+        let roster = Roster { disabled: found.disabled, ..Roster::new(Registry::new(&found.names)) };
+        self.lock().extensions = roster;
+    }
+
+    /// Whether there are to be none.
+    pub(crate) fn has_extensions_disabled(&self) -> bool {
+        self.lock().extensions.disabled
+    }
+
+    /// The runtime starts, all who come before it having registered. It is only now that its time is counted.
+    pub(crate) fn runtime_starts(&self) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.extensions.registry.runtime_starts();
+        let since = inner.process_since.replace(now);
+        inner.phases.extensions = since.map_or(Duration::ZERO, |since| now - since);
+        inner.connected = None;
+    }
+
     /// An extension registers. What it calls itself by from now on.
     pub(crate) fn register(&self, name: &str, events: &[String]) -> Result<ExtensionId, Refusal> {
         let id = Uuid::new_v4();
@@ -118,12 +146,15 @@ impl Inner {
                 let deadline_ms = self.life.deadline().map_or(0, |deadline| Moment::now().wall_ms_at(deadline));
                 Some(Event::Invoke { request_id, invoked_arn, trace_id: Arc::clone(&current.trace_id), deadline_ms })
             }
-            Due::Shutdown => None,
+            Due::Shutdown => {
+                let Ending { reason, deadline } = self.extensions.ending?;
+                Some(Event::Shutdown { reason, deadline_ms: Moment::now().wall_ms_at(deadline) })
+            }
         }
     }
 }
 
-impl super::Roster {
+impl Roster {
     fn wait(&mut self, id: ExtensionId) -> u64 {
         self.tickets += 1;
         // Who waited with an earlier ticket hears that it is not the latest any more.

@@ -215,9 +215,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether the runtime may start.
-    pub(crate) fn all_registered(&self) -> bool {
-        self.all.iter().all(|one| one.state != State::Started)
+    /// Whether the runtime waits and need wait no longer.
+    pub(crate) fn lets_runtime_go(&self) -> bool {
+        self.phase == Phase::External && self.all.iter().all(|one| one.state != State::Started)
     }
 
     /// The runtime starts; from now on code in it may register.
@@ -225,11 +225,6 @@ impl Registry {
         if self.phase == Phase::External {
             self.phase = Phase::Init;
         }
-    }
-
-    /// Whether a subscription or a registration is still possible.
-    pub(crate) fn is_open(&self) -> bool {
-        self.phase != Phase::Closed
     }
 
     /// Init is over.
@@ -348,16 +343,16 @@ mod tests {
     #[test]
     fn the_runtime_waits_for_all_external_ones() {
         let mut all = registry(&["a", "b"]);
-        assert!(!all.all_registered());
+        assert!(!all.lets_runtime_go());
         all.register("a", &events(&["INVOKE", "SHUTDOWN"]), id(1)).unwrap();
-        assert!(!all.all_registered());
+        assert!(!all.lets_runtime_go());
         assert_eq!(all.register("c", &[], id(9)), Err(Refusal::NoSuchFile("c".into())));
         all.register("b", &[], id(2)).unwrap();
-        assert!(all.all_registered());
+        assert!(all.lets_runtime_go());
         all.runtime_starts();
         all.register("c", &events(&["INVOKE"]), id(3)).unwrap();
         assert_eq!(all.find(id(3)).unwrap().kind, Kind::Internal);
-        assert!(registry(&[]).all_registered());
+        assert!(!registry(&[]).lets_runtime_go(), "it does not wait");
     }
 
     #[test]
@@ -425,7 +420,7 @@ mod tests {
             all.register(name, &[], id(number as u128 + 1)).unwrap();
         }
         assert_eq!(all.register(&names[EXTENSIONS], &[], id(99)), Err(Refusal::TooMany));
-        assert!(!all.all_registered());
+        assert!(!all.lets_runtime_go());
     }
 
     #[test]

@@ -16,7 +16,7 @@ tests![
 ];
 
 /// `call(method, path, body, headers)` of the Extensions API: status, headers in small letters, body as JSON.
-const CALL: &str = "import http.client, json, os, threading
+pub(crate) const CALL: &str = "import http.client, json, os, threading
 def call(method, path, body=None, headers={}):
   connection = http.client.HTTPConnection(os.environ['AWS_LAMBDA_RUNTIME_API'])
   connection.request(method, '/2020-01-01/extension/' + path, body, headers)

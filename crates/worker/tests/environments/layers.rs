@@ -58,7 +58,7 @@ async fn programs_of_layers_are_on_the_path(machine: Arc<Machine>) {
     assert_eq!(function.answer("{}").await, "tool x\n");
 }
 
-const SHELL_BOOTSTRAP: &str = "#!/bin/sh
+pub(crate) const SHELL_BOOTSTRAP: &str = "#!/bin/sh
 api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
 while :; do
   id=$(curl -s -D - -o /tmp/event $api/next | tr -d '\\r' | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod ahead;
+mod beside;
 mod extensions;
 mod failures;
 mod harness;
@@ -23,6 +24,7 @@ fn main() {
         identity::TESTS,
         runtime_api::TESTS,
         extensions::TESTS,
+        beside::TESTS,
         telemetry::TESTS,
         ahead::TESTS,
     ]);

@@ -1,0 +1,180 @@
+//! The making of an environment's processes.
+
+use std::ffi::CString;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hearth_runtimes::{API, Launch, RUNTIME_API, Runtime, Session, ahead, extension_env, launch};
+use hearth_sandbox::{Assignment, Beside, Program, Sandbox, SandboxError, Tmp};
+use hearth_types::limits::EPHEMERAL_MIN_MB;
+use tokio::net::TcpListener;
+use tokio::net::unix::pipe;
+use tokio::task::JoinSet;
+
+use crate::api::Identity;
+use crate::environment::Environment;
+use crate::extensions::programs;
+use crate::failure::Cause;
+use crate::journal::output_pipe;
+use crate::supervisor::{Machine, Processes, Runtime as RuntimeProcess};
+use crate::telemetry::Kind;
+use crate::waiting::Ready;
+
+/// Programs that are started before the runtime.
+struct Extensions {
+    names: Vec<Arc<str>>,
+    env: Vec<CString>,
+}
+
+pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, tmp: Tmp) -> Result<Processes, Cause> {
+    let begin = Instant::now();
+    let spec = &environment.spec;
+    let runtime = match &environment.runtime {
+        Some(runtime) => runtime,
+        None => match machine.catalogue.find(&spec.runtime) {
+            Ok(runtime) => runtime,
+            Err(missing) => return Err(Cause::Known(missing.failure())),
+        },
+    };
+    let Identity { credentials, door } = machine.identities.identity(spec).await.map_err(Cause::Platform)?;
+    let log_stream = environment.journal.stream();
+    let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials };
+    let start = launch(runtime, spec, session).map_err(invalid)?;
+    let found = programs::find(&machine.packages, &spec.layers);
+    let beside = (!found.names.is_empty()).then(|| found.names.clone());
+    environment.expect_extensions(&found);
+    let waiting = match beside {
+        // They come first: a runtime that runs already is none for this function.
+        Some(_) => None,
+        None => waiting(environment, machine, runtime, &start, &tmp).await,
+    };
+    environment.log_init_start(&runtime.version);
+    let employed = match waiting {
+        Some(ready) => employ(environment, machine, ready, &start).await,
+        None => None,
+    };
+    let (mut sandbox, output, extension_output) = match employed {
+        Some((sandbox, output)) => (sandbox, output, None),
+        None => {
+            let env = || extension_env(runtime, spec, session).map_err(invalid);
+            let extensions = beside.map(|names| Ok(Extensions { names, env: env()? })).transpose()?;
+            start_anew(environment, machine, start, tmp, extensions).await?
+        }
+    };
+    let listener = registered(sandbox.take_listener())?;
+    let mut services = JoinSet::new();
+    services.spawn(door(registered(sandbox.take_api())?));
+    if let Some(sockets) = sandbox.take_names() {
+        services.spawn(Arc::clone(&machine.names).serve(sockets));
+    }
+    let sandbox = Arc::new(sandbox);
+    environment.started(Arc::clone(&sandbox), begin.elapsed());
+    let runtime = if extension_output.is_some() { RuntimeProcess::Waits } else { RuntimeProcess::Runs };
+    let outputs = [(Kind::Function, Some(output)), (Kind::Extension, extension_output)];
+    let alive = vec![true; found.names.len()];
+    Ok(Processes { sandbox, listener, outputs, connections: JoinSet::new(), services, runtime, alive })
+}
+
+fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {
+    let listener = listener.ok_or_else(|| Cause::Platform("its listener was taken already".to_owned()))?;
+    TcpListener::from_std(listener).map_err(|error| Cause::Platform(format!("registering its listener: {error}")))
+}
+
+/// A runtime that was started ahead, where there is one that the function cannot tell from one of its own.
+async fn waiting(
+    environment: &Environment,
+    machine: &Machine,
+    runtime: &Runtime,
+    start: &Launch,
+    tmp: &Tmp,
+) -> Option<Ready> {
+    // What waits has the usual /tmp, with nothing in it.
+    let fits = matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB });
+    let kind = fits.then(|| ahead(runtime, &environment.spec, start)).flatten()?;
+    machine.waiting.take(&kind).await
+}
+
+/// None where it has ended meanwhile.
+async fn employ(
+    environment: &Environment,
+    machine: &Machine,
+    ready: Ready,
+    start: &Launch,
+) -> Option<(Sandbox, Arc<pipe::Receiver>)> {
+    let Ready { waiting, output } = ready;
+    environment.journal.attach(Kind::Function, Arc::clone(&output));
+    match machine.spawner.employ(waiting, assignment(environment), &start.env).await {
+        Ok(sandbox) => {
+            machine.waiting.taken();
+            Some((sandbox, output))
+        }
+        Err(error) => {
+            tracing::warn!(environment = %environment.id, %error, "a runtime that waited is not taken");
+            None
+        }
+    }
+}
+
+async fn start_anew(
+    environment: &Environment,
+    machine: &Machine,
+    start: Launch,
+    tmp: Tmp,
+    extensions: Option<Extensions>,
+) -> Result<(Sandbox, Arc<pipe::Receiver>, Option<Arc<pipe::Receiver>>), Cause> {
+    let (reader, writer) = output_pipe().map_err(no_pipe)?;
+    let reader = Arc::new(reader);
+    let made = machine.spawner.make(tmp).await.map_err(platform)?;
+    let started = machine.spawner.start(made, start.root).await.map_err(platform)?;
+    environment.journal.attach(Kind::Function, Arc::clone(&reader));
+    let Launch { argv, otherwise, env, cwd, .. } = start;
+    let program = Program { argv, otherwise, env, cwd, output: writer };
+    let assignment = assignment(environment);
+    let Some(Extensions { names, env }) = extensions else {
+        let assigned = machine.spawner.assign(started, assignment, program).await;
+        return assigned.map(|sandbox| (sandbox, reader, None)).map_err(not_executable);
+    };
+    let (theirs, output) = output_pipe().map_err(no_pipe)?;
+    let theirs = Arc::new(theirs);
+    environment.journal.attach(Kind::Extension, Arc::clone(&theirs));
+    let programs = names.iter().map(|name| programs::path(name)).collect::<Result<_, _>>().map_err(invalid)?;
+    let beside = Beside { programs, env, cwd: c"/var/task".to_owned(), output };
+    let assigned = machine.spawner.assign_beside(started, assignment, program, beside).await;
+    assigned.map(|sandbox| (sandbox, reader, Some(theirs))).map_err(not_executable)
+}
+
+fn no_pipe(error: io::Error) -> Cause {
+    Cause::Platform(format!("a pipe for its output: {error}"))
+}
+
+fn invalid(error: impl std::fmt::Display) -> Cause {
+    let error_type = "Runtime.InvalidEntrypoint".to_owned();
+    Cause::Known(hearth_types::invoke::FunctionFailure { error_type, message: error.to_string() })
+}
+
+fn assignment(environment: &Environment) -> Assignment {
+    let spec = &environment.spec;
+    Assignment { code: spec.code, layers: spec.layers.clone(), memory_mb: spec.memory_mb }
+}
+
+pub(crate) fn platform(error: SandboxError) -> Cause {
+    Cause::Platform(error.to_string())
+}
+
+/// The last step fails for the function's sake where its program cannot be executed.
+pub(crate) fn not_executable(error: SandboxError) -> Cause {
+    match error {
+        SandboxError::NotExecutable { program, source } => {
+            let missing = source.kind() == io::ErrorKind::NotFound;
+            let text = source.to_string();
+            let error = text.split(" (os error").next().unwrap_or_default().to_owned();
+            if let Some(name) = programs::name(&program) {
+                let denied = source.kind() == io::ErrorKind::PermissionDenied;
+                return Cause::ExtensionLaunch { name: name.to_owned(), error, denied };
+            }
+            Cause::NotExecutable { program, error, missing }
+        }
+        other => platform(other),
+    }
+}
