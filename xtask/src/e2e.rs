@@ -44,6 +44,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     // The second version of the AWS CLI, which alone follows logs, beside the first one in `bin`.
     install::apt(&[(AWS_CLI_2, "awscli")])?;
     install::apt(install::INTERPRETERS)?;
+    install::apt(install::COMPILERS)?;
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
     pytest

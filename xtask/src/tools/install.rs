@@ -11,6 +11,9 @@ use super::{have, output, root, run, tools};
 /// The interpreters that tests of runtimes run, beside Python and Node.js: program, package.
 pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby"), ("javac", "default-jdk-headless")];
 
+/// What the examples in compiled languages are built with.
+pub(crate) const COMPILERS: &[(&str, &str)] = &[("go", "golang-go"), ("gcc", "gcc")];
+
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !have(program)).map(|(_, package)| *package).collect();
