@@ -118,6 +118,16 @@ def test_memory_is_budgeted(alone):
         [future.result() for future in running]
 
 
+def test_old_environments_go_and_none_is_cut(alone):
+    server = alone("--environment-max-age", "1")
+    deploy, _ = deployer(client_of(server))
+    function = deploy(WHO, Timeout=30)
+    # It lives longer than it may, for its invoke does.
+    first = function.call(2)
+    wait_until(lambda: states(server, function) == [], 30, "the old environment stayed")
+    assert function.call() != first
+
+
 def test_idle_environments_make_room_for_others(alone):
     client = client_of(alone("--memory-budget", "1024"))
     deploy, _ = deployer(client)

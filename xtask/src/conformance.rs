@@ -14,6 +14,13 @@ use crate::tools::{cargo, follow, install, root, run as run_command};
 const ACCOUNT: &[&str] = &["--account", "111111111111"];
 /// Events that failed are tried again after a second instead of a minute.
 const RETRYING: &[&str] = &["--retry-base", "1000"];
+/// The bootstrap of a language is one for all its versions: what this machine has stands in for what it lacks.
+const RUNTIMES: &[&str] = &[
+    "--runtime=ruby3.2=/usr/bin/ruby",
+    "--runtime=ruby3.3=/usr/bin/ruby",
+    "--runtime=ruby3.4=/usr/bin/ruby",
+    "--runtime=java8.al2=/usr/bin/java",
+];
 /// For scenarios that look at an update while it is under way: longer than one request takes.
 const SETTLING: &[&str] = &["--settle-after", "500"];
 /// Ours; everything else goes to conformance/run.py.
@@ -44,7 +51,8 @@ fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
     // The comparison first: what it says counts only if it can tell a difference.
     let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
     run_command(&mut python(&harness))?;
-    let server = Server::start(&binary, &[ACCOUNT, RETRYING].concat())?;
+    install::apt(install::INTERPRETERS)?;
+    let server = Server::start(&binary, &[ACCOUNT, RETRYING, RUNTIMES].concat())?;
     let settling = Server::start(&binary, &[ACCOUNT, RETRYING, SETTLING].concat())?;
     let mut scenarios = python(&["conformance/run.py", "--url", server.url(), "--settling-url", settling.url()]);
     scenarios.args(args);

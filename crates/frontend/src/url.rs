@@ -2,7 +2,7 @@
 //!
 //! All but the invoke itself is pure. Whoever has the connection finds the URL, lets [`Sharing::preflight`] answer what a
 //! browser asks ahead, finds out who asks and whether that one may ([`FunctionUrl::permits`]), makes the event with
-//! [`UrlRequest::event`], runs it, and maps the outcome with [`answer()`]; [`Sharing::apply`] has the last word on the
+//! [`UrlRequest::event`], runs it, and maps the outcome with [`respond()`]; [`Sharing::apply`] has the last word on the
 //! response's headers.
 
 mod answer;
@@ -11,21 +11,23 @@ mod cookie;
 mod cors;
 mod event;
 mod invoke;
+mod prelude;
 mod refusal;
+mod respond;
 
 use std::sync::Arc;
 
 use hearth_identity::Caller;
 use hearth_identity::policy::{Context, Document};
-use hearth_types::settings::{Cors, UrlAuth, UrlConfig, UrlInvokeMode};
+use hearth_types::settings::{Cors, UrlAuth, UrlConfig};
 use hearth_types::{FunctionArn, Place, Qualifier, UrlHost};
 
 use crate::snapshot::FunctionSnapshot;
-pub use crate::url::answer::answer;
 pub use crate::url::cors::Sharing;
 pub use crate::url::event::{Signer, UrlRequest};
 pub use crate::url::invoke::{shown_trace_id, trace_id};
-pub use crate::url::refusal::{bad_gateway, forbidden, unknown};
+pub use crate::url::refusal::{forbidden, unknown};
+pub use crate::url::respond::respond;
 
 /// What policies must allow.
 const ACTION: &str = "lambda:InvokeFunctionUrl";
@@ -63,12 +65,6 @@ impl FunctionUrl {
     #[must_use]
     pub fn is_signed(&self) -> bool {
         self.config.auth == UrlAuth::AwsIam
-    }
-
-    /// Whether the function's answer is passed on as it comes.
-    #[must_use]
-    pub fn is_streamed(&self) -> bool {
-        self.config.invoke_mode == UrlInvokeMode::ResponseStream
     }
 
     /// What pages of other origins may do.

@@ -154,6 +154,12 @@ impl ResponseBody {
     }
 }
 
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl<T: Into<Bytes>> From<T> for ResponseBody {
     fn from(bytes: T) -> Self {
         let bytes = bytes.into();

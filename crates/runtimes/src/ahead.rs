@@ -66,7 +66,7 @@ pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<A
         return None;
     }
     let Launch { root, argv, cwd, .. } = launch;
-    Some(Ahead { root: *root, argv: argv.clone(), env: variables(runtime.kind)?, cwd: cwd.clone() })
+    Some(Ahead { root: *root, argv: argv.clone(), env: variables(runtime)?, cwd: cwd.clone() })
 }
 
 fn is_read_at_start(name: &str) -> bool {
@@ -74,15 +74,18 @@ fn is_read_at_start(name: &str) -> bool {
 }
 
 /// What is known already, and room for [`AHEAD_VARIABLES_BYTES`] altogether.
-fn variables(kind: Kind) -> Option<Vec<CString>> {
+fn variables(runtime: &Runtime) -> Option<Vec<CString>> {
     let known = [
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API),
         ("LAMBDA_TASK_ROOT", "/var/task"),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
     ];
     let known = known.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut all: Vec<String> =
-        of_runtime(kind).into_iter().chain(known).map(|(name, value)| format!("{name}={value}")).collect();
+    let mut all: Vec<String> = of_runtime(runtime.kind, &runtime.name)
+        .into_iter()
+        .chain(known)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let taken: usize = all.iter().map(|variable| variable.len() + 1).sum();
     let mark = format!("{MARK}=");
     let room = AHEAD_VARIABLES_BYTES.checked_sub(taken + mark.len() + 1)?;

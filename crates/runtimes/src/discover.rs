@@ -10,7 +10,7 @@ use crate::node_version::NodeVersions;
 use crate::ruby;
 
 /// Minor versions of Python 3 that are runtimes.
-pub(crate) const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 10..=14;
+pub(crate) const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 8..=14;
 /// Major versions of Node.js that are runtimes.
 pub(crate) const NODE_MAJORS: [u32; 4] = [18, 20, 22, 24];
 

@@ -26,7 +26,7 @@ const OF_THE_PLACE: [&str; 4] = ["LANG", "LD_LIBRARY_PATH", "PATH", "TZ"];
 /// # Errors
 /// A variable holds a NUL byte.
 pub fn extension_env(runtime: &Runtime, spec: &VersionSpec, session: Session<'_>) -> Result<Vec<CString>, NulByte> {
-    let language: Vec<String> = of_runtime(runtime.kind).into_iter().map(|(name, _)| name).collect();
+    let language: Vec<String> = of_runtime(runtime.kind, &spec.runtime).into_iter().map(|(name, _)| name).collect();
     let is_told = |name: &str| {
         let own = spec.variables.iter().any(|(set, _)| set == name);
         let of_language = language.iter().any(|known| known == name) && !OF_THE_PLACE.contains(&name);

@@ -10,8 +10,8 @@ use crate::Runtime;
 use crate::catalogue::Kind;
 use crate::{java, ruby};
 
-/// Where a runtime finds its Runtime API.
-pub const RUNTIME_API: &str = "127.0.0.1:9001";
+/// Where a runtime finds its Runtime API: as on Lambda.
+pub const RUNTIME_API: &str = "169.254.100.1:9001";
 
 /// Where a function finds the server's API.
 pub const API: &str = "http://127.0.0.1:4566";
@@ -93,13 +93,13 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
     }
 }
 
-/// What the processes of all functions of a runtime are started with, but for what a function sets itself.
-pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
+/// What the processes of all functions of the runtime called `name` are started with, but for what a function sets itself.
+pub(crate) fn of_runtime(kind: Kind, name: &str) -> Vec<(String, String)> {
     // How often the interpreter's own folders come, as recorded.
     let times = match kind {
-        Kind::Provided => 0,
+        Kind::Provided if name == "provided.al2" => 0,
         Kind::Ruby { .. } => 2,
-        Kind::Python { .. } | Kind::Node { .. } | Kind::Java { .. } => 1,
+        Kind::Provided | Kind::Python { .. } | Kind::Node { .. } | Kind::Java { .. } => 1,
     };
     let (lang, lang_lib) = ("/var/lang/bin:".repeat(times), "/var/lang/lib:".repeat(times));
     let mut all: Vec<(String, String)> = Vec::with_capacity(32);
@@ -112,6 +112,10 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
     set("LANG", "en_US.UTF-8");
     set("TZ", ":UTC");
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    // Nobody listens there, as where a function is not traced: what clients of X-Ray send is lost.
+    set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000");
+    set("_AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1");
+    set("_AWS_XRAY_DAEMON_PORT", "2000");
     match kind {
         Kind::Provided | Kind::Java { .. } => {}
         Kind::Python { minor } => {
@@ -139,7 +143,7 @@ pub(crate) fn of_runtime(kind: Kind) -> Vec<(String, String)> {
 
 /// Platform variables first; what the function sets comes on top where it may, in its own order.
 pub(crate) fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) -> Vec<(String, String)> {
-    let mut all = of_runtime(kind);
+    let mut all = of_runtime(kind, &spec.runtime);
     let mut set = |name: &str, value: &str| all.push((name.to_owned(), value.to_owned()));
     set("AWS_ENDPOINT_URL", session.api);
     if let LogFormat::Json { application, .. } = spec.log_format {
@@ -231,7 +235,7 @@ mod tests {
         let launch = launch(&runtime(Kind::Python { minor: 12 }), &spec, session()).unwrap();
         let mut names: Vec<&str> = text(&launch.env).iter().map(|v| v.split_once('=').unwrap().0).collect();
         names.sort_unstable();
-        // Recorded, less the X-Ray daemon and the trace id, which the bootstrap sets; and where the server is.
+        // Recorded, less the trace id, which the bootstrap sets; and where the server is.
         let recorded = [
             "AWS_ACCESS_KEY_ID",
             "AWS_DEFAULT_REGION",
@@ -248,6 +252,7 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
             "AWS_XRAY_CONTEXT_MISSING",
+            "AWS_XRAY_DAEMON_ADDRESS",
             "LAMBDA_RUNTIME_DIR",
             "LAMBDA_TASK_ROOT",
             "LANG",
@@ -258,6 +263,8 @@ mod tests {
             "PYTHONPATH",
             "SHLVL",
             "TZ",
+            "_AWS_XRAY_DAEMON_ADDRESS",
+            "_AWS_XRAY_DAEMON_PORT",
             "_HANDLER",
         ];
         assert_eq!(names, recorded);

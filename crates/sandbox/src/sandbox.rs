@@ -253,7 +253,7 @@ impl Started {
 }
 
 impl Sandbox {
-    /// The listener of the Runtime API, bound at 127.0.0.1:9001 inside, non-blocking. Only the first call has it.
+    /// The listener of the Runtime API, bound at 169.254.100.1:9001 inside, non-blocking. Only the first call has it.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.0.listener.take()
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -207,6 +208,29 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads an ifreq.
     check(i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }))
+}
+
+/// Gives the loopback interface of the current network namespace one more address, for itself alone.
+pub(crate) fn loopback_address(socket: BorrowedFd<'_>, address: Ipv4Addr) -> io::Result<()> {
+    // The second one: what is set under this name leaves 127.0.0.1 as it is.
+    set_on_loopback(socket, *b"lo:1", libc::SIOCSIFADDR, address)?;
+    set_on_loopback(socket, *b"lo:1", libc::SIOCSIFNETMASK, Ipv4Addr::BROADCAST)
+}
+
+fn set_on_loopback(socket: BorrowedFd<'_>, name: [u8; 4], what: libc::Ioctl, value: Ipv4Addr) -> io::Result<()> {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name) {
+        *to = from as libc::c_char;
+    }
+    let octets = value.octets().map(|octet| octet as libc::c_char);
+    // SAFETY: all-zero is a valid sockaddr.
+    let mut address: libc::sockaddr = unsafe { std::mem::zeroed() };
+    address.sa_family = libc::AF_INET as libc::sa_family_t;
+    address.sa_data[2..6].copy_from_slice(&octets); // Behind the port.
+    request.ifr_ifru.ifru_addr = address;
+    // SAFETY: both requests read an ifreq with an address.
+    check(i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw const request) }))
 }
 
 /// Ends this process at once, without the clean-up that belongs to the process it was forked from.

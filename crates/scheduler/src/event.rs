@@ -27,8 +27,10 @@ pub struct Limits {
     pub environments_max: u32,
     /// How long an environment may be idle before it goes.
     pub keep_alive: Duration,
-    /// How long an environment may live: an older one goes as soon as it is idle.
+    /// How long an environment may live: an older one goes as soon as it is idle, and takes no invoke any more.
     pub life: Duration,
+    /// How much earlier some go: which of them, their numbers decide. Less than `life`.
+    pub life_spread: Duration,
     /// How long an invoke waits at least for an environment that has answered and is about to be idle, before a new one
     /// is made; it waits as long as its version's fastest cold start took.
     pub settle: Duration,
@@ -36,6 +38,16 @@ pub struct Limits {
     pub settle_max: Duration,
     /// How long an invoke waits for room, where all room is taken and some of it is about to be free.
     pub room_wait: Duration,
+}
+
+impl Limits {
+    /// How long this environment may live.
+    #[must_use]
+    pub fn life_of(&self, environment: EnvironmentId) -> Duration {
+        // Neighbouring numbers are far apart after it (Fibonacci hashing), and the order has no pattern that counts.
+        let share = (environment.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
+        self.life.saturating_sub(self.life_spread.mul_f64(f64::from(share) / f64::from(u32::MAX)))
+    }
 }
 
 /// Something that happened.

@@ -187,6 +187,7 @@ impl Scheduler {
             return;
         };
         let (function, may_park) = (version.function, version.parked.len() < version.settling);
+        self.reap(now, actions); // The time may have come before its tick.
         let give_up_at = now + self.limits.room_wait;
         if let Err(reason) = self.count(function) {
             actions.push(Action::Throttle { invoke, reason });
@@ -319,12 +320,12 @@ impl Scheduler {
         } else {
             self.fleet.rest(environment, now);
             self.reap_by(now + self.limits.keep_alive);
-            self.reap_by(self.fleet.made_at(environment).unwrap_or_default() + self.limits.life);
+            self.reap_by(self.fleet.made_at(environment).unwrap_or_default() + self.limits.life_of(environment));
         }
     }
 
     fn is_old(&self, environment: EnvironmentId, now: Duration) -> bool {
-        self.fleet.made_at(environment).is_some_and(|made_at| made_at + self.limits.life <= now)
+        self.fleet.made_at(environment).is_some_and(|made_at| made_at + self.limits.life_of(environment) <= now)
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
@@ -368,7 +369,7 @@ impl Scheduler {
         }
         self.reap_at = None;
         for resting in self.fleet.resting() {
-            let due = (resting.since + self.limits.keep_alive).min(resting.made_at + self.limits.life);
+            let due = (resting.since + self.limits.keep_alive).min(resting.made_at + self.limits.life_of(resting.id));
             if due <= now {
                 self.stop(resting.id, actions);
             } else {

@@ -14,6 +14,7 @@ const LIMITS: Limits = Limits {
     environments_max: 7,
     keep_alive: Duration::from_millis(90),
     life: Duration::from_millis(160),
+    life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
@@ -222,7 +223,9 @@ impl Model {
             self.actions.push(Action::Stale { invoke });
             return;
         };
-        if let Err(reason) = self.admits(version.function) {
+        let function = version.function;
+        self.reap(now);
+        if let Err(reason) = self.admits(function) {
             self.actions.push(Action::Throttle { invoke, reason });
             return;
         }
@@ -289,7 +292,7 @@ impl Model {
     }
 
     fn is_old(&self, now: Duration, id: EnvironmentId) -> bool {
-        self.environments.iter().any(|e| e.id == id && now - e.made_at >= LIMITS.life)
+        self.environments.iter().any(|e| e.id == id && now - e.made_at >= LIMITS.life_of(id))
     }
 
     fn replace(&mut self, now: Duration, generation: Generation) {
@@ -312,11 +315,15 @@ impl Model {
                 self.parked[at].again = self.again(now + LIMITS.settle);
             }
         }
+        self.reap(now);
+    }
+
+    fn reap(&mut self, now: Duration) {
         let mut idle: Vec<_> = self.environments.iter_mut().collect();
         idle.sort_by_key(|e| if let Phase::Idle(_, turn) = e.phase { turn } else { u64::MAX });
         for e in idle {
             let Phase::Idle(since, _) = e.phase else { continue };
-            if now - since >= LIMITS.keep_alive || now - e.made_at >= LIMITS.life {
+            if now - since >= LIMITS.keep_alive || now - e.made_at >= LIMITS.life_of(e.id) {
                 e.phase = Phase::Stopping;
                 self.actions.push(Action::Stop { environment: e.id });
             }
@@ -398,7 +405,7 @@ proptest! {
             prop_assert_eq!((scheduler.memory_mb(), scheduler.living() as usize), model.room(false));
             let due = scheduler.next_tick();
             let idle = model.environments.iter().filter_map(|e| match e.phase {
-                Phase::Idle(since, _) => Some((since + LIMITS.keep_alive).min(e.made_at + LIMITS.life)),
+                Phase::Idle(since, _) => Some((since + LIMITS.keep_alive).min(e.made_at + LIMITS.life_of(e.id))),
                 _ => None,
             });
             let needed = idle.chain(model.parked.iter().map(|p| p.again.0)).min();

@@ -13,6 +13,7 @@ const LIMITS: Limits = Limits {
     environments_max: 8,
     keep_alive: Duration::from_secs(60),
     life: Duration::from_secs(3600),
+    life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
@@ -200,6 +201,30 @@ fn an_old_environment_goes_when_it_is_idle_however_often_it_is_used() {
     assert_eq!(bench.step(Event::Idle(env(1))), [stop(1), create(3, 2, 1)]);
     bench.step(Event::Idle(env(2)));
     assert_eq!(bench.after(60_000).step(Event::Tick), [stop(2)]);
+}
+
+#[test]
+fn an_old_environment_takes_no_invoke_though_its_tick_is_late() {
+    let mut bench = Bench::deployed(Limits { life: Duration::from_secs(30), ..LIMITS });
+    bench.invoke(1, 1);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.after(29_999).invoke(2, 1), [assign(2, 1)]);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.after(1).invoke(3, 1), [stop(1), create(3, 2, 1)]);
+}
+
+#[test]
+fn environments_that_came_together_go_one_by_one() {
+    let (life, life_spread) = (Duration::from_secs(800), Duration::from_secs(100));
+    let limits = Limits { life, life_spread, ..LIMITS };
+    let lives: Vec<_> = (1..=100).map(|id| limits.life_of(env(id))).collect();
+    assert!(lives.iter().all(|of_one| (life - life_spread..=life).contains(of_one)), "{lives:?}");
+    // Of ten tenths of the spread none is much fuller than another.
+    for tenth in 0..10 {
+        let from = life - life_spread + life_spread * tenth / 10;
+        let there = lives.iter().filter(|of_one| (from..from + life_spread / 10).contains(of_one)).count();
+        assert!((8..=12).contains(&there), "{there} in tenth {tenth}");
+    }
 }
 
 #[test]

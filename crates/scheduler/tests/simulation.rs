@@ -337,6 +337,7 @@ const AMPLE: Limits = Limits {
     environments_max: 1000,
     keep_alive: KEEP_ALIVE,
     life: LIFE,
+    life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),

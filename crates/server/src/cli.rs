@@ -54,6 +54,9 @@ pub(crate) struct ServeArgs {
     /// Seconds an idle environment is kept.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) keep_alive: u64,
+    /// Seconds that an environment lives, at most: an older one takes no invoke any more. Some go up to an eighth earlier.
+    #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENT_LIFE_S, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) environment_max_age: u64,
     /// Milliseconds after an invoke until an idle environment is frozen.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub(crate) freeze_after: u64,
@@ -90,6 +93,9 @@ pub(crate) struct ServeArgs {
     /// An interpreter that serves the name of a runtime for which this machine has none: ruby3.3=/usr/bin/ruby3.1.
     #[arg(long, value_name = "NAME=PROGRAM")]
     pub(crate) runtime: Vec<hearth_runtimes::StandIn>,
+    /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
+    #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) stream_bandwidth: u64,
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,

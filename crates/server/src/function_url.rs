@@ -7,7 +7,7 @@ use hearth_access::NotAdmitted;
 use hearth_api::ApiError;
 use hearth_frontend::payload_too_large;
 use hearth_frontend::url::{
-    FunctionUrl, Sharing, Signer, UrlRequest, answer, bad_gateway, forbidden, shown_trace_id, trace_id, unknown,
+    FunctionUrl, Sharing, Signer, UrlRequest, forbidden, respond, shown_trace_id, trace_id, unknown,
 };
 use hearth_http::{BodyError, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
@@ -49,13 +49,13 @@ impl Gateway {
         let outcome = self.run_url(arrival, host, &url, &trace_id, body).await;
         let mut response = outcome.unwrap_or_else(|error| {
             debug!("{} {}: {error}", arrival.peer, arrival.id);
-            error.response()
+            error.response().map(ResponseBody::from)
         });
         sharing.apply(response.headers_mut());
         if let Ok(shown) = HeaderValue::try_from(shown_trace_id(&trace_id)) {
             response.headers_mut().insert("x-amzn-trace-id", shown);
         }
-        response.map(ResponseBody::from)
+        response
     }
 
     async fn run_url(
@@ -65,7 +65,7 @@ impl Gateway {
         url: &FunctionUrl,
         trace_id: &Arc<str>,
         body: RequestBody,
-    ) -> Result<Response<Bytes>, ApiError> {
+    ) -> Result<Response<ResponseBody>, ApiError> {
         let (head, source) = (arrival.head, arrival.peer.ip());
         let ((body, _place), signer) = if url.is_signed() {
             let signer = self.access.signer(arrival.way.door, head, source, SERVICE).await;
@@ -89,10 +89,8 @@ impl Gateway {
             signer: signer.as_ref(),
         };
         let event = request.event();
-        let outcome = self.dispatcher.invoke_url(url, event, arrival.id, Arc::clone(trace_id)).await;
-        let outcome = outcome.map_err(as_forbidden)?;
-        let answer = (!outcome.function_error).then(|| answer(&outcome.payload, &host.name()));
-        Ok(answer.flatten().unwrap_or_else(bad_gateway))
+        let answer = self.dispatcher.invoke_url(url, event, arrival.id, Arc::clone(trace_id)).await;
+        Ok(respond(url, answer.map_err(as_forbidden)?, &host.name()).await)
     }
 }
 

@@ -9,7 +9,7 @@ use hearth_api::ApiError;
 use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits};
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_LIFE, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
+use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
 use hearth_worker::{Door, Identities, Identity, Soon};
 use http::{Request, Response};
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +34,8 @@ const LIMITS: ServerLimits = ServerLimits {
 /// Gives environments their credentials, and answers what they send.
 pub(crate) struct Insiders {
     access: Arc<Access>,
+    /// Of environments, at most.
+    life: Duration,
     now: fn() -> Duration,
     packages: Arc<Semaphore>,
     /// Set once it is there: it is made of what is made of this.
@@ -41,8 +43,8 @@ pub(crate) struct Insiders {
 }
 
 impl Insiders {
-    pub(crate) fn new(access: Arc<Access>, now: fn() -> Duration) -> Self {
-        Self { access, now, packages: Room::packages_inside(), gateway: Arc::default() }
+    pub(crate) fn new(access: Arc<Access>, life: Duration, now: fn() -> Duration) -> Self {
+        Self { access, life, now, packages: Room::packages_inside(), gateway: Arc::default() }
     }
 
     /// From now on functions are answered.
@@ -52,7 +54,7 @@ impl Insiders {
 
     /// As Lambda does, the session bears the function's name.
     async fn session(&self, spec: &VersionSpec) -> Session {
-        let expires = (self.now)() + ENVIRONMENT_CREDENTIALS_LIFE;
+        let expires = (self.now)() + self.life + ENVIRONMENT_CREDENTIALS_BEYOND;
         let role_id = self.access.role_id(&spec.role).await.unwrap_or_else(|cause| {
             warn!("{} is made without rights: its role cannot be looked up: {cause}", spec.function);
             Some(NOBODY.to_owned())

@@ -26,8 +26,8 @@ use hearth_scheduler::Limits;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
 use hearth_types::limits::{
-    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, ROOM_WAIT,
-    SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
+    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE_SPREAD, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
+    ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
@@ -89,7 +89,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         auth: auth(&args),
         now: admin::now,
     }));
-    let insiders = Arc::new(Insiders::new(Arc::clone(&access), admin::now));
+    let insiders = Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), admin::now));
     let dispatcher = dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders));
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
@@ -248,7 +248,8 @@ fn dispatcher(
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
             environments_max: ENVIRONMENTS_MAX,
             keep_alive: Duration::from_secs(args.keep_alive),
-            life: ENVIRONMENT_LIFE,
+            life: environment_life(args),
+            life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
             settle: SETTLE,
             settle_max: SETTLE_MAX,
             room_wait: ROOM_WAIT,
@@ -260,6 +261,7 @@ fn dispatcher(
         logs: Arc::new(Lines(Arc::clone(logs))),
         identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
+        stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),
         packages: data.join("code"),
         ahead: usize::try_from(args.ahead).unwrap_or(0),
     };
@@ -329,6 +331,10 @@ fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Va
             NetworkArg::Nat => "nat",
         },
     })
+}
+
+fn environment_life(args: &ServeArgs) -> Duration {
+    Duration::from_secs(args.environment_max_age)
 }
 
 fn random_key() -> Result<[u8; 64]> {

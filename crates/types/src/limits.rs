@@ -38,11 +38,19 @@ pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
 /// Bytes of a streamed response (Lambda: 200 MiB).
 pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
+/// Bytes of a streamed response that are sent as fast as the client takes them (Lambda: 6 MiB).
+pub const STREAM_BURST_BYTES: u64 = 6 * 1024 * 1024;
+/// MiB a second of a streamed response beyond that, unless told otherwise (Lambda).
+pub const STREAM_BANDWIDTH_MB: u64 = 2;
+/// How often what may be sent is filled up (Lambda).
+pub const STREAM_REFILL: Duration = Duration::from_millis(125);
 /// Parts of a streamed response that wait for the client; each is what one read of the runtime's connection brought, up to
 /// 400 KiB. Ours.
 pub const STREAM_PARTS: usize = 4;
 /// Bytes of all headers of an answer through a function URL. Ours: what clients take.
 pub const URL_ANSWER_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the JSON that describes them ahead of a streamed answer. Ours: as much, escaped.
+pub const URL_PRELUDE_BYTES: usize = 2 * URL_ANSWER_HEAD_BYTES;
 /// Bytes of a package given inline (Lambda).
 pub const ZIP_BYTES: usize = 52_428_800;
 /// Bytes of all packages of an account (Lambda).
@@ -306,11 +314,14 @@ pub const INSIDE_CONNECTIONS: usize = 64;
 pub const INSIDE_BODIES_BYTES: usize = 64 * 1024 * 1024;
 /// The same of what functions send, all together: apart from those of clients outside.
 pub const INSIDE_PACKAGES_IN_WORK: usize = 2;
-/// How long an environment lives; older ones go when they are idle. Ours (Lambda: hours, not stated).
-pub const ENVIRONMENT_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
-/// How long the credentials of an environment's processes are good: longer than the environment, and the longest invoke
-/// that it may have had begun by then.
-pub const ENVIRONMENT_CREDENTIALS_LIFE: Duration = Duration::from_secs(5 * 60 * 60);
+/// Seconds that an environment lives, unless told otherwise; older ones go when they are idle. Ours (Lambda: hours, not
+/// stated).
+pub const ENVIRONMENT_LIFE_S: u64 = 14 * 60 * 60;
+/// Part of its life by which an environment may go earlier, so that those made together do not go together. Ours.
+pub const ENVIRONMENT_LIFE_SPREAD: u32 = 8;
+/// How much longer than the environment the credentials of its processes are good: longer than the longest invoke, which it
+/// may just have begun.
+pub const ENVIRONMENT_CREDENTIALS_BEYOND: Duration = Duration::from_secs(60 * 60);
 /// Events of one batch of telemetry: the least and the most that a subscriber may ask for (Lambda).
 pub const TELEMETRY_ITEMS: (u32, u32) = (1000, 10_000);
 /// The same, unless told otherwise (Lambda).

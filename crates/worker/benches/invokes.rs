@@ -74,6 +74,7 @@ fn main() {
             logs: Arc::new(Nowhere),
             identities: Arc::new(Nowhere),
             freeze_after: Duration::from_millis(std::env::args().nth(2).and_then(|ms| ms.parse().ok()).unwrap_or(5)),
+            stream_bandwidth: None,
             packages: data.join("code"),
             ahead: 0,
         };

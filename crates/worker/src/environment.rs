@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<dyn EnvironmentSink>,
     pub(crate) logs: Arc<dyn LogSink>,
     pub(crate) freeze_after: Duration,
+    /// Bytes a second of a streamed answer beyond its first.
+    pub(crate) stream_bandwidth: Option<u64>,
 }
 
 /// One environment.

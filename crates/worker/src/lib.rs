@@ -6,6 +6,7 @@
 
 mod answer;
 mod api;
+mod bandwidth;
 mod bring_up;
 mod clock;
 mod coalesce;

@@ -1,5 +1,7 @@
 //! An answer that a runtime streams, on its way to a client that takes it in parts.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use hearth_types::RequestId;
 use hearth_types::limits::STREAMED_RESPONSE_BYTES;
@@ -8,6 +10,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
+use crate::bandwidth::Bandwidth;
 use crate::environment::{Environment, Refused};
 use crate::given::{ANSWERING, Given};
 use crate::lifecycle::State;
@@ -52,31 +55,52 @@ impl Environment {
             self.answered(inner, given);
         }
     }
-}
 
-/// Passes the parts on as they come. Who takes them slowly slows the runtime; once nobody takes them any more, they are
-/// thrown away as fast as they come, for the function goes on to its end (as on Lambda). Second, how many bytes there were.
-pub(crate) async fn relay(mut body: Incoming, sink: mpsc::Sender<Bytes>) -> (Relayed, u64) {
-    let mut sink = Some(sink);
-    let (mut produced, mut too_large, mut trailers) = (0, false, None);
-    loop {
-        let frame = match body.frame().await {
-            None if too_large => return (Relayed::TooLarge, produced),
-            None => return (Relayed::Whole(trailers), produced),
-            Some(Err(_)) => return (Relayed::Broken, produced),
-            Some(Ok(frame)) => frame,
-        };
-        match frame.into_data() {
-            Ok(data) => {
-                produced += data.len() as u64;
-                too_large |= produced > STREAMED_RESPONSE_BYTES as u64;
-                if let Some(taker) = sink.as_ref().filter(|_| !too_large && !data.is_empty())
-                    && taker.send(data).await.is_err()
-                {
-                    sink = None;
+    /// Passes the parts on as they come, at the pace that answers have. Who takes them slowly slows the runtime; once
+    /// nobody takes them any more, they are thrown away as fast as they come, for the function goes on to its end (as on
+    /// Lambda). Second, how many bytes there were.
+    pub(crate) async fn relay(&self, mut body: Incoming, sink: mpsc::Sender<Bytes>) -> (Relayed, u64) {
+        let mut bandwidth = self.shared.stream_bandwidth.map(|rate| Bandwidth::new(Instant::now(), rate));
+        let mut sink = Some(sink);
+        let (mut produced, mut trailers) = (0, None);
+        loop {
+            let frame = match body.frame().await {
+                None if produced > LIMIT => return (Relayed::TooLarge, produced),
+                None => return (Relayed::Whole(trailers), produced),
+                Some(Err(_)) => return (Relayed::Broken, produced),
+                Some(Ok(frame)) => frame,
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    produced += data.len() as u64;
+                    if produced > LIMIT {
+                        sink = None;
+                    }
+                    if let Some(taker) = &sink
+                        && !send(taker, bandwidth.as_mut(), data).await
+                    {
+                        sink = None;
+                    }
                 }
+                Err(other) => trailers = other.into_trailers().ok(),
             }
-            Err(other) => trailers = other.into_trailers().ok(),
         }
     }
+}
+
+const LIMIT: u64 = STREAMED_RESPONSE_BYTES as u64;
+
+/// Whether somebody takes it.
+async fn send(taker: &mpsc::Sender<Bytes>, bandwidth: Option<&mut Bandwidth>, data: Bytes) -> bool {
+    if data.is_empty() {
+        return true;
+    }
+    let wait = bandwidth.map_or(Duration::ZERO, |bandwidth| bandwidth.take(Instant::now(), data.len() as u64));
+    if !wait.is_zero() {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = taker.closed() => return false,
+        }
+    }
+    taker.send(data).await.is_ok()
 }

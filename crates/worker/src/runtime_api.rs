@@ -25,7 +25,7 @@ use crate::environment::{Delivery, Environment, Refused};
 use crate::extensions;
 use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
-use crate::relay::{Relayed, relay};
+use crate::relay::Relayed;
 use crate::text;
 
 const PREFIX: &str = "/2018-06-01/";
@@ -159,7 +159,7 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
         None => {}
         Some(mode) if mode == STREAMING => {
             match environment.begin_answer(id, head.headers.get(CONTENT_TYPE).cloned()) {
-                Ok(Some(sink)) => return streamed(environment, request_id, since, relay(body, sink).await),
+                Ok(Some(sink)) => return streamed(environment, request_id, since, environment.relay(body, sink).await),
                 Ok(None) => {} // Who waits wants it whole.
                 Err(refused) => return refuse(refused),
             }

@@ -30,6 +30,9 @@ pub struct WorkerConfig {
     pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
     pub freeze_after: std::time::Duration,
+    /// Bytes a second of a streamed answer beyond its first [`hearth_types::limits::STREAM_BURST_BYTES`]; none is without
+    /// bound.
+    pub stream_bandwidth: Option<u64>,
     /// Where layers lie, unpacked, each in a folder named by its digest: `code/` of the data folder.
     pub packages: PathBuf,
     /// How many runtimes may wait, started ahead, for functions to come.
@@ -65,7 +68,8 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, packages, ahead } = config;
+        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, stream_bandwidth, packages, ahead } =
+            config;
         let waiting = Pool::open(spawner.clone(), ahead);
         Self {
             machine: Arc::new(Machine {
@@ -76,7 +80,7 @@ impl Worker {
                 waiting,
                 packages,
             }),
-            shared: Arc::new(Shared { events, logs, freeze_after }),
+            shared: Arc::new(Shared { events, logs, freeze_after, stream_bandwidth }),
             fleet: Arc::default(),
         }
     }

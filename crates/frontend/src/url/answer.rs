@@ -31,6 +31,9 @@ const NOT_PASSED: [&str; 10] = [
     "x-amzn-requestid",
 ];
 
+/// Headers as a function gives them.
+pub(super) type GivenHeaders<'a> = BTreeMap<String, &'a RawValue>;
+
 /// A response as a function describes it. What else it names does not count.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +41,7 @@ struct Described<'a> {
     #[serde(borrow)]
     status_code: Option<&'a RawValue>,
     #[serde(borrow)]
-    headers: Option<BTreeMap<String, &'a RawValue>>,
+    headers: Option<GivenHeaders<'a>>,
     cookies: Option<Vec<String>>,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
@@ -54,15 +57,33 @@ pub(super) struct Head {
 /// The response that `payload` describes to the client of this host: an object with a `statusCode` member by member,
 /// anything else as the body of a 200. None where it is malformed: what is no JSON, a status that is none, a header that
 /// cannot be one, a body that is no base64 though it says so.
-#[must_use]
-pub fn answer(payload: &[u8], host: &str) -> Option<Response<Bytes>> {
+pub(super) fn answer(payload: &[u8], host: &str) -> Option<Response<Bytes>> {
     json::check(payload).ok()?;
     let text = std::str::from_utf8(payload).ok()?.trim_matches([' ', '\t', '\n', '\r']);
-    if !text.starts_with('{') || !has_status(text)? {
+    if !has_status(text)? {
         let mut response = Response::new(Bytes::from(bare(text)?));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         return Some(response);
     }
+    described(text, host)
+}
+
+/// The same where nothing streams, though it might: a response is taken as such, anything else goes out as it is.
+pub(super) fn unstreamed(payload: Bytes, host: &str) -> Option<Response<Bytes>> {
+    let is_json = json::check(&payload).is_ok();
+    let text = std::str::from_utf8(&payload).ok().filter(|_| is_json);
+    if let Some(text) = text
+        && has_status(text)?
+    {
+        return described(text, host);
+    }
+    let mut response = Response::new(payload);
+    let kind = if is_json { "application/json" } else { "application/octet-stream" };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Some(response)
+}
+
+fn described(text: &str, host: &str) -> Option<Response<Bytes>> {
     let described: Described<'_> = serde_json::from_str(text).ok()?;
     let body = body(described.body, described.is_base64_encoded == Some(true))?;
     let mut head = Head::read(described.status_code, described.headers, described.cookies, host)?;
@@ -70,14 +91,17 @@ pub fn answer(payload: &[u8], host: &str) -> Option<Response<Bytes>> {
     Some(head.with(body))
 }
 
-/// Whether an object describes a response. None where its keys cannot be told.
-fn has_status(object: &str) -> Option<bool> {
+/// Whether a value describes a response. None for an object whose keys cannot be told.
+fn has_status(json: &str) -> Option<bool> {
     #[derive(Deserialize)]
     struct Status<'a> {
         #[serde(rename = "statusCode", borrow)]
         code: Option<&'a RawValue>,
     }
-    serde_json::from_str::<Status<'_>>(object).ok().map(|status| status.code.is_some())
+    if !json.trim_start().starts_with('{') {
+        return Some(false);
+    }
+    serde_json::from_str::<Status<'_>>(json).ok().map(|status| status.code.is_some())
 }
 
 /// A value that is no response: a text as it is, anything else as JSON.
@@ -95,7 +119,7 @@ fn body(given: Option<&RawValue>, is_base64: bool) -> Option<Bytes> {
 impl Head {
     pub(super) fn read(
         status: Option<&RawValue>,
-        given: Option<BTreeMap<String, &RawValue>>,
+        given: Option<GivenHeaders<'_>>,
         cookies: Option<Vec<String>>,
         host: &str,
     ) -> Option<Self> {
@@ -122,11 +146,11 @@ impl Head {
         Some(Self { status, headers })
     }
 
-    fn with(self, body: Bytes) -> Response<Bytes> {
-        // These have none, and a client would take it for the beginning of the next answer.
+    /// The whole response; where its status allows no body, without: a client would take it for the next answer.
+    pub(super) fn with<B: Default>(self, body: B) -> Response<B> {
         let is_empty =
             matches!(self.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
-        let mut response = Response::new(if is_empty { Bytes::new() } else { body });
+        let mut response = Response::new(if is_empty { B::default() } else { body });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_types::RequestId;
 use hearth_types::limits::SYNC_PAYLOAD_BYTES;
-use hearth_worker::{Invocation, Outcome};
+use hearth_types::settings::UrlInvokeMode;
+use hearth_worker::{Answer, Invocation};
 use http::HeaderMap;
 
 use crate::dispatcher::Dispatcher;
@@ -18,7 +19,8 @@ use crate::trace;
 use crate::url::FunctionUrl;
 
 impl<W: Environments> Dispatcher<W> {
-    /// Runs the function of a URL with this event, and waits for its answer.
+    /// Runs the function of a URL with this event, and waits for its answer, or for the beginning of one where the URL
+    /// passes answers on as they come.
     ///
     /// # Errors
     /// Those of Invoke.
@@ -28,7 +30,7 @@ impl<W: Environments> Dispatcher<W> {
         event: Bytes,
         request_id: RequestId,
         trace_id: Arc<str>,
-    ) -> Result<Outcome, ApiError> {
+    ) -> Result<Answer, ApiError> {
         if event.len() > SYNC_PAYLOAD_BYTES {
             return Err(payload_too_large());
         }
@@ -41,7 +43,7 @@ impl<W: Environments> Dispatcher<W> {
             client_context: None,
         };
         let (ready, invoked_arn) = self.wanted(&asked)?;
-        let outcome = self.run(ready, |reply| Invocation {
+        let invocation = |reply| Invocation {
             request_id,
             payload: event,
             content_type: None,
@@ -51,8 +53,12 @@ impl<W: Environments> Dispatcher<W> {
             trace_id,
             tail: false,
             reply,
-        });
-        outcome.await.map_err(|refused| self.refusal(refused, &asked))
+        };
+        let answer = match url.config.invoke_mode {
+            UrlInvokeMode::Buffered => self.run(ready, invocation).await.map(Answer::Whole),
+            UrlInvokeMode::ResponseStream => self.run_streamed(ready, invocation).await,
+        };
+        answer.map_err(|refused| self.refusal(refused, &asked))
     }
 }
 

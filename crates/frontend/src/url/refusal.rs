@@ -19,8 +19,7 @@ pub fn unknown() -> ApiError {
 }
 
 /// For a function that failed, took too long, or gave what is no HTTP response (observed). Why is in the function's log.
-#[must_use]
-pub fn bad_gateway() -> Response<Bytes> {
+pub(super) fn bad_gateway() -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(b"Internal Server Error"));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

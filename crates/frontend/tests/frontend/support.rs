@@ -25,6 +25,7 @@ pub(crate) const LIMITS: Limits = Limits {
     environments_max: 20,
     keep_alive: Duration::from_secs(60),
     life: Duration::from_secs(3600),
+    life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),

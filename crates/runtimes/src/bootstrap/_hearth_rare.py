@@ -42,29 +42,67 @@ def unmarshal_fault(data):
 
 
 def to_json(value, quote):
-    """JSON of a value with parts that the plain encoder refuses: a Decimal is a number with all its digits."""
+    """JSON of a value with parts that the plain encoder refuses or takes for something else, as Lambda's own encoder
+    (simplejson) has it: a Decimal is a number with all its digits, what has `_asdict` is an object, bytes are text."""
     import _json
-    import decimal
-    import os
-    numbers, salt = {}, os.urandom(16).hex()
-
-    def special(part):
-        if isinstance(part, decimal.Decimal):
-            if part.is_nan():
-                return float("nan")
-            mark = f"{salt}{len(numbers)}."
-            numbers[f'"{mark}"'] = str(part)
-            return mark
-        raise TypeError(f"Object of type {type(part).__name__} is not JSON serializable")
-
     try:
-        encode = _json.make_encoder({}, special, quote, None, ": ", ", ", False, False, True)
-        text = "".join(encode(value, 0))
-        for mark, number in numbers.items():
+        numbers = _Numbers()
+        encode = _json.make_encoder({}, _refuse, quote, None, ": ", ", ", False, False, True)
+        text = "".join(encode(_plain(value, numbers, set()), 0))
+        for mark, number in numbers.texts.items():
             text = text.replace(mark, number, 1)
         return text.encode("utf-8")
     except Exception as error:
         raise Fault("MarshalError", f"Unable to marshal response: {error}") from None
+
+
+class _Numbers:
+    """Numbers that are put where a mark of theirs stands, once the rest is text."""
+
+    def __init__(self):
+        import os
+        self._salt, self.texts = os.urandom(16).hex(), {}
+
+    def mark(self, number):
+        mark = f"{self._salt}{len(self.texts)}."
+        self.texts[f'"{mark}"'] = str(number)
+        return mark
+
+
+def _refuse(part):
+    raise TypeError(f"Object of type {type(part).__name__} is not JSON serializable")
+
+
+def _plain(value, numbers, above):
+    """The value in the plain encoder's own types. `above` are the ids of what it is in."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if id(value) in above:
+        raise ValueError("Circular reference detected")
+    inside = above | {id(value)}
+    if isinstance(value, list):
+        return [_plain(part, numbers, inside) for part in value]
+    fields = getattr(value, "_asdict", None)
+    if callable(fields):
+        return _plain(fields(), numbers, inside)
+    if isinstance(value, tuple):
+        return [_plain(part, numbers, inside) for part in value]
+    if isinstance(value, dict):
+        return {_key(key): _plain(part, numbers, inside) for key, part in value.items()}
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        return float("nan") if value.is_nan() else numbers.mark(value)
+    return _refuse(value)
+
+
+def _key(key):
+    if isinstance(key, bytes):
+        return key.decode("utf-8")
+    if key is None or isinstance(key, (str, int, float)):
+        return key
+    raise TypeError(f"keys must be str, int, float, bool or None, not {type(key).__name__}")
 
 
 def _stack(error):

@@ -297,35 +297,12 @@ function provideGlobal() {
   };
 }
 
-/** Runs the handler until it and its stream have ended: what is still to be sent. */
-async function runStreaming(api, handler, id, headers, body) {
-  const { ResponseStream } = require('./streams.js');
-  const invalid = (message) => new RuntimeFault('InvalidStreamingOperation', message);
-  const stream = new ResponseStream(api, `invocation/${id}/response`, handler[HIGH_WATER_MARK], invalid);
-  const finished = new Promise((resolve, reject) => { stream.once('finish', resolve); stream.on('error', reject); });
-  const emptied = new Promise((resolve, reject) => {
-    onEmptyLoop = () => (stream.over ? resolve() : reject(new RuntimeFault('NodeJsExit',
-      'The event loop is empty and the response stream was never ended')));
-  });
-  const failed = (error) => (stream.over ? null
-    : stream.breakOff(faultHeader(error, 'Function.Unknown'), errorObject(error)) ?? errorPost(id, error));
-  onCrash = failed;
-  try {
-    const result = new Runtime(handler).handleOnceStreaming(JSON.parse(body.toString('utf8')), stream, contextFrom(id, headers));
-    if (typeof result?.then !== 'function') {
-      throw new RuntimeFault('MalformedStreamingHandler', 'Streaming does not support non-async handlers.');
-    }
-    await Promise.race([Promise.all([result, finished]), emptied]);
-    return Buffer.alloc(0);
-  } catch (error) {
-    logError('Invoke Error', error);
-    return failed(error) ?? Buffer.alloc(0);
-  } finally {
-    onEmptyLoop = null;
-    finished.catch(() => {});
-    emptied.catch(() => {});
-  }
-}
+/** Runs a streaming handler; few functions have one. */
+const runStreaming = (...args) => require('./streams.js').run({
+  RuntimeFault, Runtime, contextFrom, errorObject, errorPost, faultHeader, logError,
+  whenEmpty: (action) => { onEmptyLoop = action; },
+  whenCrashed: (message) => { onCrash = message; },
+}, ...args);
 
 // ---- One invoke ----
 

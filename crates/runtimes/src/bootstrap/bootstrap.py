@@ -124,8 +124,33 @@ class _Special(Exception):
     """The value holds something that plain JSON types do not cover."""
 
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
+def _holds_named_tuple(value):
+    """Whether a named tuple is somewhere in it: an object on Lambda, but an array for the encoder here."""
+    todo, seen = [value], set()
+    for one in todo:  # It grows meanwhile.
+        if isinstance(one, dict):
+            parts = one.values()
+        elif isinstance(one, list):
+            parts = one
+        elif isinstance(one, tuple):
+            if hasattr(one, "_asdict"):
+                return True
+            parts = one
+        else:
+            continue
+        if not _SCALARS.issuperset(map(type, parts)) and id(one) not in seen:
+            seen.add(id(one))
+            todo.extend(parts)
+    return False
+
+
 def to_json(value):
     try:
+        if "collections" in sys.modules and _holds_named_tuple(value):
+            raise _Special
         encode = _json.make_encoder({}, _no_json, _quote, None, ": ", ", ", False, False, True)
         return "".join(encode(value, 0)).encode("utf-8")
     except Exception:

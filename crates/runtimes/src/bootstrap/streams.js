@@ -1,8 +1,9 @@
 'use strict';
-// What a function writes a streamed answer to. Loaded for functions with such a handler only.
+// Streaming handlers and what they write their answers to. Loaded for functions with such a handler only.
 
 const { Writable } = require('node:stream');
 
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 const TYPE = 'application/octet-stream';
 const HTTP_TYPE = 'application/vnd.awslambda.http-integration-response';
 const PRELUDE_END = Buffer.alloc(8);
@@ -93,4 +94,35 @@ function short(object) {
   return JSON.stringify({ errorType: errorType.slice(0, 200), errorMessage: errorMessage.slice(0, 1000), trace: [] });
 }
 
-module.exports = { ResponseStream };
+/** Runs the handler until it and its stream have ended: what is still to be sent. `tools` are the bootstrap's. */
+async function run(tools, api, handler, id, headers, body) {
+  const { RuntimeFault, Runtime, contextFrom, errorObject, errorPost, faultHeader, logError } = tools;
+  const invalid = (message) => new RuntimeFault('InvalidStreamingOperation', message);
+  const stream = new ResponseStream(api, `invocation/${id}/response`, handler[HIGH_WATER_MARK], invalid);
+  const finished = new Promise((resolve, reject) => { stream.once('finish', resolve); stream.on('error', reject); });
+  const emptied = new Promise((resolve, reject) => {
+    tools.whenEmpty(() => (stream.over ? resolve() : reject(new RuntimeFault('NodeJsExit',
+      'The event loop is empty and the response stream was never ended'))));
+  });
+  const failed = (error) => (stream.over ? null
+    : stream.breakOff(faultHeader(error, 'Function.Unknown'), errorObject(error)) ?? errorPost(id, error));
+  tools.whenCrashed(failed);
+  try {
+    const event = JSON.parse(body.toString('utf8'));
+    const result = new Runtime(handler).handleOnceStreaming(event, stream, contextFrom(id, headers));
+    if (typeof result?.then !== 'function') {
+      throw new RuntimeFault('MalformedStreamingHandler', 'Streaming does not support non-async handlers.');
+    }
+    await Promise.race([Promise.all([result, finished]), emptied]);
+    return Buffer.alloc(0);
+  } catch (error) {
+    logError('Invoke Error', error);
+    return failed(error) ?? Buffer.alloc(0);
+  } finally {
+    tools.whenEmpty(null);
+    finished.catch(() => {});
+    emptied.catch(() => {});
+  }
+}
+
+module.exports = { run };

@@ -15,7 +15,7 @@ use crate::sys;
 use crate::volume;
 
 /// Where a runtime finds its Runtime API.
-const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
+const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 100, 1), 9001);
 
 /// Where the function finds the server's API.
 const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4566);
@@ -77,6 +77,7 @@ fn enter_cgroups(plan: &Plan<'_>) -> Done {
 fn prepare_network(plan: &Plan<'_>) -> Done<Vec<OwnedFd>> {
     let runtime_api = socket(SocketType::STREAM).during("making the Runtime API's socket")?;
     sys::loopback_up(runtime_api.as_fd()).during("bringing the loopback interface up")?;
+    sys::loopback_address(runtime_api.as_fd(), *RUNTIME_API.ip()).during("giving the Runtime API its address")?;
     listen(&runtime_api, RUNTIME_API, RUNTIME_BACKLOG).during("listening on the Runtime API's socket")?;
     let what = "listening for calls of the API";
     let api = socket(SocketType::STREAM).during(what)?;

@@ -6,17 +6,23 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces};
 
 use super::{enter, own_namespace};
+use crate::Authority;
 use crate::error::{Done, During};
+use crate::sys;
 
 /// The network namespace that the spawner comes back to.
 pub(crate) struct Home(OwnedFd);
 
 impl Home {
-    /// Of this process, as it is now.
-    pub(crate) fn open() -> Done<Self> {
+    /// Of this process. The machine's own namespace is root's alone to come back to: without root it is a new one, with
+    /// nothing in it.
+    pub(crate) fn open(authority: Authority) -> Done<Self> {
+        if authority == Authority::UserNamespace {
+            sys::unshare(UnshareFlags::NEWNET).during("making the spawner's network namespace")?;
+        }
         own_namespace().map(Self)
     }
 

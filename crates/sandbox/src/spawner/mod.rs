@@ -161,7 +161,7 @@ impl Prepared {
             tmp_folder,
             filters: Filters::compile(),
             nat,
-            home: Home::open()?,
+            home: Home::open(config.authority)?,
             reaper,
             reaper_process,
         })

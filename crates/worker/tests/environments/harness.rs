@@ -158,6 +158,7 @@ impl Machine {
             logs: Arc::clone(&log) as Arc<dyn LogSink>,
             identities: Arc::new(Keys::default()),
             freeze_after: FREEZE_AFTER,
+            stream_bandwidth: None,
             packages: data_dir.join("code"),
             ahead,
         };
