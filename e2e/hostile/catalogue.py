@@ -1,6 +1,6 @@
 """The rows of the catalogue: what is tried, by what it is held, and how we know that the test sees."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Callable
 
 
@@ -19,13 +19,14 @@ class Row:
     why: str = ""
     # Not tried on this machine, and why.
     absent: str = ""
+    # Tests outside this suite that hold it.
+    elsewhere: tuple = ()
     # Gets through as things stand, and why that is so. The test fails once it does not any more.
     open: str = ""
     # Part of the short form.
     short: bool = True
     # Names of what must get through in the twin, beside anything at all.
     least: frozenset = frozenset()
-    notes: list = field(default_factory=list)
 
 
 ROWS: dict[str, Row] = {}
@@ -37,10 +38,17 @@ def row(id, title, off="", control=None, why="", open="", short=True, least=""):
     def enter(attack):
         assert id not in ROWS, id
         assert bool(off) + bool(control) + bool(why) == 1, f"{id}: a twin, a control, or why there is none"
-        ROWS[id] = Row(id, title, attack, frozenset(off.split()), control, why, "", open, short, frozenset(least.split()))
+        walls, seen = frozenset(off.split()), frozenset(least.split())
+        ROWS[id] = Row(id, title, attack, off=walls, control=control, why=why, open=open, short=short, least=seen)
         return attack
 
     return enter
+
+
+def elsewhere(id, title, *tests):
+    """A row that other tests hold: FILE::NAME below e2e/tests or of a crate; that they are there is checked."""
+    assert id not in ROWS, id
+    ROWS[id] = Row(id, title, None, elsewhere=tests)
 
 
 def absent(ids, why):

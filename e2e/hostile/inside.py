@@ -116,6 +116,11 @@ def http(method, path, body=b"", headers=(), timeout=5):
     return int(data.split()[1]), data.partition(b"\r\n\r\n")[2]
 
 
+def answer(id, body=b'"by hand"', kind="response", headers=()):
+    """The Runtime API's status for an answer to this invoke."""
+    return http("POST", f"/2018-06-01/runtime/invocation/{id}/{kind}", body, headers)[0]
+
+
 def reads(paths, marks):
     """Names of marks (canaries) that a file of these shows."""
     return [f"{path}: {mark}" for path in paths for mark in marks if mark.encode() in content(path)]

@@ -17,6 +17,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.packages import zip_of
@@ -26,7 +27,8 @@ from tests.conftest import Function, client_of, deployer
 INSIDE = Path(__file__).with_name("inside.py").read_text()
 HANDLER = """
 def handler(event, context):
-    got = []
+    global request
+    got, request = [], context.aws_request_id
     said = {name}(event, got)
     return {{"got": got, "said": said}}
 """
@@ -133,6 +135,45 @@ class World:
     def run(self, attack, event=None, files=(), **settings):
         """Deploys and runs an attack once: what got through."""
         return self.ask(self.function(attack, files, **settings), event)["got"]
+
+    @contextmanager
+    def growth(self):
+        """The most that the server's memory grows within the block, in MB: growth[0]."""
+        before, most, over = self.memory(), [0], threading.Event()
+
+        def look():
+            while not over.wait(0.05):
+                most[0] = max(most[0], self.memory() - before)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        try:
+            yield most
+        finally:
+            over.set()
+            looking.join()
+
+    def memory(self):
+        """MB of memory that the server has in use."""
+        return int(read(f"/proc/{self.server.pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    def raw(self, head, body=b"", timeout=30, hold=0):
+        """All bytes that come back for a request of one's own making."""
+
+        def talk():
+            with socket.create_connection(("127.0.0.1", self.server.port), timeout) as sock:
+                try:
+                    sock.sendall(head + body)
+                    data = b""
+                    while part := sock.recv(65536):
+                        data += part
+                        if hold and len(data) >= hold:
+                            break
+                except OSError:
+                    pass
+                return data
+
+        return self.call(talk)
 
     def is_well(self):
         """The control API answers, and a new function can be made, invoked and deleted."""
