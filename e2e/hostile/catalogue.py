@@ -46,7 +46,7 @@ def row(id, title, off="", control=None, why="", open="", short=True, least=""):
 
 
 def elsewhere(id, title, *tests):
-    """A row that other tests hold: FILE::NAME below e2e/tests or of a crate; that they are there is checked."""
+    """A row that other tests hold: FILE::NAME below e2e/tests, or with its path; that they are there is checked."""
     assert id not in ROWS, id
     ROWS[id] = Row(id, title, None, elsewhere=tests)
 

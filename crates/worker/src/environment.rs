@@ -11,7 +11,7 @@ use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, VersionSpec};
 use hearth_types::{EnvironmentId, RequestId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::answer::Debt;
 use crate::api::{EnvironmentEvent, EnvironmentSink, InitPhases, Invocation, LogSink, Outcome, WorkerError};
@@ -45,6 +45,8 @@ pub(crate) struct Environment {
     pub(crate) wake: Notify,
     /// Connections on which an extension has called.
     pub(crate) extension_connections: AtomicUsize,
+    /// Whose turn it is to send a body that is kept whole.
+    pub(crate) collecting: Semaphore,
     inner: Mutex<Inner>,
 }
 
@@ -157,6 +159,7 @@ impl Environment {
             shared,
             wake: Notify::new(),
             extension_connections: AtomicUsize::new(0),
+            collecting: Semaphore::new(1),
             inner: Mutex::new(inner),
         }
     }

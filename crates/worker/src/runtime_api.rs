@@ -170,7 +170,7 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
             return problem(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode");
         }
     }
-    match collect(body).await {
+    match collect(environment, body).await {
         Collected::Whole(payload, trailers) => {
             let (payload, error) = match trailers.and_then(|trailers| error_of(&trailers)) {
                 Some((payload, error)) => (payload, Some(error)),
@@ -227,7 +227,7 @@ async fn error(environment: &Environment, id: &str, request: Request<Incoming>) 
         return refuse(refused);
     }
     let kind = error_type(request.headers());
-    match collect(request.into_body()).await {
+    match collect(environment, request.into_body()).await {
         Collected::Whole(payload, _) => {
             accepted(environment.answer(id, ANSWERING_ERROR, Given::whole(payload, Some(kind), since)))
         }
@@ -244,7 +244,7 @@ async fn error(environment: &Environment, id: &str, request: Request<Incoming>) 
 
 async fn init_error(environment: &Environment, request: Request<Incoming>) -> Answer {
     let error_type = error_type(request.headers());
-    match collect(request.into_body()).await {
+    match collect(environment, request.into_body()).await {
         Collected::Whole(payload, _) => match environment.init_error(payload, error_type) {
             Ok(()) => done(),
             Err(refused) => not_allowed(refused),
@@ -278,8 +278,10 @@ enum Collected {
     Broken,
 }
 
-/// A body up to the limit. What is beyond is read and thrown away, so that the connection stays usable.
-async fn collect(mut body: Incoming) -> Collected {
+/// A body up to the limit. What is beyond is read and thrown away, so that the connection stays usable. One of an
+/// environment's at a time: half sent on all of its connections, they would take up the server's memory, not its own.
+async fn collect(environment: &Environment, mut body: Incoming) -> Collected {
+    let Ok(_turn) = environment.collecting.acquire().await else { return Collected::Broken };
     let expected = body.size_hint().exact().unwrap_or(0);
     let mut too_large = expected > RESPONSE_PAYLOAD_BYTES as u64;
     let mut whole: Option<Bytes> = None;

@@ -1,11 +1,7 @@
 """H. Network."""
 
-import os
-import time
-
 from hostile.catalogue import absent, elsewhere, row
 from hostile.world import METADATA, PORTS
-from support.server import read
 
 
 @row("H01", "connect to the platform, in every spelling of its address", off="network-namespace", least="connected")
@@ -73,21 +69,13 @@ def h05(world):
     return world.run(attack)
 
 
-def takes_one(world):
-    """One answer of the largest size is taken."""
-
-    def attack(event, got):
-        return "x" * (6 << 20)
-
-    return ["taken"] if "FunctionError" not in world.invoke(world.function(attack)) else []
-
-
 @row("H09", "hold very many half sent answers, never read", control=lambda world: ["answered"] if world.call(world.client.list_functions) else [])
 def h09(world):
     def attack(event, got):
         host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].rsplit(":", 1)
         kept = []
-        for n in range(60):
+
+        def send(n):
             sock = socket.create_connection((host, int(port)))
             sock.settimeout(1)
             path = f"/2018-06-01/runtime/invocation/{request}/{'response' if n % 2 else 'error'}"
@@ -96,7 +84,12 @@ def h09(world):
             except OSError:
                 pass
             kept.append(sock)
-        time.sleep(1)
+
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         os._exit(0)
 
     with world.growth() as grown:
@@ -119,5 +112,5 @@ def h11(world):
 
 
 elsewhere("H01-nat", "the same with a way to the outside", "test_network.py::test_nothing_of_the_machine_is_reached")
-elsewhere("H06", "flood the resolver", "crate worker names::")
 absent({"H13": "sockets to the virtual machine's host"}, "microVMs are not offered; AF_VSOCK is refused (C04)")
+elsewhere("H12", "smuggle requests and headers through a function's URL", "test_urls.py::test_a_function_lies_about_the_connection_in_vain", "test_urls.py::test_two_requests_are_never_read_out_of_one", "test_urls.py::test_what_fails_is_a_bad_gateway", "test_urls.py::test_hosts_that_strangers_could_point_here_are_refused")

@@ -3,7 +3,7 @@
 import json
 import time
 
-from hostile.catalogue import row
+from hostile.catalogue import elsewhere, row
 
 
 def answers_itself(world):
@@ -289,3 +289,6 @@ def i15(world):
     head = f"POST /2015-03-31/functions/{function.name}/invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
     answer = world.raw(head)
     return [f"echoed: {line}" for line in answer.partition(b"\r\n\r\n")[0].split(b"\r\n") if b"forged" in line]
+
+
+elsewhere("I06", "streams that lie, break off, never end", "test_streaming.py::test_time_crashes_and_truncation_break_an_answer_off", "test_streaming.py::test_errors_come_at_the_end", "test_streaming.py::test_one_answer_at_a_time", "test_streaming.py::test_200_mb_are_the_most")

@@ -1,0 +1,166 @@
+"""K. Secrets, identity, state left behind."""
+
+import json
+import secrets
+import time
+
+from hostile.catalogue import absent, elsewhere, row
+
+
+@row("K01", "read another function's variables", off="pid-namespace hidden-processes user", least="variables")
+def k01(world):
+    def attack(event, got):
+        # The mark in two parts: whole it is in this function's own event.
+        mark = (event[0] + event[1]).encode()
+        for name in os.listdir("/proc"):
+            if name.isdigit() and name != str(os.getpid()) and mark in content(f"/proc/{name}/environ"):
+                got.append("variables: of another process")
+        for folder in ("/tmp", "/var", "/opt", "/dev"):
+            for below, _, names in os.walk(folder):
+                for name in names:
+                    path = os.path.join(below, name)
+                    if stat.S_ISREG(os.lstat(path).st_mode) and mark in content(path):
+                        got.append(f"file: {path}")
+
+    mark = secrets.token_hex(16)
+    victim = world.call(world.deploy, "def handler(event, context):\n    return 1\n", Environment={"Variables": {"SECRET": mark}})
+    world.call(victim.call)
+    return world.run(attack, [mark[:16], mark[16:]])
+
+
+@row("K01-store", "find variables in the store's files", why="the files are read by the machine's root, whom nothing stops", open="variables are not encrypted at rest; the data folder is the server's alone (0700)")
+def k01_store(world):
+    mark = secrets.token_hex(16)
+    world.call(world.deploy, "def handler(event, context):\n    return 1\n", Environment={"Variables": {"SECRET": mark}})
+    files = [path for path in world.server.data.glob("meta.db*") if mark.encode() in path.read_bytes()]
+    mode = world.server.data.stat().st_mode & 0o777
+    assert mode == 0o700, oct(mode)
+    return [f"in {path.name}" for path in files]
+
+
+def same_version(world):
+    """Between invokes of one version what is left stays, as on Lambda: the probe would find it."""
+    function = world.function(leaves)
+    world.ask(function)
+    return world.ask(function)["said"]
+
+
+def leaves(event, got):
+    found = [what for what in ("/tmp/left",) if os.path.exists(what)] + (["memory"] if hasattr(os, "left") else [])
+    found += ["process"] if any(b"left-behind" in content(f"/proc/{name}/cmdline") for name in os.listdir("/proc") if name.isdigit()) else []
+    put("/tmp/left")
+    os.left = True
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", "left-behind"])
+    return found
+
+
+@row("K02", "find what an earlier version, or other settings, left", control=same_version)
+def k02(world):
+    function = world.function(leaves)
+    world.ask(function)
+    world.call(function.update, MemorySize=512)
+    first = world.ask(function)["said"]
+    world.call(function.update, Environment={"Variables": {"NEW": "1"}})
+    second = world.ask(function)["said"]
+    other = world.ask(world.function(leaves))["said"]
+    return first + second + other
+
+
+def own_remains(world):
+    """In its own files, before they are deleted, the same search finds the mark."""
+
+    def attack(event, got):
+        with open("/tmp/x", "wb") as file:
+            file.write(event.encode() * 1000)
+        return event.encode() in content("/tmp/x")
+
+    return ["found"] if world.ask(world.function(attack), secrets.token_hex(16))["said"] else []
+
+
+@row("K03", "find others' bytes in fresh memory and unwritten blocks of /tmp", control=own_remains)
+def k03(world):
+    def writes(event, got):
+        with open("/tmp/x", "wb") as file:
+            for _ in range(400):
+                file.write((event * (1 << 15)).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def looks(event, got):
+        mark = (event[0] + event[1]).encode()
+        with open("/tmp/y", "wb+") as file:
+            os.posix_fallocate(file.fileno(), 0, 400 << 20)
+            file.seek(0)
+            while part := file.read(1 << 20):
+                if mark in part or part.strip(b"\0"):
+                    got.append("disk: not zeros")
+                    break
+        area = mmap.mmap(-1, 200 << 20)
+        if area.find(mark) != -1 or area[: 1 << 20].strip(b"\0"):
+            got.append("memory: not zeros")
+
+    mark = secrets.token_hex(16)
+    first = world.function(writes)
+    world.ask(first, mark)
+    world.call(first.delete)
+    return world.run(looks, [mark[:16], mark[16:]])
+
+
+@row("K05", "find the platform's own keys", why="no secret of the platform ever comes near an environment: there is nothing that could be left out")
+def k05(world):
+    def attack(event, got):
+        told = [content("/proc/self/environ"), content("/proc/1/environ")]
+        # Its own memory, all of it: a copy of the platform's would be a leak.
+        with open("/proc/self/mem", "rb", 0) as memory:
+            for line in open("/proc/self/maps"):
+                area, mode = line.split()[:2]
+                start, end = (int(part, 16) for part in area.split("-"))
+                if "r" in mode and end - start < 64 << 20 and "[v" not in line:
+                    try:
+                        memory.seek(start)
+                        told.append(memory.read(end - start))
+                    except OSError:
+                        pass
+        mark = bytes.fromhex(event[0]) + bytes.fromhex(event[1])
+        if any(mark in part for part in told):
+            got.append("the key of secrets")
+        if any("".join(event[2:]).encode() in part for part in told):
+            got.append("the platform's variables")
+
+    world.call(world.client.list_functions)
+    path = world.server.data / "secret.key"
+    key = path.read_bytes()[:32] if path.exists() else secrets.token_bytes(32)
+    return world.run(attack, [key[:16].hex(), key[16:].hex(), "PLATFORM_", "CANARY"])
+
+
+@row("K12", "have the server fail, and read what it says", why="what is shown is that odd input makes no panic, and that no canary is in the server's log")
+def k12(world):
+    for path in ("/2015-03-31/functions/%00/invocations", "/2015-03-31/functions/" + "a" * 5000 + "/invocations", "/%ff%fe", "/2015-03-31/functions/x/invocations?Qualifier=%0a"):
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            world.raw(f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n".encode(), b"{{")
+    log = world.server.log_text()
+    return [word for word in ("panicked", *world.canaries.values()) if word in log]
+
+
+@row("K13", "find secrets in errors, logs, metrics", why="each place is looked through for canaries after every row as well")
+def k13(world):
+    mark = secrets.token_hex(16)
+
+    def attack(event, got):
+        raise RuntimeError("as it is")
+
+    function = world.function(attack, Environment={"Variables": {"SECRET": mark}})
+    answer = world.invoke(function, {"event": mark + "-event"})
+    time.sleep(0.5)
+    told = {"error": answer["payload"], "server's log": world.server.log_text().encode(), "log": b"".join(path.read_bytes() for path in world.logs())}
+    for path in ("/_hearth/metrics", "/_hearth/health", "/metrics"):
+        told[path] = world.raw(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    told["error"] = told["error"].replace(json.dumps({"event": mark + "-event"}).encode(), b"")
+    return [name for name, text in told.items() if mark.encode() in text]
+
+
+elsewhere("K04", "use a role's credentials after it is gone, or another's", "test_inside.py::test_the_credentials_of_a_role_that_is_gone_are_of_no_use", "test_inside.py::test_only_the_environments_own_credentials_are_taken", "test_inside.py::test_a_role_allows_what_its_policies_allow")
+elsewhere("K06", "replay or change a signed request", "test_auth.py::test_what_was_signed_cannot_be_changed", "test_auth.py::test_clocks_may_differ_by_five_minutes", "test_auth.py::test_a_scope_is_for_this_place_and_service", "test_auth.py::test_the_host_is_always_signed")
+elsewhere("K07", "stretch a signed link", "test_auth.py::test_links_are_good_until_they_end", "test_auth.py::test_a_links_time_runs_out")
+absent({"K08": "a worker that asks for what is another's", "K09": "a lease that has run out"}, "one server: there are no workers apart from it")
+absent({"K10": "clones that share randomness", "K11": "secrets in snapshots"}, "SnapStart's snapshots are not offered: every environment starts from nothing")
