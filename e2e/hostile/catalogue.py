@@ -56,3 +56,9 @@ def absent(ids, why):
     for id, title in ids.items():
         assert id not in ROWS, id
         ROWS[id] = Row(id, title, None, absent=why)
+
+
+def still_open(id, title, why):
+    """A row that nothing holds yet, and that nobody needs to try to know it."""
+    assert id not in ROWS, id
+    ROWS[id] = Row(id, title, None, open=why)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hostile import report
 from hostile.catalogue import ROWS
 from hostile.rows import load
 from hostile.world import Audit
@@ -53,6 +54,11 @@ def test_what_holds_elsewhere_is_there():
             file, _, name = test.partition("::")
             path = root / file if "/" in file else root / "e2e/tests" / file
             assert f" {name}(" in path.read_text(), f"{row.id}: {test} is not there"
+
+
+@pytest.mark.short
+def test_the_table_says_what_is_tried():
+    assert report.written() == report.table(), "`cargo xtask hostile --table` writes it anew"
 
 
 @pytest.mark.short

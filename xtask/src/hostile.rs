@@ -1,7 +1,7 @@
 //! `cargo xtask hostile`: the catalogue of hostile functions. Each row is tried against the server as it is shipped, and its
 //! twin against one in which the defences of that row are off, where the attempt must succeed.
 //!
-//! Arguments go to pytest: `-k A06`, `-m short`.
+//! Arguments go to pytest: `-k A06`, `-m short`. `--table` alone writes the table of rows in docs/security.md.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +18,9 @@ const SETTING: &[u8] = b"HEARTH_WEAKEN";
 
 /// Runs the task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    if args == ["--table"] {
+        return table();
+    }
     let mut tally = Tally::default();
     pytest(&mut tally, args)?;
     println!("{tally}");
@@ -27,6 +30,12 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// The rows that every change is held against, as a step of `cargo xtask test`.
 pub(crate) fn step(tally: &mut Tally) -> Result<()> {
     pytest(tally, &["-m".to_owned(), "short".to_owned()])
+}
+
+/// Writes the table of rows in docs/security.md.
+fn table() -> Result<()> {
+    let python = install::clients()?.join("python");
+    run_command(Command::new(python).args(["-m", "hostile.report", "--write"]).current_dir(root().join("e2e")))
 }
 
 fn pytest(tally: &mut Tally, args: &[String]) -> Result<()> {

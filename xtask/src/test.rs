@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::tools::{cargo, follow, have, install};
-use crate::{conformance, e2e, guest, hostile, tidy};
+use crate::{conformance, e2e, guest, hostile, soak, tidy};
 use tally::Tally;
 
 /// What one step is called, and what it does: it adds its tests to the tally.
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("end-to-end tests", e2e::step),
     ("conformance", conformance::step),
     ("hostile functions", hostile::step),
+    ("soak", soak::step),
     ("an ordinary user on cgroup v2", |tally| tally.check(guest::run(&["--part", "ordinary"].map(String::from)))),
     (ONLY_NAMED, |tally| tally.check(guest::run(&[]))),
 ];

@@ -292,3 +292,4 @@ def i15(world):
 
 
 elsewhere("I06", "streams that lie, break off, never end", "test_streaming.py::test_time_crashes_and_truncation_break_an_answer_off", "test_streaming.py::test_errors_come_at_the_end", "test_streaming.py::test_one_answer_at_a_time", "test_streaming.py::test_200_mb_are_the_most")
+elsewhere("I11", "subscribe to telemetry for others, elsewhere, slowly", "crates/worker/src/telemetry/subscription.rs::nothing_but_a_listener_of_the_environment_is_a_destination", "crates/worker/src/telemetry/buffer.rs::what_has_no_room_is_counted_and_told_once")
