@@ -352,7 +352,7 @@ def j16(world):
 
 @row("J17", "call, and never read the answer", control=stored)
 def j17(world):
-    function = world.call(world.deploy, "def handler(event, context):\n    return 'x' * (5 << 20)\n")
+    function = world.call(world.deploy, "def handler(event, context):\n    return 'x' * (5 << 20)\n", MemorySize=128)
     world.call(function.call)
     body = b"{}"
     head = f"POST /2015-03-31/functions/{function.name}/invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
