@@ -53,6 +53,33 @@ test("tells function errors", async () => {
   assert.equal(error.errorMessage, "asked to");
 });
 
+test("reads streams", async () => {
+  const streaming = { FunctionName: `${FunctionName}-stream`, Runtime, Role, Handler: "index.handler", MemorySize: 1769 };
+  const body = 'export const handler = awslambda.streamifyResponse(async (event, out) => { for (const part of event) { if (part === null) throw new RangeError("no"); out.write(part); } out.end(); });';
+  await send("CreateFunction", { ...streaming, Code: { ZipFile: zip(body) } });
+  await sdk.waitUntilFunctionActiveV2({ client, maxWaitTime: 60, minDelay: 1 }, { FunctionName: streaming.FunctionName });
+  const read = async (event) => {
+    const answer = await send("InvokeWithResponseStream", { FunctionName: streaming.FunctionName, Payload: JSON.stringify(event) });
+    assert.equal(answer.ExecutedVersion, "$LATEST");
+    const parts = [];
+    let end;
+    for await (const { PayloadChunk, InvokeComplete } of answer.EventStream) {
+      if (PayloadChunk) parts.push(Buffer.from(PayloadChunk.Payload));
+      if (InvokeComplete) end = InvokeComplete;
+    }
+    return [Buffer.concat(parts).toString(), end];
+  };
+  try {
+    const long = "ä".repeat(1 << 20);
+    const [whole, end] = await read(["one ", "two ", long]);
+    assert.deepEqual([whole === `one two ${long}`, end.ErrorCode], [true, undefined]);
+    const [some, broken] = await read(["some", null]);
+    assert.deepEqual([some, broken.ErrorCode, JSON.parse(broken.ErrorDetails).errorMessage], ["some", "RangeError", "no"]);
+  } finally {
+    await send("DeleteFunction", { FunctionName: streaming.FunctionName });
+  }
+});
+
 test("reads configurations and lists", async () => {
   const got = await send("GetFunction", { FunctionName });
   assert.equal(got.Configuration.State, "Active");

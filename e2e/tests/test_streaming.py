@@ -3,15 +3,20 @@ object that the test puts into a bucket, before they go on: nothing here depends
 
 import base64
 import json
+import os
 import re
+import signal
 import socket
 import struct
+import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
+from urllib3.exceptions import ProtocolError
 
 from conftest import client_of, deployer, unique
 from support.server import running, wait_until
@@ -189,6 +194,20 @@ done
     assert stream.read(4) == b"one\n"
     one.open()
     assert stream.rest() == (b"two\n", {})
+
+
+def test_the_official_crate_streams(client, deploy):
+    if "BOOTSTRAP" not in os.environ:
+        pytest.skip("BOOTSTRAP names no built example")
+    binary = Path(os.environ["BOOTSTRAP"]).with_name("stream").read_bytes()
+    function = deploy({"bootstrap": (binary, 0o755)}, Runtime="provided.al2023", Handler="any")
+    stream = Stream(client, function, {"text": "one two three"})
+    assert stream.answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-remapped-content-type"] == PRELUDE
+    payload, end = stream.rest()
+    head, body = payload.split(b"\0" * 8)
+    assert json.loads(head)["statusCode"] == 200 and (body, end) == (b"one two three", {})
+    payload, end = outcome(client, function, {})
+    assert payload == b"" and failed(end)[1] == "no text to stream"
 
 
 def test_whoever_wants_it_whole_gets_it_whole(client, node):
@@ -382,11 +401,70 @@ def resident(server):
 
 
 def test_beyond_6_mb_there_is_a_pace(client, node):
-    """Not how fast, but that it is slower: the function measures its own time, and the bound is Lambda's own figure."""
+    """A bound from below, which no load on the machine can break: 10 MB take 6 MB at once and 2 s for the rest."""
     function = node("""
 export const handler = stream(async (event, out) => {
-  const begin = Date.now();
-  for (let i = 0; i < 9; i++) if (!out.write(Buffer.alloc(1 << 20, 'x'))) await new Promise((r) => out.once('drain', r));
-  out.end(JSON.stringify(Date.now() - begin)); });""")
-    payload, end = outcome(client, function, {})
-    assert end == {} and len(payload) > 9 * MB
+  for (let i = 0; i < 10; i++) if (!out.write(Buffer.alloc(1 << 20, 'x'))) await new Promise((r) => out.once('drain', r));
+  out.end(); });""")
+    stream = Stream(client, function, {})
+    stream.read(1)
+    begin = time.monotonic()
+    payload, end = stream.rest()
+    assert end == {} and len(payload) > 8 * MB
+    assert time.monotonic() - begin > 1
+
+
+def test_any_bytes_and_none(client, node, python):
+    function = node("export const handler = stream(async (event, out) => { out.write(Buffer.from([0, 255, 128])); out.end(); });")
+    assert outcome(client, function, {}) == (b"\0\xff\x80", {})
+    assert function.invoke()["payload"] == b"\0\xff\x80"
+    function = node("export const handler = stream(async (event, out) => { out.end(); });")
+    assert outcome(client, function, {}) == (b"", {})
+    assert function.invoke()["payload"] == b""
+    # A stream whose length is known ahead is one, too; and an answer without the mode is not.
+    function = python("""
+def handler(event, context):
+    call('POST', f'/invocation/{context.aws_request_id}/response', b'known', {'Lambda-Runtime-Function-Response-Mode': 'streaming'} if event else {})
+""")
+    for streamed, kind in ((True, "application/octet-stream"), (False, "application/json")):
+        stream = Stream(client, function, streamed)
+        assert stream.answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-remapped-content-type"] == kind
+        assert stream.rest() == (b"known", {})
+
+
+def test_6_mb_and_100_bytes_are_the_most_in_one_piece(client, python):
+    function = python("""
+def handler(event, context):
+    told = call('POST', f'/invocation/{context.aws_request_id}/response', b'x' * event)
+    print(told[0], told[2])
+""")
+    most = 6 * MB + 100
+    payload, end = outcome(client, function, most)
+    assert (len(payload), end) == (most, {})
+    payload, end = outcome(client, function, most + 1, LogType="Tail")
+    text = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+    assert payload == b"" and failed(end) == ("Function.ResponseSizeTooLarge", text)
+    log = base64.b64decode(end["LogResult"]).decode()
+    assert '413 {"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}' in log
+
+
+def test_a_server_that_stops_lets_a_stream_end(alone):
+    """SIGTERM lets the function send all it has; the server ends after it. A second one breaks the connection off."""
+    for signals in (1, 2):
+        server = alone()
+        client = client_of(server)
+        deploy, _ = deployer(client)
+        code = NODE + "export const handler = stream(async (event, out) => { out.write('one'); process.stdout.write('begun\\n'); await new Promise((r) => setTimeout(r, event)); out.end('two'); });"
+        function = deploy({"index.mjs": code}, Runtime=node_runtime(), Handler="index.handler", Timeout=60)
+        stream = Stream(client, function, 1000 if signals == 1 else 50_000)
+        assert stream.read(3) == b"one"
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "draining" in server.log_text(), 20, "it does not stop")
+        if signals == 1:
+            assert stream.rest() == (b"two", {})
+        else:
+            server.process.send_signal(signal.SIGTERM)
+            # Never as if it were whole.
+            with suppress(ProtocolError):
+                assert stream.rest()[1]["ErrorCode"] == "Runtime.TruncatedResponse"
+        assert server.process.wait(60) == 0

@@ -2,6 +2,7 @@
 //! static binary that `BOOTSTRAP` names, on the `lambda_runtime` crate.
 
 use std::error::Error;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::client::Waiters as _;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{FunctionCode, LogType, Runtime, State};
+use aws_sdk_lambda::types::{FunctionCode, InvokeWithResponseStreamResponseEvent as Event, LogType, Runtime, State};
 use aws_smithy_http_client::Builder;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -22,11 +23,11 @@ async fn client() -> Client {
     Client::new(&config)
 }
 
-/// The package, file mode included.
-fn package() -> Result<Blob> {
-    let folder = std::env::temp_dir().join(format!("hearth-rust-{}", std::process::id()));
+/// The package with this binary, which lies beside `BOOTSTRAP`; file mode included.
+fn package(binary: &str) -> Result<Blob> {
+    let folder = std::env::temp_dir().join(format!("hearth-rust-{}-{binary}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    std::fs::copy(std::env::var("BOOTSTRAP")?, folder.join("bootstrap"))?;
+    std::fs::copy(Path::new(&std::env::var("BOOTSTRAP")?).with_file_name(binary), folder.join("bootstrap"))?;
     let zipped = Command::new("python3")
         .args(["-m", "zipfile", "-c", "f.zip", "bootstrap"])
         .current_dir(&folder)
@@ -37,14 +38,14 @@ fn package() -> Result<Blob> {
     Ok(Blob::new(zipped?))
 }
 
-async fn deployed(client: &Client, name: &str) -> Result {
+async fn deployed(client: &Client, name: &str, binary: &str) -> Result {
     client
         .create_function()
         .function_name(name)
         .runtime(Runtime::Providedal2023)
         .role(ROLE)
         .handler("bootstrap")
-        .code(FunctionCode::builder().zip_file(package()?).build())
+        .code(FunctionCode::builder().zip_file(package(binary)?).build())
         .send()
         .await?;
     client.wait_until_function_active_v2().function_name(name).wait(WAIT).await?;
@@ -56,7 +57,7 @@ async fn deployed(client: &Client, name: &str) -> Result {
 async fn a_function_lives() -> Result {
     let client = client().await;
     let name = format!("rust-sdk-{}", std::process::id());
-    deployed(&client, &name).await?;
+    deployed(&client, &name, "bootstrap").await?;
 
     let answer = client
         .invoke()
@@ -95,6 +96,34 @@ async fn a_function_lives() -> Result {
     client.delete_function().function_name(&name).send().await?;
     let gone = client.get_function().function_name(&name).send().await.err().ok_or("still there")?.into_service_error();
     assert!(gone.is_resource_not_found_exception(), "{gone:?}");
+    Ok(())
+}
+
+/// A stream of the runtime crate, read by the SDK part by part, and its end.
+#[tokio::test]
+async fn an_answer_is_streamed() -> Result {
+    let client = client().await;
+    let name = format!("rust-sdk-stream-{}", std::process::id());
+    deployed(&client, &name, "stream").await?;
+    for (event, expected) in [(r#"{"text":"one two three"}"#, Ok("one two three")), ("{}", Err("no text to stream"))] {
+        let begun = client.invoke_with_response_stream().function_name(&name).payload(Blob::new(event)).send().await?;
+        assert_eq!((begun.status_code(), begun.executed_version()), (200, Some("$LATEST")));
+        let (mut events, mut parts, mut end) = (begun.event_stream, Vec::new(), None);
+        while let Some(event) = events.recv().await? {
+            match event {
+                Event::PayloadChunk(chunk) => parts.extend(chunk.payload.ok_or("an empty part")?.into_inner()),
+                Event::InvokeComplete(complete) => end = Some(complete),
+                other => return Err(format!("{other:?}").into()),
+            }
+        }
+        let end = end.ok_or("no end")?;
+        match expected {
+            // Ahead of the body goes what an answer over HTTP has.
+            Ok(text) => assert!(parts.ends_with(text.as_bytes()) && end.error_code().is_none(), "{parts:?} {end:?}"),
+            Err(text) => assert!(parts.is_empty() && end.error_details().is_some_and(|details| details.contains(text))),
+        }
+    }
+    client.delete_function().function_name(&name).send().await?;
     Ok(())
 }
 
