@@ -350,6 +350,9 @@ pub const TELEMETRY_REST: Duration = Duration::from_millis(100);
 pub const TELEMETRY_ANSWER_BYTES: usize = 64 * 1024;
 /// Bytes of its head. Ours: the least that hyper knows is 8 KiB.
 pub const TELEMETRY_ANSWER_HEAD_BYTES: usize = 16 * 1024;
+/// How long an ending environment's extensions wait for telemetry before they hear of the end; of the time that they have
+/// for it. Ours.
+pub const TELEMETRY_LAST: Duration = Duration::from_millis(500);
 /// How much longer than otherwise an idle environment runs while telemetry is on its way to it. Ours.
 pub const TELEMETRY_GRACE: Duration = Duration::from_millis(250);
 /// Connections with questions about names that wait to be accepted, of one environment.

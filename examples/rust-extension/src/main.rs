@@ -1,5 +1,5 @@
 //! An external extension on the official crate. Its binary lies in a layer as `extensions/NAME`. It keeps what it is told,
-//! a line of JSON each, in `/tmp/NAME`, where the function can read it.
+//! a line of JSON each, in `/tmp/NAME`, where the function can read it, and at the end it prints all of it.
 //!
 //! `EXTENSION_DOES` in the function's variables says what it does: `events` alone (as without it), `telemetry` or `logs`.
 
@@ -37,7 +37,12 @@ async fn main() -> Result<(), Error> {
 async fn event(event: LambdaEvent) -> Result<(), Error> {
     match event.next {
         NextEvent::Invoke(invoke) => keep(&json!({ "event": "INVOKE", "requestId": invoke.request_id })),
-        NextEvent::Shutdown(shutdown) => keep(&json!({ "event": "SHUTDOWN", "reason": shutdown.shutdown_reason })),
+        NextEvent::Shutdown(shutdown) => {
+            keep(&json!({ "event": "SHUTDOWN", "reason": shutdown.shutdown_reason }))?;
+            // Nobody reads the file any more; what is printed is in the log.
+            print!("{}", std::fs::read_to_string(path())?);
+            Ok(())
+        }
     }
 }
 
@@ -51,8 +56,11 @@ async fn logs(events: Vec<LambdaLog>) -> Result<(), Error> {
 }
 
 fn keep(what: &Value) -> Result<(), Error> {
-    let name = std::env::args().next().unwrap_or_default();
-    let name = name.rsplit('/').next().unwrap_or_default();
-    let mut file = File::options().create(true).append(true).open(format!("/tmp/{name}"))?;
+    let mut file = File::options().create(true).append(true).open(path())?;
     Ok(file.write_all(format!("{what}\n").as_bytes())?)
+}
+
+fn path() -> String {
+    let program = std::env::args().next().unwrap_or_default();
+    format!("/tmp/{}", program.rsplit('/').next().unwrap_or_default())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hearth_sandbox::{Happening, Process, Signal};
+use hearth_types::limits::TELEMETRY_LAST;
 
 use super::registry::{Kind, State};
 use super::shutdown::{Alive, Shutdown, Step, budget};
@@ -68,6 +69,7 @@ impl Processes {
                 Step::TerminateRuntime => self.signal(Process::Runtime, Signal::Terminate).await,
                 Step::KillRuntime => self.signal(Process::Runtime, Signal::Kill).await,
                 Step::TellExtensions => {
+                    self.deliver_the_last(environment).await;
                     for number in environment.tell_extensions() {
                         self.signal(Process::Beside(number as u32), Signal::Kill).await;
                     }
@@ -78,6 +80,20 @@ impl Processes {
                     }
                 }
                 Step::Over => return,
+            }
+        }
+    }
+
+    /// What has happened is told before the end is: when it hears of that an extension may go.
+    async fn deliver_the_last(&mut self, environment: &Arc<Environment>) {
+        let time = tokio::time::sleep(TELEMETRY_LAST);
+        let delivered = environment.journal.telemetry().settled();
+        tokio::pin!(time, delivered);
+        loop {
+            tokio::select! {
+                () = &mut delivered => return,
+                () = &mut time => return,
+                event = self.event(environment) => self.note_end(event),
             }
         }
     }

@@ -53,7 +53,6 @@ impl Mailbox {
         self.lock().is_settled()
     }
 
-    #[cfg(test)]
     /// Returns once nothing that was asked for is still to be delivered.
     pub(super) async fn settled(&self) {
         loop {

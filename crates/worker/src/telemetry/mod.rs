@@ -166,6 +166,15 @@ impl Telemetry {
         !self.is_on() || self.lock().subscribers.iter().all(|subscriber| subscriber.mailbox.is_settled())
     }
 
+    /// Flushes, and returns once all is delivered or given up. For a time that the caller bounds.
+    pub(crate) async fn settled(&self) {
+        self.flush();
+        let mailboxes: Vec<_> = self.lock().subscribers.iter().map(|known| Arc::clone(&known.mailbox)).collect();
+        for mailbox in mailboxes {
+            mailbox.settled().await;
+        }
+    }
+
     /// The environment's processes stand still from now on, or go on.
     pub(crate) fn set_awake(&self, awake: bool) {
         if self.is_on() {
