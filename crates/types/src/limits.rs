@@ -1,4 +1,5 @@
 //! Every bound of the system, with its unit. "Lambda" marks a figure of the real service.
+// long: all bounds in one list, so that none is looked for or set twice.
 
 use std::time::Duration;
 
