@@ -15,10 +15,9 @@ const COMPILER: &str = "javac 17.";
 const PACK: &str = r#"
 import pathlib, sys, zipfile
 folder, jar = pathlib.Path(sys.argv[1]), sys.argv[2]
-manifest = "Manifest-Version: 1.0\r\nMain-Class: hearth.runtime.Main\r\nAdd-Opens: java.base/java.util\r\n\r\n"
 files = sorted((str(path.relative_to(folder)), path.read_bytes()) for path in folder.rglob("*.class"))
 with zipfile.ZipFile(jar, "w") as archive:
-    for name, content in [("META-INF/MANIFEST.MF", manifest), *files]:
+    for name, content in files:
         entry = zipfile.ZipInfo(name)
         entry.create_system, entry.external_attr = 3, 0o644 << 16
         archive.writestr(entry, content)

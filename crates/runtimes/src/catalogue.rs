@@ -119,8 +119,7 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
             None => java::choose(&javas, major).cloned(),
         };
         if let Some(found) = found {
-            let plan = java::root(&common, major, &found);
-            catalogue.add(name, Kind::Java { major }, found, plan);
+            catalogue.add_java(name, major, found, &common);
         }
     }
     versions.save();
@@ -133,6 +132,17 @@ impl Catalogue {
         let (root, location) = (self.roots.len(), Some(found.executable));
         self.roots.push(plan);
         self.runtimes.push(Runtime { name, kind, root, compiled, version: found.version, location });
+    }
+
+    /// One root is for all the names that a Java serves.
+    fn add_java(&mut self, name: String, major: u32, found: Interpreter, common: &Draft) {
+        let same = |other: &&Runtime| other.location.as_ref() == Some(&found.executable);
+        let Some(known) = self.runtimes.iter().find(same).map(|other| other.root) else {
+            let plan = java::root(common, major, &found);
+            return self.add(name, Kind::Java { major }, found, plan);
+        };
+        let (kind, version, location) = (Kind::Java { major }, found.version, Some(found.executable));
+        self.runtimes.push(Runtime { name, kind, root: known, compiled: false, version, location });
     }
 
     /// The root file systems, for the sandbox.

@@ -82,7 +82,7 @@ fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
             let isolation = if reads { "-s" } else { "-I" };
             [&format!("/var/lang/bin/python3.{minor}"), isolation, "-S", bootstrap].map(str::to_owned).into()
         }
-        Kind::Java { .. } => java::command(spec.memory_mb),
+        Kind::Java { major } => java::command(major, &runtime.version, spec.memory_mb),
         Kind::Ruby { .. } => ["/var/lang/bin/ruby", "/var/runtime/bootstrap.rb"].map(str::to_owned).into(),
         Kind::Node { .. } => {
             let heap_mb = u64::from(spec.memory_mb) * 9 / 10;
