@@ -2,6 +2,7 @@
 
 mod features;
 mod layers;
+mod specification;
 mod text;
 
 use std::process::Command;
@@ -18,7 +19,9 @@ pub(crate) fn run(_args: &[String]) -> Result<()> {
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     let mut broken = layers::check(packages)?;
     broken.extend(features::check(packages)?);
-    for path in files()? {
+    let files = files()?;
+    broken.extend(specification::check(&files)?);
+    for path in files {
         // A file listed but deleted, or not text, breaks no rule of text.
         let Ok(content) = std::fs::read_to_string(root().join(&path)) else { continue };
         broken.extend(text::check(&path, &content).into_iter().map(|what| format!("{path}: {what}")));

@@ -1,6 +1,8 @@
 //! Every bound of the system, with its unit. "Lambda" marks a figure of the real service.
 // long: all bounds in one list, so that none is looked for or set twice.
 
+// long: one table; apart, a bound would have to be looked for.
+
 use std::time::Duration;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
