@@ -6,25 +6,25 @@ use std::borrow::Cow;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use crate::generated::{iam, lambda, logs, ssm, sts};
+use crate::generated::{iam, lambda, logs, sqs, ssm, sts};
 use crate::operation::{Protocol, Service, ServiceOperation as _};
 use crate::route::begins_as;
 use crate::uri::query_pairs;
 
 /// The services whose requests this crate reads.
-const SERVICES: fn() -> [&'static Service; 5] = || {
+const SERVICES: fn() -> [&'static Service; 6] = || {
     [
         lambda::Operation::service(),
         iam::Operation::service(),
         sts::Operation::service(),
         ssm::Operation::service(),
         logs::Operation::service(),
+        sqs::Operation::service(),
     ]
 };
 
 /// The names of services that [`SERVICES`] lacks, by what stands before the dot in `X-Amz-Target`.
 const TARGETS: &[(&str, &str)] = &[
-    ("AmazonSQS", "sqs"),
     ("AWSEvents", "events"),
     ("DynamoDB_20120810", "dynamodb"),
     ("DynamoDBStreams_20120810", "dynamodb"),

@@ -9,6 +9,7 @@ use crate::addressed::Style;
 use crate::call::json_type;
 use crate::encode::JsonWriter;
 use crate::error::{self, ApiError, Fault, Spelling};
+use crate::older_code::older_code;
 use crate::operation::{Protocol, Service};
 use crate::xml::XmlWriter;
 
@@ -74,6 +75,9 @@ impl ApiError {
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
+        if let Some(code) = older_code(self.kind.code).filter(|_| matches!(format, ErrorFormat::Json(_))) {
+            response.headers_mut().insert("x-amzn-query-error", code);
+        }
         if format == ErrorFormat::Cbor {
             response.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
         }

@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::generated::{iam, lambda, logs, ssm, sts};
+    use crate::generated::{iam, lambda, logs, sqs, ssm, sts};
 
     fn patterns() -> impl Iterator<Item = &'static Pattern> {
         let all = [
@@ -138,6 +138,7 @@ mod tests {
             sts::schema::PATTERNS,
             ssm::schema::PATTERNS,
             logs::schema::PATTERNS,
+            sqs::schema::PATTERNS,
         ];
         all.into_iter().flatten().copied()
     }

@@ -98,7 +98,7 @@ macro_rules! with_configuration {
         works("Environment", ""),
         works("Layers", ""),
         works("LoggingConfig", ""),
-        kept("DeadLetterConfig", ""),
+        works("DeadLetterConfig", DEAD_LETTERS),
         kept("TracingConfig", "nothing is traced; functions get the header of the trace that their caller names"),
         kept("KMSKeyArn", "nothing is encrypted with it"),
         kept("SnapStart", "nobody takes snapshots: OptimizationStatus stays `Off`"),
@@ -112,6 +112,7 @@ macro_rules! with_configuration {
     ] };
 }
 
+const DEAD_LETTERS: &str = "queues of this server; what would go to a topic is said in the server's log";
 const ROLE: &str =
     "one that was made must trust Lambda; where no signatures are asked for, one that nobody made is fine";
 const RUNTIME: &str = "a name that Lambda takes; where this machine has no such interpreter, the invoke says so";

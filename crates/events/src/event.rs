@@ -63,6 +63,17 @@ impl Event {
 }
 
 impl Answer {
+    /// `errorMessage` of an error object.
+    pub(crate) fn error_message(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct ErrorObject {
+            error_message: String,
+        }
+        let object: ErrorObject = serde_json::from_str(self.payload.as_ref()?.get()).ok()?;
+        Some(object.error_message)
+    }
+
     pub(crate) fn new(payload: &Bytes, function_error: bool, version: &str) -> Self {
         let text = std::str::from_utf8(payload).ok();
         let payload = text.and_then(|text| serde_json::from_str::<Box<RawValue>>(text).ok());

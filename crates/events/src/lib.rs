@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_sqs::Sqs;
 use hearth_store::{BoxFuture, MetadataStore, QueueStore};
 use hearth_types::{Place, RequestId};
 
@@ -86,8 +87,19 @@ pub trait Targets: Send + Sync + 'static {
         body: Bytes,
     ) -> BoxFuture<'a, Result<(), String>>;
 
-    /// Whether the sender may invoke a function; the text of Err is for people.
-    fn may_invoke<'a>(&'a self, sender: Sender<'a>, function_arn: &'a str) -> BoxFuture<'a, Result<(), String>>;
+    /// Whether the sender may do something; the text of Err is for people.
+    fn may<'a>(&'a self, sender: Sender<'a>, wish: Wish<'a>) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// What a sender may, or may not, do.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// `lambda:InvokeFunction`, ...
+    pub action: &'a str,
+    /// To what.
+    pub arn: &'a str,
+    /// The policy document of that, where it has one.
+    pub policy: Option<&'a str>,
 }
 
 /// In whose name something is sent.
@@ -105,6 +117,8 @@ pub struct Parts {
     pub place: Place,
     /// Where events wait.
     pub queues: Arc<dyn QueueStore>,
+    /// The queues of clients, which records and dead letters go to.
+    pub sqs: Arc<Sqs>,
     /// What functions are set to.
     pub metadata: Arc<dyn MetadataStore>,
     /// What runs them.

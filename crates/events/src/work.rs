@@ -8,12 +8,12 @@ use hearth_types::limits::DELIVERY_AGE;
 use tracing::{error, warn};
 
 use crate::decide::{After, Condition, after, before};
-use crate::ends::{Delivery, Ended, destination, steps};
+use crate::ends::{Delivery, Ended, Way, untold, ways};
 use crate::event::{DELIVERIES, EVENTS, Event};
 use crate::fleet::Verdict;
 use crate::policy::Policy;
 use crate::pollers::Work;
-use crate::{Attempt, Events, Run, Sender};
+use crate::{Attempt, Events, Run, Sender, Wish};
 
 /// What to look at again later where nothing was done.
 const LEAVE: Verdict = Verdict { refused: true, again_ms: None, ceiling: None };
@@ -100,31 +100,47 @@ impl Events {
         verdict: Verdict,
     ) -> Verdict {
         let now_ms = (self.parts.clock)();
-        let policy = &self.permitted(function, condition, policy).await;
         let ended = Ended { function, event, condition, payload: &message.body };
-        let records = steps(&self.parts.place, now_ms, policy, &ended);
-        let queues: Vec<String> = records
-            .iter()
-            .filter_map(|step| if let Step::Put { queue, .. } = step { Some(queue.clone()) } else { None })
-            .collect();
-        let verdict = self.commit([vec![Step::Delete(message.found)], records].concat(), verdict).await;
-        for queue in queues {
-            let pollers = if queue.starts_with(DELIVERIES) { &self.deliveries } else { &self.events };
-            pollers.arrived(&queue, now_ms);
+        let (mut steps, mut told) = (vec![Step::Delete(message.found)], Vec::new());
+        for way in ways(&self.parts.place, now_ms, policy, &ended) {
+            let arn = way.arn();
+            match self.steps_of(&ended, policy, way).await {
+                Ok(step) => {
+                    told.push(heard_at(&step, arn));
+                    steps.push(step);
+                }
+                Err(why) => untold(&ended, arn, &why),
+            }
+        }
+        let verdict = self.commit(steps, verdict).await;
+        for hearer in told {
+            match hearer {
+                Hearer::Events(queue) => self.events.arrived(&queue, now_ms),
+                Hearer::Deliveries(queue) => self.deliveries.arrived(&queue, now_ms),
+                Hearer::Queue(arn) => self.parts.sqs.posted(arn),
+            }
         }
         verdict
     }
 
-    /// The policy without a destination that the function's role may not invoke.
-    async fn permitted(&self, function: &str, condition: Condition, policy: &Policy) -> Policy {
-        let mut permitted = policy.clone();
-        let Some(arn) = destination(policy, condition).filter(|arn| arn.contains(":lambda:")) else { return permitted };
-        let sender = Sender { function, role: &policy.role };
-        if let Err(why) = self.parts.targets.may_invoke(sender, arn).await {
-            warn!("{function}: the record of an event's end ({}) is not delivered to {arn}: {why}", condition.name());
-            (permitted.on_success, permitted.on_failure) = (None, None);
+    /// What puts it on its way, where the function's role may.
+    async fn steps_of(&self, ended: &Ended<'_>, policy: &Policy, way: Way<'_>) -> Result<Step, String> {
+        let sender = Sender { function: ended.function, role: &policy.role };
+        match way {
+            // Whether the role may is asked when it is delivered.
+            Way::Object { step } => Ok(step),
+            Way::Event { arn, step } => {
+                let wish = Wish { action: "lambda:InvokeFunction", arn, policy: None };
+                self.parts.targets.may(sender, wish).await.map(|()| step)
+            }
+            Way::Letter { arn, letter } => {
+                let Some((step, policy)) = self.parts.sqs.letter(arn, letter).await? else {
+                    return Err("there is no such queue".to_owned());
+                };
+                let wish = Wish { action: "sqs:SendMessage", arn, policy: policy.as_deref() };
+                self.parts.targets.may(sender, wish).await.map(|()| step)
+            }
         }
-        permitted
     }
 
     /// Does what was decided. Where it cannot, the event stays as it was, and is decided about again.
@@ -137,6 +153,21 @@ impl Events {
                 LEAVE
             }
         }
+    }
+}
+
+/// Who works on what was put.
+enum Hearer<'a> {
+    Events(String),
+    Deliveries(String),
+    Queue(&'a str),
+}
+
+fn heard_at<'a>(step: &Step, arn: &'a str) -> Hearer<'a> {
+    match step {
+        Step::Put { queue, .. } if queue.starts_with(EVENTS) => Hearer::Events(queue.clone()),
+        Step::Put { queue, .. } if queue.starts_with(DELIVERIES) => Hearer::Deliveries(queue.clone()),
+        _ => Hearer::Queue(arn),
     }
 }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use hearth_access::Access;
 use hearth_api::ApiError;
 use hearth_api::error::modelled;
-use hearth_events::{Attempt, Events, Functions, NewEvent, Run, Sender, Targets};
+use hearth_events::{Attempt, Events, Functions, NewEvent, Run, Sender, Targets, Wish};
 use hearth_frontend::{Dispatcher, EventInvoke, InvokeResponse};
 use hearth_identity::Caller;
-use hearth_identity::policy::Context;
+use hearth_identity::policy::{Context, Document, Kind};
 use hearth_identity::session::Session;
 use hearth_s3::S3;
 use hearth_store::BoxFuture;
@@ -103,10 +103,11 @@ impl Targets for OwnTargets {
         Box::pin(self.put(sender, bucket, key, body))
     }
 
-    fn may_invoke<'a>(&'a self, sender: Sender<'a>, function_arn: &'a str) -> BoxFuture<'a, Result<(), String>> {
+    fn may<'a>(&'a self, sender: Sender<'a>, wish: Wish<'a>) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let caller = self.caller(sender.role, sender.function).await?;
-            caller.may("lambda:InvokeFunction", function_arn, None, &[]).map_err(|denied| denied.to_string())
+            let policy = wish.policy.and_then(|text| Document::parse(text, Kind::Resource).ok());
+            caller.may(wish.action, wish.arn, policy.as_ref(), &[]).map_err(|denied| denied.to_string())
         })
     }
 }

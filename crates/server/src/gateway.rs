@@ -17,6 +17,7 @@ use hearth_identity::sigv4::{Body, Dialect};
 use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
 use hearth_s3::S3;
+use hearth_sqs::Sqs;
 use hearth_types::RequestId;
 use hearth_types::limits::{
     BODY_TIMEOUT, CONTROL_BODY_BYTES, INVOKE_ASYNC_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
@@ -49,6 +50,7 @@ pub(crate) struct Gateway {
     /// Other servers, for the services that this one lacks.
     pub(crate) upstreams: Upstreams,
     pub(crate) s3: Arc<S3>,
+    pub(crate) sqs: Arc<Sqs>,
     /// Who may come in.
     pub(crate) access: Arc<Access>,
     /// For what comes to the public address.

@@ -2,6 +2,7 @@
 
 mod iam;
 mod logs;
+mod sqs;
 mod ssm;
 mod sts;
 
@@ -18,6 +19,7 @@ use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES, UPSTREAM_BODY_BYT
 use http::{Response, header};
 
 use crate::gateway::{Arrival, Gateway, REQUEST_TIMEOUT, unsupported_encoding};
+use crate::operate::endpoint;
 
 /// A request to a service beside Lambda, read.
 struct Request<'a> {
@@ -81,6 +83,12 @@ impl Gateway {
             "iam" => answered(&request, |asked| self.iam(asked)).await,
             "sts" => answered(&request, |asked| self.sts(asked)).await,
             "ssm" => answered(&request, |asked| self.ssm(asked)).await,
+            // Where a query has no JSON to be told by, it is the service's older protocol.
+            "sqs" if request.form.is_some() => in_style(service, query_of_sqs()),
+            "sqs" => {
+                let at = endpoint(&arrival.head.headers);
+                answered(&request, |asked| async { self.sqs(asked, &at).await }).await
+            }
             "logs" => answered(&request, |asked| self.logs(asked)).await,
             other if self.upstreams.has(other) => {
                 let body = request.body.clone();
@@ -176,6 +184,10 @@ fn body_error(error: &BodyError) -> ApiError {
     }
 }
 
+fn query_of_sqs() -> ApiError {
+    ApiError::new(&NOT_IMPLEMENTED, "Hearth speaks SQS's JSON protocol only: use a client of 2023 or later.")
+}
+
 fn no_operation(service: &Service) -> ApiError {
     static MISSING_ACTION: Kind = Kind { code: "MissingAction", status: 400, ..hearth_api::error::VALIDATION };
     ApiError::new(&MISSING_ACTION, format!("The request names no operation of {}.", service.id))
@@ -188,6 +200,8 @@ fn unknown_service(service: &str) -> ApiError {
         if shown.is_empty() { "the service of this request".to_owned() } else { format!("the service {shown}") };
     ApiError::new(
         &NOT_IMPLEMENTED,
-        format!("Hearth does not have {named}: it has lambda, s3, iam, sts, ssm and logs; --upstream sends others on."),
+        format!(
+            "Hearth does not have {named}: it has lambda, s3, sqs, iam, sts, ssm and logs; --upstream sends others on."
+        ),
     )
 }

@@ -121,7 +121,7 @@ pub(crate) fn decode_off<T>(bytes: usize, decode: impl FnOnce() -> T) -> T {
 }
 
 /// The address that the client used.
-fn endpoint(headers: &HeaderMap) -> String {
+pub(crate) fn endpoint(headers: &HeaderMap) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     format!("http://{host}")
 }

@@ -23,6 +23,7 @@ use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
+use hearth_sqs::Sqs;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
 use hearth_types::limits::{
@@ -98,9 +99,17 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
     let upstreams = Upstreams::new(&args.upstream, upstream::credentials()?, place(&args).region, admin::now)?;
     let s3 = S3::open(parts, &data.join("objects")).await?;
+    let sqs = Sqs::new(hearth_sqs::Parts {
+        place: place(&args),
+        metadata: Arc::clone(&store),
+        queues: Arc::clone(&queues),
+        now: admin::now,
+    });
+    sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
     let events = Events::new(hearth_events::Parts {
         place: place(&args),
         queues,
+        sqs: Arc::clone(&sqs),
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         targets: Arc::new(OwnTargets { access: Arc::clone(&access), s3: Arc::clone(&s3) }),
@@ -148,6 +157,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         upstreams,
         cloudwatch_logs,
         s3,
+        sqs,
         access,
         room: Room::outside(),
     };

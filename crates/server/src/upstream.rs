@@ -30,6 +30,9 @@ const ALL: &str = "*";
 /// What Hearth answers itself, and so sends on to nobody.
 const OWN: [&str; 6] = ["lambda", "s3", "iam", "sts", "ssm", "logs"];
 
+/// What Hearth answers itself unless an upstream is named for it.
+const OWN_OR_NAMED: [&str; 1] = ["sqs"];
+
 /// Headers that belong to one connection, or to the signature that is replaced.
 const NOT_PASSED: [&str; 12] = [
     "authorization",
@@ -136,7 +139,8 @@ impl Upstreams {
         if OWN.contains(&service) || service.is_empty() {
             return None;
         }
-        self.by_service.get(service).or_else(|| self.by_service.get(ALL))
+        let common = self.by_service.get(ALL).filter(|_| !OWN_OR_NAMED.contains(&service));
+        self.by_service.get(service).or(common)
     }
 
     /// Whether requests for the service are sent on.
@@ -312,6 +316,8 @@ mod tests {
         let upstreams = Upstreams::new(&given, credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
         let server = |service: &str| upstreams.of(service).map(|upstream| upstream.server.as_str());
         assert_eq!((server("sqs"), server("events"), server("iam"), server("")), (Some("a"), Some("b"), None, None));
+        let common = Upstreams::new(&given[1..], credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
+        assert!(common.has("events") && !common.has("sqs"), "one that is here goes elsewhere only by its name");
         let twice = [given[0].clone(), given[0].clone()];
         assert!(Upstreams::new(&twice, credentials, "us-east-1".into(), || Duration::ZERO).is_err());
     }

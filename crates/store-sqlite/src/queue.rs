@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hearth_store::{BoxFuture, Depth, Due, Look, Message, MessageId, QueueError, QueueStore, Step};
+use hearth_store::{BoxFuture, Count, Depth, Due, Look, Message, MessageId, QueueError, QueueStore, Step};
 use hearth_types::limits::{QUEUE_GROUP, QUEUE_GROUP_BYTES, QUEUE_WAITING};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
@@ -25,6 +25,7 @@ enum Request {
     Purge(Arc<str>, Option<MessageId>, Answer<(u64, MessageId)>),
     Due(Look, Answer<Due>),
     Get(Arc<str>, MessageId, Answer<Option<Message>>),
+    Count(Arc<str>, i64, Answer<Count>),
     Queues(Arc<str>, Answer<Vec<Depth>>),
 }
 
@@ -88,6 +89,10 @@ impl QueueStore for SqliteQueueStore {
 
     fn get<'a>(&'a self, queue: &'a str, id: MessageId) -> BoxFuture<'a, Result<Option<Message>, QueueError>> {
         Box::pin(self.ask(move |answer| Request::Get(queue.into(), id, answer)))
+    }
+
+    fn count<'a>(&'a self, queue: &'a str, now_ms: i64) -> BoxFuture<'a, Result<Count, QueueError>> {
+        Box::pin(self.ask(move |answer| Request::Count(queue.into(), now_ms, answer)))
     }
 
     fn queues<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<Depth>, QueueError>> {
@@ -160,6 +165,7 @@ fn answer(tables: &mut Tables, group: Vec<Request>) {
             Request::Purge(queue, up_to, answer) => drop(answer.send(failing(tables.purge_some(&queue, up_to)))),
             Request::Due(look, answer) => drop(answer.send(failing(tables.due(&look)))),
             Request::Get(queue, id, answer) => drop(answer.send(failing(tables.get(&queue, id)))),
+            Request::Count(queue, now_ms, answer) => drop(answer.send(failing(tables.count(&queue, now_ms)))),
             Request::Queues(prefix, answer) => drop(answer.send(failing(tables.queues(&prefix)))),
         }
     }

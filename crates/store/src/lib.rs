@@ -19,7 +19,7 @@ pub use blob::{BlobError, BlobStore};
 pub use memory::{MemoryBlobStore, MemoryStore};
 pub use memory_queue::MemoryQueueStore;
 pub use metadata::{CommitError, MetadataStore, Operation, Precondition, StoreError, Versioned, Write};
-pub use queue::{Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step, check_steps};
+pub use queue::{Count, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step, check_steps};
 pub use table::{Change, Committed, Pending, Table, Watch, WatchEvent};
 
 /// A future of a method that is called through `dyn`.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::queue::check_steps;
-use crate::{BoxFuture, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step};
+use crate::{BoxFuture, Count, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step};
 
 /// Queues in memory.
 #[derive(Debug, Default)]
@@ -108,6 +108,15 @@ impl QueueStore for MemoryQueueStore {
             };
             let kept = content.queues.get(queue).and_then(|queue| queue.get(found));
             Ok(kept.map(|(head, body)| Message { found: *found, head: head.clone(), body: body.clone() }))
+        })
+    }
+
+    fn count<'a>(&'a self, queue: &'a str, now_ms: i64) -> BoxFuture<'a, Result<Count, QueueError>> {
+        Box::pin(async move {
+            let content = self.lock();
+            let Some(queue) = content.queues.get(queue) else { return Ok(Count::default()) };
+            let due = queue.keys().take_while(|found| found.due_ms <= now_ms).count() as u64;
+            Ok(Count { due, later: queue.len() as u64 - due })
         })
     }
 

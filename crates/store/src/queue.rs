@@ -31,6 +31,12 @@ pub trait QueueStore: Send + Sync + 'static {
     /// When the engine cannot say.
     fn get<'a>(&'a self, queue: &'a str, id: MessageId) -> BoxFuture<'a, Result<Option<Message>, QueueError>>;
 
+    /// How many messages of a queue are due by now, and how many later.
+    ///
+    /// # Errors
+    /// When the engine cannot say.
+    fn count<'a>(&'a self, queue: &'a str, now_ms: i64) -> BoxFuture<'a, Result<Count, QueueError>>;
+
     /// The queues with messages whose names begin with `prefix`, in order.
     ///
     /// # Errors
@@ -119,6 +125,15 @@ pub struct Due {
     pub messages: Vec<Message>,
     /// When the earliest is due that is neither here nor left out; none where there is none.
     pub next_ms: Option<i64>,
+}
+
+/// How many messages a queue has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Count {
+    /// Due by a time.
+    pub due: u64,
+    /// Due later.
+    pub later: u64,
 }
 
 /// A queue with messages.

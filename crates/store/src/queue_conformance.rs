@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_types::limits::{QUEUE_BODY_BYTES, QUEUE_COMMIT_STEPS, QUEUE_HEAD_BYTES, QUEUE_NAME_BYTES};
 use tokio::task::JoinSet;
 
-use crate::{Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step};
+use crate::{Count, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step};
 
 type Store = Arc<dyn QueueStore>;
 
@@ -60,6 +60,10 @@ async fn gives_what_is_due_in_order(store: Store) {
     let depth = |queue: &str, messages, first_due_ms| Depth { queue: queue.into(), messages, first_due_ms };
     assert_eq!(store.queues("").await.unwrap(), [depth("p", 1, 5), depth("q", 3, 10)]);
     assert_eq!(store.queues("q").await.unwrap(), [depth("q", 3, 10)]);
+    for (now_ms, due, later) in [(9, 0, 3), (10, 2, 1), (30, 3, 0)] {
+        assert_eq!(store.count("q", now_ms).await.unwrap(), Count { due, later });
+    }
+    assert_eq!(store.count("none", 0).await.unwrap(), Count::default());
 }
 
 async fn leaves_out_and_stops_at_bounds(store: Store) {

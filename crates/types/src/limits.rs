@@ -5,38 +5,12 @@
 
 use std::time::Duration;
 
+mod queues;
+
+pub use queues::*;
+
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
-/// Bytes of an asynchronous invoke's payload (Lambda: 1 MiB).
-pub const EVENT_PAYLOAD_BYTES: usize = 1024 * 1024;
-/// Attempts at an event after the first, unless told otherwise (Lambda).
-pub const EVENT_RETRIES_DEFAULT: u32 = 2;
-/// Seconds that an event may be old, unless told otherwise (Lambda: 6 hours).
-pub const EVENT_AGE_DEFAULT_S: u32 = 21_600;
-/// How often the pause after a refusal is doubled: 1 s to the 5 minutes at which it ends (Lambda).
-pub const EVENT_PAUSE_DOUBLINGS: u32 = 9;
-/// Bytes of a function's answer that are kept while its event waits for another attempt. Ours.
-pub const EVENT_ANSWER_KEPT_BYTES: usize = 64 * 1024;
-/// Bytes of a record of an event's end; a longer one has no payloads (SQS and SNS: 256 KB).
-pub const EVENT_RECORD_BYTES: usize = 256 * 1024;
-/// Events in work at a time, unless told otherwise; one function gets half of them at most. Ours.
-pub const EVENT_POLLERS: u64 = 64;
-/// Bytes of the events that are in memory.
-pub const EVENT_FLEET_BYTES: usize = 64 * 1024 * 1024;
-/// Events that a function's queue gives at one turn.
-pub const EVENT_FLEET_TURN: usize = 16;
-/// Bytes of these: one event of the largest size, at least.
-pub const EVENT_FLEET_TURN_BYTES: usize = EVENT_PAYLOAD_BYTES;
-/// Events of a function in work at a time, until it shows how many it takes.
-pub const EVENT_LANE_START: usize = 16;
-/// The longest that the fleet sleeps, so that a wall clock that is set makes nothing late for long.
-pub const EVENT_SLEEP_MAX: Duration = Duration::from_secs(30);
-/// Records in work at a time that go to destinations outside the queues.
-pub const DELIVERY_POLLERS: usize = 8;
-/// How long a record is tried to be delivered. Ours, after the age of events.
-pub const DELIVERY_AGE: Duration = Duration::from_secs(6 * 60 * 60);
-/// Bytes of what InvokeAsync, the older way, takes (Lambda).
-pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 /// Bytes of a buffered response (Lambda: 6 MiB + 100).
 pub const RESPONSE_PAYLOAD_BYTES: usize = SYNC_PAYLOAD_BYTES + 100;
 /// Bytes of a streamed response (Lambda: 200 MiB).
@@ -274,22 +248,6 @@ pub const STORE_COMMIT_WRITES: usize = 1000;
 pub const STORE_QUEUE_COMMITS: usize = 1024;
 /// Commits that share one transaction, and so one flush to the disk.
 pub const STORE_GROUP_COMMITS: usize = 256;
-/// Bytes of a queue's name. Ours: a function's or a queue's name, and what says which kind it is.
-pub const QUEUE_NAME_BYTES: usize = 256;
-/// Bytes of a message's head. Ours: ids, times, and what a sender may say beside the body.
-pub const QUEUE_HEAD_BYTES: usize = 256 * 1024;
-/// Bytes of a message's body: an event ([`EVENT_PAYLOAD_BYTES`]) with the record of what became of it.
-pub const QUEUE_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Steps of one commit to the queues. Ours.
-pub const QUEUE_COMMIT_STEPS: usize = 1000;
-/// Requests that wait for the queues' writer; further callers wait for room.
-pub const QUEUE_WAITING: usize = 1024;
-/// Requests that share one transaction, and so one flush to the disk.
-pub const QUEUE_GROUP: usize = 512;
-/// Bytes of what shares one transaction; the last one may exceed it.
-pub const QUEUE_GROUP_BYTES: usize = 16 * 1024 * 1024;
-/// Messages that one step of a purge removes, between which others get their turn.
-pub const QUEUE_PURGE_STEP: usize = 5000;
 /// Commits that a watcher may be behind before it starts over from a snapshot.
 pub const STORE_WATCH_COMMITS: usize = 1024;
 /// Period over which an environment's share of the CPUs is enforced. The smallest share, 128 MB, buys 1.4 ms of it

@@ -17,7 +17,8 @@ const METADATA: &[&str] = &["apiVersion", "protocol", "jsonVersion", "targetPref
 pub(crate) fn strip(model: &Json, wanted: Option<&[String]>) -> Result<Json> {
     let part = |name: &str| model.get(name).map(Json::members).unwrap_or_default();
     let metadata = part("metadata").iter().filter(|(name, _)| METADATA.contains(&name.as_str())).cloned().collect();
-    let is_rest = model.get("metadata").and_then(|m| m.get("protocol")).and_then(Json::text) == Some("rest-json");
+    let protocol = model.get("metadata").and_then(|m| m.get("protocol")).and_then(Json::text);
+    let is_rest = protocol == Some("rest-json");
     let is_wanted = |name: &String| wanted.is_none_or(|wanted| wanted.contains(name));
     let operations: Vec<_> =
         part("operations").iter().filter(|(name, _)| is_wanted(name)).map(|(n, o)| (n.clone(), stripped(o))).collect();
@@ -26,6 +27,9 @@ pub(crate) fn strip(model: &Json, wanted: Option<&[String]>) -> Result<Json> {
     }
     let mut operations = Json::Object(operations);
     let mut shapes = Json::Object(part("shapes").iter().map(|(name, shape)| (name.clone(), stripped(shape))).collect());
+    if protocol == Some("json") {
+        without_flattening(&mut shapes);
+    }
     if !is_rest {
         without_http(&mut operations);
     }
@@ -57,6 +61,16 @@ fn stripped(entry: &Json) -> Json {
         members.push(("error".to_owned(), Json::Object(Vec::new())));
     }
     Json::Object(members)
+}
+
+/// Lists and maps without an element around them: a fact of XML, which JSON has no use for.
+fn without_flattening(shapes: &mut Json) {
+    let Json::Object(shapes) = shapes else { return };
+    for (_, shape) in shapes {
+        if let Json::Object(facts) = shape {
+            facts.retain(|(name, _)| name != "flattened");
+        }
+    }
 }
 
 fn strip_members(members: &Json) -> Json {

@@ -31,11 +31,13 @@ pub(crate) fn schema(model: &Model) -> Result<String> {
         .filter(|name| matches!(model.shape(name), Ok(Shape { kind: Kind::Text { pattern: Some(_), .. }, .. })))
         .map(|name| format!("    &{},\n", pattern_name(name)))
         .collect();
-    out.push_str("\n/// All patterns, for tests.\n#[cfg(test)]\npub(crate) static PATTERNS: &[&Pattern] = &[\n");
-    out.push_str(&patterns.concat());
-    out.push_str("];\n");
-    let names: &[&str] = &["Kind", "Member", "Pattern", "Place", "Range", "Shape"];
-    let uses = imports(&out, &[("super", &["enums"]), ("crate::schema", names)]);
+    // Named in full where nothing but this, of the tests, would use its name.
+    let pattern = if patterns.is_empty() { "crate::schema::Pattern" } else { "Pattern" };
+    out.push_str("\n/// All patterns, for tests.\n#[cfg(test)]\n");
+    out.push_str(&format!("pub(crate) static PATTERNS: &[&{pattern}] = &[\n{}];\n", patterns.concat()));
+    let mut names = vec!["Kind", "Member", "Pattern", "Place", "Range", "Shape"];
+    names.retain(|name| *name != "Pattern" || !patterns.is_empty());
+    let uses = imports(&out, &[("super", &["enums"]), ("crate::schema", &names)]);
     let subject = "Shapes of inputs: members, where they stand in the request, and their constraints.";
     Ok(format!("{}{uses}\n{out}", header(subject)))
 }

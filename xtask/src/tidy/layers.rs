@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-http", 1),
     ("hearth-identity", 1),
     ("hearth-access", 2),
+    ("hearth-sqs", 2),
     // The node.
     ("hearth-sandbox", 2),
     ("hearth-image", 2),

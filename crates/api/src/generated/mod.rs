@@ -5,5 +5,6 @@
 pub mod iam;
 pub mod lambda;
 pub mod logs;
+pub mod sqs;
 pub mod ssm;
 pub mod sts;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use hearth_store::{Depth, Due, Found, Look, Message, MessageId};
+use hearth_store::{Count, Depth, Due, Found, Look, Message, MessageId};
 use hearth_types::limits::QUEUE_PURGE_STEP;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
@@ -131,6 +131,15 @@ impl Tables {
                 .query_row([id.0], |row| row.get(0))?,
         };
         Ok(Bytes::from(body))
+    }
+
+    pub(super) fn count(&self, queue: &str, now_ms: i64) -> rusqlite::Result<Count> {
+        let Some(Known { key, messages }) = self.known(queue) else { return Ok(Count::default()) };
+        let due: u64 = self
+            .connection()
+            .prepare_cached("SELECT count(*) FROM message INDEXED BY message_due WHERE queue = ?1 AND due <= ?2")?
+            .query_row(params![key.0, now_ms], |row| row.get(0))?;
+        Ok(Count { due, later: messages.saturating_sub(due) })
     }
 
     pub(super) fn queues(&self, prefix: &str) -> rusqlite::Result<Vec<Depth>> {

@@ -1,0 +1,82 @@
+//! SQS: standard queues over the store's queues. Plain async functions that know no HTTP.
+//!
+//! A message is due when it is visible. To receive one is to set when it is due again, durably, with the count of its
+//! receives; whoever is later than another receiver finds it changed and looks again.
+
+mod attributes;
+mod batch;
+mod errors;
+mod message;
+mod queue;
+mod queues;
+mod receive;
+mod send;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_api::ApiError;
+use hearth_api::sqs::Operation;
+use hearth_identity::Caller;
+use hearth_identity::policy::{Document, Kind};
+use hearth_store::{MetadataStore, QueueError, QueueStore};
+use hearth_types::Place;
+use tracing::error;
+
+pub use message::Letter;
+use queue::QueueRecord;
+use waiting::Waiting;
+
+/// What the queues are made of.
+pub struct Parts {
+    /// Where this server says it is.
+    pub place: Place,
+    /// What queues there are.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// Their messages.
+    pub queues: Arc<dyn QueueStore>,
+    /// Time since 1970.
+    pub now: fn() -> Duration,
+}
+
+/// All queues of a server.
+pub struct Sqs {
+    parts: Parts,
+    waiting: Waiting,
+}
+
+impl Sqs {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts, waiting: Waiting::default() })
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn arn(&self, name: &str) -> String {
+        let Place { region, account } = &self.parts.place;
+        format!("arn:aws:sqs:{region}:{account}:{name}")
+    }
+
+    fn url(&self, endpoint: &str, name: &str) -> String {
+        format!("{endpoint}/{}/{name}", self.parts.place.account)
+    }
+
+    /// Lets a caller on who may do this to that queue.
+    fn allow(&self, caller: &Caller, operation: Operation, queue: &QueueRecord) -> Result<(), ApiError> {
+        let policy = queue.policy().and_then(|text| Document::parse(text, Kind::Resource).ok());
+        caller
+            .may(operation.iam_action(), &self.arn(&queue.name), policy.as_ref(), &[])
+            .map_err(|denied| ApiError::access_denied(Some(denied.to_string())))
+    }
+}
+
+/// What a client sees where the messages cannot be reached.
+fn unavailable(cause: &QueueError) -> ApiError {
+    error!("SQS: {cause}");
+    ApiError::service("The queues are not available.")
+}
