@@ -12,6 +12,9 @@ use rustix::fs::MemfdFlags;
 use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 
+use hearth_types::limits::NETWORK_MBIT;
+#[cfg(doc)]
+use hearth_types::limits::NETWORK_MBIT_MAX;
 use hearth_types::rootfs::RootPlan;
 
 use crate::args::{seal, sealed};
@@ -65,6 +68,21 @@ pub struct SpawnerConfig {
     pub pool: usize,
     /// What functions can reach.
     pub network: NetworkMode,
+    /// How fast functions may be.
+    pub throughput: Throughput,
+}
+
+/// What one environment gets at most, in each direction; none is as much as there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Throughput {
+    /// Megabits a second to and from the outside, at most [`NETWORK_MBIT_MAX`].
+    pub network_mbit: Option<u32>,
+}
+
+impl Default for Throughput {
+    fn default() -> Self {
+        Self { network_mbit: Some(NETWORK_MBIT) }
+    }
 }
 
 impl SpawnerConfig {
@@ -72,7 +90,15 @@ impl SpawnerConfig {
     #[must_use]
     pub fn new(data_dir: PathBuf, roots: Vec<RootPlan>) -> Self {
         let network = NetworkMode::None;
-        Self { data_dir, roots, authority: Authority::Root, uid_base: UID_BASE, pool: 2, network }
+        Self {
+            data_dir,
+            roots,
+            authority: Authority::Root,
+            uid_base: UID_BASE,
+            pool: 2,
+            network,
+            throughput: Throughput::default(),
+        }
     }
 
     /// By this right, with the user ids that come with it.

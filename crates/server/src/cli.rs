@@ -51,6 +51,9 @@ pub(crate) struct ServeArgs {
     /// What functions reach: nothing, or the outside through NAT.
     #[arg(long, value_enum, default_value_t = NetworkArg::None)]
     pub(crate) network: NetworkArg,
+    /// Megabits a second that an environment sends to, and gets from, the outside at most. 0: no limit.
+    #[arg(long, value_name = "MBIT", default_value_t = hearth_types::limits::NETWORK_MBIT, value_parser = clap::value_parser!(u32).range(0..=i64::from(hearth_types::limits::NETWORK_MBIT_MAX)))]
+    pub(crate) network_throughput: u32,
     /// Seconds an idle environment is kept.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) keep_alive: u64,

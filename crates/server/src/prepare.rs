@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection};
+use hearth_sandbox::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
 use tracing::warn;
 
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
@@ -51,11 +51,18 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
             NetworkArg::None => NetworkMode::None,
             NetworkArg::Nat => NetworkMode::Nat,
         },
+        throughput: throughput(args),
         ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec()).by(authority)
     })
     .context("starting the spawner")?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { listeners, address, spawner, catalogue, data, key })
+}
+
+/// 0 is how the command line says no limit.
+fn throughput(args: &ServeArgs) -> Throughput {
+    let limit = |given: u32| (given > 0).then_some(given);
+    Throughput { network_mbit: limit(args.network_throughput) }
 }
 
 /// `localhost` and the names below it, those of function URLs too, are both loopback addresses: whoever listens on one

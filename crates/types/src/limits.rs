@@ -373,6 +373,11 @@ pub const AHEAD_REST: Duration = Duration::from_secs(2);
 pub const AHEAD_KINDS: usize = 64;
 /// How often the memory that the machine has available is looked at while runtimes wait. Ours.
 pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
+/// Megabits a second that an environment's network carries, in each direction, unless told otherwise. Lambda's as
+/// measured from inside; it states none.
+pub const NETWORK_MBIT: u32 = 625;
+/// The most that can be set. Ours: the kernel counts bytes a second in 32 bits.
+pub const NETWORK_MBIT_MAX: u32 = 34_000;
 /// Archives that are read at a time, each in a process of its own. Ours: the server asks for no more than it has cores.
 pub const READERS: usize = 256;
 /// Bytes of memory that a reader of an archive may fill. Ours: names and places of [`ZIP_ENTRIES`] entries.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use hearth_types::limits::NETWORK_MBIT;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{WaitId, WaitIdOptions};
 
@@ -26,7 +27,9 @@ pub(crate) fn links_and_rules() -> Done<String> {
     let answer = channel::receive(&ours, RecvFlags::empty());
     rustix::process::waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED).during("waiting for an attempt")?;
     match answer {
-        Ok(Received::Frame(Event::Ready, _)) => Ok("veth links and nf_tables rules can be made".to_owned()),
+        Ok(Received::Frame(Event::Ready, _)) => {
+            Ok("veth links, their limits and nf_tables rules can be made".to_owned())
+        }
         Ok(Received::Frame(Event::Failed(failure), _)) => Err(failure),
         _ => Err(Failure::new(libc::ECHILD, "trying to make links and packet rules")),
     }
@@ -45,6 +48,7 @@ fn make() -> Done {
     let routing = Netlink::routing().during("opening a netlink socket")?;
     let link = Link { netlink: &routing, name: "hearth" };
     link.create(&Peer { name: UP, namespace: own_namespace()?.as_fd() }, USUAL_MTU)?;
+    link.limit(NETWORK_MBIT)?;
     let netlink = Netlink::filtering().during("opening a netlink socket for packet rules")?;
     let range = range::free(&[]).next().ok_or_else(|| Failure::new(libc::EADDRNOTAVAIL, "finding addresses"))?;
     let table = |name, owned| Table { netlink: &netlink, name, owned };

@@ -15,6 +15,7 @@ mod others;
 mod range;
 mod resolvers;
 mod rules;
+mod shape;
 mod sysctl;
 mod table;
 
@@ -51,6 +52,8 @@ pub(crate) struct Nat {
     range: Range,
     addresses: Addresses,
     mtu: u32,
+    /// Megabits a second of each environment, each way.
+    mbit: Option<u32>,
     /// Owns the machine's table of packet rules, by its socket.
     rules: Netlink,
     table: String,
@@ -67,11 +70,12 @@ pub(crate) struct Connection<'a> {
     address: Ipv4Addr,
     gateway: Ipv4Addr,
     mtu: u32,
+    mbit: Option<u32>,
 }
 
 impl Nat {
-    /// Connects the router. `switched` hears of each of the machine's links that is made to forward packets, before it is.
-    pub(crate) fn open(switched: impl FnMut(&str) -> Done) -> Done<Self> {
+    /// Connects the router. Each environment gets `mbit` megabits a second in each direction, or all that there are. `switched` hears of each of the machine's links that is made to forward packets, before it is.
+    pub(crate) fn open(mbit: Option<u32>, switched: impl FnMut(&str) -> Done) -> Done<Self> {
         let routes = read_routes()?;
         let name = format!("hearth{}", std::process::id());
         let machine = Netlink::routing().during("opening a netlink socket")?;
@@ -81,7 +85,7 @@ impl Nat {
         link.create(&Peer { name: UP, namespace: router.namespace.as_fd() }, mtu)?;
         forwarding::switch_on(&name)?;
         let range = connect_machine(&link, &routes)?;
-        router.connect(range)?;
+        router.connect(range, mbit)?;
         let rules = Netlink::filtering().during("opening a netlink socket for packet rules")?;
         let table = Table { netlink: &rules, name: &name, owned: true };
         table.create(&rules::SETS, &rules::of_machine(link.index()?, range))?;
@@ -94,6 +98,7 @@ impl Nat {
             range,
             addresses: Addresses::new(range),
             mtu,
+            mbit,
             rules,
             table: name,
             changes: Netlink::route_changes().during("opening a netlink socket for changes of routes")?,
@@ -149,7 +154,7 @@ impl Nat {
     /// How the environment in this slot is to be connected.
     pub(crate) fn connection(&self, slot: u64, address: Ipv4Addr) -> Connection<'_> {
         let (router, gateway, mtu) = (self.router.as_fd(), self.range.router(), self.mtu);
-        Connection { router, name: format!("e{slot}"), address, gateway, mtu }
+        Connection { router, name: format!("e{slot}"), address, gateway, mtu, mbit: self.mbit }
     }
 
     /// An environment that had this address is gone.
@@ -174,6 +179,7 @@ impl Connection<'_> {
         let netlink = Netlink::routing().during("opening a netlink socket")?;
         let link = Link { netlink: &netlink, name: INSIDE };
         sysctl::set_if_there(&format!("ipv6/conf/{INSIDE}/disable_ipv6"), "1")?;
+        self.mbit.map_or(Ok(()), |mbit| link.limit(mbit))?;
         link.set_up()?;
         link.add_address(self.address)?;
         link.add_route(Ipv4Addr::UNSPECIFIED, 0, Some(self.gateway))
@@ -183,6 +189,7 @@ impl Connection<'_> {
         let netlink = Netlink::routing().during("opening a netlink socket")?;
         let link = Link { netlink: &netlink, name: &self.name };
         link.create(&Peer { name: INSIDE, namespace: own.as_fd() }, self.mtu)?;
+        self.mbit.map_or(Ok(()), |mbit| link.limit(mbit))?;
         link.set_up()?;
         link.add_route(self.address, 32, None)
     }
@@ -219,19 +226,23 @@ impl Router {
     }
 
     /// The rules come first: no packet passes without them. Their table goes with the namespace.
-    fn connect(&self, range: Range) -> Done {
+    fn connect(&self, range: Range, mbit: Option<u32>) -> Done {
         let own = own_namespace()?;
         enter(self.namespace.as_fd())?;
-        let connected = self.connect_from_inside(range);
+        let connected = self.connect_from_inside(range, mbit);
         enter(own.as_fd())?;
         connected
     }
 
-    fn connect_from_inside(&self, range: Range) -> Done {
+    fn connect_from_inside(&self, range: Range, mbit: Option<u32>) -> Done {
         let up = Link { netlink: &self.routing, name: UP };
         let rules = Netlink::filtering().during("opening a netlink socket for packet rules")?;
         let table = Table { netlink: &rules, name: "hearth", owned: false };
         table.create(&[], &rules::of_router(up.index()?))?;
+        if let Some(mbit) = mbit {
+            // Nothing goes by the router's own loopback: it shows, before any environment, that the kernel can.
+            Link { netlink: &self.routing, name: "lo" }.limit(mbit)?;
+        }
         up.set_up()?;
         up.add_address(range.router())?;
         up.add_route(Ipv4Addr::UNSPECIFIED, 0, Some(range.machine()))

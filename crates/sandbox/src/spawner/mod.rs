@@ -152,7 +152,9 @@ impl Prepared {
         let (reaper, reaper_process) = reaper::start(&cgroups, &instance, &tmp_folder)?;
         let nat = match config.network {
             NetworkMode::None => None,
-            NetworkMode::Nat => Some(Nat::open(|link| leave_forwarding(&reaper, link))?),
+            NetworkMode::Nat => {
+                Some(Nat::open(config.throughput.network_mbit, |link| leave_forwarding(&reaper, link))?)
+            }
         };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,

@@ -349,6 +349,12 @@ impl World {
         users
     }
 
+    /// One process of an environment that runs a function.
+    pub(crate) fn process_of_a_function(&self) -> u32 {
+        let residue = self.residue();
+        processes().find(|(_, uid)| residue.owns(*uid)).unwrap().0
+    }
+
     pub(crate) async fn run(&self, probe: Probe<'_>) -> Running {
         let (output, theirs) = std::io::pipe().unwrap();
         let (assignment, program) = (probe.assignment(), probe.program(theirs.into()));

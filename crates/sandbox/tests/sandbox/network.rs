@@ -230,6 +230,36 @@ fn first_line(running: &mut Running) -> String {
     line.trim().to_owned()
 }
 
+pub(crate) async fn both_ends_of_a_link_are_limited(world: World) {
+    let mut running = world.run(Probe::new("import time; print('up', flush=True); time.sleep(600)")).await;
+    first_line(&mut running);
+    let limit = "qdisc tbf 1: root refcnt";
+    let queues = |namespace: &str, link: &str| {
+        let tc = ["--net=".to_owned() + namespace, "tc".to_owned()];
+        run(Command::new("nsenter").args(tc).args(["qdisc", "show", "dev", link]))
+    };
+    let inside = format!("/proc/{}/ns/net", world.process_of_a_function());
+    // The router has no process: the spawner's descriptor names it.
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let folder = format!("/proc/{}/fd", world.spawner_process);
+    let is_router = |path: &std::path::PathBuf| {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        target.to_string_lossy().starts_with("net:") && target != own
+    };
+    let mut descriptors = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let router = descriptors.find(is_router).unwrap();
+    let router = router.to_str().unwrap();
+    let links = run(Command::new("nsenter").args([&format!("--net={router}"), "ip", "-o", "link"]));
+    let ends: Vec<_> =
+        links.lines().filter_map(|line| line.split(": ").nth(1)?.strip_prefix('e')?.split_once('@')).collect();
+    assert!(!ends.is_empty(), "{links}");
+    let ends = ends.iter().map(|(number, _)| queues(router, &format!("e{number}")));
+    for queue in ends.chain([queues(&inside, "eth0")]) {
+        assert!(queue.starts_with(limit) && queue.contains(" rate 625Mbit burst "), "{queue}");
+    }
+    running.sandbox.destroy(false).await;
+}
+
 pub(crate) async fn nobody_gets_in(world: World) {
     let script = format!(
         "{TRY}import time\n\
