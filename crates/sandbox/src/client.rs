@@ -123,7 +123,7 @@ impl Shared {
         let (id, reply) = match answer {
             Answer::Failed { id, failure } => (id, Err(failure.into())),
             Answer::Made { id, .. } | Answer::Destroyed { id, .. } | Answer::Socket { id } => (id, Ok((answer, fds))),
-            Answer::Hello { .. } => return,
+            Answer::Hello { .. } | Answer::Unkept { .. } => return,
         };
         let sender = self.waiting().as_mut().and_then(|waiting| waiting.remove(&id));
         if let Some(sender) = sender {

@@ -7,6 +7,7 @@ use hearth_types::limits::LAYERS;
 use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
 use crate::process::{Process, Signal};
+use crate::promise::Promise;
 use crate::tmp::Backing;
 
 /// Bytes of every frame.
@@ -59,6 +60,8 @@ pub(crate) enum TmpChoice {
 /// What the spawner answers on its control socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
+    /// Before that: what cannot be kept here of what is promised.
+    Unkept { promise: Promise, failure: Failure },
     /// The spawner is up.
     Hello { cgroup_v2: bool },
     /// Descriptors: channel, then the control files of the cgroup in the order of `CgroupFiles`.
@@ -196,6 +199,7 @@ impl Frame for Request {
 impl Frame for Answer {
     fn encode(&self) -> Bytes {
         match self {
+            Self::Unkept { promise, failure } => Writer::new(30).u32(promise.number()).failure(failure).done(),
             Self::Hello { cgroup_v2 } => Writer::new(1).u32(u32::from(*cgroup_v2)).done(),
             Self::Made { id, slot } => Writer::new(2).u64(*id).u64(*slot).done(),
             Self::Destroyed { id, volume: None } => Writer::new(3).u64(*id).done(),
@@ -208,6 +212,7 @@ impl Frame for Answer {
     fn decode(bytes: &Bytes) -> Option<Self> {
         let (kind, mut r) = Reader::new(bytes);
         let answer = match kind {
+            30 => Self::Unkept { promise: Promise::from_number(r.u32())?, failure: r.failure()? },
             1 => Self::Hello { cgroup_v2: r.bool()? },
             2 => Self::Made { id: r.u64(), slot: r.u64() },
             3 => Self::Destroyed { id: r.u64(), volume: None },
@@ -435,6 +440,8 @@ mod tests {
         survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
         survives(Request::Socket { id: u64::MAX, slot: 6 });
         survives(Answer::Socket { id: u64::MAX });
+        let failure = Failure::new(1, "x".repeat(FAILURE_TEXT_BYTES));
+        survives(Answer::Unkept { promise: Promise::TmpThroughput, failure });
         survives(Answer::Hello { cgroup_v2: true });
         survives(Answer::Made { id: 1, slot: 2 });
         survives(Answer::Destroyed { id: 1, volume: None });

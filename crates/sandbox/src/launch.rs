@@ -12,9 +12,9 @@ use rustix::fs::MemfdFlags;
 use rustix::net::RecvFlags;
 use serde::{Deserialize, Serialize};
 
-use hearth_types::limits::NETWORK_MBIT;
 #[cfg(doc)]
 use hearth_types::limits::NETWORK_MBIT_MAX;
+use hearth_types::limits::{NETWORK_MBIT, TMP_THROUGHPUT_MB};
 use hearth_types::rootfs::RootPlan;
 
 use crate::args::{seal, sealed};
@@ -22,6 +22,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure, SandboxError};
 use crate::frame::Answer;
 use crate::jail::Reader;
+use crate::promise::{Broken, Unkept};
 use crate::{rootless, spawner, sys};
 
 /// The name under which the spawner runs; no path of a program.
@@ -77,11 +78,13 @@ pub struct SpawnerConfig {
 pub struct Throughput {
     /// Megabits a second to and from the outside, at most [`NETWORK_MBIT_MAX`].
     pub network_mbit: Option<u32>,
+    /// MB a second to and from the disk behind /tmp.
+    pub tmp_mb: Option<u32>,
 }
 
 impl Default for Throughput {
     fn default() -> Self {
-        Self { network_mbit: Some(NETWORK_MBIT) }
+        Self { network_mbit: Some(NETWORK_MBIT), tmp_mb: Some(TMP_THROUGHPUT_MB) }
     }
 }
 
@@ -119,6 +122,7 @@ pub struct SpawnerConnection {
     pub(crate) process: Child,
     pub(crate) cgroup_v2: bool,
     pub(crate) authority: Authority,
+    pub(crate) broken: Vec<Broken>,
 }
 
 impl SpawnerConnection {
@@ -132,6 +136,12 @@ impl SpawnerConnection {
     #[must_use]
     pub fn authority(&self) -> Authority {
         self.authority
+    }
+
+    /// What is promised elsewhere and not kept here.
+    #[must_use]
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
     }
 
     /// The spawner's process id.
@@ -197,9 +207,16 @@ pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, Sandbo
     sys::hand_over(&mut command, handed_over);
     let mut process = command.spawn().during("starting the spawner")?;
     drop((spawners, text));
-    match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
+    let mut broken = Vec::new();
+    let last = loop {
+        match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
+            Received::Frame(Answer::Unkept { promise, failure }, _) => broken.push(Unkept { promise, failure }.into()),
+            other => break other,
+        }
+    };
+    match last {
         Received::Frame(Answer::Hello { cgroup_v2 }, _) => {
-            Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority })
+            Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority, broken })
         }
         Received::Frame(Answer::Failed { failure, .. }, _) => {
             process.wait().during("waiting for the spawner's end")?;

@@ -4,7 +4,9 @@ use std::fs;
 
 use crate::cgroup;
 use crate::error::{Failure, SandboxError};
-use crate::{network, rootless, volume};
+use crate::promise::Promise;
+use crate::tmp::Place;
+use crate::{Authority, network, rootless, volume};
 
 /// One thing that environments need.
 #[derive(Debug)]
@@ -43,11 +45,34 @@ pub fn examine_network() -> Vec<Finding> {
     ]
 }
 
+/// A promise, and what keeps it here, or why nothing does.
+#[derive(Debug)]
+pub struct Kept {
+    /// Which.
+    pub promise: Promise,
+    /// By what, or what is missing and how to get it.
+    pub outcome: Result<String, SandboxError>,
+}
+
+/// Looks at what each promise needs.
+#[must_use]
+pub fn examine_promises() -> Vec<Kept> {
+    let authority = if rustix::process::geteuid().is_root() { Authority::Root } else { Authority::UserNamespace };
+    let disk = || Place::choose(authority).map(|_| "ext4 on a loop device for each environment".to_owned());
+    let outcome = |promise| match promise {
+        Promise::Confined => root().and_then(|root| Ok(format!("{root}; {}; {}", user_namespaces()?, filters()?))),
+        Promise::Limited => cgroup::describe(),
+        Promise::TmpOnDisk => disk(),
+        Promise::TmpThroughput => disk().and_then(|_| cgroup::describe_disks()),
+    };
+    Promise::ALL.map(|promise| Kept { promise, outcome: outcome(promise).map_err(Into::into) }).into()
+}
+
 fn root() -> Result<String, Failure> {
     if !rustix::process::geteuid().is_root() {
         return rootless::examine();
     }
-    Ok("this process has it".to_owned())
+    Ok("root".to_owned())
 }
 
 fn disks() -> Result<String, Failure> {
@@ -61,7 +86,7 @@ fn disks() -> Result<String, Failure> {
 fn user_namespaces() -> Result<String, Failure> {
     let most = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     match most.trim().parse::<u64>() {
-        Ok(most) if most > 0 => Ok(format!("up to {most}")),
+        Ok(most) if most > 0 => Ok(format!("up to {most} user namespaces")),
         Ok(_) => Err(Failure::new(libc::ENOSPC, "there may be none; sysctl user.max_user_namespaces=16384")),
         Err(_) => Err(Failure::new(libc::ENOSYS, "this kernel has none (CONFIG_USER_NS)")),
     }

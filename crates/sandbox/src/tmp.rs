@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use crate::Authority;
-use crate::error::{Done, During};
+use crate::error::{Done, During, Failure};
 use crate::sys;
 use crate::volume::{self, TMP_FOLDER};
 
@@ -27,10 +27,31 @@ pub(crate) enum Backing {
     Memory { number: u64 },
 }
 
+/// Where a spawner's /tmps are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    Disk,
+    Memory,
+}
+
+impl Place {
+    /// On a disk, or the reason why they cannot be.
+    pub(crate) fn choose(authority: Authority) -> Done<Self> {
+        match authority {
+            Authority::Root => volume::check_machine().map(|()| Self::Disk),
+            Authority::UserNamespace => {
+                let why =
+                    "without root /tmp is in memory, and counts against the function's limit; start hearth as root";
+                Err(Failure::new(libc::EPERM, why))
+            }
+        }
+    }
+}
+
 /// Opens the spawner's folder, empty but for templates of disks.
-pub(crate) fn open_folder(data_dir: &Path, authority: Authority) -> Done<OwnedFd> {
+pub(crate) fn open_folder(data_dir: &Path, place: Place) -> Done<OwnedFd> {
     let folder = volume::open_folder(data_dir)?;
-    if authority == Authority::Root {
+    if place == Place::Disk {
         return Ok(folder);
     }
     // Covers it for the spawner and its children alone, so that nothing has to be removed.
@@ -40,14 +61,6 @@ pub(crate) fn open_folder(data_dir: &Path, authority: Authority) -> Done<OwnedFd
     rustix::mount::move_mount(&mount, "", CWD, &path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(&what)?;
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(what)
-}
-
-/// Says what this machine lacks for it.
-pub(crate) fn check_machine(authority: Authority) -> Done {
-    match authority {
-        Authority::Root => volume::check_machine(),
-        Authority::UserNamespace => Ok(()),
-    }
 }
 
 impl Volume {

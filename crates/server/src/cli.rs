@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use hearth_sandbox::Level;
+
 use crate::packages::OtherS3;
 use crate::upstream::Upstream;
 
@@ -54,6 +56,12 @@ pub(crate) struct ServeArgs {
     /// Megabits a second that an environment sends to, and gets from, the outside at most. 0: no limit.
     #[arg(long, value_name = "MBIT", default_value_t = hearth_types::limits::NETWORK_MBIT, value_parser = clap::value_parser!(u32).range(0..=i64::from(hearth_types::limits::NETWORK_MBIT_MAX)))]
     pub(crate) network_throughput: u32,
+    /// MB a second that an environment reads from, and writes to, the disk behind its /tmp at most. 0: no limit.
+    #[arg(long, value_name = "MB", default_value_t = hearth_types::limits::TMP_THROUGHPUT_MB, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) tmp_throughput: u32,
+    /// What must be kept of what is promised of environments; on a machine that keeps less the server does not start.
+    #[arg(long, value_enum, default_value_t = LevelArg::Full)]
+    pub(crate) isolation_at_least: LevelArg,
     /// Seconds an idle environment is kept.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) keep_alive: u64,
@@ -113,6 +121,23 @@ pub(crate) enum AuthArg {
     Open,
     /// Every request bears a signature of an access key or session of this server's.
     Required,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LevelArg {
+    /// Functions reach nothing outside of their environment, and have hard limits of memory, tasks and CPU.
+    Limits,
+    /// That, and a disk of its size and throughput behind /tmp.
+    Full,
+}
+
+impl From<LevelArg> for Level {
+    fn from(arg: LevelArg) -> Self {
+        match arg {
+            LevelArg::Limits => Self::Limits,
+            LevelArg::Full => Self::Full,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -1,7 +1,7 @@
 //! `hearth doctor`: what this machine has, and how to get what is missing.
 
 use anyhow::Result;
-use hearth_sandbox::{Finding, examine_machine, examine_network};
+use hearth_sandbox::{Finding, Kept, Level, SandboxError, examine_machine, examine_network, examine_promises};
 use serde_json::{Value, json};
 
 use crate::cli::DoctorArgs;
@@ -11,7 +11,8 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     // What discovery caches is not worth keeping for one look, and a name in /tmp could be somebody else's link.
     let cache = tempfile::tempdir()?;
     let catalogue = hearth_runtimes::discover(cache.path(), &[]);
-    let (sandbox, network) = (examine_machine(), examine_network());
+    let (sandbox, network, promises) = (examine_machine(), examine_network(), examine_promises());
+    let level = level(&promises);
     if args.json {
         let runtimes: Vec<Value> = catalogue
             .runtimes()
@@ -25,7 +26,12 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
             .collect();
         let findings = |all: &[Finding]| all.iter().map(as_json).collect::<Vec<Value>>();
         let (sandbox, network) = (findings(&sandbox), findings(&network));
-        println!("{}", json!({"runtimes": runtimes, "missing": missing, "sandbox": sandbox, "network": network}));
+        let promises: Vec<Value> = promises.iter().map(promise_as_json).collect();
+        let report = json!({
+            "runtimes": runtimes, "missing": missing, "sandbox": sandbox, "network": network,
+            "promises": promises, "isolation": level.map(Level::name),
+        });
+        println!("{report}");
         return Ok(());
     }
     println!("Runtimes that run here");
@@ -39,23 +45,46 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     }
     println!("\nWhat environments need");
     sandbox.iter().for_each(print);
+    println!("\nWhat is promised of environments (--isolation-at-least: {})", level.map_or("none", Level::name));
+    for Kept { promise, outcome } in &promises {
+        print_line(promise.text(), outcome);
+    }
     println!("\nWhat --network nat needs beside that");
     network.iter().for_each(print);
     Ok(())
 }
 
 fn print(finding: &Finding) {
-    match &finding.outcome {
-        Ok(there) => println!("  yes {:<60} {there}", finding.what),
-        Err(missing) => println!("  NO  {:<60} {missing}", finding.what),
+    print_line(finding.what, &finding.outcome);
+}
+
+fn print_line(what: &str, outcome: &Result<String, SandboxError>) {
+    match outcome {
+        Ok(there) => println!("  yes {what:<60} {there}"),
+        Err(missing) => println!("  NO  {what:<60} {missing}"),
     }
+}
+
+/// The level that this machine keeps.
+fn level(promises: &[Kept]) -> Option<Level> {
+    Level::without(promises.iter().filter(|kept| kept.outcome.is_err()).map(|kept| &kept.promise))
+}
+
+fn promise_as_json(kept: &Kept) -> Value {
+    let mut line = outcome_as_json(kept.promise.text(), &kept.outcome);
+    line["level"] = kept.promise.level().name().into();
+    line
 }
 
 /// `how` is the remedy; empty where nothing is missing.
 fn as_json(finding: &Finding) -> Value {
-    let (there, how) = match &finding.outcome {
+    outcome_as_json(finding.what, &finding.outcome)
+}
+
+fn outcome_as_json(what: &str, outcome: &Result<String, SandboxError>) -> Value {
+    let (there, how) = match outcome {
         Ok(there) => (there.as_str(), String::new()),
         Err(missing) => ("", missing.to_string()),
     };
-    json!({"what": finding.what, "there": finding.outcome.is_ok(), "found": there, "how": how})
+    json!({"what": what, "there": outcome.is_ok(), "found": there, "how": how})
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
+use hearth_sandbox::{Authority, Broken, Level, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
 use tracing::warn;
 
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
@@ -55,6 +55,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
         ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec()).by(authority)
     })
     .context("starting the spawner")?;
+    hold_to(args.isolation_at_least.into(), spawner.broken())?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { listeners, address, spawner, catalogue, data, key })
 }
@@ -62,7 +63,22 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
 /// 0 is how the command line says no limit.
 fn throughput(args: &ServeArgs) -> Throughput {
     let limit = |given: u32| (given > 0).then_some(given);
-    Throughput { network_mbit: limit(args.network_throughput) }
+    Throughput { network_mbit: limit(args.network_throughput), tmp_mb: limit(args.tmp_throughput) }
+}
+
+/// Refuses to serve where less is kept than is asked for, and says what is not kept where that is accepted.
+fn hold_to(wanted: Level, broken: &[Broken]) -> Result<(), Refused> {
+    let reasons = || broken.iter().map(|broken| format!("{}: {}", broken.promise.text(), broken.why));
+    let kept = Level::without(broken.iter().map(|broken| &broken.promise));
+    if kept.is_none_or(|kept| kept < wanted) {
+        let accept = kept.map_or_else(String::new, |kept| {
+            format!("; --isolation-at-least {} serves without (see hearth doctor)", kept.name())
+        });
+        let reasons = reasons().collect::<Vec<_>>().join("; ");
+        return Err(Refused(format!("this machine does not keep what is promised of environments: {reasons}{accept}")));
+    }
+    reasons().for_each(|reason| warn!("not kept here: {reason}"));
+    Ok(())
 }
 
 /// `localhost` and the names below it, those of function URLs too, are both loopback addresses: whoever listens on one

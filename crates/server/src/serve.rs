@@ -21,7 +21,7 @@ use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
-use hearth_sandbox::{Authority, Spawner, SpawnerConnection};
+use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
 use hearth_sqs::Sqs;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
@@ -331,6 +331,7 @@ fn three_quarters_of_memory_mb() -> u64 {
 fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {
     serde_json::json!({
         "level": "process",
+        "kept": Level::without(spawner.broken().iter().map(|broken| &broken.promise)).map(Level::name),
         "authority": match spawner.authority() {
             Authority::Root => "root",
             Authority::UserNamespace => "user namespace",

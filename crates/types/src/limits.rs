@@ -378,6 +378,9 @@ pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
 pub const NETWORK_MBIT: u32 = 625;
 /// The most that can be set. Ours: the kernel counts bytes a second in 32 bits.
 pub const NETWORK_MBIT_MAX: u32 = 34_000;
+/// MB a second that an environment reads from, and writes to, the disk behind its /tmp, unless told otherwise. Ours: twice
+/// of what a usual cloud disk gives, so that one environment cannot have all of a fast one.
+pub const TMP_THROUGHPUT_MB: u32 = 256;
 /// Archives that are read at a time, each in a process of its own. Ours: the server asks for no more than it has cores.
 pub const READERS: usize = 256;
 /// Bytes of memory that a reader of an archive may fill. Ours: names and places of [`ZIP_ENTRIES`] entries.

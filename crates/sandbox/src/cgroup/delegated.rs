@@ -25,7 +25,7 @@ impl Bases {
         }
     }
 
-    fn own() -> Done<Self> {
+    pub(super) fn own() -> Done<Self> {
         let own = std::fs::read_to_string("/proc/self/cgroup").during("reading /proc/self/cgroup")?;
         Ok(Self { own: Some(own) })
     }

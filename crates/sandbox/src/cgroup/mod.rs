@@ -5,6 +5,7 @@
 
 mod delegated;
 mod dir;
+pub(crate) mod disk;
 mod v1;
 mod v2;
 
@@ -17,6 +18,7 @@ use rustix::fs::OFlags;
 
 use self::delegated::Bases;
 use self::dir::Dir;
+use self::disk::{Disks, V1Files};
 use crate::Authority;
 use crate::error::{Done, During, Failure};
 use crate::weaken::{self, Defence};
@@ -137,6 +139,8 @@ pub(crate) struct NewCgroup {
     /// `cgroup.procs` of each v1 hierarchy; init writes itself there, because a sparse attach may wait some 10 ms for
     /// a grace period of the kernel and must not keep the spawner.
     pub(crate) attach: Vec<OwnedFd>,
+    /// On v2, where the limits of disks are: `io.max`.
+    pub(crate) io: Option<OwnedFd>,
 }
 
 /// See [`Cgroups::open`].
@@ -207,6 +211,21 @@ impl Cgroups {
         match &self.layout {
             Layout::V1(instance) => instance.limit_memory(&slot.to_string(), &bytes),
             Layout::V2(instance) => instance.limit_memory(&slot.to_string(), &bytes),
+        }
+    }
+
+    /// Prepares to limit the disks of environments to so many MB a second.
+    ///
+    /// # Errors
+    /// What the machine lacks for it.
+    pub(crate) fn limit_disks(&self, mb: u32) -> Done<Disks> {
+        match &self.layout {
+            Layout::V2(instance) if instance.limits_disks() => Ok(Disks { mb, v1: None }),
+            Layout::V2(_) => Err(Failure::new(libc::ENOTSUP, "limiting disks: there is no cgroup controller io")),
+            Layout::V1(_) => {
+                let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
+                Ok(Disks { mb, v1: Some(V1Files::open(&parse_mounts(&mounts))?) })
+            }
         }
     }
 
@@ -281,6 +300,20 @@ pub(crate) fn describe() -> Done<String> {
     Ok(format!("v1, and to freeze and kill a v2 hierarchy ({beside})"))
 }
 
+/// What the machine has to limit disks, only looked at.
+///
+/// # Errors
+/// What it lacks.
+pub(crate) fn describe_disks() -> Done<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
+    let mounts = parse_mounts(&mounts);
+    match v2::find(&mounts)? {
+        Some(root) if v2::has_io(&root)? => Ok("v2: each environment's own group".to_owned()),
+        Some(_) => Err(Failure::new(libc::ENOTSUP, "limiting disks: there is no cgroup controller io")),
+        None => disk::v1_mount(&mounts).map(|_| "v1: the device's own limit".to_owned()),
+    }
+}
+
 /// This process as an instance name.
 pub(crate) fn instance_name() -> Done<String> {
     let pid = std::process::id();
@@ -323,6 +356,8 @@ fn remove_instance(top: &Dir, instance: &str) {
 /// One line of `/proc/self/mountinfo` that is a control group hierarchy.
 #[derive(Debug, PartialEq, Eq)]
 struct CgroupMount<'a> {
+    /// The directory of the hierarchy that is mounted there.
+    root: &'a str,
     point: &'a str,
     v2: bool,
     /// Super block options; on v1 they name the controllers.
@@ -342,7 +377,8 @@ fn parse_mount(line: &str) -> Option<CgroupMount<'_>> {
         _ => return None,
     };
     let options = right.nth(1)?.split(',').collect();
-    Some(CgroupMount { point: left.split(' ').nth(4)?, v2, options })
+    let mut left = left.split(' ').skip(3);
+    Some(CgroupMount { root: left.next()?, point: left.next()?, v2, options })
 }
 
 #[cfg(test)]
@@ -368,7 +404,10 @@ mod tests {
                     41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
         let mounts = parse_mounts(text);
         assert_eq!(mounts.len(), 2);
-        assert_eq!(mounts[0], CgroupMount { point: "/sys/fs/cgroup/memory", v2: false, options: vec!["rw", "memory"] });
+        assert_eq!(
+            mounts[0],
+            CgroupMount { root: "/", point: "/sys/fs/cgroup/memory", v2: false, options: vec!["rw", "memory"] }
+        );
         assert!(mounts[1].v2 && mounts[1].point == "/sys/fs/cgroup/unified");
     }
 

@@ -69,6 +69,7 @@ impl Instance {
             },
             unified: unified.try_clone()?,
             attach: procs.into_iter().collect::<Done<_>>()?,
+            io: None,
         })
     }
 

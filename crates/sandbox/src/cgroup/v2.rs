@@ -3,8 +3,12 @@
 use rustix::fs::OFlags;
 
 use super::dir::Dir;
+use super::disk;
 use super::{CgroupFiles, CgroupMount, CpuQuota, NewCgroup, open_top, pids_max, weight_factor};
 use crate::error::{Done, Failure};
+
+/// The file that says which controllers groups below have.
+const SUBTREE: &str = "cgroup.subtree_control";
 
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 
@@ -16,6 +20,8 @@ const WEIGHT_MAX: u32 = 10_000;
 pub(super) struct Instance {
     dir: Dir,
     top: Dir,
+    /// Whether groups here have limits of disks.
+    limits_disks: bool,
 }
 
 /// The v2 hierarchy, where it has every controller that is needed.
@@ -48,10 +54,18 @@ impl Instance {
         enable(&top)?;
         let dir = top.create(instance)?;
         enable(&dir)?;
+        let limits_disks = has_io(root)?;
+        if limits_disks {
+            [root, &top, &dir].iter().try_for_each(|dir| dir.write(SUBTREE, &format!("+{}", disk::V2_CONTROLLER)))?;
+        }
         let weight = (USUAL_WEIGHT * weight_factor()).min(WEIGHT_MAX).to_string();
         top.write("cpu.weight", &weight)?;
         dir.write("cpu.weight", &weight)?;
-        Ok(Self { dir, top })
+        Ok(Self { dir, top, limits_disks })
+    }
+
+    pub(super) fn limits_disks(&self) -> bool {
+        self.limits_disks
     }
 
     pub(super) fn dir(&self) -> &Dir {
@@ -76,6 +90,7 @@ impl Instance {
             },
             unified: dir.try_clone()?,
             attach: Vec::new(),
+            io: if self.limits_disks { Some(dir.open_file(disk::V2_FILE, OFlags::WRONLY)?) } else { None },
         })
     }
 
@@ -85,6 +100,11 @@ impl Instance {
     }
 }
 
+/// Whether the controller of disks is there: only throughput depends on it.
+pub(super) fn has_io(dir: &Dir) -> Done<bool> {
+    Ok(dir.read("cgroup.controllers")?.split_ascii_whitespace().any(|name| name == disk::V2_CONTROLLER))
+}
+
 fn enable(dir: &Dir) -> Done {
-    CONTROLLERS.iter().try_for_each(|name| dir.write("cgroup.subtree_control", &format!("+{name}")))
+    CONTROLLERS.iter().try_for_each(|name| dir.write(SUBTREE, &format!("+{name}")))
 }

@@ -26,13 +26,16 @@ use self::pool::Pool;
 use self::readers::Reader;
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
+use crate::cgroup::disk::Disks;
 use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Answer, Chore, LinkName, Order, Request};
 use crate::network::{Home, Nat};
 use crate::process::{Process, Signal};
+use crate::promise::{Promise, Unkept};
 use crate::seccomp::Filters;
+use crate::tmp::Place;
 use crate::{NetworkMode, jail, sys, tmp};
 
 /// Events taken from the kernel at a time.
@@ -103,6 +106,11 @@ struct Spawner {
     packages: Packages,
     /// `tmp/` of the data folder.
     tmp_folder: OwnedFd,
+    place: Place,
+    /// Where disks have a limit.
+    disks: Option<Disks>,
+    /// What is promised elsewhere and cannot be kept here.
+    unkept: Vec<Unkept>,
     filters: Filters,
     cores_piped: bool,
     /// Mount namespaces, one for each root that was started once.
@@ -129,6 +137,9 @@ struct Prepared {
     cgroups: Cgroups,
     packages: Packages,
     tmp_folder: OwnedFd,
+    place: Place,
+    disks: Option<Disks>,
+    unkept: Vec<Unkept>,
     filters: Filters,
     nat: Option<Nat>,
     home: Home,
@@ -145,11 +156,20 @@ impl Prepared {
         sys::unshare(rustix::thread::UnshareFlags::NEWNS).during("making the spawner's mount namespace")?;
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
             .during("making mounts private")?;
-        tmp::check_machine(config.authority)?;
         let instance = cgroup::instance_name()?;
         let cgroups = Cgroups::open(&instance, config.authority)?;
-        let tmp_folder = tmp::open_folder(&config.data_dir, config.authority)?;
-        let (reaper, reaper_process) = reaper::start(&cgroups, &instance, &tmp_folder)?;
+        let mut unkept = Vec::new();
+        let place = Place::choose(config.authority);
+        let place = kept_or(place, Promise::TmpOnDisk, &mut unkept).unwrap_or(Place::Memory);
+        let disks = config.throughput.tmp_mb.and_then(|mb| {
+            let disks = match place {
+                Place::Disk => cgroups.limit_disks(mb),
+                Place::Memory => Err(Failure::new(libc::ENOTSUP, "limiting /tmp, which is in memory")),
+            };
+            kept_or(disks, Promise::TmpThroughput, &mut unkept)
+        });
+        let tmp_folder = tmp::open_folder(&config.data_dir, place)?;
+        let (reaper, reaper_process) = reaper::start(&cgroups, &instance, &tmp_folder, disks.as_ref())?;
         let nat = match config.network {
             NetworkMode::None => None,
             NetworkMode::Nat => {
@@ -161,6 +181,9 @@ impl Prepared {
             cgroups,
             packages: Packages::open(&config.data_dir)?,
             tmp_folder,
+            place,
+            disks,
+            unkept,
             filters: Filters::compile(),
             nat,
             home: Home::open(config.authority)?,
@@ -168,6 +191,11 @@ impl Prepared {
             reaper_process,
         })
     }
+}
+
+/// What a promise needs; where it cannot be had, that is noted.
+fn kept_or<T>(needed: Done<T>, promise: Promise, unkept: &mut Vec<Unkept>) -> Option<T> {
+    needed.map_err(|failure| unkept.push(Unkept { promise, failure })).ok()
 }
 
 /// As many as the machine allows: each environment needs some, and the usual limit of 1,024 is meant for other programs.
@@ -216,6 +244,9 @@ impl Spawner {
                 cgroups: p.cgroups,
                 packages: p.packages,
                 tmp_folder: p.tmp_folder,
+                place: p.place,
+                disks: p.disks,
+                unkept: p.unkept,
                 filters: p.filters,
                 cores_piped: cores_are_piped(),
                 roots: config.roots.iter().map(|_| None).collect(),
@@ -239,6 +270,10 @@ impl Spawner {
     fn serve(&mut self) -> Done {
         self.watch(Source::Control)?;
         self.watch(Source::Routes)?;
+        for Unkept { promise, failure } in std::mem::take(&mut self.unkept) {
+            channel::send(&self.control, &Answer::Unkept { promise, failure }, &[], SendFlags::empty())
+                .during("greeting the server")?;
+        }
         let hello = Answer::Hello { cgroup_v2: self.cgroups.is_v2() };
         channel::send(&self.control, &hello, &[], SendFlags::empty()).during("greeting the server")?;
         let mut events = Vec::with_capacity(EVENTS);
@@ -411,11 +446,12 @@ impl Spawner {
         }
         self.readers.values().for_each(Reader::kill);
         self.readers.values().for_each(Reader::wait);
-        for (id, slot) in std::mem::take(&mut self.slots) {
-            slot.wait();
-            self.chore(&Chore::Cgroups { slot: id }, None);
+        for id in self.slots.keys().copied().collect::<Vec<_>>() {
+            self.take_down(id);
         }
-        self.kept.clear();
+        for id in self.kept.keys().copied().collect::<Vec<_>>() {
+            self.release(id);
+        }
         drop(self.reaper);
         let _ = rustix::process::waitid(
             rustix::process::WaitId::PidFd(self.reaper_process.as_fd()),

@@ -10,7 +10,6 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::ids::IdPair;
 use super::{Source, Spawner};
-use crate::Authority;
 use crate::cgroup::CgroupFiles;
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
@@ -19,7 +18,7 @@ use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
 use crate::process;
 use crate::sys::{self, Fork};
-use crate::tmp::{Backing, Volume};
+use crate::tmp::{Backing, Place, Volume};
 use crate::weaken::{self, Defence};
 
 /// A living environment, or a dead one that the server has not let go yet: its control groups are still read.
@@ -192,10 +191,10 @@ impl Spawner {
         mb: u32,
         kept: Option<Volume>,
     ) -> Result<(Option<Volume>, TmpPlan), (Option<Volume>, Failure)> {
-        let volume = match (kept, self.config.authority) {
+        let volume = match (kept, self.place) {
             (Some(volume), _) => volume,
-            (None, Authority::Root) => return Ok((None, TmpPlan::New { mb })),
-            (None, Authority::UserNamespace) => {
+            (None, Place::Disk) => return Ok((None, TmpPlan::New { mb })),
+            (None, Place::Memory) => {
                 Volume::in_memory(self.tmp_folder.as_fd(), id, mb).map_err(|failure| (None, failure))?
             }
         };
@@ -223,6 +222,7 @@ impl Spawner {
                 channel: init_end,
                 orders: init_orders,
                 attach: cgroup.attach,
+                disk: self.disks.as_ref().and_then(|disks| disks.of(cgroup.io)),
                 tmp_folder: self.tmp_folder.as_fd(),
                 connection: self.nat.as_ref().zip(address).map(|(nat, address)| nat.connection(slot, address)),
                 filters: &self.filters,
@@ -327,6 +327,17 @@ impl Spawner {
         let Some(kept) = self.kept.remove(&id) else { return };
         unwatch(&self.epoll, &kept.lease);
         self.let_volume_go(Some(kept.volume), kept.ids);
+    }
+
+    /// At the spawner's end: waits for the end of one that is killed, and leaves the rest of it to the reaper.
+    pub(super) fn take_down(&mut self, id: u64) {
+        self.slots.get(&id).into_iter().for_each(Slot::wait);
+        // What it told last may still wait.
+        self.take_note(id);
+        let Some(mut slot) = self.slots.remove(&id) else { return };
+        let volume = slot.volume.take();
+        self.chore(&Chore::Cgroups { slot: id }, None);
+        self.let_volume_go(volume, slot.ids);
     }
 
     fn let_address_go(&mut self, address: Option<Ipv4Addr>) {

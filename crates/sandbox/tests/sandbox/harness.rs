@@ -165,6 +165,16 @@ impl Residue {
         found
     }
 
+    /// Major and minor number of each loop device.
+    pub(crate) fn devices(&self) -> Vec<String> {
+        let ours = |device: &PathBuf| {
+            let file = std::fs::read_to_string(device.join("loop/backing_file")).unwrap_or_default();
+            Path::new(&file).starts_with(&self.data)
+        };
+        let devices = std::fs::read_dir("/sys/block").unwrap().map(|device| device.unwrap().path());
+        devices.filter(ours).map(|path| std::fs::read_to_string(path.join("dev")).unwrap().trim().to_owned()).collect()
+    }
+
     /// This instance's directories in all hierarchies.
     pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let roots = ["/sys/fs/cgroup".into()]
@@ -353,6 +363,11 @@ impl World {
     pub(crate) fn process_of_a_function(&self) -> u32 {
         let residue = self.residue();
         processes().find(|(_, uid)| residue.owns(*uid)).unwrap().0
+    }
+
+    /// Its group in the v2 hierarchy.
+    pub(crate) fn group_of_a_function(&self, controller: &str) -> String {
+        group_of(self.process_of_a_function(), controller)
     }
 
     pub(crate) async fn run(&self, probe: Probe<'_>) -> Running {

@@ -141,15 +141,15 @@ pub(crate) async fn the_network_is_its_own_loopback(world: World) {
 }
 
 pub(crate) async fn the_runtime_api_and_the_servers_answer_inside(world: World) {
-    answers_inside(&world, 9001, Sandbox::take_listener).await;
-    answers_inside(&world, 4566, Sandbox::take_api).await;
+    answers_inside(&world, "169.254.100.1", 9001, Sandbox::take_listener).await;
+    answers_inside(&world, "127.0.0.1", 4566, Sandbox::take_api).await;
 }
 
-async fn answers_inside(world: &World, port: u16, take: fn(&mut Sandbox) -> Option<TcpListener>) {
+async fn answers_inside(world: &World, address: &str, port: u16, take: fn(&mut Sandbox) -> Option<TcpListener>) {
     use std::io::{Read, Write};
     let probe = format!(
         "import socket\n\
-        s = socket.create_connection(('127.0.0.1', {port})); s.sendall(b'next?'); s.shutdown(1); print(s.recv(100).decode())"
+        s = socket.create_connection(('{address}', {port})); s.sendall(b'next?'); s.shutdown(1); print(s.recv(100).decode())"
     );
     let mut running = world.run(Probe::new(&probe)).await;
     let listener = take(&mut running.sandbox).unwrap();

@@ -48,6 +48,37 @@ pub(crate) async fn tmp_is_a_disk_of_its_size(world: World) {
     assert!(options.contains("nosuid") && options.contains("nodev"), "{options}");
 }
 
+pub(crate) async fn the_disk_behind_tmp_has_a_throughput(world: World) {
+    let running = world.run(Probe::new("import time; time.sleep(600)")).await;
+    let devices = world.residue().devices();
+    assert!(!devices.is_empty());
+    let bytes = u64::from(hearth_types::limits::TMP_THROUGHPUT_MB) * 1_000_000;
+    if world.cgroup_v2 {
+        let group = world.group_of_a_function("");
+        let limits = std::fs::read_to_string(format!("/sys/fs/cgroup{group}/io.max")).unwrap();
+        let limit = |line: &str| {
+            let (device, limits) = line.split_once(' ').unwrap();
+            devices.contains(&device.to_owned()) && limits.starts_with(&format!("rbps={bytes} wbps={bytes} "))
+        };
+        assert!(limits.lines().any(limit), "{limits}");
+        running.sandbox.destroy(false).await;
+        return;
+    }
+    let limited = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/blkio/blkio.throttle.{file}")).unwrap();
+    for file in ["read_bps_device", "write_bps_device"] {
+        let limits = limited(file);
+        // One that is being made ahead may have none yet.
+        let has_limit = |device: &String| limits.lines().any(|line| *line == format!("{device} {bytes}"));
+        assert!(devices.iter().any(has_limit), "{devices:?} in {limits}");
+    }
+    running.sandbox.destroy(false).await;
+    // The one made ahead keeps its own, and the device may be another's by now.
+    world.spawner.stop().await;
+    let left = limited("write_bps_device");
+    let bound = world.residue().devices();
+    assert!(bound.is_empty() && !devices.iter().any(|device| left.contains(&format!("{device} {bytes}"))), "{left}");
+}
+
 pub(crate) async fn memory_is_a_hard_cap(world: World) {
     let probe = "b = []\nwhile True: b.append(bytearray(b'x' * (1 << 20)))";
     let running = world.run(Probe { memory_mb: 128, ..Probe::new(probe) }).await;
@@ -101,7 +132,7 @@ pub(crate) async fn open_files_are_capped(world: World) {
 pub(crate) async fn cpu_is_in_proportion_to_memory(world: World) {
     // How much CPU time it gets at least depends on the machine's load, how much at most does not.
     let probe = "import time, socket\n\
-        s = socket.create_connection(('127.0.0.1', 9001)); s.recv(1)\n\
+        s = socket.create_connection(('169.254.100.1', 9001)); s.recv(1)\n\
         w, c = time.monotonic(), time.process_time()\n\
         while time.monotonic() - w < 2: pass\n\
         print((time.process_time() - c) / (time.monotonic() - w), flush=True); s.recv(1)";

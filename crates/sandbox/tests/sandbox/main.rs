@@ -31,6 +31,7 @@ const CASES: &[Case] = &[
     case!(syscalls::usual_calls_work),
     case!(limits::resource_limits_are_those_of_lambda),
     case!(limits::tmp_is_a_disk_of_its_size),
+    case!(limits::the_disk_behind_tmp_has_a_throughput),
     case!(limits::memory_is_a_hard_cap),
     case!(limits::tasks_are_capped),
     case!(limits::open_files_are_capped),
