@@ -2,9 +2,13 @@
 
 import base64
 import hashlib
+import importlib.metadata
 import io
+import json
+import re
 import stat
 import zipfile
+from pathlib import Path
 
 
 def zip_of(files, mode=0o644):
@@ -48,3 +52,38 @@ def link(name, target):
 def sha256(data):
     """As the member CodeSha256 shows it."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def python_packages(*names):
+    """The files of installed distributions and of all that they need, as a function's package has them."""
+    files, seen, wanted = {}, set(), list(names)
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found = importlib.metadata.distribution(name)
+        for file in found.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                files[str(file)] = (file.locate().read_bytes(), 0o755 if file.suffix == ".so" else 0o644)
+        for requirement in found.requires or ():
+            bare = re.match(r"[\w.-]+", requirement)[0]
+            if ";" not in requirement and not any(known == bare for known in seen):
+                wanted.append(bare)
+    return files
+
+
+def node_packages(modules, *names):
+    """The same of modules in a flat `node_modules` folder."""
+    files, seen, wanted = {}, set(), list(names)
+    while wanted:
+        name = wanted.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        folder = Path(modules) / name
+        for path in folder.rglob("*"):
+            if path.is_file():
+                files[f"node_modules/{name}/{path.relative_to(folder)}"] = path.read_bytes()
+        wanted += json.loads((folder / "package.json").read_text()).get("dependencies", {})
+    return files

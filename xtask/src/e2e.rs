@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::demo::packages::{rust_binary, rust_extension};
+use crate::demo::packages::{rust_binary, rust_extension, rust_web};
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
 use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
@@ -53,7 +53,8 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
         .env("AWS", bin.join("aws"))
         .env("AWS_V2", AWS_CLI_2);
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
-    pytest.env("EXTENSION", rust_extension()?);
+    pytest.env("EXTENSION", rust_extension()?).env("RUST_WEB", rust_web()?);
+    pytest.env("HEARTH_NODE_MODULES", install::node_modules()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")

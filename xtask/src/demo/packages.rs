@@ -88,6 +88,11 @@ pub(crate) fn rust_extension() -> Result<PathBuf> {
     rust_example("rust-extension", "rust-extension")
 }
 
+/// Builds the Rust web application; where its binary is.
+pub(crate) fn rust_web() -> Result<PathBuf> {
+    rust_example("rust-web", "rust-web")
+}
+
 /// Builds a Rust example, linked statically; where this binary of it is.
 fn rust_example(example: &str, binary: &str) -> Result<PathBuf> {
     let manifest = root().join("examples").join(example).join("Cargo.toml");
