@@ -66,6 +66,8 @@ def test_the_event_is_that_of_payload_format_2(echo):
             "host": host,
             "user-agent": "test/echo",
             "x-a": "1,2",
+            "x-amzn-tls-cipher-suite": "none",
+            "x-amzn-tls-version": "none",
             "x-forwarded-for": "127.0.0.1",
             "x-forwarded-port": port,
             "x-forwarded-proto": "http",

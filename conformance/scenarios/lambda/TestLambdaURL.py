@@ -86,7 +86,7 @@ def test_lambda_url_form_payload(s):
     url = opened(s, s.function(ECHO, Runtime=PYTHON)["FunctionName"])
     boundary = "4efd159eae0c4f4e125a5a509e073d85"
     parts = 'form-data; name="formfield"', "", "not a file, just a field", 'form-data; name="foo"; filename="foo"'
-    body = f"--{boundary}\r\nContent-Disposition: {parts[0]}\r\n\r\n{parts[2]}\r\n--{boundary}\r\n"
+    body = f"\r\n--{boundary}\r\nContent-Disposition: {parts[0]}\r\n\r\n{parts[2]}\r\n--{boundary}\r\n"
     body += f"Content-Disposition: {parts[3]}\r\nContent-Type: text/plain;\r\n\r\nbar\r\n\r\n--{boundary}--\r\n"
     headers = {
         "User-Agent": "python/test-request",

@@ -18,7 +18,7 @@ const DEFAULT: &str = "$default";
 
 /// Headers that belong to one connection, and what senders say of the way that a request took: the service knows that
 /// itself.
-const NOT_PASSED: [&str; 12] = [
+const NOT_PASSED: [&str; 14] = [
     "connection",
     "cookie",
     "expect",
@@ -30,6 +30,8 @@ const NOT_PASSED: [&str; 12] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-amzn-tls-cipher-suite",
+    "x-amzn-tls-version",
     "x-amzn-trace-id",
 ];
 
@@ -194,6 +196,9 @@ impl UrlRequest<'_> {
         }
         let host = self.host_header().unwrap_or_default();
         let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+        // Functions look these up; there is no TLS to speak of.
+        all.insert("x-amzn-tls-cipher-suite", "none".to_owned());
+        all.insert("x-amzn-tls-version", "none".to_owned());
         all.insert("x-amzn-trace-id", self.trace_id.to_owned());
         all.insert("x-forwarded-for", self.source.to_canonical().to_string());
         all.insert("x-forwarded-port", port.to_owned());
@@ -337,7 +342,8 @@ mod tests {
     #[test]
     fn the_least_request_has_these_members() {
         let headers = json!({
-            "host": format!("{HOST}:4566"), "x-amzn-trace-id": TRACE, "x-forwarded-for": "127.0.0.1",
+            "host": format!("{HOST}:4566"), "x-amzn-tls-cipher-suite": "none", "x-amzn-tls-version": "none",
+            "x-amzn-trace-id": TRACE, "x-forwarded-for": "127.0.0.1",
             "x-forwarded-port": "4566", "x-forwarded-proto": "http",
         });
         let context = json!({
@@ -398,7 +404,8 @@ mod tests {
         ]);
         let expected = json!({
             "authorization": "Bearer x", "extra-headers": "With WeiRd CapS", "host": format!("{HOST}:4566"),
-            "user-agent": "test/1", "x-a": "v1,v2", "x-amzn-trace-id": TRACE, "x-forwarded-for": "127.0.0.1",
+            "user-agent": "test/1", "x-a": "v1,v2", "x-amzn-tls-cipher-suite": "none",
+            "x-amzn-tls-version": "none", "x-amzn-trace-id": TRACE, "x-forwarded-for": "127.0.0.1",
             "x-forwarded-port": "4566", "x-forwarded-proto": "http", "x-latin": "\u{e9}", "x-utf8": "\u{e9}",
         });
         assert_eq!(event["headers"], expected);
