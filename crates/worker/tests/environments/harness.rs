@@ -17,8 +17,8 @@ use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
-    Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker, WorkerConfig,
-    WorkerError,
+    Answer, Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker,
+    WorkerConfig, WorkerError,
 };
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -278,6 +278,18 @@ impl Function {
     /// Gives the environment an event; the reply comes later.
     pub(crate) fn begin(&mut self, event: &str, tail: bool) -> oneshot::Receiver<Result<Outcome, WorkerError>> {
         let (reply, outcome) = oneshot::channel();
+        self.give(event, tail, Reply::Whole(reply));
+        outcome
+    }
+
+    /// The same, and takes the answer in parts.
+    pub(crate) fn begin_streamed(&mut self, event: &str, tail: bool) -> oneshot::Receiver<Result<Answer, WorkerError>> {
+        let (reply, answer) = oneshot::channel();
+        self.give(event, tail, Reply::Streamed(reply));
+        answer
+    }
+
+    fn give(&mut self, event: &str, tail: bool, reply: Reply) {
         self.last_request = RequestId(uuid::Uuid::new_v4());
         let invocation = Invocation {
             request_id: self.last_request,
@@ -288,14 +300,13 @@ impl Function {
             cognito_identity: None,
             trace_id: "Root=1-2-3;Parent=4;Sampled=0".into(),
             tail,
-            reply: Reply::Whole(reply),
+            reply,
         };
         if std::mem::replace(&mut self.alive, true) {
             self.machine.worker.invoke(self.id, invocation);
         } else {
             self.machine.worker.create(self.id, Arc::new(self.spec.clone()), invocation);
         }
-        outcome
     }
 
     /// Waits for the event that the environment is free again.

@@ -12,6 +12,7 @@ mod invokes;
 mod layers;
 mod logs;
 mod runtime_api;
+mod streams;
 mod telemetry;
 
 fn main() {
@@ -25,6 +26,7 @@ fn main() {
         runtime_api::TESTS,
         extensions::TESTS,
         beside::TESTS,
+        streams::TESTS,
         telemetry::TESTS,
         ahead::TESTS,
     ]);
