@@ -96,6 +96,8 @@ export const handler = async (event) => ({ invokes: ++invokes, node: process.ver
 class Server:
     def __init__(self):
         command = ["hearth", "serve", "--listen", "127.0.0.1:0", "--data-dir", str(DATA)]
+        if ORDINARY:
+            command += ["--isolation-at-least", "limits"]
         self.scope = BASE / f"server-{time.monotonic_ns()}"
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=self.enter if ORDINARY else None

@@ -18,8 +18,9 @@ STOP_S = 60
 class Server:
     """Starts on a free port with a data folder of its own. `start` again after `kill` keeps the data folder."""
 
-    def __init__(self, *args, listen="127.0.0.1:0"):
-        self.args, self.listen = args, listen
+    def __init__(self, *args, listen="127.0.0.1:0", before=()):
+        """`before` are the words of a command that ends by starting another one."""
+        self.args, self.listen, self.before = args, listen, before
         self.folder = Path(tempfile.mkdtemp(prefix="hearth-e2e-"))
         self.data = self.folder / "data"
         self.log = self.folder / "server.log"
@@ -27,7 +28,7 @@ class Server:
         self.url = None
 
     def launch(self):
-        command = [HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
+        command = [*self.before, HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
         with open(self.log, "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
 

@@ -1,13 +1,14 @@
 //! Every bound of the system, with its unit. "Lambda" marks a figure of the real service.
-// long: all bounds in one list, so that none is looked for or set twice.
-
-// long: one table; apart, a bound would have to be looked for.
 
 use std::time::Duration;
 
+mod package;
 mod queues;
+mod throughput;
 
+pub use package::*;
 pub use queues::*;
+pub use throughput::*;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
@@ -28,18 +29,6 @@ pub const STREAM_PARTS: usize = 4;
 pub const URL_ANSWER_HEAD_BYTES: usize = 64 * 1024;
 /// Bytes of the JSON that describes them ahead of a streamed answer. Ours: as much, escaped.
 pub const URL_PRELUDE_BYTES: usize = 2 * URL_ANSWER_HEAD_BYTES;
-/// Bytes of a package given inline (Lambda).
-pub const ZIP_BYTES: usize = 52_428_800;
-/// Bytes of all packages of an account (Lambda).
-pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
-/// Bytes of an unpacked package with its layers (Lambda).
-pub const UNZIPPED_BYTES: u64 = 262_144_000;
-/// Entries of a package. Ours: Lambda states none; the largest real ones have tens of thousands.
-pub const ZIP_ENTRIES: usize = 200_000;
-/// Bytes of one entry's path. Ours: Linux's PATH_MAX less the mount point.
-pub const ZIP_PATH_BYTES: usize = 4000;
-/// Directories above one entry. Ours.
-pub const ZIP_PATH_DEPTH: usize = 128;
 /// Bytes of a control-plane request: a 50 MiB zip in base64 and its siblings (Lambda: about 70 MB).
 pub const CONTROL_BODY_BYTES: usize = 70_167_211;
 /// Bytes of every other control-plane request. Ours: the largest real ones are policies and filters.
@@ -373,35 +362,6 @@ pub const AHEAD_REST: Duration = Duration::from_secs(2);
 pub const AHEAD_KINDS: usize = 64;
 /// How often the memory that the machine has available is looked at while runtimes wait. Ours.
 pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
-/// Megabits a second that an environment's network carries, in each direction, unless told otherwise. Lambda's as
-/// measured from inside; it states none.
-pub const NETWORK_MBIT: u32 = 625;
-/// The most that can be set. Ours: the kernel counts bytes a second in 32 bits.
-pub const NETWORK_MBIT_MAX: u32 = 34_000;
-/// MB a second that an environment reads from, and writes to, the disk behind its /tmp, unless told otherwise. Ours: twice
-/// of what a usual cloud disk gives, so that one environment cannot have all of a fast one.
-pub const TMP_THROUGHPUT_MB: u32 = 256;
-/// Archives that are read at a time, each in a process of its own. Ours: the server asks for no more than it has cores.
-pub const READERS: usize = 256;
-/// Bytes of memory that a reader of an archive may fill. Ours: names and places of [`ZIP_ENTRIES`] entries.
-pub const READER_MEMORY_BYTES: u64 = 768 * 1024 * 1024;
-/// CPU time of one. Ours: a hundred times of what the largest package needs.
-pub const READER_CPU: Duration = Duration::from_secs(120);
-/// How long the server waits for one. Ours: a slow disk takes longer than the CPU.
-pub const READER_TIME: Duration = Duration::from_secs(300);
-/// Descriptors of one. Ours: a file for each of [`ZIP_THREADS`], its folder, its report, and a few.
-pub const READER_FILES: u64 = 32;
-/// Threads of one. Ours: [`ZIP_THREADS`], and a few.
-pub const READER_TASKS: u64 = 8;
-/// Bytes of what one reports. Ours.
-pub const READER_REPORT_BYTES: usize = 1024;
-/// Threads that unpack one package. Ours.
-pub const ZIP_THREADS: usize = 2;
-/// Bytes unpacked from which on a package is worth a second thread. Ours.
-pub const ZIP_PARALLEL_BYTES: u64 = 1024 * 1024;
-/// Time from unpacking a package until its files are flushed to the disk; a crash of the machine before then costs
-/// unpacking it again. Ours: by then the kernel has written most by itself.
-pub const CODE_FLUSH_DELAY: Duration = Duration::from_secs(30);
 
 /// How far the time of a signed request may be from the server's (AWS).
 pub const SIGNATURE_CLOCK: Duration = Duration::from_secs(5 * 60);
