@@ -52,7 +52,7 @@ fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
     let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
     run_command(&mut python(&harness))?;
     install::apt(install::INTERPRETERS)?;
-    let server = Server::start(&binary, &[ACCOUNT, RETRYING, RUNTIMES].concat())?;
+    let server = Server::start_with(&binary, &[ACCOUNT, RETRYING, RUNTIMES].concat(), &install::path_with_nodes()?)?;
     let settling = Server::start(&binary, &[ACCOUNT, RETRYING, SETTLING].concat())?;
     let mut scenarios = python(&["conformance/run.py", "--url", server.url(), "--settling-url", settling.url()]);
     scenarios.args(args);

@@ -95,8 +95,9 @@ fn documentation(tally: &mut Tally) -> Result<()> {
 fn rust_tests(tally: &mut Tally) -> Result<()> {
     install::apt(install::INTERPRETERS)?;
     let before = *tally;
-    let passed =
-        follow(&mut cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]), |line| tally.read_rust(line))?;
+    let mut tests = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    tests.env("PATH", install::path_with_nodes()?);
+    let passed = follow(&mut tests, |line| tally.read_rust(line))?;
     // Without one failed test in its output, the runner itself or a build failed.
     if !passed && tally.failed == before.failed {
         bail!("the tests could not be run");

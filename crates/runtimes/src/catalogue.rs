@@ -202,6 +202,6 @@ mod tests {
         assert!(none.find("java21").unwrap_err().what.contains("Java 21") && none.find("java8.al2").is_err());
         assert!(none.find("dotnet8").unwrap_err().what.contains("dotnet8"));
         assert!(none.find("ruby3.3").unwrap_err().how.contains("--runtime ruby3.3="));
-        assert_eq!(none.missing().len(), 19);
+        assert_eq!(none.missing().len(), 20);
     }
 }

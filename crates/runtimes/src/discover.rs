@@ -12,7 +12,7 @@ use crate::ruby;
 /// Minor versions of Python 3 that are runtimes.
 pub(crate) const PYTHON_MINORS: std::ops::RangeInclusive<u32> = 8..=14;
 /// Major versions of Node.js that are runtimes.
-pub(crate) const NODE_MAJORS: [u32; 4] = [18, 20, 22, 24];
+pub(crate) const NODE_MAJORS: [u32; 5] = [16, 18, 20, 22, 24];
 
 /// One interpreter of the machine.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -128,7 +128,7 @@ pub(crate) fn of_runtime(kind: Kind, name: &str) -> Vec<(String, String)> {
         Kind::Node { major } => {
             let modules = "/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task";
             set("NODE_PATH", &format!("/opt/nodejs/node{major}/node_modules:{modules}"));
-            if major == 18 {
+            if major <= 18 {
                 set("NODE_EXTRA_CA_CERTS", "/var/runtime/ca-cert.pem");
             }
         }

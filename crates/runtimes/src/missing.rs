@@ -72,7 +72,7 @@ pub(crate) fn missing(name: &str) -> Missing {
     }
     Missing {
         what: format!("Hearth does not run the runtime {name} yet"),
-        how: "Use python3.8 to python3.14, nodejs18.x to nodejs24.x, ruby3.2 to ruby3.4, java8.al2 to java25, provided.al2 \
+        how: "Use python3.8 to python3.14, nodejs16.x to nodejs24.x, ruby3.2 to ruby3.4, java8.al2 to java25, provided.al2 \
               or provided.al2023"
             .to_owned(),
     }

@@ -1,8 +1,9 @@
 //! Installs, by name and only where missing, what the demo and the tests need.
 
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -87,6 +88,27 @@ pub(crate) fn clients() -> Result<PathBuf> {
     let file = root().join("e2e/requirements.txt");
     let wanted = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     python_venv("clients", &wanted)
+}
+
+/// Major versions of Node.js that are runtimes; what the machine's own is of comes first on the PATH.
+const NODE_MAJORS: [u32; 5] = [16, 18, 20, 22, 24];
+
+/// The PATH with a Node.js of each version behind what is on it already, as packages of npm have them.
+pub(crate) fn path_with_nodes() -> Result<OsString> {
+    apt(&[("node", "nodejs"), ("npm", "npm")])?;
+    let mut path: Vec<PathBuf> = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    for major in NODE_MAJORS {
+        let folder = tools().join(format!("node-{major}"));
+        let bin = folder.join("node_modules/node/bin");
+        if !bin.join("node").is_file() {
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("package.json"), "{}")?;
+            let words = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];
+            run(Command::new("npm").args(words).arg(format!("node@{major}")).current_dir(&folder))?;
+        }
+        path.push(bin);
+    }
+    Ok(env::join_paths(path)?)
 }
 
 /// The `node_modules` folder that holds what e2e/js/package.json names.

@@ -1,5 +1,6 @@
 //! A `hearth serve` of our own: started on a free port, stopped and checked when this value goes.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -33,12 +34,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `binary serve ARGS` with an empty data folder and waits until it is ready.
     pub(crate) fn start(binary: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_with(binary, args, &std::env::var_os("PATH").unwrap_or_default())
+    }
+
+    /// The same with another PATH, on which it looks for interpreters.
+    pub(crate) fn start_with(binary: &Path, args: &[&str], path: &OsStr) -> Result<Self> {
         let data = TempDir::new("serve")?;
         let log = data.path().join("server.log");
         let mut child = Command::new(binary)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path().join("data"))
             .args(args)
+            .env("PATH", path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)

@@ -105,13 +105,15 @@ class RuntimeFault extends Error {
 }
 
 // Frames at a stack's end that only tell how this file came to call the function.
-const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|process\.processTicksAndRejections |.*\/bootstrap\.js:\d)/;
+const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|(?:process\.)?processTicksAndRejections |.*\/bootstrap\.js:\d)/;
 
 /** A stack's lines; of the frames below the function only the one that called it, as the service shows it. */
 function stackLines(error) {
   const stack = typeof error.stack === 'string' ? error.stack : `${error.name}: ${error.message}`;
   const lines = stack.split('\n');
-  return lines.slice(0, lines.findLastIndex((line) => !BELOW_THE_FUNCTION.test(line)) + 2);
+  let own = lines.length - 1;
+  while (own >= 0 && BELOW_THE_FUNCTION.test(lines[own])) own -= 1;
+  return lines.slice(0, own + 2);
 }
 
 const isError = (value) => value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';

@@ -13,6 +13,7 @@ use crate::tests;
 tests![
     python_finds_what_a_fresh_one_finds,
     node_finds_what_a_fresh_one_finds,
+    ruby_finds_what_a_fresh_one_finds,
     libraries_of_functions_and_layers_are_found,
     what_works_at_the_start_only_takes_a_start_of_its_own,
     functions_share_nothing_but_the_kind_of_start,
@@ -30,9 +31,9 @@ def env(): return subprocess.run(['env'], capture_output=True, text=True).stdout
 def fds(): return {f: os.readlink('/proc/self/fd/' + f).split('[')[0] for f in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + f)}
 seen = dict(
   environ=list(os.environ.items()), env=env(), proc=open('/proc/self/environ').read().rstrip('\0').split('\0'),
-  argv=[sys.argv, sys.orig_argv, open('/proc/self/cmdline').read()], flags=[str(sys.flags), sys.warnoptions, sys._xoptions],
+  argv=[sys.argv, getattr(sys, 'orig_argv', None), open('/proc/self/cmdline').read()], flags=[str(sys.flags), sys.warnoptions, sys._xoptions],
   path=sys.path, modules=modules, importers=importers, meta=[str(type(m)) for m in sys.meta_path], hooks=len(sys.path_hooks),
-  names=[sys.executable, sys.prefix, sys.exec_prefix, sys.platlibdir], builtins=sorted(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__),
+  names=[sys.executable, sys.prefix, sys.exec_prefix, getattr(sys, 'platlibdir', None)], builtins=sorted(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__),
   main=sorted(n for n in vars(sys.modules['__main__'])), cwd=[os.getcwd(), sorted(os.listdir('.')), sorted(os.listdir('/opt'))],
   umask=os.umask(0o22), fds=fds(), limits=open('/proc/self/limits').read(),
   mask=[str(signal.pthread_sigmask(signal.SIG_BLOCK, [])), [str(signal.getsignal(s)) for s in signal.valid_signals()]],
@@ -133,6 +134,20 @@ async fn python_finds_what_a_fresh_one_finds(machine: Arc<Machine>) {
     for runtime in runtimes(&machine, |kind| matches!(kind, Kind::Python { .. })) {
         let make =
             |machine: &Arc<Machine>| machine.function(&runtime, "app.handler", &[("app.py", PYTHON)]).with(named);
+        must_be_equal(both(&machine, make).await, &runtime);
+    }
+}
+
+async fn ruby_finds_what_a_fresh_one_finds(machine: Arc<Machine>) {
+    let code = "require 'json'; require 'set'
+def handler(event:, context:)
+  {env: ENV.to_a.reject { |name, _| name.end_with?('STREAM_NAME', 'ACCESS_KEY_ID') }, dir: Dir.pwd, load: $LOAD_PATH, gems: Gem.path, loaded: $LOADED_FEATURES.sort, argv: [$0, ARGV],
+   cmdline: File.read('/proc/self/cmdline'), open: Dir.children('/proc/self/fd').size, encodings: [Encoding.default_external,
+   Encoding.default_internal].map(&:to_s), trapped: Signal.trap('TERM', 'DEFAULT').to_s, threads: Thread.list.size,
+   globals: global_variables.size, constants: Object.constants.map(&:to_s).sort}
+end";
+    for runtime in runtimes(&machine, |kind| matches!(kind, Kind::Ruby { .. })) {
+        let make = |machine: &Arc<Machine>| machine.function(&runtime, "app.handler", &[("app.rb", code)]).with(named);
         must_be_equal(both(&machine, make).await, &runtime);
     }
 }
