@@ -14,7 +14,7 @@ impl Environment {
     /// The runtime is through with the invoke; extensions are not.
     pub(crate) fn runtime_done(&self, inner: &mut Inner, now: Moment, took: Duration) {
         let Some(mut current) = inner.current.take() else { return };
-        current.runtime_done = true;
+        current.runtime_done = Some(took);
         let report = self.report(inner, &current, took, None);
         self.journal.records(now.wall_ms, &self.spec, [Record::RuntimeDone(&report)]);
         inner.current = Some(current);
@@ -38,6 +38,7 @@ impl Environment {
             reported: answered.and_then(|answered| answered.error.as_deref()),
             answered: answered.map(|answered| answered.times),
             produced_bytes: answered.map(|answered| answered.produced_bytes),
+            beyond: current.runtime_done.map(|took| duration.saturating_sub(took)),
         }
     }
 
@@ -53,7 +54,7 @@ impl Environment {
     ) -> Aftermath {
         let Some(mut current) = inner.current.take() else { return Aftermath::default() };
         let report = self.report(inner, &current, took, failed);
-        let done = (!current.runtime_done).then_some(Record::RuntimeDone(&report));
+        let done = current.runtime_done.is_none().then_some(Record::RuntimeDone(&report));
         let records = done.into_iter().chain([Record::End { request_id: current.request_id }, Record::Report(&report)]);
         self.journal.records(now.wall_ms, &self.spec, records);
         self.journal.telemetry().flush();

@@ -88,8 +88,8 @@ pub(crate) struct Current {
     event: Option<Delivery>,
     /// Some once the runtime has answered.
     pub(crate) answered: Option<Answered>,
-    /// The log says already that the runtime is through.
-    pub(crate) runtime_done: bool,
+    /// The log says already that the runtime was through after so long.
+    pub(crate) runtime_done: Option<Duration>,
 }
 
 /// What the runtime is told of an invoke.
@@ -385,7 +385,7 @@ impl Current {
             outcome: None,
             event: Some(event),
             answered: None,
-            runtime_done: false,
+            runtime_done: None,
         }
     }
 }

@@ -118,7 +118,7 @@ impl Record<'_> {
             Self::RuntimeDone(report) => {
                 let produced_bytes = report.produced_bytes;
                 let metrics = Metrics { duration_ms: millis(report.duration), produced_bytes, ..Metrics::default() };
-                let spans = report.answered.map(|answered| spans(report, answered, wall_ms));
+                let spans = report.answered.map_or_else(Vec::new, |answered| spans(report, answered, wall_ms).into());
                 ("platform.runtimeDone", Body { metrics: Some(metrics), spans, ..Body::invoke(report) })
             }
             Self::End { .. } => return None,
@@ -126,7 +126,9 @@ impl Record<'_> {
                 ("platform.extension", Body { extension: Some(ExtensionBody::new(extension)), ..Body::default() })
             }
             Self::Report(report) => {
-                ("platform.report", Body { metrics: Some(Metrics::of(report)), ..Body::invoke(report) })
+                let overhead = |beyond| span("extensionOverhead", wall_ms, beyond, beyond);
+                let spans = report.beyond.map(overhead).into_iter().collect();
+                ("platform.report", Body { metrics: Some(Metrics::of(report)), spans, ..Body::invoke(report) })
             }
             Self::Subscription { api, name, kinds } => {
                 let subscription = Some(SubscriptionBody::new(name, kinds));
@@ -143,18 +145,21 @@ impl Record<'_> {
 
 /// From the delivery to the answer's first bytes, from there to its last, and from there to the end.
 fn spans(report: &Report<'_>, answered: AnswerTimes, end_ms: i64) -> [Span; 3] {
-    let before_end = |duration: Duration| {
-        text::rfc3339(end_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
-    };
     let AnswerTimes { began, ended } = answered;
     let overhead = report.duration.saturating_sub(ended);
     let from_began = report.duration.saturating_sub(began);
     let response = ended.saturating_sub(began);
     [
-        Span { name: "responseLatency", start: before_end(report.duration), duration_ms: millis(began) },
-        Span { name: "responseDuration", start: before_end(from_began), duration_ms: millis(response) },
-        Span { name: "runtimeOverhead", start: before_end(overhead), duration_ms: millis(overhead) },
+        span("responseLatency", end_ms, report.duration, began),
+        span("responseDuration", end_ms, from_began, response),
+        span("runtimeOverhead", end_ms, overhead, overhead),
     ]
+}
+
+/// A span that began so long before the end.
+fn span(name: &'static str, end_ms: i64, before_end: Duration, duration: Duration) -> Span {
+    let before_end = i64::try_from(before_end.as_millis()).unwrap_or(i64::MAX);
+    Span { name, start: text::rfc3339(end_ms.saturating_sub(before_end)), duration_ms: millis(duration) }
 }
 
 /// Milliseconds, to a hundredth.
@@ -191,8 +196,8 @@ struct Body<'a> {
     status: Option<Status<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     subscription: Option<SubscriptionBody<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    spans: Option<[Span; 3]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spans: Vec<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<Metrics>,
 }
@@ -375,6 +380,10 @@ mod tests {
             ),
             "{init}"
         );
+        let beyond = Report { beyond: Some(Duration::from_millis(20)), ..report() };
+        assert!(of(Record::Report(&beyond)).contains(
+            "\"spans\":[{\"name\":\"extensionOverhead\",\"start\":\"2024-03-05T12:00:00.100Z\",\"durationMs\":20.0}]"
+        ));
         let late = Report { failed: Some(Failed::Timeout), ..report() };
         assert!(of(Record::Report(&late)).contains("\"status\":\"timeout\",\"metrics\""));
     }

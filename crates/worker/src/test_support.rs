@@ -42,5 +42,6 @@ pub(crate) fn report() -> Report<'static> {
         reported: None,
         answered: None,
         produced_bytes: None,
+        beyond: None,
     }
 }

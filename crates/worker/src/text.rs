@@ -35,6 +35,8 @@ pub(crate) struct Report<'a> {
     pub(crate) answered: Option<AnswerTimes>,
     /// Bytes of the answer.
     pub(crate) produced_bytes: Option<u64>,
+    /// How much longer than the runtime extensions took.
+    pub(crate) beyond: Option<Duration>,
 }
 
 /// From the delivery to the first bytes of the answer, and to its last.

@@ -16,6 +16,7 @@ tests![
     the_logs_api_has_its_own_forms,
     over_tcp_each_event_is_a_line,
     a_subscriber_that_does_not_listen_harms_nobody,
+    of_a_flood_what_is_lost_is_counted,
     the_next_processes_are_subscribed_anew,
 ];
 
@@ -273,6 +274,34 @@ def handler(event, context):
         function.answer("200000").await;
     }
     assert_eq!(function.answer("0").await, 9);
+}
+
+/// It takes one batch only once all is printed: by then its buffer was full.
+async fn of_a_flood_what_is_lost_is_counted(machine: Arc<Machine>) {
+    let code = "printed = threading.Event()
+class Slow(Sink):
+    def do_POST(self):
+        printed.wait()
+        Sink.do_POST(self)
+listen(8080, Slow); me = register(); subscribe(me, types=['platform', 'function']); follow(me)
+def lost(events):
+    return sum(e['record']['droppedRecords'] for e in events if e['type'] == 'platform.logsDropped')
+def lines(events):
+    return sum(e['type'] == 'function' for e in events)
+def handler(event, context):
+    for _ in range(event): print('x' * 100)
+    printed.set()
+    return None if event else until(lambda events: lines(events) + lost(events) >= 20000)";
+    let mut function = function(&machine, code);
+    function.answer("20000").await;
+    let events = function.answer("0").await;
+    let records = |kind| records(&events, kind);
+    let (told, dropped) = (records("function").len(), records("platform.logsDropped"));
+    let lost: u64 = dropped.iter().map(|record| record["droppedRecords"].as_u64().unwrap()).sum();
+    let bytes: u64 = dropped.iter().map(|record| record["droppedBytes"].as_u64().unwrap()).sum();
+    assert!(told < 20_000 && lost > 0 && bytes > 100 * lost, "{told} {dropped:?}");
+    assert!(dropped[0]["reason"].as_str().unwrap().contains("fallen behind"));
+    assert_eq!(function.log().matches("xxx\n").count(), 20_000, "the log has all");
 }
 
 async fn the_next_processes_are_subscribed_anew(machine: Arc<Machine>) {
