@@ -11,6 +11,9 @@ use crate::error::{Done, During, Failure};
 use crate::sys;
 use crate::volume::{self, TMP_FOLDER};
 
+/// As many as a disk has.
+const INODES_PER_MB: u32 = 64;
+
 /// A /tmp that lives as long as its mount does.
 pub(crate) struct Volume {
     pub(crate) mount: OwnedFd,
@@ -69,7 +72,7 @@ impl Volume {
         let name = number.to_string();
         let what = "making a /tmp in memory";
         rustix::fs::mkdirat(folder, &name, Mode::from_raw_mode(0o700)).during(what)?;
-        let mounted = memory(&format!("mode=1777,size={mb}m")).and_then(|mount| {
+        let mounted = memory(&format!("mode=1777,size={mb}m,nr_inodes={}", mb * INODES_PER_MB)).and_then(|mount| {
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
             rustix::mount::move_mount(&mount, "", folder, &name, flags).during(what)?;
             Ok(mount)

@@ -27,7 +27,10 @@ impl Packages {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let folder = rustix::fs::openat(CWD, &path, flags, Mode::empty()).during(&what)?;
         let owner = std::fs::metadata(data).during(&what)?;
-        std::os::unix::fs::chown(sys::fd_path(&folder), Some(owner.uid()), Some(owner.gid())).during(&what)?;
+        // Of an ordinary user's groups, its namespace may not know the folder's.
+        if rustix::fs::fstat(&folder).during(&what)?.st_uid != owner.uid() {
+            std::os::unix::fs::chown(sys::fd_path(&folder), Some(owner.uid()), Some(owner.gid())).during(&what)?;
+        }
         Ok(Self(folder))
     }
 
