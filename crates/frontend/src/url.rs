@@ -81,7 +81,8 @@ impl FunctionUrl {
             UrlAuth::None => "NONE",
             UrlAuth::AwsIam => "AWS_IAM",
         };
-        let keys = Context::default().with("lambda:FunctionUrlAuthType", kind);
+        let keys =
+            Context::default().with("lambda:FunctionUrlAuthType", kind).with("lambda:InvokedViaFunctionUrl", "true");
         caller.may_in(ACTION, &self.arn.to_string(), self.policy.as_deref(), keys).is_ok()
     }
 }

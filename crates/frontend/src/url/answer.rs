@@ -54,22 +54,29 @@ pub(super) struct Head {
     pub(super) headers: HeaderMap,
 }
 
+/// Why what a function gave is no HTTP response, for whoever wrote the function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Malformed(pub(super) &'static str);
+
 /// The response that `payload` describes to the client of this host: an object with a `statusCode` member by member,
-/// anything else as the body of a 200. None where it is malformed: what is no JSON, a status that is none, a header that
-/// cannot be one, a body that is no base64 though it says so.
-pub(super) fn answer(payload: &[u8], host: &str) -> Option<Response<Bytes>> {
-    json::check(payload).ok()?;
-    let text = std::str::from_utf8(payload).ok()?.trim_matches([' ', '\t', '\n', '\r']);
-    if !has_status(text)? {
-        let mut response = Response::new(Bytes::from(bare(text)?));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        return Some(response);
+/// anything else as the body of a 200.
+///
+/// # Errors
+/// For what is no JSON, a status that is none, a header that cannot be one, a body that is no base64 though it says so.
+pub(super) fn answer(payload: &[u8], host: &str) -> Result<Response<Bytes>, Malformed> {
+    const NO_JSON: Malformed = Malformed("it is no JSON");
+    json::check(payload).map_err(|_| NO_JSON)?;
+    let text = std::str::from_utf8(payload).map_err(|_| NO_JSON)?.trim_matches([' ', '\t', '\n', '\r']);
+    if has_status(text)? {
+        return described(text, host);
     }
-    described(text, host)
+    let mut response = Response::new(Bytes::from(bare(text)?));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
 /// The same where nothing streams, though it might: a response is taken as such, anything else goes out as it is.
-pub(super) fn unstreamed(payload: Bytes, host: &str) -> Option<Response<Bytes>> {
+pub(super) fn unstreamed(payload: Bytes, host: &str) -> Result<Response<Bytes>, Malformed> {
     let is_json = json::check(&payload).is_ok();
     let text = std::str::from_utf8(&payload).ok().filter(|_| is_json);
     if let Some(text) = text
@@ -80,40 +87,48 @@ pub(super) fn unstreamed(payload: Bytes, host: &str) -> Option<Response<Bytes>> 
     let mut response = Response::new(payload);
     let kind = if is_json { "application/json" } else { "application/octet-stream" };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    Some(response)
+    Ok(response)
 }
 
-fn described(text: &str, host: &str) -> Option<Response<Bytes>> {
-    let described: Described<'_> = serde_json::from_str(text).ok()?;
+fn described(text: &str, host: &str) -> Result<Response<Bytes>, Malformed> {
+    let types = Malformed("statusCode, headers, cookies, body or isBase64Encoded is of another type, or there twice");
+    let described: Described<'_> = serde_json::from_str(text).map_err(|_| types)?;
     let body = body(described.body, described.is_base64_encoded == Some(true))?;
     let mut head = Head::read(described.status_code, described.headers, described.cookies, host)?;
     head.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-    Some(head.with(body))
+    Ok(head.with(body))
 }
 
-/// Whether a value describes a response. None for an object whose keys cannot be told.
-fn has_status(json: &str) -> Option<bool> {
+/// Whether a value describes a response.
+fn has_status(json: &str) -> Result<bool, Malformed> {
     #[derive(Deserialize)]
     struct Status<'a> {
         #[serde(rename = "statusCode", borrow)]
         code: Option<&'a RawValue>,
     }
     if !json.trim_start().starts_with('{') {
-        return Some(false);
+        return Ok(false);
     }
-    serde_json::from_str::<Status<'_>>(json).ok().map(|status| status.code.is_some())
+    let status = serde_json::from_str::<Status<'_>>(json).map_err(|_| Malformed("statusCode is there twice"))?;
+    Ok(status.code.is_some())
 }
 
 /// A value that is no response: a text as it is, anything else as JSON.
-fn bare(json: &str) -> Option<String> {
-    if json.starts_with('"') { serde_json::from_str(json).ok() } else { Some(compact(json)) }
+fn bare(json: &str) -> Result<String, Malformed> {
+    if !json.starts_with('"') {
+        return Ok(compact(json));
+    }
+    serde_json::from_str(json).map_err(|_| Malformed("a text has half a character"))
 }
 
 /// The body: a text; what is no text, as JSON.
-fn body(given: Option<&RawValue>, is_base64: bool) -> Option<Bytes> {
-    let Some(given) = given else { return Some(Bytes::new()) };
+fn body(given: Option<&RawValue>, is_base64: bool) -> Result<Bytes, Malformed> {
+    let Some(given) = given else { return Ok(Bytes::new()) };
     let text = bare(given.get())?;
-    if is_base64 { STANDARD.decode(text).ok().map(Bytes::from) } else { Some(text.into()) }
+    if !is_base64 {
+        return Ok(text.into());
+    }
+    STANDARD.decode(text).map(Bytes::from).map_err(|_| Malformed("the body is no base64"))
 }
 
 impl Head {
@@ -122,28 +137,32 @@ impl Head {
         given: Option<GivenHeaders<'_>>,
         cookies: Option<Vec<String>>,
         host: &str,
-    ) -> Option<Self> {
-        let status = status.map_or(Some(StatusCode::OK), |status| self::status(status.get()))?;
+    ) -> Result<Self, Malformed> {
+        let status = status.map_or(Ok(StatusCode::OK), |status| self::status(status.get()))?;
         let mut headers = HeaderMap::new();
         let mut bytes = 0;
+        let mut value_of = |name: &HeaderName, text: &str| {
+            bytes += name.as_str().len() + text.len() + PER_HEADER;
+            if bytes > URL_ANSWER_HEAD_BYTES {
+                return Err(Malformed("the headers are too long"));
+            }
+            HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Malformed("a header has a value that none can have"))
+        };
         for (name, value) in given.unwrap_or_default() {
             let Some(value) = header_text(value.get())? else { continue };
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| Malformed("a header has a name that none can have"))?;
             if NOT_PASSED.contains(&name.as_str()) {
                 continue;
             }
             let value = if name == header::SET_COOKIE { cookie::own(&value, host) } else { value };
-            bytes += name.as_str().len() + value.len() + PER_HEADER;
-            (bytes <= URL_ANSWER_HEAD_BYTES).then_some(())?;
-            headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+            let value = value_of(&name, &value)?;
+            headers.insert(name, value);
         }
         for cookie in cookies.unwrap_or_default() {
-            let cookie = cookie::own(&cookie, host);
-            bytes += header::SET_COOKIE.as_str().len() + cookie.len() + PER_HEADER;
-            (bytes <= URL_ANSWER_HEAD_BYTES).then_some(())?;
-            headers.append(header::SET_COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).ok()?);
+            headers.append(header::SET_COOKIE, value_of(&header::SET_COOKIE, &cookie::own(&cookie, host))?);
         }
-        Some(Self { status, headers })
+        Ok(Self { status, headers })
     }
 
     /// The whole response; where its status allows no body, without: a client would take it for the next answer.
@@ -158,31 +177,32 @@ impl Head {
 }
 
 /// A number of 200 to 599, or its digits as a text.
-fn status(json: &str) -> Option<StatusCode> {
+fn status(json: &str) -> Result<StatusCode, Malformed> {
     let digits = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json);
-    let code = digits.parse::<u16>().ok().filter(|code| (200..600).contains(code) && !digits.starts_with('+'))?;
-    StatusCode::from_u16(code).ok()
+    let code = digits.parse::<u16>().ok().filter(|code| (200..600).contains(code) && !digits.starts_with('+'));
+    code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed("statusCode is none of 200 to 599"))
 }
 
-/// A header's value from a text, a number or a truth; null is none at all. The outer none is what can be no header.
-fn header_text(json: &str) -> Option<Option<String>> {
-    match json.as_bytes().first()? {
-        b'n' => Some(None),
-        b'[' | b'{' => None,
+/// A header's value from a text, a number or a truth; null is none at all.
+fn header_text(json: &str) -> Result<Option<String>, Malformed> {
+    match json.as_bytes() {
+        [b'n', ..] => Ok(None),
+        [b'[' | b'{', ..] => Err(Malformed("a header is a list or an object")),
         _ => bare(json).map(Some),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
 
     const HOST: &str = "id.lambda-url.us-east-1.localhost";
 
     fn shown(payload: &str) -> Option<(u16, Vec<String>, String)> {
-        let response = answer(payload.as_bytes(), HOST)?;
+        let response = answer(payload.as_bytes(), HOST).ok()?;
         let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         Some((response.status().as_u16(), headers.collect(), body))
@@ -276,7 +296,7 @@ mod tests {
         for payload in ["", "hello", "{", "\"\\ud800\"", "{\"statusCode\":200}x"] {
             assert_eq!(shown(payload), None, "{payload}");
         }
-        assert!(answer(b"\"\xff\"", HOST).is_none());
+        assert_eq!(answer(b"\"\xff\"", HOST).unwrap_err(), Malformed("it is no JSON"));
     }
 
     #[test]
@@ -287,6 +307,29 @@ mod tests {
         assert!(shown(&headers(URL_ANSWER_HEAD_BYTES + 1)).is_none());
         let cookies = vec!["a=b"; URL_ANSWER_HEAD_BYTES / 10];
         assert!(shown(&json!({"statusCode": 200, "cookies": cookies}).to_string()).is_none());
+    }
+
+    proptest! {
+        /// Whatever a function gives: what is passed on is a response as HTTP has it.
+        #[test]
+        fn nothing_else_gets_through(
+            status in prop_oneof![Just(json!(200)), any::<i32>().prop_map(Value::from), any::<String>().prop_map(Value::from)],
+            headers in proptest::collection::btree_map(".{0,8}|[a-z-]{1,8}", any::<String>(), 0..4),
+            cookies in proptest::collection::vec(any::<String>(), 0..3),
+            body in any::<String>(),
+            is_base64 in any::<bool>(),
+        ) {
+            let given = json!({
+                "statusCode": status, "headers": headers, "cookies": cookies, "body": body, "isBase64Encoded": is_base64,
+            });
+            if let Ok(response) = answer(given.to_string().as_bytes(), HOST) {
+                prop_assert!((200..600).contains(&response.status().as_u16()));
+                let is_clean = |value: &HeaderValue| value.as_bytes().iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+                prop_assert!(response.headers().values().all(is_clean));
+                prop_assert!(NOT_PASSED.iter().all(|name| !response.headers().contains_key(*name)));
+                prop_assert!(is_base64 || response.body().is_empty() || response.body() == body.as_bytes());
+            }
+        }
     }
 
     #[test]

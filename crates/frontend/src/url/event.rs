@@ -292,6 +292,7 @@ fn is_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
     use uuid::Uuid;
 
@@ -443,6 +444,28 @@ mod tests {
         assert_eq!(of(b"text/plain", b""), (None, false));
         let packed = [("content-type", &b"text/plain"[..]), ("content-encoding", b"gzip")];
         assert_eq!(event_of("POST", "/", &packed, b"x", None)["isBase64Encoded"], true);
+    }
+
+    proptest! {
+        /// Whatever a sender sends: the event is JSON, and the body is in it.
+        #[test]
+        fn any_request_makes_an_event(
+            path in "/[a-zA-Z0-9%._~:@!$&'()*+,;=/-]{0,20}",
+            query in "[a-zA-Z0-9%._~:@!$&'()*+,;=/?-]{0,20}",
+            names in proptest::collection::vec("[a-zA-Z-]{1,12}|cookie|connection|content-type", 0..5),
+            value in "[ -~\u{80}-\u{fff}]{0,20}",
+            body in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let headers: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), value.as_bytes())).collect();
+            let event = event_of("POST", &format!("{path}?{query}"), &headers, &body, None);
+            prop_assert_eq!(&event["rawQueryString"], &json!(query));
+            let given = event["body"].as_str().unwrap_or_default();
+            let is_base64 = event["isBase64Encoded"] == true;
+            prop_assert_eq!(if is_base64 { STANDARD.decode(given).unwrap() } else { given.as_bytes().to_vec() }, body);
+            let headers = event["headers"].as_object().unwrap();
+            prop_assert!(headers.keys().all(|name| !["cookie", "connection"].contains(&name.as_str())));
+            prop_assert_eq!(&headers["x-forwarded-for"], "127.0.0.1");
+        }
     }
 
     #[test]

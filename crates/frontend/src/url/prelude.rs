@@ -5,13 +5,15 @@ use hearth_types::limits::URL_PRELUDE_BYTES;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::url::answer::{GivenHeaders, Head};
+use crate::url::answer::{GivenHeaders, Head, Malformed};
 
 /// The content type of an answer that begins so.
 pub(super) const CONTENT_TYPE: &[u8] = b"application/vnd.awslambda.http-integration-response";
 
 /// What stands between the JSON, which has no NUL, and the body.
 const END: [u8; 8] = [0; 8];
+
+const TOO_LONG: Malformed = Malformed("what stands ahead of the body is too long");
 
 /// Collects a prelude out of the parts in which it comes.
 #[derive(Default)]
@@ -24,7 +26,7 @@ pub(super) enum Read {
     More,
     /// All of it, and the beginning of the body.
     Whole(Head, Bytes),
-    Malformed,
+    Bad(Malformed),
 }
 
 impl Prelude {
@@ -33,18 +35,18 @@ impl Prelude {
         let seen = self.collected.len().saturating_sub(END.len() - 1);
         self.collected.extend_from_slice(part);
         match self.collected[seen..].windows(END.len()).position(|window| window == END) {
-            None if self.collected.len() > URL_PRELUDE_BYTES => Read::Malformed,
+            None if self.collected.len() > URL_PRELUDE_BYTES => Read::Bad(TOO_LONG),
             None => Read::More,
             Some(at) => {
                 let json = self.collected.split_to(seen + at);
                 let body = self.collected.split_off(END.len()).freeze();
-                head(&json, host).map_or(Read::Malformed, |head| Read::Whole(head, body))
+                head(&json, host).map_or_else(Read::Bad, |head| Read::Whole(head, body))
             }
         }
     }
 }
 
-fn head(json: &[u8], host: &str) -> Option<Head> {
+fn head(json: &[u8], host: &str) -> Result<Head, Malformed> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Described<'a> {
@@ -55,9 +57,10 @@ fn head(json: &[u8], host: &str) -> Option<Head> {
         cookies: Option<Vec<String>>,
     }
     if json.len() > URL_PRELUDE_BYTES {
-        return None;
+        return Err(TOO_LONG);
     }
-    let Described { status_code, headers, cookies } = serde_json::from_slice(json).ok()?;
+    let types = Malformed("what stands ahead of the body is no JSON with statusCode, headers and cookies");
+    let Described { status_code, headers, cookies } = serde_json::from_slice(json).map_err(|_| types)?;
     Head::read(status_code, headers, cookies, host)
 }
 
@@ -76,7 +79,7 @@ mod tests {
         loop {
             match prelude.read(parts.next()?, "h") {
                 Read::More => {}
-                Read::Malformed => return None,
+                Read::Bad(_) => return None,
                 Read::Whole(head, first) => {
                     let rest: Vec<u8> = parts.fold(first.to_vec(), |body, part| [&body, *part].concat());
                     return Some((head.status.as_u16(), head.headers.len(), rest));
