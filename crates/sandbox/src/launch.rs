@@ -144,6 +144,14 @@ impl SpawnerConnection {
         &self.broken
     }
 
+    /// Ends it, and returns once nothing of it is left.
+    pub fn end(self) {
+        let Self { control, mut process, .. } = self;
+        drop(control);
+        // Who else could have waited for it?
+        let _ = process.wait();
+    }
+
     /// The spawner's process id.
     #[must_use]
     pub fn process_id(&self) -> u32 {

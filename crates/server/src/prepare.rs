@@ -55,7 +55,10 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
         ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec()).by(authority)
     })
     .context("starting the spawner")?;
-    hold_to(args.isolation_at_least.into(), spawner.broken())?;
+    if let Err(refused) = hold_to(args.isolation_at_least.into(), spawner.broken()) {
+        spawner.end();
+        return Err(refused.into());
+    }
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { listeners, address, spawner, catalogue, data, key })
 }

@@ -77,6 +77,7 @@ const CASES: &[Case] = &[
     case!(reader::the_death_of_the_spawner_takes_it_along),
     network_case!(network::the_outside_answers_to_the_machines_address),
     network_case!(network::the_machine_its_networks_and_metadata_are_out_of_reach),
+    network_case!(network::mail_between_servers_goes_nowhere),
     network_case!(network::both_ends_of_a_link_are_limited),
     network_case!(network::nobody_gets_in),
     network_case!(network::the_machine_does_not_become_a_router),

@@ -19,10 +19,11 @@ const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 2);
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 /// Answers each connection with its peer's address, once its links are there.
-const HOST: &str = "import socket, sys\n\
+const HOST: &str = "import select, socket, sys\n\
     sys.stdin.readline()\n\
-    s = socket.create_server(('0.0.0.0', 80)); print('ready', flush=True)\n\
-    while True:\n  c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()\n";
+    all = [socket.create_server(('0.0.0.0', port)) for port in (80, 25)]; print('ready', flush=True)\n\
+    while True:\n  \
+      for s in select.select(all, [], [])[0]: c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()\n";
 
 /// What a probe needs to try addresses: `get` and `own`, and the router's address.
 const TRY: &str = "import json, socket, sys\n\
@@ -228,6 +229,13 @@ fn first_line(running: &mut Running) -> String {
     let mut line = String::new();
     BufReader::new(&mut running.output).read_line(&mut line).unwrap();
     line.trim().to_owned()
+}
+
+pub(crate) async fn mail_between_servers_goes_nowhere(world: World) {
+    let probe = format!("{TRY}print(json.dumps([get('{OUTSIDE}', 80) == own, get('{OUTSIDE}', 25)]))");
+    let seen = json(&world.output(Probe::new(&probe)).await);
+    assert_eq!(seen[1], "OSError No route to host");
+    assert!(TcpStream::connect((OUTSIDE, 25)).is_ok(), "from the machine there is a way");
 }
 
 pub(crate) async fn both_ends_of_a_link_are_limited(world: World) {
