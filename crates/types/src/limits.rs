@@ -22,6 +22,8 @@ pub const STREAM_BURST_BYTES: u64 = 6 * 1024 * 1024;
 pub const STREAM_BANDWIDTH_MB: u64 = 2;
 /// How often what may be sent is filled up (Lambda).
 pub const STREAM_REFILL: Duration = Duration::from_millis(125);
+/// Bytes of a streamed response's content type; a longer one is left out. Ours: clients take lines of 64 KiB at most.
+pub const STREAM_CONTENT_TYPE_BYTES: usize = 1024;
 /// Parts of a streamed response that wait for the client; each is what one read of the runtime's connection brought, up to
 /// 400 KiB. Ours.
 pub const STREAM_PARTS: usize = 4;

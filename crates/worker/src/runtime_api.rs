@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use hearth_types::RequestId;
 use hearth_types::invoke::FunctionFailure;
-use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES, STREAMED_RESPONSE_BYTES};
+use hearth_types::limits::{HEADERS, RESPONSE_PAYLOAD_BYTES, STREAM_CONTENT_TYPE_BYTES, STREAMED_RESPONSE_BYTES};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -158,7 +158,8 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
     match head.headers.get(RESPONSE_MODE) {
         None => {}
         Some(mode) if mode == STREAMING => {
-            match environment.begin_answer(id, head.headers.get(CONTENT_TYPE).cloned()) {
+            let content_type = head.headers.get(CONTENT_TYPE).filter(|kind| kind.len() <= STREAM_CONTENT_TYPE_BYTES);
+            match environment.begin_answer(id, content_type.cloned()) {
                 Ok(Some(sink)) => return streamed(environment, request_id, since, environment.relay(body, sink).await),
                 Ok(None) => {} // Who waits wants it whole.
                 Err(refused) => return refuse(refused),

@@ -14,6 +14,7 @@ tests![
     a_drain_breaks_off,
     who_goes_away_is_not_waited_for,
     an_error_ahead_of_the_first_part_is_whole,
+    what_a_runtime_says_of_its_answer_has_bounds,
 ];
 
 fn streaming(machine: &Arc<Machine>, body: &str) -> Function {
@@ -97,4 +98,31 @@ async fn an_error_ahead_of_the_first_part_is_whole(machine: Arc<Machine>) {
     let mut function = streaming(&machine, "throw new RangeError('no');");
     let Answer::Whole(outcome) = function.begin_streamed("{}", false).await.unwrap().unwrap() else { panic!("parts") };
     assert!(outcome.function_error && outcome.payload.starts_with(b"{\"errorType\":\"RangeError\""));
+}
+
+async fn what_a_runtime_says_of_its_answer_has_bounds(machine: Arc<Machine>) {
+    let code = "import os, socket
+def handler(event, context):
+  host, port = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')
+  with socket.create_connection((host, int(port))) as s:
+    s.sendall((f'POST /2018-06-01/runtime/invocation/{context.aws_request_id}/response HTTP/1.1\\r\\nHost: x\\r\\n'
+      'Transfer-Encoding: chunked\\r\\nLambda-Runtime-Function-Response-Mode: streaming\\r\\n'
+      'Content-Type: ' + 'x' * event['type'] + '\\r\\n\\r\\n3\\r\\nabc\\r\\n0\\r\\n'
+      'Lambda-Runtime-Function-Error-Type: ' + 'x' * event['trailer'] + '\\r\\n\\r\\n').encode())
+    s.recv(1000)";
+    let mut function = machine.python(code);
+    let mut answered = async |kind: usize, trailer: usize| {
+        let event = format!("{{\"type\":{kind},\"trailer\":{trailer}}}");
+        let answer = function.begin_streamed(&event, false).await.unwrap().unwrap();
+        let Answer::Streamed(streamed) = answer else { panic!("{answer:?}") };
+        let (all, end) = rest(streamed.parts).await;
+        function.until_idle().await;
+        let Some(StreamFailure::Function(error)) = end.failure else { panic!("{end:?}") };
+        let error: serde_json::Value = serde_json::from_slice(&error).unwrap();
+        assert_eq!(all, b"abc");
+        (streamed.content_type.map(|kind| kind.len()), error["errorType"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(answered(1024, 10).await, (Some(1024), "Runtime.Unknown".to_owned()));
+    assert_eq!(answered(1025, 10).await, (None, "Runtime.Unknown".to_owned()));
+    assert_eq!(answered(1, 20_000).await, (Some(1), "Runtime.TruncatedResponse".to_owned()));
 }
