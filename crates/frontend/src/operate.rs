@@ -93,6 +93,8 @@ pub struct EnvironmentView {
 pub struct PhasesView {
     /// The sandbox.
     pub sandbox_ms: f64,
+    /// The extensions' start, up to the last registration.
+    pub extensions_ms: f64,
     /// The runtime's start.
     pub runtime_ms: f64,
     /// The function's own init.
@@ -102,6 +104,11 @@ pub struct PhasesView {
 impl From<&InitPhases> for PhasesView {
     fn from(phases: &InitPhases) -> Self {
         let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
-        Self { sandbox_ms: ms(phases.sandbox), runtime_ms: ms(phases.runtime), function_ms: ms(phases.function) }
+        Self {
+            sandbox_ms: ms(phases.sandbox),
+            extensions_ms: ms(phases.extensions),
+            runtime_ms: ms(phases.runtime),
+            function_ms: ms(phases.function),
+        }
     }
 }

@@ -62,7 +62,9 @@ impl Processes {
         if let Err(error) = self.sandbox.thaw() {
             tracing::debug!(environment = %environment.id, %error, "not thawed for its end");
         }
-        environment.journal.telemetry().set_awake(true);
+        let telemetry = environment.journal.telemetry();
+        telemetry.set_awake(true);
+        telemetry.flush();
         loop {
             let alive = Alive { runtime: self.runtime == Runtime::Runs, extensions: self.alive.contains(&true) };
             match shutdown.step(Instant::now(), alive) {
