@@ -99,7 +99,7 @@ pub(crate) enum After {
 pub(crate) fn after(now_ms: i64, event: Event, rules: &Rules, attempt: Attempt) -> After {
     let expires_ms = rules.expires_ms(&event);
     match attempt {
-        Attempt::Ran { payload, function_error, version } => {
+        Attempt::Ran { payload, function_error, version, trace_id: _ } => {
             let answer = Answer::new(&payload, function_error, &version);
             let event = Event { attempts: event.attempts + 1, failures: 0, last: Some(answer), ..event };
             if !function_error {
@@ -118,8 +118,8 @@ pub(crate) fn after(now_ms: i64, event: Event, rules: &Rules, attempt: Attempt) 
         }
         Attempt::Throttled => After::Throttled,
         Attempt::Gone => After::Forgotten,
-        // It cannot become another one: what the qualifier stood for is gone for good.
-        Attempt::NoQualifier => After::Ended(event, Condition::RetriesExhausted),
+        // It cannot become another one: what the qualifier stood for is gone for good, or it is one of a chain.
+        Attempt::NoQualifier | Attempt::Looped => After::Ended(event, Condition::RetriesExhausted),
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn ran(function_error: bool) -> Attempt {
-        Attempt::Ran { payload: Bytes::from_static(b"{}"), function_error, version: "1".into() }
+        Attempt::Ran { payload: Bytes::from_static(b"{}"), function_error, version: "1".into(), trace_id: "".into() }
     }
 
     #[test]

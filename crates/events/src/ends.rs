@@ -119,6 +119,8 @@ fn of_dead_letter<'a>(ended: &Ended<'_>, arn: &'a str) -> Option<Way<'a>> {
     }
     let (code, text) = match &ended.event.last {
         Some(answer) => ("200", answer.error_message().unwrap_or_default()),
+        // Its version is gone, or it was one of a loop.
+        None if ended.condition == Condition::RetriesExhausted => ("400", "The event cannot be run.".to_owned()),
         // It never ran: there was no room for it.
         None => ("429", "Rate Exceeded.".to_owned()),
     };

@@ -1,8 +1,8 @@
 //! Asynchronous invokes: from the queue that an event waits in to the function, and to where the record of its end goes.
 //!
-//! Each function has a queue of its own in the [`hearth_store::QueueStore`]. A [`fleet`] of pollers takes what is due, in
+//! Each function has a queue of its own in the [`hearth_store::QueueStore`]. A fleet of pollers takes what is due, in
 //! turn over all functions, and runs it through [`Functions`], as any client would. What becomes of an event is decided
-//! in [`decide`], without clock or I/O; what was decided is one commit. Which events are being run is in memory alone:
+//! by pure functions, without clock or I/O; what was decided is one commit. Which events are being run is in memory alone:
 //! after a crash those are due again, all others have not been touched.
 
 mod accept;
@@ -65,6 +65,8 @@ pub enum Attempt {
         function_error: bool,
         /// Which version ran.
         version: Arc<str>,
+        /// As the function saw it: what it leads to goes on from there.
+        trace_id: Arc<str>,
     },
     /// There was no room for it.
     Throttled,
@@ -74,6 +76,8 @@ pub enum Attempt {
     Gone,
     /// The function is, but not the version or the alias.
     NoQualifier,
+    /// It has been invoked by what it led to itself, again and again.
+    Looped,
 }
 
 /// Takes what a destination outside the queues is to get.

@@ -67,8 +67,13 @@ impl Events {
             }
             warn!("{function}: {} was not run: {why}", event.id);
         }
+        let trace_id = if let Attempt::Ran { trace_id, .. } = &attempt { Some(trace_id.to_string()) } else { None };
         match after((self.parts.clock)(), event, &policy.rules, attempt) {
-            After::Ended(event, condition) => self.end(function, &event, condition, &policy, message, verdict).await,
+            After::Ended(mut event, condition) => {
+                // What hears of it goes on where the function was, so that a loop can be told.
+                event.trace_id = trace_id.unwrap_or(event.trace_id);
+                self.end(function, &event, condition, &policy, message, verdict).await
+            }
             After::Again { event, due_ms, failed } => {
                 let step = Step::Change { found: message.found, due_ms, head: event.head() };
                 self.commit(vec![step], Verdict { refused: failed, again_ms: Some(due_ms), ..verdict }).await

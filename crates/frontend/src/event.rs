@@ -70,7 +70,8 @@ impl<W: Environments> Dispatcher<W> {
         };
         let (ready, invoked_arn) = self.wanted(&asked)?;
         let executed_version = Arc::clone(&ready.spec.version);
-        let (request_id, payload, trace_id) = (event.request_id, event.payload, event.trace_id);
+        let trace_id = self.in_line(&ready.spec.function, &event.trace_id)?;
+        let (request_id, payload) = (event.request_id, event.payload);
         let outcome = self
             .run(ready, |reply| Invocation {
                 request_id,

@@ -43,6 +43,7 @@ impl<W: Environments> Dispatcher<W> {
         if asked.kind == Kind::Later {
             return Ok(InvokeResponse::Event(asked.event(request, trace_id)));
         }
+        let trace_id = self.in_line(&ready.spec.function, &trace_id)?;
         let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
         let outcome = self.run(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
@@ -66,7 +67,7 @@ impl<W: Environments> Dispatcher<W> {
             return Ok(StreamedResponse::DryRun);
         }
         let executed_version = Arc::clone(&ready.spec.version);
-        let trace_id = traced(&request);
+        let trace_id = self.in_line(&ready.spec.function, &traced(&request))?;
         let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
         let answer = self.run_streamed(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(StreamedResponse::Executed { answer, executed_version, trace_id })

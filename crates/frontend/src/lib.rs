@@ -14,6 +14,7 @@ mod environments;
 mod event;
 mod invoke;
 mod json;
+mod lineage;
 mod operate;
 mod request;
 mod response;

@@ -8,11 +8,12 @@ use arc_swap::ArcSwap;
 use hearth_identity::policy::Document;
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::CodeDigest;
-use hearth_types::function::VersionId;
+use hearth_types::function::{RecursiveLoop, VersionId};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::settings::UrlConfig;
 
 use crate::alias::Alias;
+use crate::lineage::LineName;
 
 /// A function as the front end knows it.
 #[derive(Clone, Debug)]
@@ -26,6 +27,9 @@ pub(crate) struct FunctionEntry {
     /// By qualifier.
     pub(crate) policies: BTreeMap<String, Arc<Document>>,
     pub(crate) reserved: Option<u32>,
+    pub(crate) recursive_loop: RecursiveLoop,
+    /// What it is called in lineages of traces.
+    pub(crate) lineage: LineName,
     /// Of $LATEST.
     pub(crate) log_group: Arc<str>,
 }

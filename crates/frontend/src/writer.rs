@@ -16,6 +16,7 @@ use tracing::error;
 
 use crate::alias::Alias;
 use crate::changes::FunctionChange;
+use crate::lineage::LineName;
 use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit, UrlOwner};
 
 /// Makes entries out of records. One at a time writes.
@@ -122,6 +123,8 @@ impl Writer {
             urls: before.map_or_else(BTreeMap::new, |entry| entry.urls.clone()),
             policies: before.map_or_else(BTreeMap::new, |entry| entry.policies.clone()),
             reserved: record.reserved_concurrency,
+            recursive_loop: record.recursive_loop,
+            lineage: before.map_or_else(|| LineName::of(&self.place.arn(name).to_string()), |entry| entry.lineage),
             log_group,
         };
         functions.insert_mut(name.into(), Arc::new(entry));

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the Lambda API and run functions.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show a function's log.
     Logs(LogsArgs),
     /// Make, list and delete access keys, of a running server or of a data folder at rest.

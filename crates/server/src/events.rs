@@ -37,8 +37,8 @@ impl Functions for OfDispatcher {
             let known = self.0.functions().log_group(&function).is_some();
             let event = EventInvoke { function, qualifier, request_id, payload, trace_id };
             match self.0.run_event(event).await {
-                Ok(InvokeResponse::Executed { payload, function_error, executed_version, .. }) => {
-                    Attempt::Ran { payload, function_error, version: executed_version }
+                Ok(InvokeResponse::Executed { payload, function_error, executed_version, trace_id, .. }) => {
+                    Attempt::Ran { payload, function_error, version: executed_version, trace_id }
                 }
                 Ok(_) => Attempt::Failed("nothing ran".into()),
                 Err(error) => attempt_of(&error, known),
@@ -50,6 +50,7 @@ impl Functions for OfDispatcher {
 fn attempt_of(error: &ApiError, function_is_known: bool) -> Attempt {
     match error.kind.code {
         code if code == modelled::TOO_MANY_REQUESTS.code => Attempt::Throttled,
+        code if code == modelled::RECURSIVE_INVOCATION.code => Attempt::Looped,
         code if code == modelled::RESOURCE_NOT_FOUND.code && function_is_known => Attempt::NoQualifier,
         code if code == modelled::RESOURCE_NOT_FOUND.code => Attempt::Gone,
         _ => Attempt::Failed(error.to_string()),

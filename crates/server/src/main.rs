@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     // The spawner is this same binary: it must not get further than this.
     hearth_sandbox::run_if_spawner(Some(reader::in_jail));
     let outcome = match cli::Cli::parse().command {
-        cli::Command::Serve(args) => serve::run(args),
+        cli::Command::Serve(args) => serve::run(*args),
         cli::Command::Logs(args) => logs::run(&args),
         cli::Command::Keys(args) => keys::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),

@@ -3,6 +3,7 @@
 use crate::support::{House, LIMITS, put, record};
 use hearth_api::ApiError;
 use hearth_types::function::State;
+use hearth_types::limits::EVENT_PAYLOAD_BYTES;
 
 const PAYLOAD_MAX: usize = 6_291_456;
 
@@ -68,13 +69,20 @@ async fn a_query_that_cannot_be_read_is_not_taken_for_none() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_no_effect_yet_says_so() {
-    for header in [("x-amz-invocation-type", "Event"), ("x-amz-durable-execution-name", "n"), ("x-amz-tenant-id", "t")]
-    {
+    for header in [("x-amz-durable-execution-name", "n"), ("x-amz-tenant-id", "t")] {
         let error = refused("f", None, &[header], b"").await;
         assert_eq!(error.kind.status, 501, "{header:?}: {error}");
     }
-    let event = refused("f", None, &[("x-amz-invocation-type", "Event")], b"").await;
-    assert!(event.to_string().contains("InvocationType Event"), "{event}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_have_a_bound_of_their_own() {
+    let event = [("x-amz-invocation-type", "Event")];
+    let long = vec![b' '; EVENT_PAYLOAD_BYTES + 1];
+    let text = "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)";
+    check(refused("f", None, &event, &long).await, 413, "RequestTooLargeException", text);
+    assert_eq!(refused("f", None, &event, b"{").await.kind.code, "InvalidRequestContentException");
+    assert_eq!(refused("nowhere", None, &event, b"{}").await.kind.code, "ResourceNotFoundException");
 }
 
 #[tokio::test(start_paused = true)]

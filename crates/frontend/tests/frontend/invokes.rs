@@ -62,14 +62,36 @@ async fn the_answer_carries_what_was_asked_for() {
     assert_eq!(header("x-amz-executed-version"), Some("$LATEST"));
     assert_eq!(header("x-amz-function-error"), Some("Unhandled"));
     assert_eq!(header("x-amz-log-result"), Some("U1RBUlQKRU5ECg=="));
-    assert_eq!(header("x-amzn-trace-id"), Some(trace));
     let seen = house.last_seen();
-    assert_eq!(seen.trace_id, trace);
+    assert!(
+        seen.trace_id.starts_with(&format!("{trace};Lineage=")) && seen.trace_id.ends_with(":1"),
+        "{}",
+        seen.trace_id
+    );
+    assert_eq!(header("x-amzn-trace-id"), Some(&*seen.trace_id));
     assert_eq!(seen.client_context.as_deref(), Some("{\"custom\":{}}"));
     let response = house.invoke("1").await.unwrap().into_http();
     assert!(!response.headers().contains_key("x-amz-function-error"));
     assert!(!response.headers().contains_key("x-amz-log-result"));
     assert!(house.last_seen().trace_id.starts_with("Root=1-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_given_to_be_kept_and_runs_later() {
+    let house = House::new(LIMITS);
+    let response =
+        house.request("f", Some("Qualifier=$LATEST"), &[("x-amz-invocation-type", "Event")], b"").await.unwrap();
+    assert_eq!(response.clone().into_http().status(), 202);
+    let InvokeResponse::Event(event) = response else { panic!("it ran") };
+    assert_eq!(
+        (event.function.as_str(), event.qualifier.as_deref(), &event.payload[..]),
+        ("f", Some("$LATEST"), &b"{}"[..])
+    );
+    assert_eq!(house.worker.living(), 0);
+    let ran = house.dispatcher.run_event(event.clone()).await.unwrap();
+    assert!(matches!(ran, InvokeResponse::Executed { .. }), "{ran:?}");
+    let seen = house.last_seen();
+    assert!(seen.invoked_arn.ends_with(":function:f:$LATEST") && seen.trace_id.starts_with(&*event.trace_id));
 }
 
 #[tokio::test(start_paused = true)]

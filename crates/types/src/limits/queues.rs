@@ -70,3 +70,5 @@ pub const SQS_RETENTION_MAX_S: i64 = 1_209_600;
 pub const SQS_WAIT_MAX_S: i64 = 20;
 /// Queues on a page of a list (SQS).
 pub const SQS_LIST_PAGE: usize = 1000;
+/// Invokes of a function in one chain of what led to what; the next one is refused (Lambda: about 16).
+pub const RECURSIVE_INVOKES: u32 = 16;
