@@ -220,8 +220,7 @@ impl Cgroups {
     /// What the machine lacks for it.
     pub(crate) fn limit_disks(&self, mb: u32) -> Done<Disks> {
         match &self.layout {
-            Layout::V2(instance) if instance.limits_disks() => Ok(Disks { mb, v1: None }),
-            Layout::V2(_) => Err(Failure::new(libc::ENOTSUP, "limiting disks: there is no cgroup controller io")),
+            Layout::V2(instance) => instance.limits_disks().map(|()| Disks { mb, v1: None }),
             Layout::V1(_) => {
                 let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
                 Ok(Disks { mb, v1: Some(V1Files::open(&parse_mounts(&mounts))?) })

@@ -20,8 +20,8 @@ const WEIGHT_MAX: u32 = 10_000;
 pub(super) struct Instance {
     dir: Dir,
     top: Dir,
-    /// Whether groups here have limits of disks.
-    limits_disks: bool,
+    /// Whether groups here have limits of disks, or why not.
+    disks: Done,
 }
 
 /// The v2 hierarchy, where it has every controller that is needed.
@@ -54,18 +54,15 @@ impl Instance {
         enable(&top)?;
         let dir = top.create(instance)?;
         enable(&dir)?;
-        let limits_disks = has_io(root)?;
-        if limits_disks {
-            [root, &top, &dir].iter().try_for_each(|dir| dir.write(SUBTREE, &format!("+{}", disk::V2_CONTROLLER)))?;
-        }
+        let disks = [root, &top, &dir].into_iter().try_for_each(enable_io);
         let weight = (USUAL_WEIGHT * weight_factor()).min(WEIGHT_MAX).to_string();
         top.write("cpu.weight", &weight)?;
         dir.write("cpu.weight", &weight)?;
-        Ok(Self { dir, top, limits_disks })
+        Ok(Self { dir, top, disks })
     }
 
-    pub(super) fn limits_disks(&self) -> bool {
-        self.limits_disks
+    pub(super) fn limits_disks(&self) -> Done {
+        self.disks.clone()
     }
 
     pub(super) fn dir(&self) -> &Dir {
@@ -90,7 +87,7 @@ impl Instance {
             },
             unified: dir.try_clone()?,
             attach: Vec::new(),
-            io: if self.limits_disks { Some(dir.open_file(disk::V2_FILE, OFlags::WRONLY)?) } else { None },
+            io: if self.disks.is_ok() { Some(dir.open_file(disk::V2_FILE, OFlags::WRONLY)?) } else { None },
         })
     }
 
@@ -100,7 +97,15 @@ impl Instance {
     }
 }
 
-/// Whether the controller of disks is there: only throughput depends on it.
+/// Only throughput depends on it: a machine without goes on.
+fn enable_io(dir: &Dir) -> Done {
+    if !has_io(dir)? {
+        return Err(Failure::new(libc::ENOTSUP, "limiting disks: there is no cgroup controller io"));
+    }
+    dir.write(SUBTREE, &format!("+{}", disk::V2_CONTROLLER))
+}
+
+/// Whether the controller of disks is there.
 pub(super) fn has_io(dir: &Dir) -> Done<bool> {
     Ok(dir.read("cgroup.controllers")?.split_ascii_whitespace().any(|name| name == disk::V2_CONTROLLER))
 }
