@@ -387,8 +387,8 @@ def published(ledger, name, version, answer):
 
 
 def forget(ledger, name, qualifier):
-    """A version or an alias goes with its settings; mappings have none here."""
-    for key in [key for key in ledger if key[1:] == (name, qualifier) and key[0] != "mapping"]:
+    """A version or an alias goes with its settings; an alias' URL stays, as on Lambda, and mappings have none here."""
+    for key in [key for key in ledger if key[1:] == (name, qualifier) and key[0] not in ("mapping", "url")]:
         del ledger[key]
 
 
