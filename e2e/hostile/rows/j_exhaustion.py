@@ -378,4 +378,4 @@ absent({"J15": "thrash caches and the memory bus"}, "measured, not promised, and
 elsewhere("J14", "an event that always fails", "test_events.py::test_an_error_is_tried_twice_more_with_the_same_id", "test_events.py::test_the_number_of_retries_is_that_of_exactly_the_qualifier", "test_events_ends.py::test_records_of_success_and_failure_go_to_functions")
 elsewhere("J11", "very many events", "test_events.py::test_events_wait_while_a_caller_has_the_only_place", "test_events.py::test_with_one_reserved_environment_events_run_one_after_another")
 still_open("J17-many", "the same on all connections at once", "answers that nobody reads are bounded each, in number and in time, not in sum")
-still_open("J10", "call itself without end", "calls are not counted along their way: what stops a loop is the bound on concurrency")
+elsewhere("J10", "call itself without end", "test_recursion.py::test_a_chain_of_invokes_ends")
