@@ -45,6 +45,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     install::apt(&[(AWS_CLI_2, "awscli")])?;
     install::apt(install::INTERPRETERS)?;
     install::apt(install::COMPILERS)?;
+    install::apt(install::BROWSERS)?;
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
     pytest

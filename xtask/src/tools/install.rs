@@ -15,6 +15,9 @@ pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby"), ("javac", "
 /// What the examples in compiled languages are built with.
 pub(crate) const COMPILERS: &[(&str, &str)] = &[("go", "golang-go"), ("gcc", "gcc")];
 
+/// What pages are looked at with.
+pub(crate) const BROWSERS: &[(&str, &str)] = &[("chromium", "chromium")];
+
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !have(program)).map(|(_, package)| *package).collect();
