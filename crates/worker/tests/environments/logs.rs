@@ -131,7 +131,7 @@ def handler(e, c):
     function.answer("1").await;
     let cold = figures(&function);
     let number = |v: &Value| v.as_f64().unwrap();
-    assert!((100.0..1000.0).contains(&number(&cold[0])) && number(&cold[3]) >= 200.0, "{cold}");
+    assert!(number(&cold[0]) >= 100.0 && number(&cold[3]) >= 200.0, "{cold}");
     assert_eq!(number(&cold[1]), (number(&cold[0]) + number(&cold[3])).ceil(), "{cold}");
     function.answer("100").await;
     let warm = figures(&function);
