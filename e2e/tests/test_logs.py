@@ -135,9 +135,14 @@ def test_terminal_escapes_are_shown_not_sent(deploy, logs):
     assert "\x1b" not in out and "\x07" not in out and "red" in out
 
 
+def hear_interrupts():
+    """Tests that a shell runs in the background are started deaf to them, and what they start inherits it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_following_shows_new_lines_as_they_come(server, deploy):
     function = deploy("import time\ndef handler(event, context):\n    print('mark', event, flush=True)\n    time.sleep(2)\n    print('late')\n")
-    follower = subprocess.Popen([HEARTH, "logs", function.name, "-f", "--endpoint", server.url], stdout=subprocess.PIPE, text=True)
+    follower = subprocess.Popen([HEARTH, "logs", function.name, "-f", "--endpoint", server.url], stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
     guard = threading.Timer(60, follower.kill)
     guard.start()
     try:
