@@ -192,9 +192,10 @@ class World:
         return [name for name, mark in self.canaries.items() if mark.encode() in told]
 
     def logs(self):
-        """Files of all logs but the bystander's own."""
+        """Files of all logs but the bystander's own, and but what is being written to become a group's description."""
         own = {path.parent for path in (self.server.data / "logs").rglob("group.json") if "/bystander" in path.read_text()}
-        return [path for path in (self.server.data / "logs").rglob("*") if path.is_file() and path.parent not in own]
+        files = [path for path in (self.server.data / "logs").rglob("*") if path.is_file() and path.parent not in own]
+        return [path for path in files if path.suffix != ".new"]
 
     def new_in(self, path):
         with open(path, "rb") as file:

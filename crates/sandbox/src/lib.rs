@@ -18,6 +18,7 @@ mod args;
 mod cgroup;
 mod channel;
 mod client;
+mod code;
 mod drop_root;
 mod error;
 mod frame;
@@ -41,6 +42,7 @@ mod volume;
 mod weaken;
 
 pub use client::Spawner;
+pub use code::let_code_go;
 pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use jail::{Reader, Reading};

@@ -233,6 +233,13 @@ fn set_on_loopback(socket: BorrowedFd<'_>, name: [u8; 4], what: libc::Ioctl, val
     check(i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), what, &raw const request) }))
 }
 
+/// Unmaps the pages of a mapping of code until they are used again.
+pub(crate) fn let_code_go(addresses: std::ops::Range<usize>) {
+    // SAFETY: the caller found a private mapping of a file there that can be read and executed, never written: each page
+    // comes back as it was. Only the pages go, the mapping stays. What fails changes nothing.
+    unsafe { libc::madvise(addresses.start as *mut libc::c_void, addresses.len(), libc::MADV_DONTNEED) };
+}
+
 /// Ends this process at once, without the clean-up that belongs to the process it was forked from.
 pub(crate) fn exit_now(status: libc::c_int) -> ! {
     // SAFETY: takes no pointer, runs nothing.
