@@ -2,12 +2,12 @@
 //! is kept is there afterwards, in one queue, unless it had begun to delete it; and none that it was told is gone.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
+mod killed;
+
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_store::{Found, Look, QueueStore, Step};
@@ -27,7 +27,7 @@ async fn acknowledged_messages_survive_a_kill() {
     let mut heard: HashMap<String, String> = HashMap::new();
     for kill in 0..KILLS {
         let before = heard.len();
-        heard.extend(work_until_killed(&path, kill));
+        heard.extend(killed::heard_until_killed((FILE, &path), kill, 1 + kill * 13 % 200, parse));
         assert!(heard.len() > before, "the child got to keep something");
 
         let store = SqliteQueueStore::open(&path).expect("the file of a killed process opens");
@@ -54,31 +54,6 @@ async fn names(store: &SqliteQueueStore, queue: &str) -> HashSet<String> {
         Look { queue: queue.into(), until_ms: i64::MAX, skip: HashSet::new(), limit: usize::MAX, bytes: usize::MAX };
     let found = store.due(all).await.unwrap().messages;
     found.iter().map(|message| String::from_utf8_lossy(&message.body).trim_end().to_owned()).collect()
-}
-
-/// What a child said before it was killed, in order.
-fn work_until_killed(path: &Path, kill: u32) -> Vec<(String, String)> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture"])
-        .env(FILE, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let mut heard = Vec::new();
-    // The moment differs: after so many lines, at once or a little later.
-    let enough = usize::try_from(1 + kill * 13 % 200).unwrap();
-    let mut lines = output.lines();
-    while heard.len() < enough {
-        let line = lines.next().expect("the child works until it is killed").unwrap();
-        heard.extend(parse(&line));
-    }
-    std::thread::sleep(Duration::from_micros(u64::from(kill % 9) * 170));
-    child.kill().unwrap();
-    // What it printed before the end counts too; a last line may be cut.
-    heard.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
-    child.wait().unwrap();
-    heard
 }
 
 /// `say NAME WHAT.`; the dot shows that the line is whole.

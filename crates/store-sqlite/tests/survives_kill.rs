@@ -2,11 +2,11 @@
 //! done is there afterwards, whole.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+mod killed;
+
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_store::{MetadataStore, Precondition, Write};
 use hearth_store_sqlite::SqliteStore;
@@ -24,7 +24,7 @@ async fn acknowledged_commits_survive_a_kill() {
     let mut acknowledged: Vec<(String, u64)> = Vec::new();
     for kill in 0..KILLS {
         let before = acknowledged.len();
-        acknowledged.extend(commit_until_killed(&path, kill));
+        acknowledged.extend(killed::heard_until_killed((FILE, &path), kill, 1 + kill * 7 % 60, parse));
         assert!(acknowledged.len() > before, "the child got to commit something");
 
         let store = SqliteStore::open(&path).expect("the file of a killed process opens");
@@ -36,31 +36,6 @@ async fn acknowledged_commits_survive_a_kill() {
         let halves = async |prefix| store.list(prefix, None, usize::MAX).await.unwrap().len();
         assert_eq!(halves("one/").await, halves("two/").await, "no commit is there in part");
     }
-}
-
-/// The keys and versions that a child printed before it was killed.
-fn commit_until_killed(path: &Path, kill: u32) -> Vec<(String, u64)> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--ignored", "--nocapture"])
-        .env(FILE, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let mut acknowledged = Vec::new();
-    // The moment differs: after so many lines, at once or a little later.
-    let enough = usize::try_from(1 + kill * 7 % 60).unwrap();
-    let mut lines = output.lines();
-    while acknowledged.len() < enough {
-        let line = lines.next().expect("the child commits until it is killed").unwrap();
-        acknowledged.extend(parse(&line));
-    }
-    std::thread::sleep(Duration::from_micros(u64::from(kill % 9) * 170));
-    child.kill().unwrap();
-    // What it printed before the end was acknowledged too; a last line may be cut.
-    acknowledged.extend(lines.map_while(Result::ok).filter_map(|line| parse(&line)));
-    child.wait().unwrap();
-    acknowledged
 }
 
 /// `done KEY VERSION.`; the dot shows that the line is whole.
