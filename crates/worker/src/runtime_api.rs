@@ -179,13 +179,7 @@ async fn response(environment: &Environment, id: &str, request: Request<Incoming
             };
             accepted(environment.answer(id, ANSWERING, Given::whole(payload, error, since)))
         }
-        Collected::TooLarge => {
-            let failure = Given::failure(text::response_too_large(RESPONSE_PAYLOAD_BYTES), since);
-            match environment.answer(id, ANSWERING, failure) {
-                Ok(()) => too_large(RESPONSE_PAYLOAD_BYTES),
-                Err(refused) => refuse(refused),
-            }
-        }
+        Collected::TooLarge => give_too_large(environment, id, ANSWERING, since),
         Collected::Broken => {
             let _ = environment.answer(id, ANSWERING, Given::failure(text::truncated_response(request_id), since));
             truncated()
@@ -232,13 +226,7 @@ async fn error(environment: &Environment, id: &str, request: Request<Incoming>) 
         Collected::Whole(payload, _) => {
             accepted(environment.answer(id, ANSWERING_ERROR, Given::whole(payload, Some(kind), since)))
         }
-        Collected::TooLarge => {
-            let failure = Given::failure(text::response_too_large(RESPONSE_PAYLOAD_BYTES), since);
-            match environment.answer(id, ANSWERING_ERROR, failure) {
-                Ok(()) => too_large(RESPONSE_PAYLOAD_BYTES),
-                Err(refused) => refuse(refused),
-            }
-        }
+        Collected::TooLarge => give_too_large(environment, id, ANSWERING_ERROR, since),
         Collected::Broken => truncated(),
     }
 }
@@ -338,6 +326,15 @@ fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
     problem(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }
 
+/// Ends the invoke whose answer does not fit.
+fn give_too_large(environment: &Environment, id: &str, to: &'static str, since: Instant) -> Answer {
+    let failure = Given::failure(text::response_too_large(RESPONSE_PAYLOAD_BYTES), since);
+    match environment.answer(id, to, failure) {
+        Ok(()) => too_large(RESPONSE_PAYLOAD_BYTES),
+        Err(refused) => refuse(refused),
+    }
+}
+
 fn too_large(limit: usize) -> Answer {
     let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
     problem(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
@@ -348,10 +345,7 @@ fn truncated() -> Answer {
 }
 
 pub(crate) fn not_found(path: &str) -> Answer {
-    let is = |prefix: &str| path.starts_with(prefix);
-    let message = if is("/2022-07-01/") || is("/2020-08-15/") {
-        "The Telemetry API and the Logs API are not supported yet"
-    } else if is("/2018-06-01/runtime/restore/") {
+    let message = if path.starts_with("/2018-06-01/runtime/restore/") {
         "This function has no SnapStart: there is nothing to restore"
     } else {
         "The Runtime API has no such path"
