@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hearth_store::{Look, Message, QueueStore};
-use hearth_types::limits::EVENT_SLEEP_MAX;
+use hearth_types::limits::CLOCK_LOOK;
 use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
@@ -88,7 +88,7 @@ impl Pollers {
                 break;
             }
             let wait =
-                fleet.next_tick().filter(|_| !is_stopping).map_or(EVENT_SLEEP_MAX, |tick_ms| self.until(tick_ms));
+                fleet.next_tick().filter(|_| !is_stopping).map_or(CLOCK_LOOK, |tick_ms| self.until(tick_ms));
             let mut inputs = tokio::select! {
                 Some(first) = told.recv() => vec![self.input(&work, &tell, first)],
                 () = self.changed.notified() => self.take_arrivals(),
@@ -112,7 +112,7 @@ impl Pollers {
     /// The wall clock may be set back or forward meanwhile, so no sleep is long.
     fn until(&self, wake_ms: i64) -> Duration {
         let left_ms = u64::try_from(wake_ms.saturating_sub((self.clock)())).unwrap_or(0);
-        Duration::from_millis(left_ms).min(EVENT_SLEEP_MAX)
+        Duration::from_millis(left_ms).min(CLOCK_LOOK)
     }
 
     fn take_arrivals(&self) -> Vec<Input> {

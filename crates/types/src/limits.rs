@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+mod clock;
 mod package;
 mod queues;
 mod throughput;
 
+pub use clock::*;
 pub use package::*;
 pub use queues::*;
 pub use throughput::*;

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-api", 0),
     ("hearth-scheduler", 0),
     // Seams and plumbing.
+    ("hearth-clock", 1),
     ("hearth-store", 1),
     ("hearth-store-sqlite", 1),
     ("hearth-http", 1),

@@ -26,8 +26,6 @@ pub const EVENT_FLEET_TURN: usize = 16;
 pub const EVENT_FLEET_TURN_BYTES: usize = EVENT_PAYLOAD_BYTES;
 /// Events of a function in work at a time, until it shows how many it takes.
 pub const EVENT_LANE_START: usize = 16;
-/// The longest that the fleet sleeps, so that a wall clock that is set makes nothing late for long.
-pub const EVENT_SLEEP_MAX: Duration = Duration::from_secs(30);
 /// Records in work at a time that go to destinations outside the queues.
 pub const DELIVERY_POLLERS: usize = 8;
 /// How long a record is tried to be delivered. Ours, after the age of events.
