@@ -4,11 +4,13 @@ use std::time::Duration;
 
 mod clock;
 mod package;
+mod patterns;
 mod queues;
 mod throughput;
 
 pub use clock::*;
 pub use package::*;
+pub use patterns::*;
 pub use queues::*;
 pub use throughput::*;
 
@@ -188,8 +190,6 @@ pub const LIST_MAPPINGS_PAGE: usize = 100;
 pub const MAPPING_FILTERS: usize = 5;
 /// Characters of a filter's pattern (Lambda).
 pub const MAPPING_PATTERN_CHARS: usize = 4096;
-/// Depth of nesting in a filter's pattern. Ours.
-pub const MAPPING_PATTERN_DEPTH: usize = 64;
 /// Versions that an alias may lead to beside its first (Lambda).
 pub const ALIAS_WEIGHTS: usize = 1;
 /// Connections a runtime may hold to its Runtime API.

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-types", 0),
     ("hearth-api", 0),
     ("hearth-scheduler", 0),
+    ("hearth-pattern", 0),
     // Seams and plumbing.
     ("hearth-clock", 1),
     ("hearth-store", 1),
@@ -41,6 +42,7 @@ const LAYERS: &[(&str, u8)] = &[
 const WITHIN: &[(&str, &str)] = &[
     ("hearth-api", "hearth-types"),
     ("hearth-scheduler", "hearth-types"),
+    ("hearth-pattern", "hearth-types"),
     ("hearth-store-sqlite", "hearth-store"),
     ("hearth-worker", "hearth-sandbox"),
     ("hearth-worker", "hearth-runtimes"),
