@@ -23,6 +23,8 @@ pub(crate) struct Format {
     pub(crate) schema: i32,
     /// What makes the tables of a new file.
     pub(crate) tables: &'static str,
+    /// What makes of each older file one of the next schema; the first is for those of schema 1.
+    pub(crate) upgrades: &'static [&'static str],
     /// What people call it.
     pub(crate) what: &'static str,
     /// KiB of pages that are kept in memory.
@@ -35,6 +37,7 @@ const METADATA: Format = Format {
     schema: 1,
     what: "metadata",
     cache_kib: 512,
+    upgrades: &[],
     tables: "
     CREATE TABLE entry (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
@@ -102,23 +105,34 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { connection, table, checksum })
 }
 
-/// Opens a file of this format, or makes it. Until [`keep_tidy`] nothing of a file that is there has been changed.
+/// Opens a file of this format, or makes it, or makes it one of this format. Until [`keep_tidy`] nothing of a file that is
+/// there has been changed but that.
 pub(crate) fn open_file(path: &Path, format: &Format) -> Result<Connection, OpenError> {
     let named = |cause| name_error(path, &cause);
     let disk = |cause: io::Error| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() };
     create_file(path).map_err(disk)?;
     let mut connection = connect(path, format).map_err(|cause| name_error_of(path, format, &cause))?;
-    let is_new = identify(path, format, &connection)?;
+    let state = identify(path, format, &connection)?;
     // After the first read, so that the lock is ours, and before the first write.
     if has_lost_commits(path).map_err(disk)? {
         let why = "its log has a changed byte ahead of acknowledged commits".to_owned();
         return Err(OpenError::Damaged { path: path.to_owned(), why });
     }
     use_log(path, &connection)?;
-    if is_new {
-        create_tables(&mut connection, format).map_err(named)?;
+    match state {
+        State::New => create_tables(&mut connection, format).map_err(named)?,
+        State::Older(schema) => upgrade(&mut connection, format, schema).map_err(named)?,
+        State::Current => {}
     }
     Ok(connection)
+}
+
+/// What is found at a file's place.
+enum State {
+    New,
+    /// Ours, of this schema.
+    Older(i32),
+    Current,
 }
 
 /// From here on it is ours: on closing, the log may be folded into the file.
@@ -155,19 +169,20 @@ fn connect(path: &Path, format: &Format) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Tells ours (false) and a new file (true) from others.
-fn identify(path: &Path, format: &Format, connection: &Connection) -> Result<bool, OpenError> {
+/// Tells ours and a new file from others.
+fn identify(path: &Path, format: &Format, connection: &Connection) -> Result<State, OpenError> {
     let named = |cause| name_error_of(path, format, &cause);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(named);
     let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(named)?;
     match (application, schema) {
-        (id, found) if id == format.application_id && found == format.schema => Ok(false),
+        (id, found) if id == format.application_id && found == format.schema => Ok(State::Current),
+        (id, found) if id == format.application_id && (1..format.schema).contains(&found) => Ok(State::Older(found)),
         (id, found) if id == format.application_id && found > format.schema => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: format.schema })
         }
-        (0, 0) if tables == 0 => Ok(true),
+        (0, 0) if tables == 0 => Ok(State::New),
         _ => Err(OpenError::Foreign { path: path.to_owned(), what: format.what }),
     }
 }
@@ -184,6 +199,17 @@ fn create_tables(connection: &mut Connection, format: &Format) -> rusqlite::Resu
     let transaction = connection.transaction()?;
     transaction.execute_batch(format.tables)?;
     transaction.pragma_update(None, "application_id", format.application_id)?;
+    transaction.pragma_update(None, "user_version", format.schema)?;
+    transaction.commit()
+}
+
+/// All of it, or nothing.
+fn upgrade(connection: &mut Connection, format: &Format, schema: i32) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let known = usize::try_from(schema - 1).unwrap_or_default();
+    for step in format.upgrades.iter().skip(known) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "user_version", format.schema)?;
     transaction.commit()
 }

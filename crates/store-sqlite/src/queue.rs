@@ -2,27 +2,29 @@
 //! Nothing of a message is held in memory, however many there are.
 
 mod access;
+mod groups;
 mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hearth_store::{BoxFuture, Count, Depth, Due, Look, Message, MessageId, QueueError, QueueStore, Step};
+use hearth_store::{BoxFuture, Count, Depth, Due, Look, Message, MessageId, QueueError, QueueStore, Step, Take};
 use hearth_types::limits::{QUEUE_GROUP, QUEUE_GROUP_BYTES, QUEUE_WAITING};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use crate::open::{OpenError, keep_tidy, name_error, open_file};
-use tables::Tables;
+use tables::{Done, Job, Tables};
 
 type Answer<T> = oneshot::Sender<Result<T, QueueError>>;
 
 /// What the thread is asked for.
 enum Request {
     Commit(Vec<Step>, Answer<Vec<MessageId>>),
-    /// Removes some messages up to this id, or as it finds them; gives how many, and the id.
-    Purge(Arc<str>, Option<MessageId>, Answer<(u64, MessageId)>),
+    Take(Take, Answer<Due>),
+    /// Removes some messages that are due by then, up to this id, or as it finds them; gives how many, and the id.
+    Purge(Arc<str>, i64, Option<MessageId>, Answer<(u64, MessageId)>),
     Due(Look, Answer<Due>),
     Get(Arc<str>, MessageId, Answer<Option<Message>>),
     Count(Arc<str>, i64, Answer<Count>),
@@ -56,6 +58,17 @@ impl SqliteQueueStore {
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
+    async fn purge_until(&self, queue: &str, until_ms: i64) -> Result<u64, QueueError> {
+        let (mut total, mut last) = (0, None);
+        loop {
+            let (removed, up_to) = self.ask(|answer| Request::Purge(queue.into(), until_ms, last, answer)).await?;
+            if removed == 0 {
+                return Ok(total);
+            }
+            (total, last) = (total + removed, Some(up_to));
+        }
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, QueueError> {
         let (answer, answered) = oneshot::channel();
         if let Some(requests) = &self.requests
@@ -83,6 +96,10 @@ impl QueueStore for SqliteQueueStore {
         Box::pin(self.ask(|answer| Request::Commit(steps, answer)))
     }
 
+    fn take(&self, take: Take) -> BoxFuture<'_, Result<Due, QueueError>> {
+        Box::pin(self.ask(|answer| Request::Take(take, answer)))
+    }
+
     fn due(&self, look: Look) -> BoxFuture<'_, Result<Due, QueueError>> {
         Box::pin(self.ask(|answer| Request::Due(look, answer)))
     }
@@ -100,16 +117,11 @@ impl QueueStore for SqliteQueueStore {
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, QueueError>> {
-        Box::pin(async move {
-            let (mut total, mut last) = (0, None);
-            loop {
-                let (removed, up_to) = self.ask(|answer| Request::Purge(queue.into(), last, answer)).await?;
-                if removed == 0 {
-                    return Ok(total);
-                }
-                (total, last) = (total + removed, Some(up_to));
-            }
-        })
+        Box::pin(self.purge_until(queue, i64::MAX))
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, until_ms: i64) -> BoxFuture<'a, Result<u64, QueueError>> {
+        Box::pin(self.purge_until(queue, until_ms))
     }
 }
 
@@ -132,7 +144,7 @@ fn run(mut tables: Tables, mut requests: mpsc::Receiver<Request>) {
 fn weight(request: &Request) -> usize {
     let Request::Commit(steps, _) = request else { return 0 };
     let put = steps.iter().map(|step| match step {
-        Step::Put { body, head, .. } => body.len() + head.len(),
+        Step::Put { body, head, .. } | Step::PutInGroup { body, head, .. } => body.len() + head.len(),
         Step::Change { head, .. } => head.len(),
         Step::Delete(_) => 0,
     });
@@ -142,33 +154,50 @@ fn weight(request: &Request) -> usize {
 /// Makes one transaction of all that writes, then answers it, then looks up what is asked for. Who stopped waiting needs
 /// no answer.
 fn answer(tables: &mut Tables, group: Vec<Request>) {
-    let mut commits = Vec::new();
-    let mut commit_answers = Vec::new();
+    let mut jobs = Vec::new();
+    let mut waiting = Vec::new();
     let mut rest = Vec::new();
     for request in group {
         match request {
             Request::Commit(steps, answer) => {
-                commits.push(steps);
-                commit_answers.push(answer);
+                jobs.push(Job::Commit(steps));
+                waiting.push(Waiting::Commit(answer));
+            }
+            Request::Take(take, answer) => {
+                jobs.push(Job::Take(take));
+                waiting.push(Waiting::Take(answer));
             }
             other => rest.push(other),
         }
     }
-    if !commits.is_empty() {
-        for (waiting, outcome) in commit_answers.into_iter().zip(tables.commit_group(commits)) {
-            let _ = waiting.send(outcome);
+    if !jobs.is_empty() {
+        for (waiting, done) in waiting.into_iter().zip(tables.write_group(jobs)) {
+            match (waiting, done) {
+                (Waiting::Commit(answer), Done::Commit(outcome)) => drop(answer.send(outcome)),
+                (Waiting::Take(answer), Done::Take(outcome)) => drop(answer.send(outcome)),
+                // Each job gives what it was asked for; without an answer the caller is told that there is none.
+                (Waiting::Commit(_), Done::Take(_)) | (Waiting::Take(_), Done::Commit(_)) => {}
+            }
         }
     }
     for request in rest {
         match request {
-            Request::Commit(..) => {}
-            Request::Purge(queue, up_to, answer) => drop(answer.send(failing(tables.purge_some(&queue, up_to)))),
+            Request::Commit(..) | Request::Take(..) => {}
+            Request::Purge(queue, until_ms, up_to, answer) => {
+                drop(answer.send(failing(tables.purge_some(&queue, until_ms, up_to))));
+            }
             Request::Due(look, answer) => drop(answer.send(failing(tables.due(&look)))),
             Request::Get(queue, id, answer) => drop(answer.send(failing(tables.get(&queue, id)))),
             Request::Count(queue, now_ms, answer) => drop(answer.send(failing(tables.count(&queue, now_ms)))),
             Request::Queues(prefix, answer) => drop(answer.send(failing(tables.queues(&prefix)))),
         }
     }
+}
+
+/// Who waits for what a transaction does.
+enum Waiting {
+    Commit(Answer<Vec<MessageId>>),
+    Take(Answer<Due>),
 }
 
 fn failing<T>(result: rusqlite::Result<T>) -> Result<T, QueueError> {

@@ -4,6 +4,8 @@
 mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+mod group_conformance;
 mod memory;
 mod memory_queue;
 mod metadata;
@@ -19,7 +21,9 @@ pub use blob::{BlobError, BlobStore};
 pub use memory::{MemoryBlobStore, MemoryStore};
 pub use memory_queue::MemoryQueueStore;
 pub use metadata::{CommitError, MetadataStore, Operation, Precondition, StoreError, Versioned, Write};
-pub use queue::{Count, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step, check_steps};
+pub use queue::{
+    Count, Depth, Due, Found, Look, Message, MessageId, Once, QueueError, QueueStore, Step, Take, check_steps,
+};
 pub use table::{Change, Committed, Pending, Table, Watch, WatchEvent};
 
 /// A future of a method that is called through `dyn`.

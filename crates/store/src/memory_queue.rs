@@ -1,12 +1,12 @@
 //! Queues in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::queue::check_steps;
-use crate::{BoxFuture, Count, Depth, Due, Found, Look, Message, MessageId, QueueError, QueueStore, Step};
+use crate::{BoxFuture, Count, Depth, Due, Found, Look, Message, MessageId, Once, QueueError, QueueStore, Step, Take};
 
 /// Queues in memory.
 #[derive(Debug, Default)]
@@ -17,9 +17,19 @@ pub struct MemoryQueueStore {
 #[derive(Debug, Default)]
 struct Content {
     last_id: u64,
-    queues: BTreeMap<String, BTreeMap<Found, (Bytes, Bytes)>>,
+    queues: BTreeMap<String, Queue>,
     /// Where each message is.
     places: HashMap<MessageId, (String, Found)>,
+    /// Until when a key holds, and for which message.
+    keys: HashMap<Bytes, (i64, MessageId)>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    messages: BTreeMap<Found, Message>,
+    groups: BTreeMap<String, BTreeMap<MessageId, Found>>,
+    /// When each group has its turn.
+    turns: BTreeSet<(i64, String)>,
 }
 
 impl MemoryQueueStore {
@@ -41,15 +51,20 @@ impl Content {
         let mut put = Vec::new();
         for step in steps {
             match step {
-                Step::Put { queue, due_ms, head, body } => {
-                    self.last_id += 1;
-                    let found = Found { due_ms, id: MessageId(self.last_id) };
-                    self.insert(queue, found, head, body);
-                    put.push(found.id);
+                Step::Put { queue, due_ms, head, body } => put.push(self.put(queue, None, due_ms, head, body)),
+                Step::PutInGroup { queue, group, once, due_ms, head, body } => {
+                    put.push(match once.as_ref().and_then(|once| self.put_before(once)) {
+                        Some(id) => id,
+                        None => {
+                            let id = self.put(queue, Some(group), due_ms, head, body);
+                            self.keys.extend(once.map(|once| (once.key, (once.until_ms, id))));
+                            id
+                        }
+                    });
                 }
                 Step::Change { found, due_ms, head } => {
-                    if let Some((queue, body)) = self.remove(found.id) {
-                        self.insert(queue, Found { due_ms, id: found.id }, head, body);
+                    if let Some((queue, message)) = self.remove(found.id) {
+                        self.insert(queue, Message { found: Found { due_ms, id: found.id }, head, ..message });
                     }
                 }
                 Step::Delete(found) => drop(self.remove(found.id)),
@@ -58,42 +73,137 @@ impl Content {
         Ok(put)
     }
 
-    fn insert(&mut self, queue: String, found: Found, head: Bytes, body: Bytes) {
-        self.places.insert(found.id, (queue.clone(), found));
-        self.queues.entry(queue).or_default().insert(found, (head, body));
+    fn put(&mut self, queue: String, group: Option<String>, due_ms: i64, head: Bytes, body: Bytes) -> MessageId {
+        self.last_id += 1;
+        let found = Found { due_ms, id: MessageId(self.last_id) };
+        self.insert(queue, Message { found, head, body, group, takes: 0, first_taken_ms: None });
+        found.id
     }
 
-    /// The queue that it was in, and its body.
-    fn remove(&mut self, id: MessageId) -> Option<(String, Bytes)> {
+    /// What was put under a key that still holds.
+    fn put_before(&mut self, once: &Once) -> Option<MessageId> {
+        self.keys.retain(|_, (until_ms, _)| *until_ms > once.now_ms);
+        self.keys.get(&once.key).map(|(_, id)| *id)
+    }
+
+    fn insert(&mut self, name: String, message: Message) {
+        self.places.insert(message.found.id, (name.clone(), message.found));
+        let queue = self.queues.entry(name).or_default();
+        if let Some(group) = message.group.clone() {
+            queue.regroup(&group, |queue| {
+                queue.groups.entry(group.clone()).or_default().insert(message.found.id, message.found);
+                queue.messages.insert(message.found, message);
+            });
+        } else {
+            queue.messages.insert(message.found, message);
+        }
+    }
+
+    /// The queue that it was in, and what it was.
+    fn remove(&mut self, id: MessageId) -> Option<(String, Message)> {
         let (name, found) = self.places.remove(&id)?;
         let queue = self.queues.get_mut(&name)?;
-        let (_, body) = queue.remove(&found)?;
-        if queue.is_empty() {
+        let message = queue.messages.get(&found)?.clone();
+        match message.group.clone() {
+            None => drop(queue.messages.remove(&found)),
+            Some(group) => queue.regroup(&group, |queue| {
+                queue.messages.remove(&found);
+                if let Some(members) = queue.groups.get_mut(&group) {
+                    members.remove(&id);
+                }
+            }),
+        }
+        if queue.messages.is_empty() {
             self.queues.remove(&name);
         }
-        Some((name, body))
+        Some((name, message))
     }
 
     fn due(&self, look: &Look) -> Due {
         let mut due = Due::default();
         let mut bytes = 0;
         let Some(queue) = self.queues.get(&look.queue) else { return due };
-        for (found, (head, body)) in queue.iter().filter(|(found, _)| !look.skip.contains(&found.id)) {
-            bytes += body.len();
+        let apart = queue.messages.values().filter(|message| message.group.is_none());
+        for message in apart.filter(|message| !look.skip.contains(&message.found.id)) {
+            bytes += message.body.len();
             let fits = due.messages.is_empty() || bytes <= look.bytes;
-            if found.due_ms > look.until_ms || due.messages.len() >= look.limit || !fits {
-                due.next_ms = Some(found.due_ms);
+            if message.found.due_ms > look.until_ms || due.messages.len() >= look.limit || !fits {
+                due.next_ms = Some(message.found.due_ms);
                 break;
             }
-            due.messages.push(Message { found: *found, head: head.clone(), body: body.clone() });
+            due.messages.push(message.clone());
         }
         due
+    }
+
+    fn take(&mut self, take: Take) -> Due {
+        let Take { queue: name, now_ms, again_ms, limit, bytes } = take;
+        let look = Look { queue: name.clone(), until_ms: now_ms, skip: Default::default(), limit, bytes };
+        let mut taken = self.due(&look);
+        if let Some(queue) = self.queues.get(&name) {
+            queue.due_in_groups(&look, &mut taken);
+        }
+        for message in &mut taken.messages {
+            if let Some((name, _)) = self.remove(message.found.id) {
+                message.found.due_ms = again_ms;
+                message.takes = message.takes.saturating_add(1);
+                message.first_taken_ms.get_or_insert(now_ms);
+                self.insert(name, message.clone());
+            }
+        }
+        let next_turn = self.queues.get(&name).and_then(|queue| queue.turns.first()).map(|(turn_ms, _)| *turn_ms);
+        taken.next_ms = taken.next_ms.into_iter().chain(next_turn).min();
+        taken
+    }
+
+    fn drop_all(&mut self, queue: &str, is_meant: impl Fn(&Message) -> bool) -> u64 {
+        let Some(known) = self.queues.get(queue) else { return 0 };
+        let meant: Vec<MessageId> =
+            known.messages.values().filter(|message| is_meant(message)).map(|message| message.found.id).collect();
+        meant.iter().filter(|id| self.remove(**id).is_some()).count() as u64
+    }
+}
+
+impl Queue {
+    /// Does a change, and finds out anew when the group has its turn.
+    fn regroup(&mut self, group: &str, change: impl FnOnce(&mut Self)) {
+        self.turns.retain(|(_, name)| name != group);
+        change(self);
+        let first = self.members(group).next().map(|message| message.found.due_ms);
+        let held = self.members(group).take_while(|message| message.takes > 0).map(|message| message.found.due_ms);
+        match first.max(held.max()) {
+            Some(turn_ms) => drop(self.turns.insert((turn_ms, group.to_owned()))),
+            None => drop(self.groups.remove(group)),
+        }
+    }
+
+    /// In the order in which they were put.
+    fn members<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Message> {
+        let members = self.groups.get(group).into_iter().flatten();
+        members.filter_map(|(_, found)| self.messages.get(found))
+    }
+
+    fn due_in_groups(&self, look: &Look, due: &mut Due) {
+        let mut bytes: usize = due.messages.iter().map(|message| message.body.len()).sum();
+        for (_, group) in self.turns.iter().take_while(|(turn_ms, _)| *turn_ms <= look.until_ms) {
+            for message in self.members(group).take_while(|message| message.found.due_ms <= look.until_ms) {
+                bytes += message.body.len();
+                if due.messages.len() >= look.limit || (bytes > look.bytes && !due.messages.is_empty()) {
+                    return;
+                }
+                due.messages.push(message.clone());
+            }
+        }
     }
 }
 
 impl QueueStore for MemoryQueueStore {
     fn commit(&self, steps: Vec<Step>) -> BoxFuture<'_, Result<Vec<MessageId>, QueueError>> {
         Box::pin(async move { self.lock().commit(steps) })
+    }
+
+    fn take(&self, take: Take) -> BoxFuture<'_, Result<Due, QueueError>> {
+        Box::pin(async move { Ok(self.lock().take(take)) })
     }
 
     fn due(&self, look: Look) -> BoxFuture<'_, Result<Due, QueueError>> {
@@ -106,8 +216,7 @@ impl QueueStore for MemoryQueueStore {
             let Some((_, found)) = content.places.get(&id).filter(|(place, _)| place == queue) else {
                 return Ok(None);
             };
-            let kept = content.queues.get(queue).and_then(|queue| queue.get(found));
-            Ok(kept.map(|(head, body)| Message { found: *found, head: head.clone(), body: body.clone() }))
+            Ok(content.queues.get(queue).and_then(|queue| queue.messages.get(found)).cloned())
         })
     }
 
@@ -115,8 +224,10 @@ impl QueueStore for MemoryQueueStore {
         Box::pin(async move {
             let content = self.lock();
             let Some(queue) = content.queues.get(queue) else { return Ok(Count::default()) };
-            let due = queue.keys().take_while(|found| found.due_ms <= now_ms).count() as u64;
-            Ok(Count { due, later: queue.len() as u64 - due })
+            let later = queue.messages.values().filter(|message| message.found.due_ms > now_ms);
+            let taken = later.clone().filter(|message| message.takes > 0).count() as u64;
+            let later = later.count() as u64;
+            Ok(Count { due: queue.messages.len() as u64 - later, later, taken })
         })
     }
 
@@ -124,23 +235,21 @@ impl QueueStore for MemoryQueueStore {
         Box::pin(async move {
             let content = self.lock();
             let named = content.queues.iter().filter(|(name, _)| name.starts_with(prefix));
-            let depth = |(name, queue): (&String, &BTreeMap<Found, _>)| {
-                let (first, _) = queue.first_key_value()?;
-                Some(Depth { queue: name.clone(), messages: queue.len() as u64, first_due_ms: first.due_ms })
+            let depth = |(name, queue): (&String, &Queue)| {
+                let (first, _) = queue.messages.first_key_value()?;
+                let messages = queue.messages.len() as u64;
+                Some(Depth { queue: name.clone(), messages, first_due_ms: first.due_ms })
             };
             Ok(named.filter_map(depth).collect())
         })
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, QueueError>> {
-        Box::pin(async move {
-            let mut content = self.lock();
-            let removed = content.queues.remove(queue).unwrap_or_default();
-            for found in removed.keys() {
-                content.places.remove(&found.id);
-            }
-            Ok(removed.len() as u64)
-        })
+        Box::pin(async move { Ok(self.lock().drop_all(queue, |_| true)) })
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, until_ms: i64) -> BoxFuture<'a, Result<u64, QueueError>> {
+        Box::pin(async move { Ok(self.lock().drop_all(queue, |message| message.found.due_ms <= until_ms)) })
     }
 }
 

@@ -2,24 +2,39 @@
 //!
 //! A message has an immutable body and a small head, which whoever works on it may replace together with the time at
 //! which it is due next. Who works on what is no business of the engine: it keeps what it was told, durably.
+//!
+//! A message may be put into a group of its queue. Those of a group are taken in the order in which they were put, and
+//! none is taken while another one of its group is, until that one is due again or gone.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use hearth_types::limits::{QUEUE_BODY_BYTES, QUEUE_COMMIT_STEPS, QUEUE_HEAD_BYTES, QUEUE_NAME_BYTES};
+use hearth_types::limits::{
+    QUEUE_BODY_BYTES, QUEUE_COMMIT_STEPS, QUEUE_GROUP_NAME_BYTES, QUEUE_HEAD_BYTES, QUEUE_NAME_BYTES, QUEUE_ONCE_BYTES,
+};
 
 use crate::BoxFuture;
 
 /// Messages in queues. A queue is there as long as it has messages, and needs no making.
 pub trait QueueStore: Send + Sync + 'static {
     /// Does all the steps, or none. When it returns Ok they are on stable storage, and every later look sees them. Gives
-    /// the ids of what was put, in order. A caller that stops waiting does not stop the commit.
+    /// the ids of what was put, in order; of what had been put before ([`Once`]) the id of then. A caller that stops
+    /// waiting does not stop the commit.
     ///
     /// # Errors
     /// See [`QueueError`].
     fn commit(&self, steps: Vec<Step>) -> BoxFuture<'_, Result<Vec<MessageId>, QueueError>>;
 
-    /// What of a queue is due, the earliest first; of two that are due at once the one that was put first.
+    /// Takes what of a queue is due: sets when it is due again, and counts it, in one durable step that no other taker
+    /// comes between. First messages without a group, the earliest first; then by groups, that one first whose turn
+    /// came first, and of each as many as are due in a row. A caller that stops waiting does not stop it.
+    ///
+    /// # Errors
+    /// When the engine fails; then nothing was taken, or after a restart all of it.
+    fn take(&self, take: Take) -> BoxFuture<'_, Result<Due, QueueError>>;
+
+    /// What of a queue is due and in no group, the earliest first; of two that are due at once the one that was put
+    /// first.
     ///
     /// # Errors
     /// When the engine cannot say.
@@ -49,6 +64,12 @@ pub trait QueueStore: Send + Sync + 'static {
     /// # Errors
     /// When the engine fails; some may be gone by then.
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, QueueError>>;
+
+    /// Removes the messages of a queue that are due by then, whatever their group; gives how many it was. Not one commit.
+    ///
+    /// # Errors
+    /// When the engine fails; some may be gone by then.
+    fn expire<'a>(&'a self, queue: &'a str, until_ms: i64) -> BoxFuture<'a, Result<u64, QueueError>>;
 }
 
 /// Unique in a store for good, and growing.
@@ -74,6 +95,12 @@ pub struct Message {
     pub head: Bytes,
     /// What it is about.
     pub body: Bytes,
+    /// The group that it was put into.
+    pub group: Option<String>,
+    /// How often it was taken.
+    pub takes: u32,
+    /// When it was taken first, in milliseconds since 1970.
+    pub first_taken_ms: Option<i64>,
 }
 
 /// One step of a commit.
@@ -90,6 +117,21 @@ pub enum Step {
         /// At most [`QUEUE_BODY_BYTES`].
         body: Bytes,
     },
+    /// A new message at the end of a group.
+    PutInGroup {
+        /// As of [`Step::Put`].
+        queue: String,
+        /// 1 to [`QUEUE_GROUP_NAME_BYTES`] bytes.
+        group: String,
+        /// Where it must not be put twice.
+        once: Option<Once>,
+        /// As of [`Step::Put`].
+        due_ms: i64,
+        /// As of [`Step::Put`].
+        head: Bytes,
+        /// As of [`Step::Put`].
+        body: Bytes,
+    },
     /// The message gets another time and head.
     Change {
         /// As it was found.
@@ -101,6 +143,32 @@ pub enum Step {
     },
     /// The message goes.
     Delete(Found),
+}
+
+/// What is put under a key that holds already is not put again. Keys are one for all queues of a store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Once {
+    /// 1 to [`QUEUE_ONCE_BYTES`] bytes.
+    pub key: Bytes,
+    /// Keys that held until then are free; milliseconds since 1970.
+    pub now_ms: i64,
+    /// Until when this one holds, in milliseconds since 1970.
+    pub until_ms: i64,
+}
+
+/// What [`QueueStore::take`] is to take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Take {
+    /// The queue.
+    pub queue: String,
+    /// Messages that are due by then, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// When they are due again, in milliseconds since 1970; later than `now_ms`, or others could take them too.
+    pub again_ms: i64,
+    /// How many at most.
+    pub limit: usize,
+    /// Bytes of all bodies at most; the first one is given however large it is.
+    pub bytes: usize,
 }
 
 /// What [`QueueStore::due`] is to look for.
@@ -121,9 +189,10 @@ pub struct Look {
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Due {
-    /// The earliest first.
+    /// In the order of the look. Those that were taken are here as they are now.
     pub messages: Vec<Message>,
-    /// When the earliest is due that is neither here nor left out; none where there is none.
+    /// When the earliest is due that is neither here nor left out, or the next group has its turn; none where there is
+    /// none.
     pub next_ms: Option<i64>,
 }
 
@@ -134,6 +203,8 @@ pub struct Count {
     pub due: u64,
     /// Due later.
     pub later: u64,
+    /// Of those that are due later, those that were taken.
+    pub taken: u64,
 }
 
 /// A queue with messages.
@@ -173,10 +244,18 @@ pub fn check_steps(steps: &[Step]) -> Result<(), QueueError> {
     let mut touched = HashSet::new();
     for step in steps {
         let (head, body): (&[u8], &[u8]) = match step {
-            Step::Put { queue, .. } if !(1..=QUEUE_NAME_BYTES).contains(&queue.len()) => {
+            Step::Put { queue, .. } | Step::PutInGroup { queue, .. }
+                if !(1..=QUEUE_NAME_BYTES).contains(&queue.len()) =>
+            {
                 return refused(format!("a queue's name has {} bytes", queue.len()));
             }
-            Step::Put { head, body, .. } => (head, body),
+            Step::PutInGroup { group, .. } if !(1..=QUEUE_GROUP_NAME_BYTES).contains(&group.len()) => {
+                return refused(format!("a group's name has {} bytes", group.len()));
+            }
+            Step::PutInGroup { once: Some(once), .. } if !(1..=QUEUE_ONCE_BYTES).contains(&once.key.len()) => {
+                return refused(format!("a key has {} bytes", once.key.len()));
+            }
+            Step::Put { head, body, .. } | Step::PutInGroup { head, body, .. } => (head, body),
             Step::Change { head, .. } => (head, &[]),
             Step::Delete(_) => (&[], &[]),
         };

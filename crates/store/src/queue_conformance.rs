@@ -24,10 +24,15 @@ pub async fn queue_store<S: QueueStore>(make: impl Fn() -> Arc<S>) {
     one_of_many_rivals_gets_a_message(make()).await;
     purges_what_is_there(make()).await;
     agrees_with_a_plain_map(make()).await;
+    crate::group_conformance::groups(make).await;
 }
 
 fn put(queue: &str, due_ms: i64, body: impl Into<Bytes>) -> Step {
     Step::Put { queue: queue.into(), due_ms, head: Bytes::from(format!("head of {queue}")), body: body.into() }
+}
+
+fn fresh(found: Found, head: &'static str, body: &'static str) -> Message {
+    Message { found, head: head.into(), body: body.into(), group: None, takes: 0, first_taken_ms: None }
 }
 
 fn look(queue: &str, until_ms: i64) -> Look {
@@ -52,7 +57,7 @@ async fn gives_what_is_due_in_order(store: Store) {
     let due = store.due(look("q", 20)).await.unwrap();
     assert_eq!((bodies(&due), due.next_ms), (vec!["a", "b"], Some(30)));
     let found = Found { due_ms: 10, id: ids[0] };
-    assert_eq!(due.messages[0], Message { found, head: "head of q".into(), body: "a".into() });
+    assert_eq!(due.messages[0], fresh(found, "head of q", "a"));
     assert_eq!(store.get("q", ids[0]).await.unwrap().as_ref(), due.messages.first());
     assert_eq!(store.get("p", ids[0]).await.unwrap(), None, "it is in another queue");
     let due = store.due(look("q", 30)).await.unwrap();
@@ -61,7 +66,7 @@ async fn gives_what_is_due_in_order(store: Store) {
     assert_eq!(store.queues("").await.unwrap(), [depth("p", 1, 5), depth("q", 3, 10)]);
     assert_eq!(store.queues("q").await.unwrap(), [depth("q", 3, 10)]);
     for (now_ms, due, later) in [(9, 0, 3), (10, 2, 1), (30, 3, 0)] {
-        assert_eq!(store.count("q", now_ms).await.unwrap(), Count { due, later });
+        assert_eq!(store.count("q", now_ms).await.unwrap(), Count { due, later, taken: 0 });
     }
     assert_eq!(store.count("none", 0).await.unwrap(), Count::default());
 }
@@ -85,7 +90,7 @@ async fn changes_and_deletes_only_what_is_as_it_was_found(store: Store) {
     let change = |found, due_ms| vec![Step::Change { found, due_ms, head: "later".into() }];
     store.commit(change(old, 50)).await.unwrap();
     assert_eq!(store.due(look("q", 49)).await.unwrap(), Due { messages: vec![], next_ms: Some(50) });
-    let kept = Message { found: new, head: "later".into(), body: "body".into() };
+    let kept = fresh(new, "later", "body");
     assert_eq!(store.get("q", id).await.unwrap(), Some(kept));
 
     assert_eq!(store.commit(change(old, 60)).await, Err(QueueError::Overtaken(id)));

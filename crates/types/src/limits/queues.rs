@@ -38,6 +38,12 @@ pub const QUEUE_NAME_BYTES: usize = 256;
 pub const QUEUE_HEAD_BYTES: usize = 256 * 1024;
 /// Bytes of a message's body: an event ([`EVENT_PAYLOAD_BYTES`]) with the record of what became of it.
 pub const QUEUE_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of the name of a message's group (SQS: 128 characters).
+pub const QUEUE_GROUP_NAME_BYTES: usize = 128;
+/// Bytes of what tells that a message was put before: a digest, and room to spare.
+pub const QUEUE_ONCE_BYTES: usize = 64;
+/// Expired marks of what was put that go with each new one: they go faster than they come.
+pub const QUEUE_ONCE_SWEEP: usize = 4;
 /// Steps of one commit to the queues. Ours.
 pub const QUEUE_COMMIT_STEPS: usize = 1000;
 /// Requests that wait for the queues' writer; further callers wait for room.
