@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use crate::generated::{iam, lambda, logs, sqs, ssm, sts};
+use crate::generated::{events, iam, lambda, logs, scheduler, sqs, ssm, sts};
 use crate::operation::{Protocol, Service, ServiceOperation as _};
 use crate::route::begins_as;
 use crate::uri::query_pairs;
 
 /// The services whose requests this crate reads.
-const SERVICES: fn() -> [&'static Service; 6] = || {
+const SERVICES: fn() -> [&'static Service; 8] = || {
     [
         lambda::Operation::service(),
         iam::Operation::service(),
@@ -20,12 +20,13 @@ const SERVICES: fn() -> [&'static Service; 6] = || {
         ssm::Operation::service(),
         logs::Operation::service(),
         sqs::Operation::service(),
+        events::Operation::service(),
+        scheduler::Operation::service(),
     ]
 };
 
 /// The names of services that [`SERVICES`] lacks, by what stands before the dot in `X-Amz-Target`.
 const TARGETS: &[(&str, &str)] = &[
-    ("AWSEvents", "events"),
     ("DynamoDB_20120810", "dynamodb"),
     ("DynamoDBStreams_20120810", "dynamodb"),
     ("Kinesis_20131202", "kinesis"),

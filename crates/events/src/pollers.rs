@@ -87,8 +87,7 @@ impl Pollers {
             if is_stopping && fleet.used() == 0 {
                 break;
             }
-            let wait =
-                fleet.next_tick().filter(|_| !is_stopping).map_or(CLOCK_LOOK, |tick_ms| self.until(tick_ms));
+            let wait = fleet.next_tick().filter(|_| !is_stopping).map_or(CLOCK_LOOK, |tick_ms| self.until(tick_ms));
             let mut inputs = tokio::select! {
                 Some(first) = told.recv() => vec![self.input(&work, &tell, first)],
                 () = self.changed.notified() => self.take_arrivals(),

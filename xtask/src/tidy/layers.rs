@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-api", 0),
     ("hearth-scheduler", 0),
     ("hearth-pattern", 0),
+    ("hearth-cron", 0),
     // Seams and plumbing.
     ("hearth-clock", 1),
     ("hearth-store", 1),
