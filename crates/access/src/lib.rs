@@ -3,6 +3,7 @@
 
 mod access;
 mod compiled;
+mod functions;
 mod identities;
 mod refusal;
 mod signing_keys;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
+use hearth_types::mapping::Mapping;
 use hearth_types::{Target, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::mappings::Mapping;
 use crate::records::{Loaded, TRIES, contended, put};
 use crate::signing::{self, CodeSigningConfig};
 use crate::{Control, invalid, new_revision, refused, rules};

@@ -9,8 +9,7 @@ use hearth_api::error::modelled;
 use hearth_events::{Attempt, Events, Functions, NewEvent, Run, Sender, Targets, Wish};
 use hearth_frontend::{Dispatcher, EventInvoke, InvokeResponse};
 use hearth_identity::Caller;
-use hearth_identity::policy::{Context, Document, Kind};
-use hearth_identity::session::Session;
+use hearth_identity::policy::{Document, Kind};
 use hearth_s3::S3;
 use hearth_store::BoxFuture;
 use http::{Request, header};
@@ -66,17 +65,7 @@ pub(crate) struct OwnTargets {
 impl OwnTargets {
     /// What the role may do, as if the function did it.
     async fn caller(&self, role: &str, function: &str) -> Result<Arc<Caller>, String> {
-        let role_id = self.access.role_id(role).await.map_err(|cause| format!("the role cannot be read: {cause}"))?;
-        let place = self.access.place();
-        let session = Session {
-            role_arn: role.to_owned(),
-            role_id,
-            name: function.to_owned(),
-            expires_s: i64::MAX,
-            policy: None,
-            function_arn: Some(place.arn(function).to_string()),
-        };
-        let caller = self.access.of_session(&session, Context::default()).await;
+        let caller = self.access.of_function(role, function).await;
         caller.map(Arc::new).map_err(|cause| format!("the role cannot be assumed: {cause}"))
     }
 

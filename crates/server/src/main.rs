@@ -26,6 +26,7 @@ mod reader;
 mod room;
 mod serve;
 mod service;
+mod sources;
 mod upstream;
 
 fn main() -> ExitCode {

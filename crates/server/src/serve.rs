@@ -23,6 +23,7 @@ use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
+use hearth_sources::Sources;
 use hearth_sqs::Sqs;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
@@ -48,6 +49,7 @@ use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::reader::JailedReader;
 use crate::room::Room;
+use crate::sources::OfAccess;
 use crate::upstream::{self, Upstreams};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
@@ -117,6 +119,14 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         timing: Timing { retry_base: Duration::from_millis(args.retry_base) },
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
+    let sources = Sources::new(hearth_sources::Parts {
+        place: place(&args),
+        metadata: Arc::clone(&store),
+        functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
+        roles: Arc::new(OfAccess(Arc::clone(&access))),
+        sqs: Arc::clone(&sqs),
+        clock: Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX)),
+    });
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -164,6 +174,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let gateway = Arc::new(gateway);
     insiders.open(&gateway);
     let running = tokio::spawn(Arc::clone(&events).run());
+    let polling = tokio::spawn(Arc::clone(&sources).run());
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
@@ -175,6 +186,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
 
     let lost = tokio::select! {
         ended = running => bail!("the events are not run any more: {ended:?}"),
+        ended = polling => bail!("the event sources are not polled any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
     };
@@ -187,7 +199,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     }
     let drained = async {
         serving.await.context("the server's task")?;
-        events.stop(DRAIN).await;
+        tokio::join!(events.stop(DRAIN), sources.stop(DRAIN));
         dispatcher.drain(DRAIN).await;
         anyhow::Ok(())
     };

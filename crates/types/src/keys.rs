@@ -43,6 +43,18 @@ pub fn mapping(uuid: &str) -> String {
     format!("{MAPPINGS}{uuid}")
 }
 
+/// The prefix of what whoever polls for a mapping keeps: `mapping-part/UUID/`. It goes with the mapping.
+#[must_use]
+pub fn parts_of_mapping(uuid: &str) -> String {
+    format!("mapping-part/{uuid}/")
+}
+
+/// The record of what came of the last look at a mapping's source: `Progress`.
+#[must_use]
+pub fn mapping_progress(uuid: &str) -> String {
+    format!("{}progress", parts_of_mapping(uuid))
+}
+
 /// What says which mapping leads from a source to a function: its UUID.
 #[must_use]
 pub fn mapping_claim(function: &str, qualifier: &str, source: &str) -> String {

@@ -8,6 +8,7 @@ pub mod ids;
 pub mod invoke;
 pub mod keys;
 pub mod limits;
+pub mod mapping;
 pub mod package;
 pub mod place;
 pub mod policy;

@@ -28,6 +28,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-frontend", 3),
     ("hearth-events", 3),
     ("hearth-logs", 3),
+    // Uses what delivers events.
+    ("hearth-sources", 4),
     // The control plane.
     ("hearth-control", 4),
     // The neighbours.

@@ -1,18 +1,17 @@
 //! CreateEventSourceMapping, GetEventSourceMapping, ListEventSourceMappings, UpdateEventSourceMapping,
 //! DeleteEventSourceMapping.
 
+use hearth_api::error::modelled;
 use hearth_api::types as api;
 use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::LIST_MAPPINGS_PAGE;
+use hearth_types::mapping::{Mapping, Phase, Progress};
 use hearth_types::{Target, keys};
 use uuid::Uuid;
 
 use crate::mappings::change::Change;
-use crate::mappings::settings::Settings;
-use crate::mappings::source::Source;
-use crate::mappings::view::{self, Shown};
-use crate::mappings::{Mapping, one_form};
+use crate::mappings::{one_form, settings, source, view};
 use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, invalid, rules};
 
@@ -25,17 +24,21 @@ impl Control {
         &self,
         input: api::CreateEventSourceMappingRequest,
     ) -> Result<api::EventSourceMappingConfiguration, ApiError> {
-        let source = Source::asked(&input)?;
-        let settings = Settings::new(&source, &Change::from(&input))?;
+        let source = source::asked(&input)?;
+        let settings = settings::new(&source, &Change::from(&input))?;
         let target = self.resolve(&input.function_name, None)?;
         let tags = input.tags.unwrap_or_default().into_iter().collect();
         rules::tags(&tags)?;
+        let wanted = input.enabled.unwrap_or(true);
         let mapping = Mapping {
             function: target.name.clone(),
             qualifier: target.qualifier.clone(),
             source,
             settings,
-            wanted: input.enabled.unwrap_or(true),
+            wanted,
+            // Made disabled, it is so at once (observed).
+            phase: if wanted { Phase::Creating } else { Phase::Disabled },
+            reason: None,
             tags,
             last_modified_ms: self.now_ms(),
         };
@@ -48,7 +51,7 @@ impl Control {
                 put(mapping.claim(), &uuid, Precondition::Absent)?,
             ];
             if self.commit(writes).await? {
-                return Ok(self.shown_mapping(&uuid, &mapping, Shown::Creating));
+                return self.shown_mapping(&uuid, &mapping).await;
             }
         }
         Err(contended())
@@ -64,7 +67,7 @@ impl Control {
     ) -> Result<api::EventSourceMappingConfiguration, ApiError> {
         let uuid = known_form(&input.uuid)?;
         let mapping = self.mapping(&uuid).await?;
-        Ok(self.shown_mapping(&uuid, &mapping.record, Shown::Settled))
+        self.shown_mapping(&uuid, &mapping.record).await
     }
 
     /// ListEventSourceMappings, of one source and one function where they are given.
@@ -84,14 +87,17 @@ impl Control {
         let after = page.after.as_deref().map(keys::mapping);
         let mut found = self.read_matching(keys::MAPPINGS, after.as_deref(), page.read(), fits).await?;
         let next_marker = page.cut(&mut found, |(uuid, _)| uuid);
-        let shown = found.iter().map(|(uuid, loaded)| self.shown_mapping(uuid, &loaded.record, Shown::Settled));
-        Ok(api::ListEventSourceMappingsResponse { event_source_mappings: Some(shown.collect()), next_marker })
+        let mut shown = Vec::with_capacity(found.len());
+        for (uuid, loaded) in &found {
+            shown.push(self.shown_mapping(uuid, &loaded.record).await?);
+        }
+        Ok(api::ListEventSourceMappingsResponse { event_source_mappings: Some(shown), next_marker })
     }
 
     /// UpdateEventSourceMapping: an absent member changes nothing.
     ///
     /// # Errors
-    /// As the real service.
+    /// As the real service; ResourceInUseException for a mapping that is in transition.
     pub async fn update_event_source_mapping(
         &self,
         input: api::UpdateEventSourceMappingRequest,
@@ -99,6 +105,7 @@ impl Control {
         let uuid = known_form(&input.uuid)?;
         for _ in 0..TRIES {
             let before = self.mapping(&uuid).await?;
+            must_be_settled(&before.record, "update")?;
             let after = self.changed_mapping(&before.record, &input).await?;
             let mut writes = vec![put(keys::mapping(&uuid), &after, before.unchanged())?];
             if after.claim() != before.record.claim() {
@@ -107,34 +114,27 @@ impl Control {
                 writes.push(put(after.claim(), &uuid, Precondition::Absent)?);
             }
             if self.commit(writes).await? {
-                let shown = match (before.record.wanted, after.wanted) {
-                    (false, true) => Shown::Enabling,
-                    (true, false) => Shown::Disabling,
-                    _ => Shown::Updating,
-                };
-                return Ok(self.shown_mapping(&uuid, &after, shown));
+                return self.shown_mapping(&uuid, &after).await;
             }
         }
         Err(contended())
     }
 
-    /// DeleteEventSourceMapping. The answer is the last that is seen of it.
+    /// DeleteEventSourceMapping. Once what is in flight has come to its end the mapping is gone.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none; ResourceInUseException for one that is in transition.
     pub async fn delete_event_source_mapping(
         &self,
         input: api::DeleteEventSourceMappingRequest,
     ) -> Result<api::EventSourceMappingConfiguration, ApiError> {
         let uuid = known_form(&input.uuid)?;
         for _ in 0..TRIES {
-            let mapping = self.mapping(&uuid).await?;
-            let writes = vec![
-                Write::delete(keys::mapping(&uuid), mapping.unchanged()),
-                Write::delete(mapping.record.claim(), Precondition::Any),
-            ];
-            if self.commit(writes).await? {
-                return Ok(self.shown_mapping(&uuid, &mapping.record, Shown::Deleting));
+            let before = self.mapping(&uuid).await?;
+            must_be_settled(&before.record, "delete")?;
+            let going = Mapping { wanted: false, phase: Phase::Deleting, reason: None, ..before.record.clone() };
+            if self.commit(vec![put(keys::mapping(&uuid), &going, before.unchanged())?]).await? {
+                return self.shown_mapping(&uuid, &going).await;
             }
         }
         Err(contended())
@@ -155,8 +155,14 @@ impl Control {
             self.must_be_invocable(&target).await?;
             (mapping.function, mapping.qualifier) = (target.name, target.qualifier);
         }
-        mapping.settings = mapping.settings.changed(&mapping.source, &Change::from(input))?;
+        mapping.settings = settings::changed(mapping.settings, &mapping.source, &Change::from(input))?;
         mapping.wanted = input.enabled.unwrap_or(mapping.wanted);
+        mapping.phase = match (before.wanted, mapping.wanted) {
+            (false, true) => Phase::Enabling,
+            (true, false) => Phase::Disabling,
+            (true, true) | (false, false) => Phase::Updating,
+        };
+        mapping.reason = None;
         mapping.last_modified_ms = self.now_ms();
         Ok(mapping)
     }
@@ -171,19 +177,34 @@ impl Control {
     /// No other mapping may lead from this source to this function.
     async fn must_be_free(&self, mapping: &Mapping) -> Result<(), ApiError> {
         match self.read::<String>(&mapping.claim()).await? {
-            Some(other) => Err(mapping.source.exists(&mapping.function, &other.record)),
+            Some(other) => Err(source::exists(&mapping.source, &mapping.function, &other.record)),
             None => Ok(()),
         }
     }
 
-    fn shown_mapping(&self, uuid: &str, mapping: &Mapping, shown: Shown) -> api::EventSourceMappingConfiguration {
-        view::configuration(&self.parts.place, uuid, mapping, shown)
+    async fn shown_mapping(
+        &self,
+        uuid: &str,
+        mapping: &Mapping,
+    ) -> Result<api::EventSourceMappingConfiguration, ApiError> {
+        let progress = self.read::<Progress>(&keys::mapping_progress(uuid)).await?;
+        let progress = progress.map(|found| found.record).unwrap_or_default();
+        Ok(view::configuration(&self.parts.place, uuid, mapping, &progress))
     }
 }
 
 /// The ids that we give are the only ones: nothing else may become part of a key.
 fn known_form(uuid: &str) -> Result<String, ApiError> {
     one_form(uuid).ok_or_else(missing)
+}
+
+/// A transition comes to its end before another one begins.
+fn must_be_settled(mapping: &Mapping, verb: &str) -> Result<(), ApiError> {
+    if mapping.phase.is_settled() {
+        return Ok(());
+    }
+    let text = format!("Cannot {verb} the event source mapping because it is in use.");
+    Err(ApiError::new(&modelled::RESOURCE_IN_USE, text))
 }
 
 fn missing() -> ApiError {

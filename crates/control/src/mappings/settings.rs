@@ -3,122 +3,89 @@
 use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_types::limits::MAPPING_FILTERS;
-use serde::{Deserialize, Serialize};
+use hearth_types::mapping::{Settings, Source};
 
 use crate::mappings::change::Change;
 use crate::mappings::filter;
-use crate::mappings::source::{Source, unsupported};
+use crate::mappings::source::{batch_size, unsupported};
 use crate::{invalid, refused};
 
-/// How a source is polled.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Settings {
-    /// Records or messages of a batch at most.
-    pub(super) batch_size: i32,
-    /// Seconds that a batch may wait to be filled.
-    pub(super) window_s: i32,
-    /// Patterns, one of which an event must fit; none lets all pass.
-    pub(super) filters: Vec<String>,
-    /// Whether the function's answer may name the items that failed.
-    pub(super) report_failures: bool,
-    /// Where batches go that failed for good: an ARN.
-    pub(super) on_failure: Option<String>,
-    /// Seconds after which a record is given up; -1 is never.
-    pub(super) age_s: i32,
-    /// How often a batch is tried again; -1 is for as long as its records live.
-    pub(super) retries: i32,
-    /// Whether a failed batch is tried again in halves.
-    pub(super) bisect: bool,
-    /// Batches of one shard at a time.
-    pub(super) parallelization: i32,
-    /// Seconds of a window whose batches share a state; 0 is none.
-    pub(super) tumbling_s: i32,
-    /// Type and URI of what proves who polls.
-    pub(super) access: Vec<(String, String)>,
-    /// Invokes of a queue's function at a time.
-    pub(super) concurrency: Option<i32>,
-    /// Kafka's consumer group.
-    pub(super) consumer_group: Option<String>,
+/// Those of a new mapping.
+///
+/// # Errors
+/// See [`changed`].
+pub(super) fn new(source: &Source, change: &Change<'_>) -> Result<Settings, ApiError> {
+    let defaults = Settings {
+        batch_size: batch_size(source),
+        window_s: 0,
+        filters: Vec::new(),
+        report_failures: false,
+        on_failure: None,
+        age_s: -1,
+        retries: -1,
+        bisect: false,
+        parallelization: 1,
+        tumbling_s: 0,
+        access: Vec::new(),
+        concurrency: None,
+        consumer_group: None,
+    };
+    changed(defaults, source, change)
 }
 
-impl Settings {
-    /// Those of a new mapping.
-    ///
-    /// # Errors
-    /// See [`Self::changed`].
-    pub(super) fn new(source: &Source, change: &Change<'_>) -> Result<Self, ApiError> {
-        let defaults = Self {
-            batch_size: source.batch_size(),
-            window_s: 0,
-            filters: Vec::new(),
-            report_failures: false,
-            on_failure: None,
-            age_s: -1,
-            retries: -1,
-            bisect: false,
-            parallelization: 1,
-            tumbling_s: 0,
-            access: Vec::new(),
-            concurrency: None,
-            consumer_group: None,
-        };
-        defaults.changed(source, change)
+/// What they become.
+///
+/// # Errors
+/// Members that a source of this kind does not have or that have no effect here, and values that contradict each
+/// other.
+pub(super) fn changed(mut settings: Settings, source: &Source, change: &Change<'_>) -> Result<Settings, ApiError> {
+    if let Some(member) = change.without_effect {
+        return Err(refused(member, "it has no effect here yet"));
     }
-
-    /// What they become.
-    ///
-    /// # Errors
-    /// Members that a source of this kind does not have or that have no effect here, and values that contradict each
-    /// other.
-    pub(super) fn changed(mut self, source: &Source, change: &Change<'_>) -> Result<Self, ApiError> {
-        if let Some(member) = change.without_effect {
-            return Err(refused(member, "it has no effect here yet"));
-        }
-        foreign(source, change)?;
-        self.batch_size = change.batch_size.unwrap_or(self.batch_size);
-        self.window_s = change.window_s.unwrap_or(self.window_s);
-        self.retries = change.retries.unwrap_or(self.retries);
-        self.bisect = change.bisect.unwrap_or(self.bisect);
-        self.parallelization = change.parallelization.unwrap_or(self.parallelization);
-        self.tumbling_s = change.tumbling_s.unwrap_or(self.tumbling_s);
-        self.age_s = change.age_s.map_or(Ok(self.age_s), age)?;
-        if let Some(criteria) = change.filters {
-            self.filters = filters(criteria)?;
-        }
-        if let Some(types) = change.response_types {
-            self.report_failures = !types.is_empty();
-        }
-        if let Some(destinations) = change.destinations {
-            self.on_failure = on_failure(destinations)?;
-        }
-        if let Some(access) = change.access {
-            self.access = access.iter().map(pair).collect::<Result<_, _>>()?;
-        }
-        if let Some(scaling) = change.scaling {
-            self.concurrency = scaling.maximum_concurrency;
-        }
-        if let Some(kafka) = change.kafka {
-            self.consumer_group.clone_from(&kafka.consumer_group_id);
-        }
-        self.fits_its_queue(source)?;
-        Ok(self)
+    foreign(source, change)?;
+    settings.batch_size = change.batch_size.unwrap_or(settings.batch_size);
+    settings.window_s = change.window_s.unwrap_or(settings.window_s);
+    settings.retries = change.retries.unwrap_or(settings.retries);
+    settings.bisect = change.bisect.unwrap_or(settings.bisect);
+    settings.parallelization = change.parallelization.unwrap_or(settings.parallelization);
+    settings.tumbling_s = change.tumbling_s.unwrap_or(settings.tumbling_s);
+    settings.age_s = change.age_s.map_or(Ok(settings.age_s), age)?;
+    if let Some(criteria) = change.filters {
+        settings.filters = filters(criteria)?;
     }
+    if let Some(types) = change.response_types {
+        settings.report_failures = !types.is_empty();
+    }
+    if let Some(destinations) = change.destinations {
+        settings.on_failure = on_failure(destinations)?;
+    }
+    if let Some(access) = change.access {
+        settings.access = access.iter().map(pair).collect::<Result<_, _>>()?;
+    }
+    if let Some(scaling) = change.scaling {
+        settings.concurrency = scaling.maximum_concurrency;
+    }
+    if let Some(kafka) = change.kafka {
+        settings.consumer_group.clone_from(&kafka.consumer_group_id);
+    }
+    fits_its_queue(&settings, source)?;
+    Ok(settings)
+}
 
-    /// Queues give ten messages at a time; more are gathered over a while, which order forbids.
-    fn fits_its_queue(&self, source: &Source) -> Result<(), ApiError> {
-        match source {
-            Source::Sqs { .. } if source.is_fifo() && self.window_s > 0 => {
-                Err(invalid("Batching window is not supported for FIFO queues"))
-            }
-            Source::Sqs { .. } if source.is_fifo() && self.batch_size > 10 => Err(invalid(format!(
-                "A batch of a FIFO queue has at most 10 messages: BatchSize is {}.",
-                self.batch_size
-            ))),
-            Source::Sqs { .. } if self.batch_size > 10 && self.window_s == 0 => Err(invalid(
-                "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
-            )),
-            _ => Ok(()),
+/// Queues give ten messages at a time; more are gathered over a while, which order forbids.
+fn fits_its_queue(settings: &Settings, source: &Source) -> Result<(), ApiError> {
+    match source {
+        Source::Sqs { .. } if source.is_fifo() && settings.window_s > 0 => {
+            Err(invalid("Batching window is not supported for FIFO queues"))
         }
+        Source::Sqs { .. } if source.is_fifo() && settings.batch_size > 10 => Err(invalid(format!(
+            "A batch of a FIFO queue has at most 10 messages: BatchSize is {}.",
+            settings.batch_size
+        ))),
+        Source::Sqs { .. } if settings.batch_size > 10 && settings.window_s == 0 => Err(invalid(
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10",
+        )),
+        _ => Ok(()),
     }
 }
 

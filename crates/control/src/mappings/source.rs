@@ -1,152 +1,63 @@
-//! Kinds of event sources, and what each of them has. Pure.
+//! Which source a client asks for, and what each kind of them takes. Pure.
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use serde::{Deserialize, Serialize};
+use hearth_types::mapping::{Position, Source};
 
 use crate::{invalid, refused};
 
-/// What is polled.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Source {
-    /// A queue.
-    Sqs {
-        /// Its ARN.
-        arn: String,
-    },
-    /// A Kinesis stream, or a consumer of one.
-    Kinesis {
-        /// Its ARN.
-        arn: String,
-        /// Where to begin.
-        from: Position,
-    },
-    /// A table's stream.
-    DynamoDb {
-        /// Its ARN.
-        arn: String,
-        /// Where to begin.
-        from: Position,
-    },
-    /// A Kafka topic on brokers of the user's.
-    Kafka {
-        /// `host:port` of brokers.
-        brokers: Vec<String>,
-        /// The topic.
-        topic: String,
-        /// Where to begin.
-        from: Position,
-    },
-    /// A queue of an ActiveMQ or RabbitMQ broker.
-    Mq {
-        /// The broker's ARN.
-        arn: String,
-        /// The queue.
-        queue: String,
-    },
+/// From the members that say what is polled.
+///
+/// # Errors
+/// With the texts of the real service; 501 for sources that there are none of here.
+pub(super) fn asked(input: &api::CreateEventSourceMappingRequest) -> Result<Source, ApiError> {
+    let source = match (&input.event_source_arn, &input.self_managed_event_source) {
+        (None, None) => return Err(invalid("Unrecognized event source.")),
+        (Some(_), Some(_)) => {
+            return Err(invalid("Only one of EventSourceArn and SelfManagedEventSource can be given."));
+        }
+        (None, Some(brokers)) => kafka(input, brokers)?,
+        (Some(arn), None) => by_arn(input, arn)?,
+    };
+    takes_only_its_own(&source, input)?;
+    Ok(source)
 }
 
-/// Where to begin in a stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Position {
-    /// At the oldest record.
-    TrimHorizon,
-    /// At what comes next.
-    Latest,
-    /// At a time, in milliseconds since 1970.
-    At(i64),
+/// Members that would have no effect on a source of this kind.
+fn takes_only_its_own(source: &Source, input: &api::CreateEventSourceMappingRequest) -> Result<(), ApiError> {
+    let kafka = matches!(source, Source::Kafka { .. });
+    let positioned = source.from().is_some();
+    let foreign = [
+        ("StartingPosition", input.starting_position.is_some() && !positioned),
+        ("StartingPositionTimestamp", input.starting_position_timestamp.is_some() && !positioned),
+        ("Topics", input.topics.is_some() && !kafka),
+        ("Queues", input.queues.is_some() && !matches!(source, Source::Mq { .. })),
+    ];
+    foreign.into_iter().find(|(_, given)| *given).map_or(Ok(()), |(member, _)| Err(unsupported(member)))
 }
 
-impl Source {
-    /// From the members that say what is polled.
-    ///
-    /// # Errors
-    /// With the texts of the real service; 501 for sources that there are none of here.
-    pub(super) fn asked(input: &api::CreateEventSourceMappingRequest) -> Result<Self, ApiError> {
-        let source = match (&input.event_source_arn, &input.self_managed_event_source) {
-            (None, None) => return Err(invalid("Unrecognized event source.")),
-            (Some(_), Some(_)) => {
-                return Err(invalid("Only one of EventSourceArn and SelfManagedEventSource can be given."));
-            }
-            (None, Some(brokers)) => kafka(input, brokers)?,
-            (Some(arn), None) => by_arn(input, arn)?,
-        };
-        source.takes_only_its_own(input)?;
-        Ok(source)
-    }
+/// The BatchSize that is not given.
+pub(super) fn batch_size(source: &Source) -> i32 {
+    if matches!(source, Source::Sqs { .. }) { 10 } else { 100 }
+}
 
-    /// Members that would have no effect on a source of this kind.
-    fn takes_only_its_own(&self, input: &api::CreateEventSourceMappingRequest) -> Result<(), ApiError> {
-        let kafka = matches!(self, Self::Kafka { .. });
-        let positioned = self.from().is_some();
-        let foreign = [
-            ("StartingPosition", input.starting_position.is_some() && !positioned),
-            ("StartingPositionTimestamp", input.starting_position_timestamp.is_some() && !positioned),
-            ("Topics", input.topics.is_some() && !kafka),
-            ("Queues", input.queues.is_some() && !matches!(self, Self::Mq { .. })),
-        ];
-        foreign.into_iter().find(|(_, given)| *given).map_or(Ok(()), |(member, _)| Err(unsupported(member)))
-    }
+/// StateTransitionReason of what a client asked for (observed).
+pub(super) fn reason(source: &Source) -> &'static str {
+    if source.is_stream() { "User action" } else { "USER_INITIATED" }
+}
 
-    /// Where polling begins, where there is a choice.
-    pub(super) fn from(&self) -> Option<Position> {
-        match self {
-            Self::Kinesis { from, .. } | Self::DynamoDb { from, .. } | Self::Kafka { from, .. } => Some(*from),
-            Self::Sqs { .. } | Self::Mq { .. } => None,
-        }
-    }
-
-    /// EventSourceArn.
-    pub(super) fn arn(&self) -> Option<&str> {
-        match self {
-            Self::Sqs { arn } | Self::Kinesis { arn, .. } | Self::DynamoDb { arn, .. } | Self::Mq { arn, .. } => {
-                Some(arn)
-            }
-            Self::Kafka { .. } => None,
-        }
-    }
-
-    /// What makes two sources the same.
-    pub(super) fn identity(&self) -> String {
-        match self {
-            Self::Kafka { brokers, topic, .. } => format!("kafka:{}:{topic}", brokers.join(",")),
-            Self::Mq { arn, queue } => format!("{arn}:{queue}"),
-            Self::Sqs { arn } | Self::Kinesis { arn, .. } | Self::DynamoDb { arn, .. } => arn.clone(),
-        }
-    }
-
-    pub(super) fn is_stream(&self) -> bool {
-        matches!(self, Self::Kinesis { .. } | Self::DynamoDb { .. })
-    }
-
-    /// A queue that keeps the order of its messages.
-    pub(super) fn is_fifo(&self) -> bool {
-        matches!(self, Self::Sqs { arn } if arn.ends_with(".fifo"))
-    }
-
-    /// The BatchSize that is not given.
-    pub(super) fn batch_size(&self) -> i32 {
-        if matches!(self, Self::Sqs { .. }) { 10 } else { 100 }
-    }
-
-    /// StateTransitionReason of what a client asked for (observed).
-    pub(super) fn reason(&self) -> &'static str {
-        if self.is_stream() { "User action" } else { "USER_INITIATED" }
-    }
-
-    /// 409 for a second mapping of a source and a function (observed).
-    pub(super) fn exists(&self, function: &str, uuid: &str) -> ApiError {
-        let identity = self.identity();
-        let what = match self {
-            Self::Sqs { .. } => format!(
-                "An event source mapping with SQS arn (\" {identity} \") and function (\" {function} \") already exists."
-            ),
-            _ => format!(
-                "The event source arn (\" {identity} \") and function (\" {function} \") provided mapping already exists."
-            ),
-        };
-        ApiError::conflict(format!("{what} Please update or delete the existing mapping with UUID {uuid}"))
-    }
+/// 409 for a second mapping of a source and a function (observed).
+pub(super) fn exists(source: &Source, function: &str, uuid: &str) -> ApiError {
+    let identity = source.identity();
+    let what = match source {
+        Source::Sqs { .. } => format!(
+            "An event source mapping with SQS arn (\" {identity} \") and function (\" {function} \") already exists."
+        ),
+        _ => format!(
+            "The event source arn (\" {identity} \") and function (\" {function} \") provided mapping already exists."
+        ),
+    };
+    ApiError::conflict(format!("{what} Please update or delete the existing mapping with UUID {uuid}"))
 }
 
 /// For a member that sources of this kind do not have (observed for DestinationConfig).

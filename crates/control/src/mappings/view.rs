@@ -2,48 +2,26 @@
 
 use hearth_api::types as api;
 use hearth_types::Place;
+use hearth_types::mapping::{Mapping, Position, Progress, Settings, Source};
 
-use crate::mappings::Mapping;
-use crate::mappings::settings::Settings;
-use crate::mappings::source::{Position, Source};
-
-/// Why a mapping that is wanted does nothing.
-const NOT_POLLED: &str =
-    "This version of Hearth does not poll event sources: the mapping is kept, and nothing is invoked";
-
-/// What an operation's answer says of the state: that of the transition that it began, or the one there is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shown {
-    /// The answer of create.
-    Creating,
-    /// The answer of an update that leaves it as wanted as before.
-    Updating,
-    /// The answer of an update that wants it polled.
-    Enabling,
-    /// The answer of an update that wants it no more.
-    Disabling,
-    /// The answer of delete.
-    Deleting,
-    /// Any later look.
-    Settled,
-}
+use crate::mappings::source::reason;
 
 pub(super) fn configuration(
     place: &Place,
     uuid: &str,
     mapping: &Mapping,
-    shown: Shown,
+    progress: &Progress,
 ) -> api::EventSourceMappingConfiguration {
     let Mapping { source, settings, .. } = mapping;
-    let (state, reason) = state(mapping, shown);
     let mut view = api::EventSourceMappingConfiguration {
         uuid: Some(uuid.to_owned()),
         event_source_mapping_arn: Some(arn(place, uuid)),
         event_source_arn: source.arn().map(str::to_owned),
         function_arn: Some(place.arn_as_asked(&mapping.target()).to_string()),
         last_modified: Some(api_time(mapping.last_modified_ms)),
-        state: Some(state.to_owned()),
-        state_transition_reason: Some(reason.to_owned()),
+        state: Some(mapping.phase.name().to_owned()),
+        state_transition_reason: Some(mapping.reason.clone().unwrap_or_else(|| reason(source).to_owned())),
+        last_processing_result: progress.result.clone(),
         batch_size: Some(settings.batch_size),
         maximum_batching_window_in_seconds: Some(settings.window_s),
         function_response_types: Some(response_types(settings)),
@@ -60,7 +38,7 @@ pub(super) fn configuration(
     if source.is_stream() {
         view.parallelization_factor = Some(settings.parallelization);
         view.tumbling_window_in_seconds = Some(settings.tumbling_s);
-        view.last_processing_result = Some("No records processed".to_owned());
+        view.last_processing_result.get_or_insert_with(|| "No records processed".to_owned());
     }
     match source {
         Source::Kafka { brokers, topic, .. } => {
@@ -82,21 +60,6 @@ pub(super) fn configuration(
 /// The ARN of a mapping.
 pub(super) fn arn(place: &Place, uuid: &str) -> String {
     format!("arn:aws:lambda:{}:{}:event-source-mapping:{uuid}", place.region, place.account)
-}
-
-fn state(mapping: &Mapping, shown: Shown) -> (&'static str, &'static str) {
-    let asked = mapping.source.reason();
-    match shown {
-        // Made disabled, it is so at once (observed).
-        Shown::Creating if !mapping.wanted => ("Disabled", asked),
-        Shown::Creating => ("Creating", asked),
-        Shown::Updating => ("Updating", asked),
-        Shown::Enabling => ("Enabling", asked),
-        Shown::Disabling => ("Disabling", asked),
-        Shown::Deleting => ("Deleting", asked),
-        Shown::Settled if mapping.wanted => ("Disabled", NOT_POLLED),
-        Shown::Settled => ("Disabled", asked),
-    }
 }
 
 fn show_position(view: &mut api::EventSourceMappingConfiguration, source: &Source) {

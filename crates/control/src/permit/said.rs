@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Control;
 use crate::code_source::ObjectName;
-use crate::mappings::Mapping;
+use hearth_types::mapping::Mapping;
 use crate::permit::resources::{code_signing_config, layer_version};
 
 /// The members that count, of all operations.
