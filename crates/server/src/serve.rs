@@ -125,7 +125,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         roles: Arc::new(OfAccess(Arc::clone(&access))),
         sqs: Arc::clone(&sqs),
-        clock: Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX)),
+        clock: hearth_clock::Clock::real(),
     });
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),

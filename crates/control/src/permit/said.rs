@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use crate::Control;
 use crate::code_source::ObjectName;
-use hearth_types::mapping::Mapping;
 use crate::permit::resources::{code_signing_config, layer_version};
+use hearth_types::mapping::Mapping;
 
 /// The members that count, of all operations.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]

@@ -1,6 +1,9 @@
 //! Event source mappings: kept, shown, found again; what contradicts itself is refused.
 
 use hearth_api::ops;
+use hearth_store::{Precondition, Write, typed};
+use hearth_types::keys;
+use hearth_types::mapping::{Mapping, Phase};
 use serde_json::json;
 
 use super::*;
@@ -19,6 +22,20 @@ impl House {
     async fn mapping(&self, uuid: &Value) -> Result<Value, ApiError> {
         let input = api::GetEventSourceMappingRequest { uuid: text(uuid) };
         Ok(json::<ops::GetEventSourceMapping>(&self.control.get_event_source_mapping(input).await?))
+    }
+
+    /// Brings a mapping to where whoever polls for it would.
+    async fn settle(&self, uuid: &Value) {
+        let key = keys::mapping(&text(uuid));
+        let mut found = typed::read::<Mapping>(&*self.store, &key).await.unwrap().unwrap();
+        let write = if found.record.phase == Phase::Deleting {
+            self.store.commit(vec![Write::delete(found.record.claim(), Precondition::Any)]).await.unwrap();
+            Write::delete(key, found.unchanged())
+        } else {
+            found.record.phase = if found.record.wanted { Phase::Enabled } else { Phase::Disabled };
+            typed::put(key, &found.record, found.unchanged()).unwrap()
+        };
+        self.store.commit(vec![write]).await.unwrap();
     }
 
     async fn remap(&self, input: api::UpdateEventSourceMappingRequest) -> Result<Value, ApiError> {
@@ -97,9 +114,10 @@ async fn a_queue_is_shown_with_what_queues_have() {
         "StateTransitionReason": "USER_INITIATED",
     });
     assert_eq!(made, expected);
+    house.settle(&made["UUID"]).await;
     let found = house.mapping(&made["UUID"]).await.unwrap();
-    assert_eq!(found["State"], "Disabled");
-    assert!(text(&found["StateTransitionReason"]).contains("does not poll event sources"), "{found}");
+    assert_eq!((&found["State"], &found["StateTransitionReason"]), (&json!("Enabled"), &json!("USER_INITIATED")));
+    assert_eq!(found["LastProcessingResult"], Value::Null);
 }
 
 #[tokio::test]
@@ -202,8 +220,15 @@ async fn a_source_and_a_function_have_one_mapping() {
     assert_refused(house.map(from(QUEUE, "f")).await, "ResourceConflictException", &text);
     let second = house.map(from(QUEUE, "g")).await.unwrap();
     let to_f = || api::UpdateEventSourceMappingRequest { function_name: Some("f".into()), ..change(&second["UUID"]) };
+    assert_refused(house.remap(to_f()).await, "ResourceInUseException", "because it is in use");
+    for mapping in [&first, &second] {
+        house.settle(&mapping["UUID"]).await;
+    }
     assert_refused(house.remap(to_f()).await, "ResourceConflictException", &text);
     house.unmap(&first["UUID"]).await.unwrap();
+    assert_refused(house.unmap(&first["UUID"]).await, "ResourceInUseException", "because it is in use");
+    assert_refused(house.remap(to_f()).await, "ResourceConflictException", &text);
+    house.settle(&first["UUID"]).await;
     assert_eq!(house.remap(to_f()).await.unwrap()["FunctionArn"], format!("{ARN}:f"));
     house.map(from(QUEUE, "g")).await.expect("its old place is free");
 }
@@ -223,10 +248,13 @@ async fn updates_change_what_they_name() {
     let uuid = &made["UUID"];
     let enabled = api::UpdateEventSourceMappingRequest { enabled: Some(true), batch_size: Some(5), ..change(uuid) };
     assert_eq!(house.remap(enabled).await.unwrap()["State"], "Enabling");
+    house.settle(uuid).await;
     let found = house.mapping(uuid).await.unwrap();
     assert_eq!((&found["BatchSize"], found["FilterCriteria"].is_object()), (&json!(5), true));
     let cleared = api::UpdateEventSourceMappingRequest { filter_criteria: Some(Default::default()), ..change(uuid) };
-    assert_eq!(house.remap(cleared).await.unwrap()["FilterCriteria"], Value::Null);
+    let updated = house.remap(cleared).await.unwrap();
+    assert_eq!((&updated["FilterCriteria"], &updated["State"]), (&Value::Null, &json!("Updating")));
+    house.settle(uuid).await;
     let large = api::UpdateEventSourceMappingRequest { batch_size: Some(100), ..change(uuid) };
     assert_refused(house.remap(large).await, INVALID, "Maximum batch window in seconds must be greater than 0");
 }
@@ -249,7 +277,9 @@ async fn lists_are_by_source_and_function_and_survive_the_function() {
     assert_eq!(house.mappings(Some(QUEUE), Some("g")).await, [all[2].clone()]);
     house.delete("g", None).await.unwrap();
     assert_eq!(house.mapping(&all[2]).await.unwrap()["UUID"], all[2]);
+    house.settle(&all[2]).await;
     assert_eq!(house.unmap(&all[2]).await.unwrap()["State"], "Deleting");
+    house.settle(&all[2]).await;
     for lost in [&all[2], &json!("none"), &json!("../function/f")] {
         assert_refused(
             house.mapping(lost).await,
