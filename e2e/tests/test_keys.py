@@ -8,8 +8,8 @@ from support.keys import hearth_keys, made
 from support.server import Server
 
 
-def listed(server):
-    return json.loads(hearth_keys(server, "list", "--json"))["AccessKeys"]
+def listed(server, *args):
+    return json.loads(hearth_keys(server, "list", "--json", *args))["AccessKeys"]
 
 
 @pytest.fixture
@@ -53,8 +53,15 @@ def test_a_key_file_of_ones_own_is_used_and_must_be_ones_own(stopped, tmp_path):
         made(server, "--key-file", str(key_file))
     key_file.chmod(0o600)
     made(server, "--key-file", str(key_file))
-    assert not (server.data / "secret.key").exists()
-    assert [key["Opens"] for key in listed(server)] == [False], "the folder's own key is another one"
+    assert [key["Opens"] for key in listed(server, "--key-file", str(key_file))] == [True]
+    own = server.data / "secret.key"
+    with pytest.raises(RuntimeError, match="2: .*secret.key is not there"):
+        listed(server)
+    assert not own.exists()
+    own.write_bytes(b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWc=\n")
+    own.chmod(0o600)
+    with pytest.raises(RuntimeError, match="2: .*sealed with another key"):
+        listed(server)
 
 
 def test_what_cannot_be_a_key_is_refused(stopped, tmp_path):

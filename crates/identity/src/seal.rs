@@ -20,6 +20,7 @@ pub(crate) enum Purpose {
     AccessKey,
     SessionToken,
     Parameter,
+    Record,
 }
 
 impl Purpose {
@@ -28,6 +29,7 @@ impl Purpose {
             Self::AccessKey => b"hearth access key",
             Self::SessionToken => b"hearth session token",
             Self::Parameter => b"hearth parameter",
+            Self::Record => b"hearth record",
         }
     }
 }
@@ -99,6 +101,18 @@ impl MasterKey {
     #[must_use]
     pub fn open_parameter(&self, id: &str, sealed: &SealedSecret) -> Option<Secret> {
         self.open_for(Purpose::Parameter, id, sealed)
+    }
+
+    /// Seals a record at rest, bound to its name and version.
+    #[must_use]
+    pub fn seal_record(&self, bound: &[u8], record: &[u8], nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
+        self.seal(Purpose::Record, record, bound, nonce)
+    }
+
+    /// The record; none where it was sealed with another key, or bound to something else.
+    #[must_use]
+    pub fn open_record(&self, bound: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open(Purpose::Record, sealed, bound)
     }
 
     fn seal_for(&self, purpose: Purpose, id: &str, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> SealedSecret {

@@ -12,10 +12,12 @@ use crate::prepare::Refused;
 
 /// In the data folder, unless another file is given.
 const NAME: &str = "secret.key";
+/// What is sealed with the key.
+const METADATA: &str = "meta.db";
 /// What others than the owner could do with a file.
 const OTHERS: u32 = 0o077;
 
-/// The key in the file that was given, or in the data folder's own, which is made where there is none.
+/// The key in the file that was given, or in the data folder's own, which is made in a new folder.
 ///
 /// # Errors
 /// When the file is not there, may be read by others, or holds no key.
@@ -24,10 +26,20 @@ pub(crate) fn load(data_dir: &Path, given: Option<&Path>) -> Result<MasterKey> {
         Some(path) => read(path),
         None => {
             let path = data_dir.join(NAME);
+            refuse_a_second(data_dir, &path)?;
             make(&path).with_context(|| format!("making the key file {}", path.display()))?;
             read(&path)
         }
     }
+}
+
+/// What is in the folder opens with the key that it was made with; a new one would only hide what is missing.
+fn refuse_a_second(data_dir: &Path, path: &Path) -> Result<()> {
+    if path.exists() || !data_dir.join(METADATA).exists() {
+        return Ok(());
+    }
+    let why = "is not there, and what is in the folder opens with it only: put it back, or name it with --key-file";
+    Err(Refused(format!("the key file {} {why}", path.display())).into())
 }
 
 fn read(path: &Path) -> Result<MasterKey> {
@@ -80,6 +92,15 @@ mod tests {
         assert_eq!(load(folder.path(), Some(&path)).unwrap().to_text(), made);
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_folder_in_use_gets_no_second_key() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(METADATA), "").unwrap();
+        let error = load(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("put it back"), "{error}");
+        assert!(!folder.path().join(NAME).exists());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hearth_store::MetadataStore;
 use hearth_store_sqlite::SqliteStore;
 use serde_json::json;
 
+use crate::at_rest;
 use crate::cli::{KeysArgs, KeysCommand, NewKeyArgs};
 use crate::key_file;
 use crate::key_socket::{self, Answer, Request};
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &KeysArgs) -> Result<()> {
     };
     let answer = match key_socket::ask(&args.data_dir, &request)? {
         Some(answer) => answer,
-        None => at_rest(args, request)?,
+        None => in_the_folder(args, request)?,
     };
     print(answer, as_json)
 }
@@ -42,11 +43,12 @@ fn wanted(args: &NewKeyArgs) -> Result<NewAccessKey> {
 }
 
 /// No server runs: the folder is ours for a moment.
-fn at_rest(args: &KeysArgs, request: Request) -> Result<Answer> {
+fn in_the_folder(args: &KeysArgs, request: Request) -> Result<Answer> {
     let folder = make_data_dir(&args.data_dir)?;
     let key = key_file::load(&folder, args.key_file.as_deref())?;
     let path = folder.join("meta.db");
-    let store: Arc<dyn MetadataStore> = Arc::new(SqliteStore::open(&path).map_err(|cause| Refused(cause.to_string()))?);
+    let store: Arc<dyn MetadataStore> =
+        Arc::new(SqliteStore::open(&path, at_rest::seal(&key)).map_err(|cause| Refused(cause.to_string()))?);
     let keys = AccessKeys::new(store, key);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let answer = runtime.block_on(key_socket::answer(&keys, request));

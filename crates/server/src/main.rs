@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod admin;
+mod at_rest;
 mod cli;
 #[cfg(test)]
 mod coverage;

@@ -16,6 +16,7 @@ use hearth_control::{Control, Parts};
 use hearth_events::{Events, Timing};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
+use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
@@ -39,6 +40,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
+use crate::at_rest;
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
 use crate::events::{OfDispatcher, OwnTargets};
 use crate::follow;
@@ -76,7 +78,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let mut stop = Stop::new()?;
     let data = &prepared.data;
-    let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data)?);
+    let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data, &prepared.key)?);
     let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
@@ -213,8 +215,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     Ok(())
 }
 
-fn open_metadata(args: &ServeArgs, data: &Path) -> Result<SqliteStore, Refused> {
-    SqliteStore::open(&data.join("meta.db")).map_err(|cause| refused(args, data, &cause))
+fn open_metadata(args: &ServeArgs, data: &Path, key: &MasterKey) -> Result<SqliteStore, Refused> {
+    SqliteStore::open(&data.join("meta.db"), at_rest::seal(key)).map_err(|cause| refused(args, data, &cause))
 }
 
 fn open_queues(args: &ServeArgs, data: &Path) -> Result<SqliteQueueStore, Refused> {

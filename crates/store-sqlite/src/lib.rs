@@ -9,10 +9,12 @@ mod checksum;
 mod log;
 mod open;
 mod queue;
+mod seal;
 mod store;
 mod writer;
 
 pub use blobs::FileBlobStore;
 pub use open::OpenError;
 pub use queue::SqliteQueueStore;
+pub use seal::Seal;
 pub use store::SqliteStore;

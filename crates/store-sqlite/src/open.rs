@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checksum::Checksum;
 use crate::log::has_lost_commits;
+use crate::seal::{Failed, Sealed, Values};
 
 /// What a file is to be.
 pub(crate) struct Format {
@@ -34,14 +35,17 @@ pub(crate) struct Format {
 /// Reads come from memory of our own, so the page cache serves writes only. "Hrth".
 const METADATA: Format = Format {
     application_id: 0x4872_7468,
-    schema: 1,
+    schema: 2,
     what: "metadata",
     cache_kib: 512,
-    upgrades: &[],
+    upgrades: &["ALTER TABLE state ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0"],
     tables: "
     CREATE TABLE entry (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT;
-    INSERT INTO state VALUES (1, 0, zeroblob(16));
+    CREATE TABLE state (
+        id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, checksum BLOB NOT NULL,
+        sealed INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO state VALUES (1, 0, zeroblob(16), 2);
 ",
 };
 
@@ -81,6 +85,12 @@ pub enum OpenError {
         /// What was found.
         why: String,
     },
+    /// Its content is what was written, and does not open.
+    #[error(
+        "{} was sealed with another key: put back the secret.key that belongs to it, or name it with --key-file",
+        .0.display()
+    )]
+    OtherKey(PathBuf),
     /// Input or output failed.
     #[error("{} cannot be used: {cause}", path.display())]
     Disk {
@@ -97,12 +107,25 @@ pub(crate) struct Opened {
     pub(crate) checksum: Checksum,
 }
 
-pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
-    let connection = open_file(path, &METADATA)?;
+/// What the file holds, as values are used.
+pub(crate) struct Loaded {
+    pub(crate) entries: BTreeMap<String, Versioned>,
+    version: u64,
+    /// Of the values as the file has them.
+    pub(crate) checksum: Checksum,
+    pub(crate) values: Values,
+}
+
+pub(crate) fn open(path: &Path, sealed: &Sealed) -> Result<Opened, OpenError> {
+    let mut connection = open_file(path, &METADATA)?;
     check_structure(path, &connection)?;
-    let (table, checksum) = load(path, &connection)?;
+    let mut loaded = load(path, &connection, sealed)?;
+    sealed.finish(&mut connection, &mut loaded).map_err(|cause| match cause {
+        Failed::Engine(cause) => name_error(path, &cause),
+        Failed::Unsealed(cause) => OpenError::Disk { path: path.to_owned(), cause },
+    })?;
     keep_tidy(path, &connection)?;
-    Ok(Opened { connection, table, checksum })
+    Ok(Opened { connection, table: Table::new(loaded.version, loaded.entries), checksum: loaded.checksum })
 }
 
 /// Opens a file of this format, or makes it, or makes it one of this format. Until [`keep_tidy`] nothing of a file that is
@@ -222,21 +245,29 @@ fn check_structure(path: &Path, connection: &Connection) -> Result<(), OpenError
     }
 }
 
-fn load(path: &Path, connection: &Connection) -> Result<(Table, Checksum), OpenError> {
+fn load(path: &Path, connection: &Connection, sealed: &Sealed) -> Result<Loaded, OpenError> {
     let named = |cause| name_error(path, &cause);
     let damaged = |why: &str| OpenError::Damaged { path: path.to_owned(), why: why.to_owned() };
-    let (version, expected): (u64, Vec<u8>) = connection
-        .query_row("SELECT version, checksum FROM state WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+    let (version, expected, values): (u64, Vec<u8>, Values) = connection
+        .query_row("SELECT version, checksum, sealed FROM state WHERE id = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .map_err(named)?;
     let mut entries = BTreeMap::new();
     let mut checksum = Checksum::default();
+    let mut opens = true;
     let mut select = connection.prepare("SELECT key, version, value FROM entry").map_err(named)?;
     let mut rows = select.query([]).map_err(named)?;
     while let Some(row) = rows.next().map_err(named)? {
         let read = || -> rusqlite::Result<(String, u64, Vec<u8>)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
         let (key, version, value) = read().map_err(named)?;
         checksum.toggle(&key, version, &value);
-        entries.insert(key, Versioned { version, value: Bytes::from(value) });
+        let value = match values {
+            Values::Open => Some(Bytes::from(value)),
+            Values::SealedWithCopies | Values::Sealed => sealed.open(&key, version, &value),
+        };
+        opens &= value.is_some();
+        entries.insert(key, Versioned { version, value: value.unwrap_or_default() });
     }
     if checksum.to_bytes().as_slice() != expected {
         return Err(damaged("its content does not have the checksum that was written with it"));
@@ -244,7 +275,10 @@ fn load(path: &Path, connection: &Connection) -> Result<(Table, Checksum), OpenE
     if entries.values().any(|entry| entry.version > version) {
         return Err(damaged("an entry is newer than the last commit"));
     }
-    Ok((Table::new(version, entries), checksum))
+    if !opens {
+        return Err(OpenError::OtherKey(path.to_owned()));
+    }
+    Ok(Loaded { entries, version, checksum, values })
 }
 
 fn name_error_of(path: &Path, format: &Format, cause: &rusqlite::Error) -> OpenError {

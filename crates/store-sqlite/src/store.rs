@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hearth_store::{BoxFuture, CommitError, MetadataStore, StoreError, Table, Versioned, Watch, Write};
 
 use crate::open::{OpenError, open};
+use crate::seal::{Seal, Sealed};
 use crate::writer::Writer;
 
 /// Metadata in one SQLite file that this process alone uses.
@@ -18,15 +19,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it. Blocks for some milliseconds.
+    /// Opens the file, or makes it. Blocks for some milliseconds. What an earlier version wrote open is sealed.
     ///
     /// # Errors
-    /// When the file is in use by another process, of a newer version, damaged, or not Hearth's: nothing is changed
-    /// then. When the disk fails.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let opened = open(path)?;
+    /// When the file is in use by another process, of a newer version, damaged, not Hearth's, or sealed with another
+    /// key: nothing is changed then. When the disk fails.
+    pub fn open(path: &Path, seal: Arc<dyn Seal>) -> Result<Self, OpenError> {
+        let sealed = Sealed(seal);
+        let opened = open(path, &sealed)?;
         let table = Arc::new(opened.table);
-        let writer = Writer::start(opened.connection, opened.checksum, Arc::clone(&table))
+        let writer = Writer::start(opened.connection, opened.checksum, sealed, Arc::clone(&table))
             .map_err(|cause| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() })?;
         Ok(Self { table, writer })
     }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use crate::checksum::Checksum;
+use crate::seal::{Failed, Sealed};
 
 type Answer = Result<u64, CommitError>;
 
@@ -29,9 +30,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, checksum: Checksum, table: Arc<Table>) -> io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        checksum: Checksum,
+        sealed: Sealed,
+        table: Arc<Table>,
+    ) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(STORE_QUEUE_COMMITS);
-        let state = State { connection, checksum, table };
+        let state = State { connection, checksum, sealed, table };
         let thread = std::thread::Builder::new().name("hearth-metadata".into()).spawn(move || state.run(requests))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -62,6 +68,7 @@ struct State {
     connection: Connection,
     /// Of what is committed.
     checksum: Checksum,
+    sealed: Sealed,
     table: Arc<Table>,
 }
 
@@ -106,13 +113,13 @@ impl State {
     }
 
     /// On stable storage when it returns Ok.
-    fn write(&mut self, commits: &[Committed]) -> rusqlite::Result<()> {
+    fn write(&mut self, commits: &[Committed]) -> Result<(), Failed> {
         let Some(last) = commits.last() else { return Ok(()) };
         let mut checksum = self.checksum;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for commit in commits {
             for change in &commit.changes {
-                write_change(&transaction, commit.version, change, &mut checksum)?;
+                write_change(&transaction, &self.sealed, commit.version, change, &mut checksum)?;
             }
         }
         transaction
@@ -126,10 +133,11 @@ impl State {
 
 fn write_change(
     transaction: &Transaction<'_>,
+    sealed: &Sealed,
     version: u64,
     Change { key, value }: &Change,
     checksum: &mut Checksum,
-) -> rusqlite::Result<()> {
+) -> Result<(), Failed> {
     let before: Option<(u64, Vec<u8>)> = transaction
         .prepare_cached("SELECT version, value FROM entry WHERE key = ?1")?
         .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -139,10 +147,11 @@ fn write_change(
     }
     match value {
         Some(value) => {
-            checksum.toggle(key, version, value);
+            let value = sealed.seal(key, version, value).map_err(Failed::Unsealed)?;
+            checksum.toggle(key, version, &value);
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO entry (key, version, value) VALUES (?1, ?2, ?3)")?
-                .execute(params![key, version, &value[..]])?;
+                .execute(params![key, version, value])?;
         }
         None => {
             transaction.prepare_cached("DELETE FROM entry WHERE key = ?1")?.execute([key])?;

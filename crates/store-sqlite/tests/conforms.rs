@@ -1,10 +1,13 @@
 //! The suite that every engine passes, on the embedded ones.
 
+mod sealing;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
 use hearth_store::{conformance, queue_conformance};
 use hearth_store_sqlite::{FileBlobStore, SqliteQueueStore, SqliteStore};
+use sealing::seal;
 
 #[tokio::test]
 async fn metadata() {
@@ -12,7 +15,7 @@ async fn metadata() {
     let made = Cell::new(0);
     conformance::metadata_store(|| {
         made.set(made.get() + 1);
-        Arc::new(SqliteStore::open(&folder.path().join(format!("{}.db", made.get()))).unwrap())
+        Arc::new(SqliteStore::open(&folder.path().join(format!("{}.db", made.get())), seal()).unwrap())
     })
     .await;
 }

@@ -1,6 +1,8 @@
 //! What is there after a restart, and which files are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
+mod sealing;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use bytes::Bytes;
 use hearth_store::{BlobError, BlobStore, CommitError, MetadataStore, Precondition, Versioned, Write};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteStore};
 use hearth_types::CodeDigest;
+use sealing::seal;
 use tempfile::TempDir;
 
 fn database() -> (TempDir, PathBuf) {
@@ -23,7 +26,7 @@ async fn put(store: &SqliteStore, key: &str, value: impl Into<Bytes>) -> u64 {
 
 /// A file with entries, one of them long, folded from the log into the file.
 async fn filled(path: &Path) {
-    let store = SqliteStore::open(path).unwrap();
+    let store = SqliteStore::open(path, seal()).unwrap();
     for n in 0..300 {
         put(&store, &format!("function/{n}"), format!("value {n}")).await;
     }
@@ -31,19 +34,19 @@ async fn filled(path: &Path) {
 }
 
 fn refusal(path: &Path) -> OpenError {
-    SqliteStore::open(path).expect_err("this file must be refused")
+    SqliteStore::open(path, seal()).expect_err("this file must be refused")
 }
 
 #[tokio::test]
 async fn content_and_versions_survive() {
     let (_folder, path) = database();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     let kept = put(&store, "a", "1").await;
     put(&store, "b", "2").await;
     let last = store.commit(vec![Write::delete("b", Precondition::Any)]).await.unwrap();
     drop(store);
 
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     assert_eq!(store.version().await.unwrap(), last, "the last commit was a removal and still counts");
     let all = store.list("", None, 9).await.unwrap();
     assert_eq!(all, [("a".into(), Versioned { version: kept, value: "1".into() })]);
@@ -55,7 +58,7 @@ async fn content_and_versions_survive() {
 #[tokio::test]
 async fn only_its_owner_may_read_it() {
     let (folder, path) = database();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     put(&store, "secret", "1").await;
     let mut files = 0;
     for entry in fs::read_dir(folder.path()).unwrap() {
@@ -69,12 +72,12 @@ async fn only_its_owner_may_read_it() {
 #[tokio::test]
 async fn a_second_opener_is_refused_until_the_first_is_gone() {
     let (_folder, path) = database();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     put(&store, "a", "1").await;
     assert!(matches!(refusal(&path), OpenError::InUse(named) if named == path));
     put(&store, "b", "2").await;
     drop(store);
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     assert_eq!(store.list("", None, 9).await.unwrap().len(), 2);
 }
 
@@ -117,7 +120,7 @@ async fn a_changed_byte_anywhere_is_noticed() {
         let mut bad = good.clone();
         bad[position] ^= 0x10;
         fs::write(&path, &bad).unwrap();
-        match SqliteStore::open(&path) {
+        match SqliteStore::open(&path, seal()) {
             Err(_) => noticed += 1,
             Ok(store) => {
                 // Free space, or a header field that says nothing about the content.
@@ -128,7 +131,7 @@ async fn a_changed_byte_anywhere_is_noticed() {
     }
     assert!(noticed > 100, "{noticed}");
 
-    let value = good.windows(50).position(|window| window == [b'v'; 50]).unwrap();
+    let value = good.windows(50).position(|window| window == [b'v' ^ 0xff; 50]).unwrap();
     let mut bad = good.clone();
     bad[value] = b'w';
     fs::write(&path, &bad).unwrap();
@@ -140,7 +143,7 @@ async fn a_changed_byte_anywhere_is_noticed() {
 #[tokio::test]
 async fn a_changed_byte_in_the_log_loses_nothing_but_a_last_commit() {
     let (folder, path) = database();
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, seal()).unwrap();
     for n in 0..30 {
         put(&store, &format!("k{n:02}"), vec![b'v'; 100 * n]).await;
     }
@@ -155,7 +158,7 @@ async fn a_changed_byte_in_the_log_loses_nothing_but_a_last_commit() {
         bad[position] ^= 4;
         fs::write(&copy, &main).unwrap();
         fs::write(copy.with_extension("db-wal"), &bad).unwrap();
-        match SqliteStore::open(&copy) {
+        match SqliteStore::open(&copy, seal()) {
             Err(OpenError::Damaged { .. }) => outcomes[0] += 1,
             Err(other) => panic!("byte {position}: {other}"),
             Ok(store) => {
@@ -179,7 +182,7 @@ async fn a_changed_byte_in_the_log_loses_nothing_but_a_last_commit() {
 }
 
 async fn contents(path: &Path) -> Vec<(String, Versioned)> {
-    SqliteStore::open(path).unwrap().list("", None, usize::MAX).await.unwrap()
+    SqliteStore::open(path, seal()).unwrap().list("", None, usize::MAX).await.unwrap()
 }
 
 fn remove_log(path: &Path) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
 
 mod killed;
+mod sealing;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use hearth_store::{MetadataStore, Precondition, Write};
 use hearth_store_sqlite::SqliteStore;
+use sealing::seal;
 
 /// Where the child finds the file.
 const FILE: &str = "HEARTH_TEST_METADATA_FILE";
@@ -27,7 +29,7 @@ async fn acknowledged_commits_survive_a_kill() {
         acknowledged.extend(killed::heard_until_killed((FILE, &path), kill, 1 + kill * 7 % 60, parse));
         assert!(acknowledged.len() > before, "the child got to commit something");
 
-        let store = SqliteStore::open(&path).expect("the file of a killed process opens");
+        let store = SqliteStore::open(&path, seal()).expect("the file of a killed process opens");
         for (key, version) in &acknowledged {
             let one = store.get(&format!("one/{key}")).await.unwrap().unwrap_or_else(|| panic!("one/{key} is lost"));
             let two = store.get(&format!("two/{key}")).await.unwrap().unwrap_or_else(|| panic!("two/{key} is lost"));
@@ -48,7 +50,7 @@ fn parse(line: &str) -> Option<(String, u64)> {
 #[ignore = "the child of the other test"]
 async fn child() {
     let Ok(path) = std::env::var(FILE) else { return };
-    let store = Arc::new(SqliteStore::open(Path::new(&path)).unwrap());
+    let store = Arc::new(SqliteStore::open(Path::new(&path), seal()).unwrap());
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);

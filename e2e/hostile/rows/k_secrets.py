@@ -28,14 +28,24 @@ def k01(world):
     return world.run(attack, [mark[:16], mark[16:]])
 
 
-@row("K01-store", "find variables in the store's files", why="the files are read by the machine's root, whom nothing stops", open="variables are not encrypted at rest; the data folder is the server's alone (0700)")
+def in_the_store(world, mark):
+    """What names it in the metadata's files."""
+    return [f"in {path.name}" for path in sorted(world.server.data.glob("meta.db*")) if mark.encode() in path.read_bytes()]
+
+
+def a_name(world):
+    """Names are not sealed: the search would find the variables as it finds these."""
+    function = world.call(world.deploy, "def handler(event, context):\n    return 1\n")
+    return in_the_store(world, function.name)
+
+
+@row("K01-store", "find variables in the store's files", control=a_name)
 def k01_store(world):
     mark = secrets.token_hex(16)
     world.call(world.deploy, "def handler(event, context):\n    return 1\n", Environment={"Variables": {"SECRET": mark}})
-    files = [path for path in world.server.data.glob("meta.db*") if mark.encode() in path.read_bytes()]
     mode = world.server.data.stat().st_mode & 0o777
     assert mode == 0o700, oct(mode)
-    return [f"in {path.name}" for path in files]
+    return in_the_store(world, mark)
 
 
 def same_version(world):
