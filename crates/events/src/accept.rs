@@ -39,16 +39,27 @@ impl Events {
         if self.stopping.load(Ordering::Acquire) {
             return Err(NotKept("the server is stopping".into()));
         }
-        let (queue, now_ms) = (queue_of(&event.function), (self.parts.clock)());
-        let step = put(event, now_ms);
+        let function = event.function.clone();
+        let step = self.step(event);
         self.parts.queues.commit(vec![step]).await.map_err(|cause| NotKept(cause.to_string()))?;
-        self.events.arrived(&queue, now_ms);
+        self.arrived(&function);
         Ok(())
+    }
+
+    /// The step that keeps an event, for a commit of the caller's, who tells of it by [`Events::arrived`].
+    #[must_use]
+    pub fn step(&self, event: NewEvent) -> Step {
+        put(event, (self.parts.clock)())
+    }
+
+    /// An event of this function has been committed.
+    pub fn arrived(&self, function: &str) {
+        self.events.arrived(&queue_of(function), (self.parts.clock)());
     }
 }
 
 /// What keeps a new event.
-pub(crate) fn put(event: NewEvent, now_ms: i64) -> Step {
+fn put(event: NewEvent, now_ms: i64) -> Step {
     let head = Event {
         id: event.request_id,
         qualifier: event.qualifier,

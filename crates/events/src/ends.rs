@@ -1,18 +1,15 @@
-//! Where what became of an event is told: to a function or a queue, at once and in the commit that ends the event; to a
-//! bucket, by way of a queue of deliveries.
+//! Where what became of an event is told: as parcels of the outbox, which puts what goes to a function or a queue there in
+//! the commit that ends the event.
 
 use bytes::Bytes;
-use hearth_sqs::Letter;
-use hearth_store::Step;
-use hearth_types::limits::DEAD_LETTER_TEXT_BYTES;
-use hearth_types::{Place, RequestId};
-use serde::{Deserialize, Serialize};
-use tracing::warn;
-use uuid::Uuid;
+use hearth_delivery::{Delivery, Kind, Parcel, Retry, Sender, Source, Target};
+use hearth_fleet::Timing;
+use hearth_sqs::{Attribute, Attributes};
+use hearth_types::Place;
+use hearth_types::limits::{DEAD_LETTER_TEXT_BYTES, DELIVERY_AGE};
 
-use crate::accept::{NewEvent, put};
 use crate::decide::Condition;
-use crate::event::{DELIVERIES, Event};
+use crate::event::Event;
 use crate::policy::Policy;
 use crate::record::{object_key, record};
 
@@ -24,99 +21,83 @@ pub(crate) struct Ended<'a> {
     pub(crate) payload: &'a Bytes,
 }
 
-/// A record on its way to a bucket, as its queue keeps it; the body is the record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Delivery {
-    pub(crate) bucket: String,
-    pub(crate) key: String,
-    /// ARN, in whose name.
-    pub(crate) role: String,
-    /// Since when it is tried, in milliseconds since 1970.
-    pub(crate) since_ms: i64,
-    /// How often it has failed.
-    #[serde(default)]
-    pub(crate) failures: u32,
-}
-
-impl Delivery {
-    pub(crate) fn head(&self) -> Bytes {
-        // A record without maps of other keys than text can always be written.
-        Bytes::from(serde_json::to_vec(self).unwrap_or_default())
-    }
-}
-
-/// How somebody is told.
-pub(crate) enum Way<'a> {
-    /// A function of this server gets an event.
-    Event { arn: &'a str, step: Step },
-    /// A bucket gets an object.
-    Object { step: Step },
-    /// A queue of this server gets a message.
-    Letter { arn: &'a str, letter: Letter },
-}
-
-impl<'a> Way<'a> {
-    /// Of who is told; of a bucket there is none, as it is told later.
-    pub(crate) fn arn(&self) -> &'a str {
-        match self {
-            Self::Event { arn, .. } | Self::Letter { arn, .. } => arn,
-            Self::Object { .. } => "",
-        }
-    }
-}
-
-/// The ways of all who are to be told. Dead letters and records go independently of each other.
-pub(crate) fn ways<'a>(place: &Place, now_ms: i64, policy: &'a Policy, ended: &Ended<'_>) -> Vec<Way<'a>> {
+/// What is sent to all who are to be told. Dead letters and records go independently of each other.
+pub(crate) fn parcels(place: &Place, now_ms: i64, policy: &Policy, ended: &Ended<'_>) -> Vec<Parcel> {
     let is_success = ended.condition == Condition::Success;
     let destination = if is_success { &policy.on_success } else { &policy.on_failure };
     let dead_letter = policy.dead_letter.as_deref().filter(|_| !is_success);
-    let record = destination.as_deref().and_then(|arn| of_record(place, now_ms, policy, ended, arn));
-    record.into_iter().chain(dead_letter.and_then(|arn| of_dead_letter(ended, arn))).collect()
+    let record = destination.as_deref().map(|arn| {
+        let (target, body) = of_record(place, now_ms, ended, arn);
+        parcel(place, policy, ended, target, Some(ended.event.trace_id.clone()), body)
+    });
+    let letter = dead_letter.map(|arn| {
+        let target = of_dead_letter(ended, arn);
+        parcel(place, policy, ended, target, None, ended.payload.clone())
+    });
+    record.into_iter().chain(letter).collect()
 }
 
-fn of_record<'a>(place: &Place, now_ms: i64, policy: &Policy, ended: &Ended<'_>, arn: &'a str) -> Option<Way<'a>> {
+fn parcel(
+    place: &Place,
+    policy: &Policy,
+    ended: &Ended<'_>,
+    target: Target,
+    trace: Option<String>,
+    body: Bytes,
+) -> Parcel {
+    let name = ended.function.to_owned();
+    Parcel {
+        lane: format!("destination/{name}"),
+        delivery: Delivery {
+            source: Source { kind: Kind::Destination, arn: place.arn(&name).to_string() },
+            sender: Sender::Function { name, role: policy.role.clone() },
+            target,
+            retry: retry(policy.rules.timing),
+            dead_letter: None,
+            trace,
+            since_ms: 0,
+            attempts: 0,
+        },
+        body,
+    }
+}
+
+/// Until its age is reached.
+fn retry(timing: Timing) -> Retry {
+    Retry { attempts: u32::MAX, age_ms: timing.in_proportion_ms(DELIVERY_AGE), pause_ms: None }
+}
+
+fn of_record(place: &Place, now_ms: i64, ended: &Ended<'_>, arn: &str) -> (Target, Bytes) {
     let Ended { function, event, condition, payload } = ended;
     let record = |whole| record(place, now_ms, function, event, *condition, payload, whole);
-    match (service(arn), arn.splitn(6, ':').nth(5)) {
-        ("lambda", _) => {
-            let target = place.resolve(arn, None).ok()?;
-            let event = NewEvent {
-                function: target.name,
-                qualifier: target.qualifier,
-                request_id: RequestId(Uuid::new_v4()),
-                payload: record(false),
-                trace_id: event.trace_id.as_str().into(),
-            };
-            Some(Way::Event { arn, step: put(event, now_ms) })
-        }
-        ("sqs", _) => {
-            let letter = Letter { body: record(false), attributes: Vec::new(), trace: Some(event.trace_id.clone()) };
-            Some(Way::Letter { arn, letter })
-        }
+    let arn = arn.to_owned();
+    match (service(&arn), arn.splitn(6, ':').nth(5)) {
+        ("sqs", _) => (Target::queue(arn, Attributes::new()), record(false)),
+        ("sns", _) => (Target::topic(arn, Attributes::new()), record(false)),
+        ("events", _) => (of_bus(place, ended, arn), record(false)),
         ("s3", Some(bucket)) => {
-            let delivery = Delivery {
-                bucket: bucket.to_owned(),
-                key: object_key(now_ms, function, event),
-                role: policy.role.clone(),
-                since_ms: now_ms,
-                failures: 0,
-            };
-            let queue = format!("{DELIVERIES}{function}");
-            Some(Way::Object { step: Step::Put { queue, due_ms: now_ms, head: delivery.head(), body: record(true) } })
+            let (bucket, key) = (bucket.to_owned(), object_key(now_ms, function, event));
+            (Target::Object { bucket, key }, record(true))
         }
-        _ => {
-            untold(ended, arn, "this server has no such service");
-            None
-        }
+        // No other can be set.
+        _ => (Target::Function { arn }, record(false)),
+    }
+}
+
+/// An event of EventBridge's with the record as its detail.
+fn of_bus(place: &Place, ended: &Ended<'_>, arn: String) -> Target {
+    let is_success = ended.condition == Condition::Success;
+    let result = if is_success { "Success" } else { "Failure" };
+    Target::Bus {
+        source: "lambda".to_owned(),
+        detail_type: format!("Lambda Function Invocation Result - {result}"),
+        resources: vec![arn.clone(), format!("{}:{}", place.arn(ended.function), ended.event.qualifier())],
+        arn,
     }
 }
 
 /// The event as it was sent, with what went wrong beside it.
-fn of_dead_letter<'a>(ended: &Ended<'_>, arn: &'a str) -> Option<Way<'a>> {
-    if service(arn) != "sqs" {
-        untold(ended, arn, "this server has no such service");
-        return None;
-    }
+fn of_dead_letter(ended: &Ended<'_>, arn: &str) -> Target {
     let (code, text) = match &ended.event.last {
         Some(answer) => ("200", answer.error_message().unwrap_or_default()),
         // Its version is gone, or it was one of a loop.
@@ -124,13 +105,14 @@ fn of_dead_letter<'a>(ended: &Ended<'_>, arn: &'a str) -> Option<Way<'a>> {
         // It never ran: there was no room for it.
         None => ("429", "Rate Exceeded.".to_owned()),
     };
-    let attributes = vec![
+    let attributes = [
         ("RequestID", "String", ended.event.id.to_string()),
         ("ErrorCode", "Number", code.to_owned()),
         ("ErrorMessage", "String", cut(text, DEAD_LETTER_TEXT_BYTES)),
     ];
-    let attributes = attributes.into_iter().filter(|(.., value)| !value.is_empty()).collect();
-    Some(Way::Letter { arn, letter: Letter { body: ended.payload.clone(), attributes, trace: None } })
+    let attributes = attributes.into_iter().filter(|(.., value)| !value.is_empty());
+    let attributes = attributes.map(|(name, kind, value)| (name.to_owned(), Attribute::text(kind, value))).collect();
+    if service(arn) == "sns" { Target::topic(arn, attributes) } else { Target::queue(arn, attributes) }
 }
 
 fn service(arn: &str) -> &str {
@@ -140,10 +122,4 @@ fn service(arn: &str) -> &str {
 fn cut(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
     text
-}
-
-/// Nothing vanishes without a word.
-pub(crate) fn untold(ended: &Ended<'_>, arn: &str, why: &str) {
-    let (function, id, condition) = (ended.function, ended.event.id, ended.condition.name());
-    warn!("{function}: {arn} is not told of the end of {id} ({condition}): {why}");
 }

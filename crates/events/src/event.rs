@@ -7,8 +7,6 @@ use serde_json::value::RawValue;
 
 /// The prefix of the functions' queues.
 pub(crate) const EVENTS: &str = "event/";
-/// The prefix of the queues of records that go to destinations outside, by function.
-pub(crate) const DELIVERIES: &str = "delivery/";
 
 /// The queue of a function's events.
 pub(crate) fn queue_of(function: &str) -> String {

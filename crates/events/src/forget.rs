@@ -8,8 +8,8 @@ use hearth_types::keys;
 use tracing::{error, info};
 
 use crate::Events;
-use crate::event::{DELIVERIES, EVENTS, queue_of};
-use crate::work::{DeliveryWork, EventWork};
+use crate::event::{EVENTS, queue_of};
+use crate::work::EventWork;
 
 impl Events {
     /// Takes up what an earlier process left, then runs what comes, until it is stopped.
@@ -21,13 +21,8 @@ impl Events {
             info!("{} events wait in {}", depth.messages, depth.queue);
             self.events.arrived(&depth.queue, depth.first_due_ms);
         }
-        for depth in self.parts.queues.queues(DELIVERIES).await? {
-            self.deliveries.arrived(&depth.queue, depth.first_due_ms);
-        }
-        let work = (Arc::new(EventWork(Arc::clone(&self))), Arc::new(DeliveryWork(Arc::clone(&self))));
-        let pollers = async { tokio::join!(self.events.run(work.0), self.deliveries.run(work.1)) };
         tokio::select! {
-            _ = pollers => {}
+            () = self.events.run(Arc::new(EventWork(Arc::clone(&self)))) => {}
             () = self.forget_the_deleted() => info!("the metadata store is closed"),
         }
         Ok(())

@@ -9,10 +9,8 @@ mod accept;
 mod decide;
 mod ends;
 mod event;
-mod fleet;
 mod forget;
 mod policy;
-mod pollers;
 mod record;
 mod work;
 
@@ -21,17 +19,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_sqs::Sqs;
+use hearth_delivery::Outbox;
+use hearth_fleet::{Bounds, Pollers};
+pub use hearth_fleet::{Clock, Timing};
 use hearth_store::{BoxFuture, MetadataStore, QueueStore};
+use hearth_types::limits::EVENT_FLEET_BYTES;
 use hearth_types::{Place, RequestId};
 
 pub use accept::{NewEvent, NotKept};
-pub use decide::Timing;
-use fleet::Bounds;
-use pollers::Pollers;
-
-/// Milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Runs functions: the front end, or a simulated one.
 pub trait Functions: Send + Sync + 'static {
@@ -80,55 +75,18 @@ pub enum Attempt {
     Looped,
 }
 
-/// Takes what a destination outside the queues is to get.
-pub trait Targets: Send + Sync + 'static {
-    /// Puts an object into a bucket.
-    fn put_object<'a>(
-        &'a self,
-        sender: Sender<'a>,
-        bucket: &'a str,
-        key: &'a str,
-        body: Bytes,
-    ) -> BoxFuture<'a, Result<(), String>>;
-
-    /// Whether the sender may do something; the text of Err is for people.
-    fn may<'a>(&'a self, sender: Sender<'a>, wish: Wish<'a>) -> BoxFuture<'a, Result<(), String>>;
-}
-
-/// What a sender may, or may not, do.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// `lambda:InvokeFunction`, ...
-    pub action: &'a str,
-    /// To what.
-    pub arn: &'a str,
-    /// The policy document of that, where it has one.
-    pub policy: Option<&'a str>,
-}
-
-/// In whose name something is sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Sender<'a> {
-    /// The function's name.
-    pub function: &'a str,
-    /// The ARN of its role.
-    pub role: &'a str,
-}
-
 /// What the events are made of.
 pub struct Parts {
     /// Where this server says it is.
     pub place: Place,
     /// Where events wait.
     pub queues: Arc<dyn QueueStore>,
-    /// The queues of clients, which records and dead letters go to.
-    pub sqs: Arc<Sqs>,
     /// What functions are set to.
     pub metadata: Arc<dyn MetadataStore>,
     /// What runs them.
     pub functions: Arc<dyn Functions>,
-    /// What takes records.
-    pub targets: Arc<dyn Targets>,
+    /// What takes records and dead letters to where they go.
+    pub outbox: Arc<Outbox>,
     /// Wall clock.
     pub clock: Clock,
     /// How long things wait.
@@ -142,8 +100,6 @@ pub struct Events {
     parts: Parts,
     /// Of events.
     events: Pollers,
-    /// Of records that go to destinations outside the queues.
-    deliveries: Pollers,
     stopping: AtomicBool,
 }
 
@@ -151,17 +107,16 @@ impl Events {
     /// Over these parts. Nothing runs before [`Events::run`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let events = Pollers::new(Bounds::of_events(parts.pollers), Arc::clone(&parts.clock), parts.timing);
-        let deliveries = Pollers::new(Bounds::of_deliveries(), Arc::clone(&parts.clock), parts.timing);
-        Arc::new(Self { parts, events, deliveries, stopping: AtomicBool::new(false) })
+        let bounds = Bounds { pollers: parts.pollers, bytes: EVENT_FLEET_BYTES };
+        let events = Pollers::new(bounds, Arc::clone(&parts.clock), parts.timing);
+        Arc::new(Self { parts, events, stopping: AtomicBool::new(false) })
     }
 
     /// Takes no more from the queues, and waits until what is run has come to its end, at most for `patience`. What has
     /// not is due again at the next start.
     pub async fn stop(&self, patience: Duration) {
         self.stopping.store(true, std::sync::atomic::Ordering::Release);
-        let both = async { tokio::join!(self.events.stop(), self.deliveries.stop()) };
         // What is left then is said by whoever drains the environments.
-        let _ = tokio::time::timeout(patience, both).await;
+        let _ = tokio::time::timeout(patience, self.events.stop()).await;
     }
 }

@@ -1,5 +1,6 @@
 //! What a function is set to, read when an event of it is looked at: settings hold for events that wait, too.
 
+use hearth_fleet::Timing;
 use hearth_store::MetadataStore;
 use hearth_store::typed::{Fault, read};
 use hearth_types::function::{AliasRecord, FunctionRecord, VersionId, VersionRecord};
@@ -7,7 +8,7 @@ use hearth_types::keys::{self, Part};
 use hearth_types::limits::{EVENT_AGE_DEFAULT_S, EVENT_RETRIES_DEFAULT};
 use hearth_types::settings::EventInvokeConfig;
 
-use crate::decide::{Rules, Timing};
+use crate::decide::Rules;
 use crate::event::Event;
 
 /// What decides about a function's events, and where the records of their ends go.

@@ -1,28 +1,23 @@
-//! Working on one message: an event, or a record on its way.
+//! Working on one event.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hearth_fleet::{Verdict, Work};
 use hearth_store::{Message, QueueError, QueueStore, Step};
-use hearth_types::limits::DELIVERY_AGE;
 use tracing::{error, warn};
 
 use crate::decide::{After, Condition, after, before};
-use crate::ends::{Delivery, Ended, Way, untold, ways};
-use crate::event::{DELIVERIES, EVENTS, Event};
-use crate::fleet::Verdict;
+use crate::ends::{Ended, parcels};
+use crate::event::{EVENTS, Event};
 use crate::policy::Policy;
-use crate::pollers::Work;
-use crate::{Attempt, Events, Run, Sender, Wish};
+use crate::{Attempt, Events, Run};
 
 /// What to look at again later where nothing was done.
 const LEAVE: Verdict = Verdict { refused: true, again_ms: None, ceiling: None };
 
 /// Runs events.
 pub(crate) struct EventWork(pub(crate) Arc<Events>);
-
-/// Takes records to where they go.
-pub(crate) struct DeliveryWork(pub(crate) Arc<Events>);
 
 impl Work for EventWork {
     fn queues(&self) -> &dyn QueueStore {
@@ -106,46 +101,14 @@ impl Events {
     ) -> Verdict {
         let now_ms = (self.parts.clock)();
         let ended = Ended { function, event, condition, payload: &message.body };
-        let (mut steps, mut told) = (vec![Step::Delete(message.found)], Vec::new());
-        for way in ways(&self.parts.place, now_ms, policy, &ended) {
-            let arn = way.arn();
-            match self.steps_of(&ended, policy, way).await {
-                Ok(step) => {
-                    told.push(heard_at(&step, arn));
-                    steps.push(step);
-                }
-                Err(why) => untold(&ended, arn, &why),
-            }
-        }
+        let mut posting = self.parts.outbox.prepare(parcels(&self.parts.place, now_ms, policy, &ended)).await;
+        let mut steps = std::mem::take(&mut posting.steps);
+        steps.push(Step::Delete(message.found));
         let verdict = self.commit(steps, verdict).await;
-        for hearer in told {
-            match hearer {
-                Hearer::Events(queue) => self.events.arrived(&queue, now_ms),
-                Hearer::Deliveries(queue) => self.deliveries.arrived(&queue, now_ms),
-                Hearer::Queue(arn) => self.parts.sqs.posted(arn),
-            }
+        if !verdict.refused {
+            self.parts.outbox.posted(posting);
         }
         verdict
-    }
-
-    /// What puts it on its way, where the function's role may.
-    async fn steps_of(&self, ended: &Ended<'_>, policy: &Policy, way: Way<'_>) -> Result<Step, String> {
-        let sender = Sender { function: ended.function, role: &policy.role };
-        match way {
-            // Whether the role may is asked when it is delivered.
-            Way::Object { step } => Ok(step),
-            Way::Event { arn, step } => {
-                let wish = Wish { action: "lambda:InvokeFunction", arn, policy: None };
-                self.parts.targets.may(sender, wish).await.map(|()| step)
-            }
-            Way::Letter { arn, letter } => {
-                let Some((step, policy)) = self.parts.sqs.letter(arn, letter).await? else {
-                    return Err("there is no such queue".to_owned());
-                };
-                let wish = Wish { action: "sqs:SendMessage", arn, policy: policy.as_deref() };
-                self.parts.targets.may(sender, wish).await.map(|()| step)
-            }
-        }
     }
 
     /// Does what was decided. Where it cannot, the event stays as it was, and is decided about again.
@@ -158,58 +121,5 @@ impl Events {
                 LEAVE
             }
         }
-    }
-}
-
-/// Who works on what was put.
-enum Hearer<'a> {
-    Events(String),
-    Deliveries(String),
-    Queue(&'a str),
-}
-
-fn heard_at<'a>(step: &Step, arn: &'a str) -> Hearer<'a> {
-    match step {
-        Step::Put { queue, .. } if queue.starts_with(EVENTS) => Hearer::Events(queue.clone()),
-        Step::Put { queue, .. } if queue.starts_with(DELIVERIES) => Hearer::Deliveries(queue.clone()),
-        _ => Hearer::Queue(arn),
-    }
-}
-
-impl Work for DeliveryWork {
-    fn queues(&self) -> &dyn QueueStore {
-        &*self.0.parts.queues
-    }
-
-    async fn work(&self, queue: &str, message: Message) -> Verdict {
-        let function = queue.strip_prefix(DELIVERIES).unwrap_or(queue);
-        match serde_json::from_slice::<Delivery>(&message.head) {
-            Ok(delivery) => self.0.deliver(function, delivery, message).await,
-            Err(cause) => {
-                error!("{function}: a record is not readable and is dropped: {cause}");
-                self.0.commit(vec![Step::Delete(message.found)], Verdict::default()).await
-            }
-        }
-    }
-}
-
-impl Events {
-    async fn deliver(&self, function: &str, delivery: Delivery, message: Message) -> Verdict {
-        let Delivery { bucket, key, role, .. } = &delivery;
-        let sender = Sender { function, role };
-        let Err(why) = self.parts.targets.put_object(sender, bucket, key, message.body).await else {
-            return self.commit(vec![Step::Delete(message.found)], Verdict::default()).await;
-        };
-        let now_ms = (self.parts.clock)();
-        let due_ms = now_ms.saturating_add(self.parts.timing.pause_ms(delivery.failures));
-        let oldest_ms = delivery.since_ms.saturating_add(self.parts.timing.in_proportion_ms(DELIVERY_AGE));
-        if due_ms >= oldest_ms {
-            warn!("{function}: a record is dropped, for {bucket} does not take it: {why}");
-            return self.commit(vec![Step::Delete(message.found)], Verdict::default()).await;
-        }
-        warn!("{function}: a record is tried again, for {bucket} does not take it: {why}");
-        let head = Delivery { failures: delivery.failures.saturating_add(1), ..delivery.clone() }.head();
-        let step = Step::Change { found: message.found, due_ms, head };
-        self.commit(vec![step], Verdict { again_ms: Some(due_ms), ..Verdict::default() }).await
     }
 }

@@ -9,6 +9,7 @@ mod at_rest;
 mod cli;
 #[cfg(test)]
 mod coverage;
+mod deliveries;
 mod doctor;
 mod events;
 mod follow;

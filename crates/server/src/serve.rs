@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,7 @@ use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
+use hearth_delivery::Outbox;
 use hearth_events::{Events, Timing};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
 use hearth_http::{Server, ServerLimits};
@@ -42,7 +43,8 @@ use tracing::{info, warn};
 use crate::admin::{self, Admin};
 use crate::at_rest;
 use crate::cli::{AuthArg, NetworkArg, ServeArgs};
-use crate::events::{OfDispatcher, OwnTargets};
+use crate::deliveries::OwnTargets;
+use crate::events::OfDispatcher;
 use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
@@ -110,15 +112,30 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         now: admin::now,
     });
     sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
+    let wall: hearth_events::Clock = Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX));
+    let timing = Timing { retry_base: Duration::from_millis(args.retry_base) };
+    let targets = Arc::new(OwnTargets {
+        place: place(&args),
+        access: Arc::clone(&access),
+        metadata: Arc::clone(&store),
+        sqs: Arc::clone(&sqs),
+        s3: Arc::clone(&s3),
+        events: OnceLock::new(),
+    });
+    let outbox = Outbox::new(hearth_delivery::Parts {
+        queues: Arc::clone(&queues),
+        targets: Arc::clone(&targets) as _,
+        clock: Arc::clone(&wall),
+        timing,
+    });
     let events = Events::new(hearth_events::Parts {
         place: place(&args),
         queues,
-        sqs: Arc::clone(&sqs),
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
-        targets: Arc::new(OwnTargets { access: Arc::clone(&access), s3: Arc::clone(&s3) }),
-        clock: Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX)),
-        timing: Timing { retry_base: Duration::from_millis(args.retry_base) },
+        outbox: Arc::clone(&outbox),
+        clock: wall,
+        timing,
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
     let sources = Sources::new(hearth_sources::Parts {
@@ -129,6 +146,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         sqs: Arc::clone(&sqs),
         clock: hearth_clock::Clock::real(),
     });
+    targets.events.get_or_init(|| Arc::downgrade(&events));
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -177,6 +195,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     insiders.open(&gateway);
     let running = tokio::spawn(Arc::clone(&events).run());
     let polling = tokio::spawn(Arc::clone(&sources).run());
+    let sending = tokio::spawn(Arc::clone(&outbox).run());
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
@@ -189,6 +208,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let lost = tokio::select! {
         ended = running => bail!("the events are not run any more: {ended:?}"),
         ended = polling => bail!("the event sources are not polled any more: {ended:?}"),
+        ended = sending => bail!("nothing is delivered any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
     };
@@ -202,6 +222,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let drained = async {
         serving.await.context("the server's task")?;
         tokio::join!(events.stop(DRAIN), sources.stop(DRAIN));
+        outbox.stop(DRAIN).await;
         dispatcher.drain(DRAIN).await;
         anyhow::Ok(())
     };

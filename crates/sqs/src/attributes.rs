@@ -14,18 +14,21 @@ use serde::{Deserialize, Serialize};
 use crate::errors::invalid_parameter;
 
 /// By name, in order.
-pub(crate) type Attributes = BTreeMap<String, Attribute>;
+pub type Attributes = BTreeMap<String, Attribute>;
 
 /// A value of an attribute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Attribute {
+pub struct Attribute {
     /// `String`, `Number`, `Binary`, with a label of the sender's.
-    pub(crate) kind: String,
-    pub(crate) value: Value,
+    pub kind: String,
+    /// What it says.
+    pub value: Value,
 }
 
+/// What an attribute says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Of a String or a Number.
     Text(String),
     /// In base64.
     Binary(String),
@@ -74,7 +77,9 @@ fn attribute(name: &str, given: api::MessageAttributeValue) -> Result<Attribute,
 }
 
 impl Attribute {
-    pub(crate) fn text(kind: &str, text: impl Into<String>) -> Self {
+    /// Of a type whose values are text.
+    #[must_use]
+    pub fn text(kind: &str, text: impl Into<String>) -> Self {
         Self { kind: kind.to_owned(), value: Value::Text(text.into()) }
     }
 

@@ -24,6 +24,7 @@ use hearth_store::{MetadataStore, QueueError, QueueStore};
 use hearth_types::Place;
 use tracing::error;
 
+pub use attributes::{Attribute, Attributes, Value};
 pub use message::Letter;
 use queue::QueueRecord;
 use waiting::Waiting;

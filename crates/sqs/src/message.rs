@@ -139,8 +139,8 @@ pub(crate) fn head_of(message: &Message) -> Option<(Found, Head)> {
 pub struct Letter {
     /// The body.
     pub body: Bytes,
-    /// Attributes: name, type, value.
-    pub attributes: Vec<(&'static str, &'static str, String)>,
+    /// Message attributes.
+    pub attributes: Attributes,
     /// AWSTraceHeader.
     pub trace: Option<String>,
 }
@@ -153,10 +153,8 @@ impl Sqs {
     /// When the metadata cannot be read; with a text for people.
     pub async fn letter(&self, arn: &str, letter: Letter) -> Result<Option<(Step, Option<String>)>, String> {
         let Some(queue) = self.by_arn(arn).await.map_err(|cause| cause.to_string())? else { return Ok(None) };
-        let named = letter.attributes.into_iter();
-        let attributes = named.map(|(name, kind, value)| (name.to_owned(), Attribute::text(kind, value))).collect();
         let now_ms = self.now_ms();
-        let head = Head { trace: letter.trace, ..Head::new(now_ms, &self.parts.place.account, attributes) };
+        let head = Head { trace: letter.trace, ..Head::new(now_ms, &self.parts.place.account, letter.attributes) };
         let due_ms = now_ms + delay_ms(&queue);
         Ok(Some((head.put(&queue.name, due_ms, letter.body), queue.policy().map(str::to_owned))))
     }

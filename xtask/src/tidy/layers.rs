@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-identity", 1),
     ("hearth-access", 2),
     ("hearth-sqs", 2),
+    ("hearth-fleet", 2),
     // The node.
     ("hearth-sandbox", 2),
     ("hearth-image", 2),
@@ -26,6 +27,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-worker", 2),
     // The data plane.
     ("hearth-frontend", 3),
+    ("hearth-delivery", 3),
     ("hearth-events", 3),
     ("hearth-logs", 3),
     // Uses what delivers events.
@@ -48,6 +50,7 @@ const WITHIN: &[(&str, &str)] = &[
     ("hearth-pattern", "hearth-types"),
     ("hearth-store-sqlite", "hearth-store"),
     ("hearth-worker", "hearth-sandbox"),
+    ("hearth-events", "hearth-delivery"),
     ("hearth-worker", "hearth-runtimes"),
 ];
 

@@ -26,8 +26,10 @@ pub const EVENT_FLEET_TURN: usize = 16;
 pub const EVENT_FLEET_TURN_BYTES: usize = EVENT_PAYLOAD_BYTES;
 /// Events of a function in work at a time, until it shows how many it takes.
 pub const EVENT_LANE_START: usize = 16;
-/// Records in work at a time that go to destinations outside the queues.
-pub const DELIVERY_POLLERS: usize = 8;
+/// Parcels that are being sent at a time; one lane gets half of them at most. Ours.
+pub const DELIVERY_POLLERS: usize = 32;
+/// Bytes of a lane of parcels. Ours: what [`QUEUE_NAME_BYTES`] leaves.
+pub const DELIVERY_LANE_BYTES: usize = 240;
 /// How long a record is tried to be delivered. Ours, after the age of events.
 pub const DELIVERY_AGE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Bytes of what InvokeAsync, the older way, takes (Lambda).

@@ -8,29 +8,17 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use hearth_store::MessageId;
-use hearth_types::limits::{
-    DELIVERY_POLLERS, EVENT_FLEET_BYTES, EVENT_FLEET_TURN, EVENT_FLEET_TURN_BYTES, EVENT_LANE_START,
-};
+use hearth_types::limits::{EVENT_FLEET_TURN, EVENT_FLEET_TURN_BYTES, EVENT_LANE_START};
 
-use crate::decide::Timing;
+use crate::Timing;
 
 /// What a fleet may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Messages in work at a time.
-    pub(crate) pollers: usize,
+    pub pollers: usize,
     /// Bytes of their bodies.
-    pub(crate) bytes: usize,
-}
-
-impl Bounds {
-    pub(crate) fn of_events(pollers: usize) -> Self {
-        Self { pollers, bytes: EVENT_FLEET_BYTES }
-    }
-
-    pub(crate) fn of_deliveries() -> Self {
-        Self { pollers: DELIVERY_POLLERS, bytes: EVENT_FLEET_BYTES }
-    }
+    pub bytes: usize,
 }
 
 /// What has happened.
@@ -50,13 +38,13 @@ pub(crate) enum Input {
 
 /// How the work on a message ended, as far as its queue is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Whether the queue should be left alone for a while.
-    pub(crate) refused: bool,
+    pub refused: bool,
     /// When something of the queue is due that was not before: a retry, or an age that ends.
-    pub(crate) again_ms: Option<i64>,
+    pub again_ms: Option<i64>,
     /// How many at most may be in work, where that is known.
-    pub(crate) ceiling: Option<usize>,
+    pub ceiling: Option<usize>,
 }
 
 /// What is to be done.

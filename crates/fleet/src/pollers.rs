@@ -11,12 +11,11 @@ use hearth_types::limits::CLOCK_LOOK;
 use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
-use crate::Clock;
-use crate::decide::Timing;
-use crate::fleet::{Action, Bounds, Fleet, Input, Verdict};
+use crate::turns::{Action, Bounds, Fleet, Input, Verdict};
+use crate::{Clock, Timing};
 
 /// A fleet and how it is reached.
-pub(crate) struct Pollers {
+pub struct Pollers {
     bounds: Bounds,
     timing: Timing,
     clock: Clock,
@@ -31,7 +30,8 @@ pub(crate) struct Pollers {
 }
 
 /// Where messages come from and who works on them.
-pub(crate) trait Work: Send + Sync + 'static {
+pub trait Work: Send + Sync + 'static {
+    /// Where they come from.
     fn queues(&self) -> &dyn QueueStore;
 
     /// Works on a message until it is decided, durably, what becomes of it.
@@ -45,7 +45,9 @@ enum Told {
 }
 
 impl Pollers {
-    pub(crate) fn new(bounds: Bounds, clock: Clock, timing: Timing) -> Self {
+    /// Of a fleet with nothing to do.
+    #[must_use]
+    pub fn new(bounds: Bounds, clock: Clock, timing: Timing) -> Self {
         Self {
             bounds,
             timing,
@@ -59,7 +61,7 @@ impl Pollers {
     }
 
     /// Tells that a queue got a message that is due then.
-    pub(crate) fn arrived(&self, queue: &str, due_ms: i64) {
+    pub fn arrived(&self, queue: &str, due_ms: i64) {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         match arrivals.get_mut(queue) {
             Some(known) => *known = due_ms.min(*known),
@@ -69,7 +71,7 @@ impl Pollers {
     }
 
     /// Begins no more; returns when all that was begun has ended.
-    pub(crate) async fn stop(&self) {
+    pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.changed.notify_one();
         while !self.has_ended.load(Ordering::Acquire) {
@@ -78,7 +80,7 @@ impl Pollers {
     }
 
     /// Works until it is stopped.
-    pub(crate) async fn run<W: Work>(&self, work: Arc<W>) {
+    pub async fn run<W: Work>(&self, work: Arc<W>) {
         let mut fleet = Fleet::new(self.bounds, self.timing);
         // A task tells once for its look, and once for each message, and the fleet bounds these.
         let (tell, mut told) = mpsc::channel(self.bounds.pollers * 2 + 1);

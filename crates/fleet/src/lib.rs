@@ -1,0 +1,15 @@
+//! A bounded number of pollers over the messages of many queues, in fair turns. Whose turn it is is decided by a pure
+//! state machine; [`Pollers`] carries out what it says.
+
+mod pollers;
+mod timing;
+mod turns;
+
+use std::sync::Arc;
+
+pub use pollers::{Pollers, Work};
+pub use timing::Timing;
+pub use turns::{Bounds, Verdict};
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -1,0 +1,175 @@
+//! What the outbox sends, taken to this server's own services.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use hearth_access::Access;
+use hearth_delivery::{Failure, Sender, Target, Targets, Way};
+use hearth_events::{Events, NewEvent};
+use hearth_identity::policy::{Context, Document, Kind, Principal};
+use hearth_identity::session::Session;
+use hearth_identity::{Caller, Rights};
+use hearth_s3::S3;
+use hearth_sqs::{Letter, Sqs};
+use hearth_store::{BoxFuture, MetadataStore, Step, typed};
+use hearth_types::function::FunctionRecord;
+use hearth_types::keys::{self, Part};
+use hearth_types::policy::Policy;
+use hearth_types::{Place, RequestId};
+use http::{Request, header};
+use http_body_util::Full;
+use uuid::Uuid;
+
+/// The services of this server.
+pub(crate) struct OwnTargets {
+    pub(crate) place: Place,
+    pub(crate) access: Arc<Access>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) sqs: Arc<Sqs>,
+    pub(crate) s3: Arc<S3>,
+    /// They send by the outbox themselves, and come after it.
+    pub(crate) events: OnceLock<Weak<Events>>,
+}
+
+impl OwnTargets {
+    async fn caller(&self, sender: &Sender) -> Result<Caller, Failure> {
+        let unknown = |cause: &dyn std::fmt::Display| {
+            Failure::passing("INTERNAL_ERROR", format!("the role cannot be assumed: {cause}"))
+        };
+        let (role, name) = match sender {
+            Sender::Function { name, role } => {
+                let caller = self.access.of_function(role, name).await;
+                return caller.map_err(|cause| unknown(&cause));
+            }
+            Sender::Role { arn, session } => (arn, session),
+            Sender::Service { principal, source_arn } => return Ok(self.service(principal, source_arn)),
+        };
+        let role_id = self.access.role_id(role).await.map_err(|cause| unknown(&cause))?;
+        let session = Session {
+            role_arn: role.clone(),
+            role_id,
+            name: name.clone(),
+            expires_s: i64::MAX,
+            policy: None,
+            function_arn: None,
+        };
+        self.access.of_session(&session, Context::default()).await.map_err(|cause| unknown(&cause))
+    }
+
+    /// A service may what the policy of its target lets it, whoever else may do what here.
+    fn service(&self, principal: &str, source_arn: &str) -> Caller {
+        let mut context = Context::default();
+        context.set("aws:SourceArn", source_arn);
+        context.set("aws:SourceAccount", &*self.place.account);
+        let rights = Rights::By { identity: Vec::new(), session: None };
+        Caller::new(Principal::Service(principal.to_owned()), principal, rights, context)
+    }
+
+    async fn may(&self, sender: &Sender, action: &str, arn: &str, policy: Option<&str>) -> Result<(), Failure> {
+        let caller = self.caller(sender).await?;
+        let policy = policy.and_then(|text| Document::parse(text, Kind::Resource).ok());
+        let denied = |denied: hearth_identity::AccessDenied| Failure::lasting("NO_PERMISSIONS", denied.to_string());
+        caller.may(action, arn, policy.as_ref(), &[]).map_err(denied)
+    }
+
+    async fn function(&self, way: Way<'_>, arn: &str) -> Result<Step, Failure> {
+        let gone = || Failure::lasting("NO_RESOURCE", format!("there is no function {arn}"));
+        let target = self.place.resolve(arn, None).map_err(|_| gone())?;
+        let record = typed::read::<FunctionRecord>(&*self.metadata, &keys::function(&target.name)).await;
+        record.map_err(|cause| Failure::passing("INTERNAL_ERROR", cause.to_string()))?.ok_or_else(gone)?;
+        let policy = self.policy_of(&target).await?;
+        self.may(way.sender, "lambda:InvokeFunction", arn, policy.as_deref()).await?;
+        let events = self.events.get().and_then(Weak::upgrade);
+        let events = events.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))?;
+        Ok(events.step(NewEvent {
+            function: target.name,
+            qualifier: target.qualifier,
+            request_id: RequestId(Uuid::new_v4()),
+            payload: way.body.clone(),
+            trace_id: way.trace.unwrap_or_default().into(),
+        }))
+    }
+
+    /// `$LATEST` by its name has none.
+    async fn policy_of(&self, target: &hearth_types::Target) -> Result<Option<String>, Failure> {
+        let qualifier = target.qualifier.as_deref();
+        if qualifier == Some("$LATEST") {
+            return Ok(None);
+        }
+        let key = Part::Policy.key(&target.name, qualifier.unwrap_or("$LATEST"));
+        let policy = typed::read::<Policy>(&*self.metadata, &key).await;
+        let policy = policy.map_err(|cause| Failure::passing("INTERNAL_ERROR", cause.to_string()))?;
+        Ok(policy.map(|found| found.record.document()))
+    }
+
+    async fn queue(&self, way: Way<'_>, arn: &str, letter: Letter) -> Result<Step, Failure> {
+        let found = self.sqs.letter(arn, letter).await;
+        let found = found.map_err(|cause| Failure::passing("INTERNAL_ERROR", cause))?;
+        let Some((step, policy)) = found else {
+            return Err(Failure::lasting("NO_RESOURCE", format!("there is no queue {arn}")));
+        };
+        self.may(way.sender, "sqs:SendMessage", arn, policy.as_deref()).await.map(|()| step)
+    }
+
+    async fn object(&self, way: Way<'_>, bucket: &str, key: &str) -> Result<(), Failure> {
+        let caller = Arc::new(self.caller(way.sender).await?);
+        let request = Request::put(format!("/{bucket}/{key}"))
+            .header(header::HOST, "s3")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_LENGTH, way.body.len())
+            .body(Full::new(Bytes::clone(way.body)))
+            .map_err(|cause| Failure::lasting("INVALID_PARAMETER", cause.to_string()))?;
+        let response = self.s3.handle(&Uuid::new_v4().to_string(), caller, request).await;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        // The bucket may be made, and the role be allowed to, as long as it is tried.
+        Err(Failure::passing("SDK_CLIENT_ERROR", format!("PutObject answers {}", response.status())))
+    }
+}
+
+impl Targets for OwnTargets {
+    fn place<'a>(&'a self, way: Way<'a>) -> BoxFuture<'a, Result<Option<Step>, Failure>> {
+        Box::pin(async move {
+            match way.target {
+                Target::Function { arn } => self.function(way, arn).await.map(Some),
+                Target::Queue { arn, attributes, group: None, deduplication: None } => {
+                    let trace = way.trace.map(str::to_owned);
+                    let letter = Letter { body: way.body.clone(), attributes: attributes.clone(), trace };
+                    self.queue(way, arn, letter).await.map(Some)
+                }
+                Target::Queue { .. } => Err(Failure::lasting("INVALID_PARAMETER", "this server has no FIFO queues")),
+                Target::Topic { .. }
+                | Target::Bus { .. }
+                | Target::LogGroup { .. }
+                | Target::Object { .. }
+                | Target::Http { .. } => Ok(None),
+            }
+        })
+    }
+
+    fn placed(&self, target: &Target) {
+        match target {
+            Target::Function { arn } => {
+                if let (Ok(target), Some(events)) =
+                    (self.place.resolve(arn, None), self.events.get().and_then(Weak::upgrade))
+                {
+                    events.arrived(&target.name);
+                }
+            }
+            Target::Queue { arn, .. } => self.sqs.posted(arn),
+            _ => {}
+        }
+    }
+
+    fn deliver<'a>(&'a self, way: Way<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            match way.target {
+                Target::Object { bucket, key } => self.object(way, bucket, key).await,
+                other => {
+                    Err(Failure::lasting("NO_RESOURCE", format!("this server has no service for {}", other.shown())))
+                }
+            }
+        })
+    }
+}
