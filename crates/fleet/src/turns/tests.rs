@@ -226,7 +226,10 @@ fn a_function_without_room_is_left_alone_ever_longer() {
 
 #[test]
 fn what_is_in_memory_is_bounded() {
-    let mut fleet = Fleet::new(Bounds { pollers: 10_000, bytes: EVENT_FLEET_BYTES }, Timing { retry_base: Duration::from_secs(60) });
+    let mut fleet = Fleet::new(
+        Bounds { pollers: 10_000, bytes: EVENT_FLEET_BYTES },
+        Timing { retry_base: Duration::from_secs(60) },
+    );
     let arrivals = (0..500).map(|n| Input::Arrived { queue: format!("f{n}").into(), due_ms: 0 });
     let actions = fleet.step(0, arrivals);
     assert_eq!(actions.len(), EVENT_FLEET_BYTES / EVENT_FLEET_TURN_BYTES);
