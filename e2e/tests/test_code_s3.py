@@ -90,7 +90,7 @@ def test_another_s3_that_is_not_there_is_no_answer_and_nothing_is_made(alone):
     assert client.list_functions()["Functions"] == []
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9000", "https://127.0.0.1", "http://127.0.0.1/?x", ""])
+@pytest.mark.parametrize("url", ["127.0.0.1:9000", "ftp://127.0.0.1", "http://127.0.0.1/?x", ""])
 def test_what_names_no_server_is_refused_at_the_start(url):
     done = subprocess.run([HEARTH, "serve", "--code-s3", url], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "--code-s3" in done.stderr, done

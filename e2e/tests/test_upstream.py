@@ -1,15 +1,23 @@
 """Services that Hearth lacks, sent on to an upstream: moto, an independent emulator."""
 
+import datetime
 import http.client
 import http.server
 import os
 import socket
+import ssl
+import tempfile
 import threading
+from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from conftest import unique
 from support import raw
@@ -146,6 +154,77 @@ def test_requests_are_signed_again_and_answers_never_look_whole_when_they_are_no
     assert "test" not in headers["authorization"]
 
 
+@pytest.fixture(scope="module")
+def certificate():
+    """An authority's certificate, and one for localhost that it signed, with its key: for the server, which is not root."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield write_certificates(Path(folder))
+
+
+def write_certificates(folder):
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
+
+    def named(name):
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    def signed(name, key, extension, by):
+        made = x509.CertificateBuilder(named("an authority of this test"), named(name), key.public_key(), x509.random_serial_number(), now - day, now + day)
+        return made.add_extension(extension, critical=True).sign(by, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    (folder / "authority.pem").write_bytes(signed("an authority of this test", authority, x509.BasicConstraints(ca=True, path_length=0), authority))
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "localhost.pem").write_bytes(signed("localhost", key, x509.SubjectAlternativeName([x509.DNSName("localhost")]), authority) + private)
+    return folder
+
+
+class Tables(Recorder):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, dict(self.headers), body))
+        answer = b'{"TableNames":["over-tls"]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+@pytest.fixture
+def secured(certificate):
+    Tables.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tables)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "localhost.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_upstream_over_https_is_reached_where_its_certificate_is_trusted(alone, secured, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    server = alone("--upstream", f"dynamodb={secured}")
+    dynamodb = client_of(server, "dynamodb")
+    assert dynamodb.list_tables()["TableNames"] == ["over-tls"] and dynamodb.list_tables()["TableNames"] == ["over-tls"]
+    assert len(Tables.seen) == 2
+    # The name that the certificate is for is checked too.
+    elsewhere = alone("--upstream", f"dynamodb={secured.replace('localhost', '127.0.0.1')}")
+    with pytest.raises(ClientError, match="(?i)certificate"):
+        client_of(elsewhere, "dynamodb").list_tables()
+    assert len(Tables.seen) == 2
+
+
+def test_an_upstream_whose_certificate_nobody_vouches_for_gets_nothing(alone, secured):
+    server = alone("--upstream", f"dynamodb={secured}")
+    with pytest.raises(ClientError, match="(?i)certificate") as error:
+        client_of(server, "dynamodb").list_tables()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert Tables.seen == []
+
+
 @pytest.mark.parametrize(
     "path, body, headers",
     [
@@ -180,6 +259,6 @@ def test_an_upstream_that_is_not_there_is_named(alone):
 def test_what_is_no_upstream_is_refused(tmp_path):
     import subprocess
 
-    for given, why in [("lambda=http://h", "answers lambda itself"), ("sqs", "looks like"), ("sqs=https://h", "not supported yet")]:
+    for given, why in [("lambda=http://h", "answers lambda itself"), ("sqs", "looks like"), ("sqs=ftp://h", "https://HOST"), ("sqs=https://me:word@h", "no user name")]:
         done = subprocess.run([HEARTH, "serve", "--data-dir", tmp_path, "--upstream", given], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and why in done.stderr, done.stderr

@@ -97,7 +97,7 @@ pub(crate) struct ServeArgs {
     /// HEARTH_UPSTREAM_SECRET_ACCESS_KEY and HEARTH_UPSTREAM_SESSION_TOKEN where they are set.
     #[arg(long, value_name = "SERVICE=URL", value_parser = crate::upstream::parse)]
     pub(crate) upstream: Vec<Upstream>,
-    /// Another S3, http://HOST:PORT: packages (S3Bucket, S3Key) come from there where a bucket is not on this server. Asked
+    /// Another S3, http://HOST:PORT or https://HOST:PORT: packages (S3Bucket, S3Key) come from there where a bucket is not on this server. Asked
     /// with the same credentials as upstreams.
     #[arg(long, value_name = "URL", value_parser = crate::packages::parse)]
     pub(crate) code_s3: Option<OtherS3>,

@@ -3,37 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use hearth_client::{Client, Endpoint, Unreached, Unread, whole};
 use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_identity::Credentials;
 use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp, percent_encode};
 use hearth_s3::S3;
 use hearth_store::BoxFuture;
-use hearth_types::limits::{UPSTREAM_ANSWER, UPSTREAM_STALL};
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-
-use crate::upstream;
+use hearth_types::limits::UPSTREAM_ANSWER;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
 
 /// Bytes of an S3's error that are read.
 const ERROR_BYTES: usize = 64 * 1024;
 
 /// Another S3, as the command line names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct OtherS3 {
-    server: Authority,
-    /// What stands before each path; without a slash at its end.
-    path: String,
-}
+pub(crate) struct OtherS3(Endpoint);
 
 /// Reads its URL.
 pub(crate) fn parse(url: &str) -> Result<OtherS3, String> {
-    let (server, path) = upstream::server_of(url)?;
-    Ok(OtherS3 { server, path })
+    Endpoint::parse(url).map(OtherS3)
 }
 
 /// Reads packages from our own buckets, and from the other S3 those of buckets that we do not have.
@@ -62,24 +53,35 @@ impl CodeSource for Buckets {
 
 /// Reads from another S3, by path, with credentials of its own.
 pub(crate) struct OtherBuckets {
-    s3: OtherS3,
-    client: Client<HttpConnector, Full<Bytes>>,
+    s3: Endpoint,
+    client: Client,
     credentials: Credentials,
     region: Arc<str>,
     now: fn() -> Duration,
 }
 
 impl OtherBuckets {
-    pub(crate) fn new(s3: OtherS3, credentials: Credentials, region: Arc<str>, now: fn() -> Duration) -> Self {
-        Self { s3, client: upstream::client(), credentials, region, now }
+    pub(crate) fn new(
+        s3: OtherS3,
+        client: Client,
+        credentials: Credentials,
+        region: Arc<str>,
+        now: fn() -> Duration,
+    ) -> Self {
+        Self { s3: s3.0, client, credentials, region, now }
     }
 
     async fn get(&self, object: ObjectName<'_>, most: usize) -> Result<Bytes, NoObject> {
         let request = self.signed(object)?;
-        let failed = |cause: &dyn std::fmt::Display| NoObject::Failed(format!("{}: {cause}", self.s3.server));
-        let answer = tokio::time::timeout(UPSTREAM_ANSWER, self.client.request(request)).await;
-        let answer = answer.map_err(|late| failed(&late))?.map_err(|cause| failed(&upstream::root_of(&cause)))?;
-        if answer.status().is_success() { whole(answer, most).await } else { Err(refusal(answer).await) }
+        let failed = |cause: Unreached| NoObject::Failed(format!("{}: {cause}", self.s3.server()));
+        let answer = self.client.send(request, UPSTREAM_ANSWER).await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        whole(answer, most).await.map_err(|cause| match cause {
+            Unread::TooLarge { .. } => NoObject::TooLarge,
+            Unread::Broken(cause) => NoObject::Failed(cause),
+        })
     }
 
     fn signed(&self, object: ObjectName<'_>) -> Result<Request<Full<Bytes>>, NoObject> {
@@ -93,40 +95,16 @@ impl OtherBuckets {
         }
         let key: Vec<String> = object.key.split('/').map(percent_encode).collect();
         let version = object.version.map(|version| format!("?versionId={}", percent_encode(version)));
-        let (path, bucket) = (&self.s3.path, percent_encode(object.bucket));
-        let target = format!("{path}/{bucket}/{}{}", key.join("/"), version.unwrap_or_default());
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.s3.server.clone()).path_and_query(target);
+        let bucket = percent_encode(object.bucket);
+        let target = format!("/{bucket}/{}{}", key.join("/"), version.unwrap_or_default());
         let (mut parts, ()) = Request::new(()).into_parts();
-        parts.uri = uri.build().map_err(|_| unfit())?;
-        let host = HeaderValue::try_from(self.s3.server.as_str()).map_err(|_| unfit())?;
+        parts.uri = self.s3.uri(&target).ok_or_else(unfit)?;
+        let host = HeaderValue::try_from(self.s3.server().as_str()).map_err(|_| unfit())?;
         parts.headers.insert(header::HOST, host);
         let signer = Signer { credentials: &self.credentials, scope: Scope { region: &self.region, service: "s3" } };
         let now = Timestamp::since_1970((self.now)());
         signer.sign(&mut parts, PayloadHash::of(b""), now).map_err(|_| unfit())?;
         Ok(Request::from_parts(parts, Full::new(Bytes::new())))
-    }
-}
-
-/// A body of at most `most` bytes.
-async fn whole(answer: Response<Incoming>, most: usize) -> Result<Bytes, NoObject> {
-    let mut body = answer.into_body();
-    if body.size_hint().lower() > most as u64 {
-        return Err(NoObject::TooLarge);
-    }
-    let mut bytes = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(UPSTREAM_STALL, body.frame()).await;
-        match frame.map_err(|late| NoObject::Failed(late.to_string()))? {
-            None => return Ok(bytes.freeze()),
-            Some(Err(cause)) => return Err(NoObject::Failed(cause.to_string())),
-            Some(Ok(frame)) => {
-                let Ok(piece) = frame.into_data() else { continue };
-                if bytes.len() + piece.len() > most {
-                    return Err(NoObject::TooLarge);
-                }
-                bytes.extend_from_slice(&piece);
-            }
-        }
     }
 }
 
@@ -150,7 +128,7 @@ mod tests {
             session_token: None,
         };
         let s3 = parse("http://127.0.0.1:9000/base/").unwrap();
-        let other = OtherBuckets::new(s3, credentials, "us-east-1".into(), || Duration::from_secs(1));
+        let other = OtherBuckets::new(s3, Client::new(), credentials, "us-east-1".into(), || Duration::from_secs(1));
         other.signed(ObjectName { bucket: "b", key, version })
     }
 

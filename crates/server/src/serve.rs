@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use hearth_access::{Access, Auth};
+use hearth_client::Client;
 use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
@@ -103,7 +104,9 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
     let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
-    let upstreams = Upstreams::new(&args.upstream, upstream::credentials()?, place(&args).region, admin::now)?;
+    let client = Client::new();
+    let upstreams =
+        Upstreams::new(&args.upstream, client.clone(), upstream::credentials()?, place(&args).region, admin::now)?;
     let s3 = S3::open(parts, &data.join("objects")).await?;
     let sqs = Sqs::new(hearth_sqs::Parts {
         place: place(&args),
@@ -164,7 +167,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         blobs,
         unpacker,
         applied,
-        objects: Some(Arc::new(buckets(&args, Arc::clone(&s3))?)),
+        objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
         now: admin::now,
     }));
@@ -347,9 +350,9 @@ fn roles(auth: Auth) -> Roles {
 }
 
 /// Where packages come from that clients name by bucket and key.
-fn buckets(args: &ServeArgs, own: Arc<S3>) -> Result<Buckets> {
+fn buckets(args: &ServeArgs, client: Client, own: Arc<S3>) -> Result<Buckets> {
     let other = match args.code_s3.clone() {
-        Some(s3) => Some(OtherBuckets::new(s3, upstream::credentials()?, place(args).region, admin::now)),
+        Some(s3) => Some(OtherBuckets::new(s3, client, upstream::credentials()?, place(args).region, admin::now)),
         None => None,
     };
     Ok(Buckets { own, other })

@@ -7,18 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_api::error::{Kind, Spelling};
 use hearth_api::{Addressed, ApiError};
+use hearth_client::{Client, Endpoint};
 use hearth_http::ResponseBody;
 use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
 use hearth_identity::{Caller, Credentials, Secret};
-use hearth_types::limits::{UPSTREAM_ANSWER, UPSTREAM_CONNECT, UPSTREAM_IDLE, UPSTREAM_PIECES, UPSTREAM_STALL};
+use hearth_types::limits::{UPSTREAM_ANSWER, UPSTREAM_PIECES, UPSTREAM_STALL};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -53,15 +50,13 @@ const NOT_PASSED: [&str; 12] = [
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Upstream {
     service: String,
-    server: Authority,
-    /// What stands before each path; without a slash at its end.
-    path: String,
+    endpoint: Endpoint,
 }
 
 /// All of them.
 pub(crate) struct Upstreams {
     by_service: HashMap<String, Upstream>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client,
     credentials: Credentials,
     region: Arc<str>,
     now: fn() -> Duration,
@@ -77,27 +72,7 @@ pub(crate) fn parse(text: &str) -> Result<Upstream, String> {
     if OWN.contains(&service) {
         return Err(format!("Hearth answers {service} itself"));
     }
-    let (server, path) = server_of(url)?;
-    Ok(Upstream { service: service.to_owned(), server, path })
-}
-
-/// Reads a URL: the server, and what stands before each path there.
-pub(crate) fn server_of(url: &str) -> Result<(Authority, String), String> {
-    let uri: Uri = url.parse().map_err(|cause| format!("{url:?} is no URL: {cause}"))?;
-    match (uri.scheme(), uri.authority(), uri.query()) {
-        (Some(scheme), Some(server), None) if *scheme == Scheme::HTTP => {
-            Ok((server.clone(), uri.path().trim_end_matches('/').to_owned()))
-        }
-        _ => Err(format!("{url:?} is not of the form http://HOST:PORT; https is not supported yet")),
-    }
-}
-
-/// What asks upstreams.
-pub(crate) fn client() -> Client<HttpConnector, Full<Bytes>> {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(UPSTREAM_CONNECT));
-    connector.set_nodelay(true);
-    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(UPSTREAM_IDLE).build(connector)
+    Ok(Upstream { service: service.to_owned(), endpoint: Endpoint::parse(url)? })
 }
 
 /// What upstreams are signed for; emulators take any credentials.
@@ -122,6 +97,7 @@ impl Upstreams {
     /// Two for one service.
     pub(crate) fn new(
         given: &[Upstream],
+        client: Client,
         credentials: Credentials,
         region: Arc<str>,
         now: fn() -> Duration,
@@ -132,7 +108,7 @@ impl Upstreams {
                 return Err(Refused(format!("--upstream is given twice for {}", upstream.service)));
             }
         }
-        Ok(Self { by_service, client: client(), credentials, region, now })
+        Ok(Self { by_service, client, credentials, region, now })
     }
 
     fn of(&self, service: &str) -> Option<&Upstream> {
@@ -165,16 +141,12 @@ impl Upstreams {
             may_all(caller, service, head, addressed.operations(head, &body))?;
         }
         let request = self.signed(head, service, upstream, body)?;
-        let unreachable = |cause: &dyn std::fmt::Display| {
-            warn!("the upstream of {service}, {}: {cause}", upstream.server);
-            let text = format!("The upstream of {service} at {} does not answer: {cause}", upstream.server);
-            ApiError::new(&UNAVAILABLE, text)
-        };
-        match tokio::time::timeout(UPSTREAM_ANSWER, self.client.request(request)).await {
-            Ok(Ok(answer)) => Ok(passed_on(answer)),
-            Ok(Err(cause)) => Err(unreachable(&root_of(&cause))),
-            Err(late) => Err(unreachable(&late)),
-        }
+        let answer = self.client.send(request, UPSTREAM_ANSWER).await.map_err(|cause| {
+            let server = upstream.endpoint.server();
+            warn!("the upstream of {service}, {server}: {cause}");
+            ApiError::new(&UNAVAILABLE, format!("The upstream of {service} at {server} does not answer: {cause}"))
+        })?;
+        Ok(passed_on(answer))
     }
 
     fn signed(
@@ -226,8 +198,7 @@ impl Upstream {
         let query: Vec<&str> = asked.query().unwrap_or_default().split('&').filter(is_kept).collect();
         let query = query.join("&");
         let mark = if query.is_empty() { "" } else { "?" };
-        let target: PathAndQuery = format!("{}{}{mark}{query}", self.path, asked.path()).parse().ok()?;
-        Uri::builder().scheme(Scheme::HTTP).authority(self.server.clone()).path_and_query(target).build().ok()
+        self.endpoint.uri(&format!("{}{mark}{query}", asked.path()))
     }
 }
 
@@ -270,15 +241,6 @@ fn passed_on(answer: Response<Incoming>) -> Response<ResponseBody> {
     response
 }
 
-/// What is at the bottom of an error: `Connection refused`, not that a client could not connect.
-pub(crate) fn root_of(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
-}
-
 static UNAVAILABLE: Kind = Kind {
     code: "ServiceUnavailable",
     status: 503,
@@ -292,9 +254,8 @@ mod tests {
 
     #[test]
     fn upstreams_are_services_and_addresses() {
-        assert!(parse("sqs=http://127.0.0.1:5000").is_ok() && parse("*=http://localhost:5000/base/").is_ok());
-        for text in
-            ["sqs", "=http://h", "SQS=http://h", "lambda=http://h", "sqs=https://h", "sqs=h:1", "sqs=http://h/?q"]
+        assert!(parse("sqs=https://127.0.0.1:5000").is_ok() && parse("*=http://localhost:5000/base/").is_ok());
+        for text in ["sqs", "=http://h", "SQS=http://h", "lambda=http://h", "sqs=ftp://h", "sqs=h:1", "sqs=http://h/?q"]
         {
             assert!(parse(text).is_err(), "{text}");
         }
@@ -313,12 +274,15 @@ mod tests {
     fn services_without_an_upstream_of_their_own_go_to_the_common_one() {
         let given = ["sqs=http://a", "*=http://b"].map(|text| parse(text).unwrap());
         let credentials = Credentials { access_key_id: "k".to_owned(), secret: Secret::new("s"), session_token: None };
-        let upstreams = Upstreams::new(&given, credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
-        let server = |service: &str| upstreams.of(service).map(|upstream| upstream.server.as_str());
+        let upstreams =
+            Upstreams::new(&given, Client::new(), credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
+        let server = |service: &str| upstreams.of(service).map(|upstream| upstream.endpoint.server().as_str());
         assert_eq!((server("sqs"), server("events"), server("iam"), server("")), (Some("a"), Some("b"), None, None));
-        let common = Upstreams::new(&given[1..], credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
+        let common =
+            Upstreams::new(&given[1..], Client::new(), credentials.clone(), "us-east-1".into(), || Duration::ZERO)
+                .unwrap();
         assert!(common.has("events") && !common.has("sqs"), "one that is here goes elsewhere only by its name");
         let twice = [given[0].clone(), given[0].clone()];
-        assert!(Upstreams::new(&twice, credentials, "us-east-1".into(), || Duration::ZERO).is_err());
+        assert!(Upstreams::new(&twice, Client::new(), credentials, "us-east-1".into(), || Duration::ZERO).is_err());
     }
 }

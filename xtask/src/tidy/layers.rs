@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-http", 1),
     ("hearth-identity", 1),
     ("hearth-access", 2),
+    ("hearth-client", 2),
     ("hearth-sqs", 2),
     ("hearth-fleet", 2),
     // The node.
