@@ -8,7 +8,6 @@ use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
 use crate::process::{Process, Signal};
 use crate::promise::Promise;
-use crate::tmp::Backing;
 
 /// Bytes of every frame.
 pub(crate) const FRAME_BYTES: usize = 256;
@@ -108,35 +107,6 @@ pub(crate) enum Order {
     Go,
     /// Name a process, so that the spawner, which may, can signal it.
     Name { process: Process, signal: Signal },
-}
-
-/// What the spawner leaves to the reaper.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Chore {
-    /// Remove a slot's control groups.
-    Cgroups { slot: u64 },
-    /// Let a /tmp go. Descriptor: its mount.
-    Volume { backing: Backing },
-    /// At the end, have this link forward no packets any more.
-    Forwarding { link: LinkName },
-}
-
-/// The name of one of the machine's links, with zeros up to the longest that there is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct LinkName([u8; 16]);
-
-impl LinkName {
-    /// None where it is too long for a link's name.
-    pub(crate) fn new(name: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        bytes[..15].get_mut(..name.len())?.copy_from_slice(name.as_bytes());
-        Some(Self(bytes))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(self.0.len());
-        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
-    }
 }
 
 /// What an environment's init tells the spawner.
@@ -285,29 +255,6 @@ impl Frame for Order {
     }
 }
 
-impl Frame for Chore {
-    fn encode(&self) -> Bytes {
-        match self {
-            Self::Cgroups { slot } => Writer::new(1).u64(*slot).done(),
-            Self::Volume { backing: Backing::Disk { loop_number } } => Writer::new(2).u32(*loop_number).done(),
-            Self::Volume { backing: Backing::Memory { number } } => Writer::new(4).u64(*number).done(),
-            Self::Forwarding { link } => Writer::new(3).bytes(&link.0).done(),
-        }
-    }
-
-    fn decode(bytes: &Bytes) -> Option<Self> {
-        let (kind, mut r) = Reader::new(bytes);
-        let chore = match kind {
-            1 => Self::Cgroups { slot: r.u64() },
-            2 => Self::Volume { backing: Backing::Disk { loop_number: r.u32() } },
-            4 => Self::Volume { backing: Backing::Memory { number: r.u64() } },
-            3 => Self::Forwarding { link: LinkName(r.array()) },
-            _ => return None,
-        };
-        r.only_zeros_left().then_some(chore)
-    }
-}
-
 impl Frame for Note {
     fn encode(&self) -> Bytes {
         match self {
@@ -330,27 +277,27 @@ impl Frame for Note {
 }
 
 /// Fills a frame from the front. All frames together stay far below its size, which the tests check for the longest.
-struct Writer {
+pub(crate) struct Writer {
     bytes: Bytes,
     at: usize,
 }
 
 impl Writer {
-    fn new(kind: u32) -> Self {
+    pub(crate) fn new(kind: u32) -> Self {
         Self { bytes: [0; FRAME_BYTES], at: 0 }.u32(kind)
     }
 
-    fn bytes(mut self, part: &[u8]) -> Self {
+    pub(crate) fn bytes(mut self, part: &[u8]) -> Self {
         self.bytes[self.at..self.at + part.len()].copy_from_slice(part);
         self.at += part.len();
         self
     }
 
-    fn u32(self, value: u32) -> Self {
+    pub(crate) fn u32(self, value: u32) -> Self {
         self.bytes(&value.to_le_bytes())
     }
 
-    fn u64(self, value: u64) -> Self {
+    pub(crate) fn u64(self, value: u64) -> Self {
         self.bytes(&value.to_le_bytes())
     }
 
@@ -359,33 +306,33 @@ impl Writer {
         self.u32(failure.errno as u32).u32(text.len() as u32).bytes(text)
     }
 
-    fn done(self) -> Bytes {
+    pub(crate) fn done(self) -> Bytes {
         self.bytes
     }
 }
 
 /// Reads a frame from the front; no kind reads past the end.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a Bytes) -> (u32, Self) {
+    pub(crate) fn new(bytes: &'a Bytes) -> (u32, Self) {
         let mut reader = Self { rest: bytes };
         (reader.u32(), reader)
     }
 
-    fn array<const N: usize>(&mut self) -> [u8; N] {
+    pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
         let (part, rest) = self.rest.split_first_chunk().unwrap_or((&[0; N], &[]));
         self.rest = rest;
         *part
     }
 
-    fn u32(&mut self) -> u32 {
+    pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.array())
     }
 
-    fn u64(&mut self) -> u64 {
+    pub(crate) fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.array())
     }
 
@@ -405,16 +352,16 @@ impl<'a> Reader<'a> {
         Some(Failure::new(errno, String::from_utf8_lossy(text)))
     }
 
-    fn only_zeros_left(&self) -> bool {
+    pub(crate) fn only_zeros_left(&self) -> bool {
         self.rest.iter().all(|byte| *byte == 0)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn survives<F: Frame + PartialEq + std::fmt::Debug>(frame: F) {
+    pub(crate) fn survives<F: Frame + PartialEq + std::fmt::Debug>(frame: F) {
         assert_eq!(F::decode(&frame.encode()).as_ref(), Some(&frame));
     }
 
@@ -460,13 +407,6 @@ mod tests {
         survives(Order::Go);
         survives(Note::Made { loop_number: Some(7) });
         survives(Note::Made { loop_number: None });
-        survives(Chore::Cgroups { slot: u64::MAX });
-        survives(Chore::Volume { backing: Backing::Disk { loop_number: 9 } });
-        survives(Chore::Volume { backing: Backing::Memory { number: u64::MAX } });
-        let link = LinkName::new("fifteen-letters").unwrap();
-        survives(Chore::Forwarding { link });
-        assert_eq!(link.as_str(), "fifteen-letters");
-        assert_eq!(LinkName::new("sixteen-letters."), None);
     }
 
     #[test]

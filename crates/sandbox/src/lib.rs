@@ -17,6 +17,7 @@
 mod args;
 mod cgroup;
 mod channel;
+mod chore;
 mod client;
 mod code;
 mod drop_root;

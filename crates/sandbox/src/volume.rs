@@ -197,8 +197,11 @@ fn bind_loop(file: &File) -> Done<(u32, OwnedFd)> {
     for _ in 0..LOOP_ATTEMPTS {
         let number = sys::loop_free(control.as_fd()).during("finding a free loop device")?;
         let path = format!("/dev/loop{number}");
-        let device = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-            .during(format_args!("opening {path}"))?;
+        let device = match rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+            // Another process has removed it meanwhile.
+            Err(Errno::NXIO | Errno::NOENT | Errno::NODEV) => continue,
+            device => device.during(format_args!("opening {path}"))?,
+        };
         // Direct I/O keeps the data from being cached twice; not every file system has it.
         let bound = sys::loop_bind(device.as_fd(), file.as_fd(), true).or_else(|error| {
             let unsupported = error.raw_os_error() == Some(libc::EINVAL);

@@ -253,6 +253,8 @@ pub const SPAWNER_REQUESTS: usize = 256;
 /// Sandboxes of one spawner, the pool and those being taken down included. Ours: each needs two user ids, and about 15
 /// descriptors on both sides together.
 pub const SANDBOXES: u32 = 2048;
+/// Loop devices beyond the machine's own that one spawner keeps for the next environments, with nothing bound to them.
+pub const LOOP_DEVICES_KEPT: usize = 64;
 /// Bytes of all arguments and environment variables of a runtime process. Ours: Lambda's 4 KB of variables, the
 /// platform's own, and room to spare.
 pub const EXEC_STRINGS_BYTES: usize = 256 * 1024;

@@ -6,7 +6,7 @@
 //! device's, set for the root group, and for the one that environments' processes are in. What a function writes is held
 //! back in one or the other; both at once, by calling for a flush all the time, can get it up to twice as much.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -28,98 +28,72 @@ pub(super) const V2_CONTROLLER: &str = "io";
 /// How a spawner limits the disks of its environments.
 pub(crate) struct Disks {
     /// MB a second, each way.
-    pub(crate) mb: u32,
+    mb: u32,
     /// None where each environment's own group has the limit.
-    pub(crate) v1: Option<V1Files>,
+    v1: Option<V1Files>,
 }
 
 impl Disks {
-    /// For one environment; `io` is what its group has on v2.
-    pub(crate) fn of(&self, io: Option<OwnedFd>) -> Option<DiskLimit<'_>> {
-        let files = match (&self.v1, io) {
-            (Some(files), _) => DiskFiles::V1(files),
-            (None, Some(file)) => DiskFiles::V2(file),
-            (None, None) => return None,
-        };
-        Some(DiskLimit { mb: self.mb, files })
-    }
-}
-
-/// Limits of one /tmp.
-pub(crate) struct DiskLimit<'a> {
-    /// MB a second, each way.
-    pub(crate) mb: u32,
-    pub(crate) files: DiskFiles<'a>,
-}
-
-/// Where they are written.
-pub(crate) enum DiskFiles<'a> {
-    /// For all environments of the spawner.
-    V1(&'a V1Files),
-    /// For one.
-    V2(OwnedFd),
-}
-
-impl DiskLimit<'_> {
-    /// Limits a loop device. May wait for a grace period of the kernel.
-    pub(crate) fn set(&self, loop_number: u32) -> Done {
-        let bytes = u64::from(self.mb) * 1_000_000;
-        let what = format!("limiting /dev/loop{loop_number} to {} MB/s", self.mb);
-        match &self.files {
-            DiskFiles::V1(files) => files.write(loop_number, bytes).during(what),
-            DiskFiles::V2(file) => {
-                let line = format!("{LOOP_MAJOR}:{loop_number} rbps={bytes} wbps={bytes}");
-                rustix::io::write(file, line.as_bytes()).map(drop).during(what)
-            }
-        }
+    /// By each environment's own group.
+    pub(super) fn by_groups(mb: u32) -> Self {
+        Self { mb, v1: None }
     }
 
-    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        match &self.files {
-            DiskFiles::V1(files) => files.descriptors().collect(),
-            DiskFiles::V2(file) => vec![file.as_fd()],
-        }
-    }
-}
-
-/// The v1 files that limit a device for everybody who works with a /tmp.
-pub(crate) struct V1Files(Vec<OwnedFd>);
-
-impl V1Files {
-    /// Opens them.
+    /// By the device.
     ///
     /// # Errors
     /// That the controller is missing, or that this is a container, which has no say in what the root group does.
-    pub(super) fn open(mounts: &[CgroupMount<'_>]) -> Done<Self> {
+    pub(super) fn by_device(mb: u32, mounts: &[CgroupMount<'_>]) -> Done<Self> {
+        Ok(Self { mb, v1: Some(V1Files::find(mounts)?) })
+    }
+
+    /// Limits a loop device; `io` is, on v2, what has the limits of its environment's group. The first limit in a device's
+    /// life waits for a grace period of the kernel, some 30 ms, and so does what is read and written there meanwhile.
+    pub(crate) fn limit(&self, loop_number: u32, io: Option<&OwnedFd>) -> Done {
+        let bytes = u64::from(self.mb) * 1_000_000;
+        let written = match (&self.v1, io) {
+            (Some(files), _) => files.write(loop_number, bytes),
+            (None, Some(file)) => {
+                let line = format!("{LOOP_MAJOR}:{loop_number} rbps={bytes} wbps={bytes}");
+                rustix::io::write(file, line.as_bytes()).map(drop)
+            }
+            (None, None) => Err(rustix::io::Errno::BADF),
+        };
+        written.during(format_args!("limiting /dev/loop{loop_number} to {} MB/s", self.mb))
+    }
+
+    /// Lifts the limit of a device, which another program may use next. That of a group goes with the group.
+    pub(crate) fn lift(&self, loop_number: u32) {
+        self.v1.iter().for_each(|files| files.lift(loop_number));
+    }
+}
+
+/// The v1 files that limit a device for everybody who works with a /tmp. Each writing opens them anew: writings by the same
+/// descriptor would wait for each other.
+struct V1Files(Vec<String>);
+
+impl V1Files {
+    fn find(mounts: &[CgroupMount<'_>]) -> Done<Self> {
         let point = v1_mount(mounts)?;
         let own = Bases::own()?.below(point, V1_CONTROLLER);
         let mut groups = vec![point.to_owned()];
         groups.extend((own != point).then_some(own));
-        let open = |(group, file): (&String, &str)| {
-            let path = format!("{group}/{file}");
-            rustix::fs::openat(CWD, &path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .during(format_args!("opening {path}"))
-        };
-        let files: Vec<_> = groups.iter().flat_map(|group| V1_FILES.map(|file| (group, file))).collect();
-        let files = Self(files.into_iter().map(open).collect::<Done<_>>()?);
+        let paths = groups.iter().flat_map(|group| V1_FILES.map(|file| format!("{group}/{file}")));
+        let files = Self(paths.collect());
+        files.0.iter().try_for_each(|path| open(path).map(drop).during(format_args!("opening {path}")))?;
         files.forget_dead(point)?;
         Ok(files)
     }
 
-    /// Lifts the limit of a device, which another program may use next.
-    pub(crate) fn lift(&self, loop_number: u32) {
+    fn lift(&self, loop_number: u32) {
         // Best effort: the device may be gone.
         let _ = self.write(loop_number, 0);
-    }
-
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.iter().map(AsFd::as_fd)
     }
 
     /// 0 is no limit.
     fn write(&self, loop_number: u32, bytes: u64) -> rustix::io::Result<()> {
         let line = format!("{LOOP_MAJOR}:{loop_number} {bytes}");
-        self.0.iter().try_for_each(|file| rustix::io::write(file, line.as_bytes()).map(drop))
+        self.0.iter().try_for_each(|path| rustix::io::write(open(path)?, line.as_bytes()).map(drop))
     }
 
     /// Lifts what a spawner left that died of a sudden: limits of loop devices that nothing is bound to.
@@ -129,6 +103,10 @@ impl V1Files {
         limited_loops(&limits).filter(unbound).for_each(|number| self.lift(number));
         Ok(())
     }
+}
+
+fn open(path: &str) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Numbers of the loop devices in lines of `major:minor bytes`.

@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 
 use self::delegated::Bases;
 use self::dir::Dir;
-use self::disk::{Disks, V1Files};
+use self::disk::Disks;
 use crate::Authority;
 use crate::error::{Done, During, Failure};
 use crate::weaken::{self, Defence};
@@ -220,12 +220,17 @@ impl Cgroups {
     /// What the machine lacks for it.
     pub(crate) fn limit_disks(&self, mb: u32) -> Done<Disks> {
         match &self.layout {
-            Layout::V2(instance) => instance.limits_disks().map(|()| Disks { mb, v1: None }),
+            Layout::V2(instance) => instance.limits_disks().map(|()| Disks::by_groups(mb)),
             Layout::V1(_) => {
                 let mounts = std::fs::read_to_string("/proc/self/mountinfo").during("reading /proc/self/mountinfo")?;
-                Ok(Disks { mb, v1: Some(V1Files::open(&parse_mounts(&mounts))?) })
+                Disks::by_device(mb, &parse_mounts(&mounts))
             }
         }
+    }
+
+    /// Kills all processes of a slot.
+    pub(crate) fn kill(&self, slot: u64) -> Done {
+        self.unified().write(&format!("{slot}/cgroup.kill"), "1")
     }
 
     /// Removes the group of a slot, in which no process may be left.
@@ -249,11 +254,7 @@ impl Cgroups {
 
     /// Waits until no process is left in any slot. For a process that outlives the spawner: it has nothing else to do.
     pub(crate) fn wait_until_empty(&self) {
-        let unified = match &self.layout {
-            Layout::V1(instance) => instance.unified(),
-            Layout::V2(instance) => instance.dir(),
-        };
-        let Ok(events) = unified.open_file("cgroup.events", OFlags::RDONLY) else { return };
+        let Ok(events) = self.unified().open_file("cgroup.events", OFlags::RDONLY) else { return };
         let mut text = [0; 128];
         while let Ok(length) = rustix::io::pread(&events, &mut text, 0) {
             if !text[..length].windows(11).any(|part| part == b"populated 1") {
@@ -263,6 +264,13 @@ impl Cgroups {
             if poll(&mut fds, None).is_err() {
                 return;
             }
+        }
+    }
+
+    fn unified(&self) -> &Dir {
+        match &self.layout {
+            Layout::V1(instance) => instance.unified(),
+            Layout::V2(instance) => instance.dir(),
         }
     }
 

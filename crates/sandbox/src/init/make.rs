@@ -40,9 +40,6 @@ struct OwnTmp {
 
 pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
     let tmp = prepare_tmp(plan)?;
-    if let Some((limit, number)) = plan.disk.as_ref().zip(tmp.loop_number) {
-        limit.set(number)?;
-    }
     enter_cgroups(plan)?;
     let sockets = prepare_network(plan)?;
     rustix::system::sethostname(HOST_NAME).during("setting the host name")?;

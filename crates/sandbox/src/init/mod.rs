@@ -14,7 +14,6 @@ use rustix::process::{Pid, WaitOptions};
 
 use self::child::{Harmless, Launch, Task};
 use self::programs::{Beside, Programs, exit_of};
-use crate::cgroup::disk::DiskLimit;
 use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
@@ -56,8 +55,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) orders: OwnedFd,
     /// `cgroup.procs` files of the v1 hierarchies.
     pub(crate) attach: Vec<OwnedFd>,
-    /// How fast its /tmp may be, where that is on a disk and has a limit.
-    pub(crate) disk: Option<DiskLimit<'a>>,
     /// Folder of the /tmp volumes; a copy of the spawner's descriptor.
     pub(crate) tmp_folder: BorrowedFd<'a>,
     /// How to reach the outside, where it may; with a copy of the spawner's descriptor.
@@ -91,7 +88,6 @@ fn prepare(plan: &Plan<'_>) -> Done<bool> {
     let own = [plan.channel.as_raw_fd(), plan.orders.as_raw_fd()];
     let mut keep = own.to_vec();
     keep.extend(plan.attach.iter().map(AsRawFd::as_raw_fd).chain([plan.tmp_folder.as_raw_fd()]));
-    keep.extend(plan.disk.iter().flat_map(DiskLimit::descriptors).map(|fd| fd.as_raw_fd()));
     if let TmpPlan::Made(mount) = &plan.tmp {
         keep.push(mount.as_raw_fd());
     }

@@ -2,6 +2,7 @@
 //! environments, kills them, and hands everything slow to others: preparing to each environment's init, taking down to
 //! the reaper.
 
+mod devices;
 mod ids;
 mod packages;
 mod pool;
@@ -26,11 +27,11 @@ use self::pool::Pool;
 use self::readers::Reader;
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
-use crate::cgroup::disk::Disks;
 use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
+use crate::chore::{Chore, LinkName};
 use crate::error::{Done, During, Failure};
-use crate::frame::{Answer, Chore, LinkName, Order, Request};
+use crate::frame::{Answer, Order, Request};
 use crate::network::{Home, Nat};
 use crate::process::{Process, Signal};
 use crate::promise::{Promise, Unkept};
@@ -107,8 +108,8 @@ struct Spawner {
     /// `tmp/` of the data folder.
     tmp_folder: OwnedFd,
     place: Place,
-    /// Where disks have a limit.
-    disks: Option<Disks>,
+    /// Whether disks have a limit.
+    limits_disks: bool,
     /// What is promised elsewhere and cannot be kept here.
     unkept: Vec<Unkept>,
     filters: Filters,
@@ -138,7 +139,7 @@ struct Prepared {
     packages: Packages,
     tmp_folder: OwnedFd,
     place: Place,
-    disks: Option<Disks>,
+    limits_disks: bool,
     unkept: Vec<Unkept>,
     filters: Filters,
     nat: Option<Nat>,
@@ -182,7 +183,7 @@ impl Prepared {
             packages: Packages::open(&config.data_dir)?,
             tmp_folder,
             place,
-            disks,
+            limits_disks: disks.is_some(),
             unkept,
             filters: Filters::compile(),
             nat,
@@ -245,7 +246,7 @@ impl Spawner {
                 packages: p.packages,
                 tmp_folder: p.tmp_folder,
                 place: p.place,
-                disks: p.disks,
+                limits_disks: p.limits_disks,
                 unkept: p.unkept,
                 filters: p.filters,
                 cores_piped: cores_are_piped(),

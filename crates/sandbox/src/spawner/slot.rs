@@ -12,8 +12,9 @@ use super::ids::IdPair;
 use super::{Source, Spawner};
 use crate::cgroup::CgroupFiles;
 use crate::channel::{self, Received};
+use crate::chore::Chore;
 use crate::error::{Done, During, Failure};
-use crate::frame::{Answer, Chore, Event, Note, Order, TmpChoice};
+use crate::frame::{Answer, Event, Note, Order, TmpChoice};
 use crate::init::{self, Plan, TmpPlan};
 use crate::network::Nat;
 use crate::process;
@@ -33,6 +34,8 @@ pub(super) struct Slot {
     tmp_mb: u32,
     /// Known once init has told.
     volume: Option<Volume>,
+    /// On cgroup v2, until the limit of its disk is set: `io.max`.
+    io: Option<OwnedFd>,
     /// Not yet handed to the server.
     for_server: Option<ForServer>,
     dead: bool,
@@ -50,6 +53,7 @@ struct Cloned {
     process: OwnedFd,
     channel: OwnedFd,
     orders: OwnedFd,
+    io: Option<OwnedFd>,
     for_server: ForServer,
 }
 
@@ -163,7 +167,7 @@ impl Spawner {
                 return Err(failure);
             }
         };
-        let Cloned { process, channel, orders, for_server } = cloned;
+        let Cloned { process, channel, orders, io, for_server } = cloned;
         let slot = Slot {
             process,
             channel,
@@ -172,6 +176,7 @@ impl Spawner {
             address,
             tmp_mb,
             volume,
+            io,
             for_server: Some(for_server),
             dead: false,
             farewell: None,
@@ -222,7 +227,6 @@ impl Spawner {
                 channel: init_end,
                 orders: init_orders,
                 attach: cgroup.attach,
-                disk: self.disks.as_ref().and_then(|disks| disks.of(cgroup.io)),
                 tmp_folder: self.tmp_folder.as_fd(),
                 connection: self.nat.as_ref().zip(address).map(|(nat, address)| nat.connection(slot, address)),
                 filters: &self.filters,
@@ -231,7 +235,8 @@ impl Spawner {
             Fork::Parent { pidfd, .. } => pidfd,
         };
         let for_server = ForServer { channel: server_end, files: cgroup.files };
-        Ok(Cloned { process, channel: init_end, orders, for_server })
+        let io = cgroup.io.filter(|_| self.limits_disks);
+        Ok(Cloned { process, channel: init_end, orders, io, for_server })
     }
 
     fn hand_over(&mut self, id: u64, slot: u64) -> Done {
@@ -360,6 +365,7 @@ impl Spawner {
             Ok(Received::Frame(Note::Made { loop_number }, mut fds)) => {
                 if let Some((loop_number, mount)) = loop_number.zip(fds.pop()) {
                     slot.volume = Some(Volume { mount, backing: Backing::Disk { loop_number } });
+                    self.limit_disk(id, loop_number);
                 }
                 self.pool.is_ready(id);
             }
@@ -377,6 +383,19 @@ impl Spawner {
             Ok(Received::Closed) | Err(_) => {
                 unwatch(&self.epoll, &slot.orders);
             }
+        }
+    }
+}
+
+impl Spawner {
+    /// Has the disk of a slot limited, which takes long where it is the device's first limit. A slot that must go without
+    /// goes altogether.
+    fn limit_disk(&mut self, id: u64, loop_number: u32) {
+        let Some(slot) = self.slots.get_mut(&id).filter(|_| self.limits_disks) else { return };
+        let io = slot.io.take();
+        let fds: Vec<_> = io.iter().map(AsFd::as_fd).collect();
+        if channel::send(&self.reaper, &Chore::Limit { slot: id, loop_number }, &fds, SendFlags::empty()).is_err() {
+            slot.kill();
         }
     }
 }

@@ -4,6 +4,9 @@ use hearth_sandbox::Exit;
 
 use crate::harness::{Probe, World, json};
 
+/// A thousand times what it takes.
+const LIMITED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 pub(crate) async fn resource_limits_are_those_of_lambda(world: World) {
     let probe = "import resource, json\n\
         names = ['NOFILE', 'NPROC', 'MEMLOCK', 'STACK', 'AS', 'CPU', 'DATA', 'FSIZE', 'RSS', 'CORE']\n\
@@ -55,28 +58,39 @@ pub(crate) async fn the_disk_behind_tmp_has_a_throughput(world: World) {
     let bytes = u64::from(hearth_types::limits::TMP_THROUGHPUT_MB) * 1_000_000;
     if world.cgroup_v2 {
         let group = world.group_of_a_function("");
-        let limits = std::fs::read_to_string(format!("/sys/fs/cgroup{group}/io.max")).unwrap();
         let limit = |line: &str| {
             let (device, limits) = line.split_once(' ').unwrap();
             devices.contains(&device.to_owned()) && limits.starts_with(&format!("rbps={bytes} wbps={bytes} "))
         };
-        assert!(limits.lines().any(limit), "{limits}");
+        until(&format!("/sys/fs/cgroup{group}/io.max"), |limits| limits.lines().any(limit)).await;
         running.sandbox.destroy(false).await;
         return;
     }
-    let limited = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/blkio/blkio.throttle.{file}")).unwrap();
-    for file in ["read_bps_device", "write_bps_device"] {
-        let limits = limited(file);
-        // One that is being made ahead may have none yet.
-        let has_limit = |device: &String| limits.lines().any(|line| *line == format!("{device} {bytes}"));
-        assert!(devices.iter().any(has_limit), "{devices:?} in {limits}");
+    let file = |name: &str| format!("/sys/fs/cgroup/blkio/blkio.throttle.{name}_bps_device");
+    let limited = |limits: &str, device: &String| limits.lines().any(|line| *line == format!("{device} {bytes}"));
+    for name in ["read", "write"] {
+        // The one that is made ahead has one, too; what only a template was made on is gone soon.
+        until(&file(name), |limits| world.residue().devices().iter().all(|device| limited(limits, device))).await;
     }
     running.sandbox.destroy(false).await;
     // The one made ahead keeps its own, and the device may be another's by now.
     world.spawner.stop().await;
-    let left = limited("write_bps_device");
+    let left = std::fs::read_to_string(file("write")).unwrap();
     let bound = world.residue().devices();
-    assert!(bound.is_empty() && !devices.iter().any(|device| left.contains(&format!("{device} {bytes}"))), "{left}");
+    assert!(bound.is_empty() && !devices.iter().any(|device| limited(&left, device)), "{left}");
+}
+
+/// Returns when this is true of the file's content; a limit may come a moment after its sandbox.
+async fn until(path: &str, wanted: impl Fn(&str) -> bool) {
+    let begin = std::time::Instant::now();
+    loop {
+        let content = std::fs::read_to_string(path).unwrap();
+        if wanted(&content) {
+            return;
+        }
+        assert!(begin.elapsed() < LIMITED_WITHIN, "{path}: {content}");
+        tokio::task::yield_now().await;
+    }
 }
 
 pub(crate) async fn memory_is_a_hard_cap(world: World) {
