@@ -78,16 +78,17 @@ def name_servers():
 
 
 class Machine:
-    """`forwards`: whether it passes packets on before anybody asks for it."""
+    """`forwards`: whether it passes packets on before anybody asks for it; `host`: the program of the outside, which begins
+    by reading a line, then says `ready`."""
 
-    def __init__(self, forwards=False):
-        self.forwards = forwards
+    def __init__(self, forwards=False, host=OUTSIDE_HOST):
+        self.forwards, self.host = forwards, host
 
     def __enter__(self):
         self.real = os.open("/proc/self/ns/net", os.O_RDONLY)
         assert _libc.unshare(_NEW_NETWORK) == 0
         servers = name_servers()
-        command = ["unshare", "--net", sys.executable, "-c", OUTSIDE_HOST, *servers]
+        command = ["unshare", "--net", sys.executable, "-c", self.host, *servers]
         self.outside = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         own = os.readlink("/proc/self/ns/net")
         while os.readlink(f"/proc/{self.outside.pid}/ns/net") == own:

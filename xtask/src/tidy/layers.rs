@@ -7,6 +7,7 @@ use serde_json::Value;
 const LAYERS: &[(&str, u8)] = &[
     // The vocabulary: no I/O, no tokio.
     ("hearth-types", 0),
+    ("hearth-crash", 0),
     ("hearth-api", 0),
     ("hearth-scheduler", 0),
     ("hearth-pattern", 0),

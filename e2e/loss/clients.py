@@ -1,0 +1,150 @@
+"""Clients: each does random things by a seed of its own, and keeps a ledger of what was asked for and acknowledged."""
+
+import base64
+import json
+
+from loss.wire import NoAnswer, Wrong
+from loss.world import PYTHON, ROLE, package, queue_url, until_active
+
+
+class Client:
+    """`step` does one thing; what it raises NoAnswer from may have been done or not."""
+
+    def __init__(self, name, chance):
+        self.name, self.chance, self.serial = name, chance, 0
+
+    def fresh(self):
+        self.serial += 1
+        return f"{self.name}-{self.serial}"
+
+
+class Sender(Client):
+    """Sends events."""
+
+    KINDS = ("well", "bad", "moody", "slow", "chain", "narrow")
+
+    def __init__(self, name, chance, witness):
+        super().__init__(name, chance)
+        # {request id: (kind, n)}
+        self.acknowledged, self.witness, self.settled = {}, witness, 0
+
+    def step(self, wire):
+        # The function, too, gets its turn: what waits is bounded.
+        ids = list(self.acknowledged)
+        while self.settled < len(ids) and self.witness.has("ran", ids[self.settled]):
+            self.settled += 1
+        kind, n = self.chance.choice(self.KINDS), self.fresh()
+        if len(ids) - self.settled > 40:
+            wire.invoke_if_there_is_room("well", {"n": n})
+        else:
+            request_id = wire.event(kind, {"n": n})
+            if request_id in self.acknowledged:
+                raise Wrong(f"{request_id} was given twice")
+            self.acknowledged[request_id] = (kind, n)
+
+
+class Sqs(Client):
+    """Sends, receives and deletes messages of a queue that moves what was received too often."""
+
+    def __init__(self, name, chance, queue="work"):
+        super().__init__(name, chance)
+        self.url = queue_url(queue)
+        # What it knows of each body: sent, deleting, deleted; and of what others sent: only the last two.
+        self.sent, self.deleting, self.deleted = set(), set(), set()
+        self.held = []
+
+    def step(self, wire):
+        what = self.chance.random()
+        if what < 0.4 or not (self.held or what < 0.6):
+            self.send(wire)
+        elif what < 0.6:
+            self.receive(wire)
+        else:
+            self.delete(wire)
+
+    def send(self, wire):
+        bodies = [self.fresh() for _ in range(self.chance.randint(1, 4))]
+        entries = [{"Id": str(at), "MessageBody": body + "." * self.chance.choice((0, 10, 3000))} for at, body in enumerate(bodies)]
+        answer = wire.sqs("SendMessageBatch", QueueUrl=self.url, Entries=entries)
+        if len(answer.get("Successful", ())) != len(bodies):
+            raise Wrong(f"{answer}")
+        self.sent.update(bodies)
+
+    def receive(self, wire):
+        wait = self.chance.choice((0, 1, 30))
+        answer = wire.sqs("ReceiveMessage", QueueUrl=self.url, MaxNumberOfMessages=5, VisibilityTimeout=wait)
+        for message in answer.get("Messages", ()):
+            body = text_of(message)
+            if body in self.deleted:
+                raise Wrong(f"{body} is back after it was deleted")
+            if wait == 30:
+                self.held.append((body, message["ReceiptHandle"]))
+
+    def delete(self, wire):
+        body, handle = self.held.pop(self.chance.randrange(len(self.held)))
+        self.deleting.add(body)
+        wire.sqs("DeleteMessage", QueueUrl=self.url, ReceiptHandle=handle)
+        self.deleted.add(body)
+
+
+class Deployer(Client):
+    """Makes functions, each with a package that is new, and deletes some."""
+
+    MOST = 6
+
+    def __init__(self, name, chance):
+        super().__init__(name, chance)
+        # {name: n}; those whose answer never came are in `open`.
+        self.there, self.open, self.serial_of = {}, set(), {}
+
+    def step(self, wire):
+        if len(self.there) >= self.MOST:
+            name = self.chance.choice(sorted(self.there))
+            n = self.there.pop(name)
+            self.open.add(name)
+            wire.well("DELETE", f"/2015-03-31/functions/{name}")
+            self.open.discard(name)
+            self.serial_of.pop(name, n)
+            return
+        n = self.fresh()
+        code = base64.b64encode(package(f"\nn = {n!r}\ndef handler(event, context): return n\n")).decode()
+        self.open.add(n)
+        self.serial_of[n] = n
+        wire.well("POST", "/2015-03-31/functions", json.dumps({
+            "FunctionName": n, "Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "Code": {"ZipFile": code}, "MemorySize": 512, "Timeout": 60,
+        }))
+        self.open.discard(n)
+        self.there[n] = n
+
+    def check(self, wire):
+        """What was acknowledged is there and runs; what was not is there as a whole or not at all."""
+        for name in sorted({*self.there, *self.open}):
+            status, _, _ = wire.ask("GET", f"/2015-03-31/functions/{name}/configuration")
+            if status == 404 and name in self.open:
+                self.open.discard(name)
+                continue
+            if status != 200:
+                raise Wrong(f"the function {name} is lost: {status}")
+            until_active(wire, name)
+            if (answer := wire.invoke(name, {})) != name.encode() and answer != name and answer != f'"{name}"'.encode():
+                raise Wrong(f"{name} is another: {answer!r}")
+            self.open.discard(name)
+            self.there[name] = name
+
+
+def text_of(message):
+    return message["Body"].rstrip(".")
+
+
+def work(client, wire, crash):
+    """Until the server is gone."""
+    while not crash.has_begun():
+        try:
+            client.step(wire)
+        except Exception as error:
+            # Between the end of its parts and its own the server may say that it cannot.
+            dying = isinstance(error, NoAnswer) or getattr(error, "status", 0) >= 500
+            if not (dying and crash.comes()):
+                crash.wrong(f"{client.name}: {error!r}")
+            return
+        crash.progress()

@@ -1,0 +1,106 @@
+"""The server is killed at random points under load: `python -m loss.kill --points 1000`, in e2e/.
+
+A run is repeated by its seed (`--seed`): the clients ask for the same things in the same order, and the kills come after
+as many of them; what the kernel and the processors make of it is their own.
+"""
+
+import argparse
+import random
+import secrets
+import time
+
+from loss.clients import Deployer, Sender, Sqs
+from loss.round import Round
+from loss.verdict import Events, check_messages, prepare
+from loss.witness import Witness
+from loss.world import World, deploy, queue
+
+# Rounds between two looks at everything, so that what is lost is found near where it was.
+BETWEEN_LOOKS = 50
+# About what a start takes, and a little.
+START_S = 0.4
+
+
+class Run:
+    """Clients over one data folder."""
+
+    def __init__(self, world, witness, seed):
+        self.world, self.witness, self.seed, self.crashes, self.looks = world, witness, seed, 0, 0
+        self.chance = random.Random(seed)
+
+    def begin(self):
+        self.world.must_start()
+        prepare(self.world.wire(), deploy, queue)
+        self.hire()
+
+    def hire(self):
+        """New clients: those before them have been looked at."""
+        self.looks += 1
+        chance = lambda name: random.Random(f"{self.seed}-{self.looks}-{name}")
+        make = lambda kind, name, *more: kind(f"{name}{self.looks}", chance(name), *more)
+        self.senders = [make(Sender, f"s{n}", self.witness) for n in range(2)]
+        self.queuers = [make(Sqs, f"q{n}") for n in range(2)]
+        self.deployers = [make(Deployer, "d0")]
+        self.since = self.crashes
+
+    def clients(self):
+        return [*self.senders, *self.queuers, *self.deployers]
+
+    def round(self):
+        return Round(self.world, self.witness, self.clients())
+
+    def killed_once(self):
+        """A round that ends in a kill, and now and then a start that does."""
+        chance = self.chance
+        who = chance.choices(["all", "server", "spawner"], [8, 1, 1])[0]
+        steps, runs = chance.choice([(chance.randint(1, 150), 10**9), (10**9, chance.randint(1, 60))])
+        self.round().until_killed(steps, runs, chance.random() * 0.01, who)
+        self.crashes += 1
+        if chance.random() < 0.15:
+            self.world.launch()
+            time.sleep(chance.random() * START_S)
+            self.world.kill()
+            self.crashes += 1
+        self.world.must_start()
+
+    def look(self):
+        """Everything that was acknowledged since the last look has ended well."""
+        events = Events(self.senders, self.witness)
+        events.settle(self.world)
+        again = events.check(self.crashes - self.since)
+        wire = self.world.wire()
+        sent, deleted = check_messages(wire, self.queuers, "work", "work-letters")
+        for client in self.deployers:
+            client.check(wire)
+            for name in sorted(client.there):
+                wire.well("DELETE", f"/2015-03-31/functions/{name}")
+        print(f"{self.crashes} crashes: {len(events.acknowledged)} events, run {again} times more than without; "
+              f"{sent} messages, {deleted} of them deleted; nothing lost", flush=True)
+        self.hire()
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--points", type=int, default=1000)
+    arguments.add_argument("--seed", type=int, default=None)
+    arguments.add_argument("--keep", action="store_true", help="the data folder, if it fails")
+    arguments = arguments.parse_args()
+    seed = secrets.randbits(32) if arguments.seed is None else arguments.seed
+    print(f"--seed {seed}", flush=True)
+    with Witness() as witness:
+        world, failed = World(), True
+        try:
+            run = Run(world, witness, seed)
+            run.begin()
+            while run.crashes < arguments.points:
+                run.killed_once()
+                if run.crashes - run.since >= BETWEEN_LOOKS:
+                    run.look()
+            run.look()
+            failed = False
+        finally:
+            world.close(keep=failed and arguments.keep)
+
+
+if __name__ == "__main__":
+    main()
