@@ -4,7 +4,7 @@ import base64
 import json
 
 from loss.wire import NoAnswer, Wrong
-from loss.world import PYTHON, ROLE, package, queue_url, until_active
+from loss.world import BUCKET, PYTHON, ROLE, drain, package, queue_url, until_active
 
 
 class Client:
@@ -21,7 +21,7 @@ class Client:
 class Sender(Client):
     """Sends events."""
 
-    KINDS = ("well", "bad", "moody", "slow", "chain", "narrow")
+    KINDS = ("well", "bad", "moody", "slow", "chain", "narrow", "object")
 
     def __init__(self, name, chance, witness):
         super().__init__(name, chance)
@@ -130,6 +130,89 @@ class Deployer(Client):
                 raise Wrong(f"{name} is another: {answer!r}")
             self.open.discard(name)
             self.there[name] = name
+
+    def leave(self, wire):
+        for name in sorted(self.there):
+            wire.well("DELETE", f"/2015-03-31/functions/{name}")
+
+
+class Temporary(Client):
+    """Makes queues, fills them, and empties or deletes them."""
+
+    def __init__(self, name, chance):
+        super().__init__(name, chance)
+        # {name: the bodies that must be there}; None where it may be there or not.
+        self.queues = {}
+
+    def step(self, wire):
+        name = self.fresh()
+        self.queues[name] = None
+        wire.sqs("CreateQueue", QueueName=name)
+        bodies = [self.fresh() for _ in range(5)]
+        wire.sqs("SendMessageBatch", QueueUrl=queue_url(name), Entries=[{"Id": body, "MessageBody": body} for body in bodies])
+        end = self.chance.choice(("stay", "delete", "purge", "purge and stay"))
+        if end == "stay":
+            self.queues[name] = set(bodies)
+        elif end == "delete":
+            wire.sqs("DeleteQueue", QueueUrl=queue_url(name))
+            del self.queues[name]
+        else:
+            wire.sqs("PurgeQueue", QueueUrl=queue_url(name))
+            body = self.fresh()
+            wire.sqs("SendMessage", QueueUrl=queue_url(name), MessageBody=body)
+            self.queues[name] = {body}
+
+    def check(self, wire):
+        """What was acknowledged is there; what was deleted or emptied did not come back."""
+        urls = wire.sqs("ListQueues", QueueNamePrefix=f"{self.name}-", MaxResults=1000).get("QueueUrls", [])
+        there = {url.rsplit("/", 1)[1] for url in urls}
+        if lost := {name for name, bodies in self.queues.items() if bodies is not None} - there:
+            raise Wrong(f"queues are lost: {lost}")
+        if back := there - self.queues.keys():
+            raise Wrong(f"queues are back: {back}")
+        for name in sorted(there):
+            found = sorted(text_of(message) for message in drain(wire, name))
+            if self.queues[name] is not None and found != sorted(self.queues[name]):
+                raise Wrong(f"{name} has {found}, not {self.queues[name]}")
+
+    def leave(self, wire):
+        for url in wire.sqs("ListQueues", QueueNamePrefix=f"{self.name}-", MaxResults=1000).get("QueueUrls", []):
+            wire.sqs("DeleteQueue", QueueUrl=url)
+
+
+class Objects(Client):
+    """Puts objects, and deletes some."""
+
+    MOST = 20
+
+    def __init__(self, name, chance):
+        super().__init__(name, chance)
+        # {key: its bytes, or None where it may be there or not}
+        self.objects = {}
+
+    def step(self, wire):
+        there = sorted(key for key, body in self.objects.items() if body is not None)
+        if len(there) >= self.MOST:
+            key = self.chance.choice(there)
+            self.objects[key] = None
+            wire.s3("DELETE", f"/{BUCKET}/{key}")
+            del self.objects[key]
+            return
+        key = self.fresh()
+        body = key.encode() * self.chance.choice((1, 2000))
+        self.objects[key] = None
+        wire.s3("PUT", f"/{BUCKET}/{key}", body)
+        self.objects[key] = body
+
+    def check(self, wire):
+        for key, body in self.objects.items():
+            found = wire.s3("GET", f"/{BUCKET}/{key}")
+            if found != body and body is not None:
+                raise Wrong(f"the object {key} is lost: {found and found[:100]}")
+
+    def leave(self, wire):
+        for key in sorted(self.objects):
+            wire.s3("DELETE", f"/{BUCKET}/{key}")
 
 
 def text_of(message):

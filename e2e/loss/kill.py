@@ -9,7 +9,7 @@ import random
 import secrets
 import time
 
-from loss.clients import Deployer, Sender, Sqs
+from loss.clients import Deployer, Objects, Sender, Sqs, Temporary
 from loss.round import Round
 from loss.verdict import Events, check_messages, prepare
 from loss.witness import Witness
@@ -40,14 +40,14 @@ class Run:
         make = lambda kind, name, *more: kind(f"{name}{self.looks}", chance(name), *more)
         self.senders = [make(Sender, f"s{n}", self.witness) for n in range(2)]
         self.queuers = [make(Sqs, f"q{n}") for n in range(2)]
-        self.deployers = [make(Deployer, "d0")]
+        self.others = [make(Deployer, "d"), make(Temporary, "t"), make(Objects, "o")]
         self.since = self.crashes
 
     def clients(self):
-        return [*self.senders, *self.queuers, *self.deployers]
+        return [*self.senders, *self.queuers, *self.others]
 
-    def round(self):
-        return Round(self.world, self.witness, self.clients())
+    def round(self, clients=None):
+        return Round(self.world, self.witness, clients or self.clients())
 
     def killed_once(self):
         """A round that ends in a kill, and now and then a start that does."""
@@ -70,10 +70,9 @@ class Run:
         again = events.check(self.crashes - self.since)
         wire = self.world.wire()
         sent, deleted = check_messages(wire, self.queuers, "work", "work-letters")
-        for client in self.deployers:
+        for client in self.others:
             client.check(wire)
-            for name in sorted(client.there):
-                wire.well("DELETE", f"/2015-03-31/functions/{name}")
+            client.leave(wire)
         print(f"{self.crashes} crashes: {len(events.acknowledged)} events, run {again} times more than without; "
               f"{sent} messages, {deleted} of them deleted; nothing lost", flush=True)
         self.hire()

@@ -1,10 +1,11 @@
 """What became of everything that was acknowledged."""
 
 import json
+import re
 import time
 from collections import Counter
 
-from loss.world import RETRIES, drain, queue_arn, queue_url
+from loss.world import BUCKET, RETRIES, drain, function_arn, queue_arn, queue_url
 
 # Without any sign of life of a function. A debug build on a busy machine, whose pauses are of a minute's order at most.
 PATIENCE_S = 90
@@ -17,7 +18,12 @@ ENDS = {
     "slow": ("slow-records",),
     "chain": (),
     "narrow": ("narrow-records",),
+    # Its records go to a bucket.
+    "object": (),
 }
+
+# Each run of theirs is an error.
+FAILING = ("bad", "object")
 
 
 class Events:
@@ -25,7 +31,7 @@ class Events:
 
     def __init__(self, senders, witness):
         self.witness, self.heard = witness, {name: Counter() for names in ENDS.values() for name in names}
-        self.acknowledged = {}
+        self.acknowledged, self.objects = {}, set()
         for sender in senders:
             self.acknowledged.update(sender.acknowledged)
 
@@ -42,6 +48,7 @@ class Events:
 
     def waiting(self, wire):
         """Those of which something is still to be heard."""
+        self.objects |= records(wire)
         for name, count in self.heard.items():
             for message in drain(wire, name):
                 count[self.id_of(message)] += 1
@@ -52,6 +59,8 @@ class Events:
             return False
         if kind == "chain":
             return self.witness.has("heard", request_id)
+        if kind == "object":
+            return request_id in self.objects
         return all(self.heard[name][request_id] for name in ENDS[kind])
 
     @staticmethod
@@ -68,10 +77,22 @@ class Events:
         for request_id, (kind, n) in self.acknowledged.items():
             runs = self.witness.told("ran", request_id)
             assert all(run == (kind, n) for run in runs), f"{request_id} is {kind} {n}, and ran as {runs}"
-            least = {"bad": 1 + RETRIES, "moody": 2}.get(kind, 1)
+            least = 1 + RETRIES if kind in FAILING else 2 if kind == "moody" else 1
             assert least <= len(runs) <= least + kills, f"{request_id} ({kind}) ran {len(runs)} times, with {kills} crashes"
             extra += len(runs) - least
         return extra
+
+
+def records(wire):
+    """The request ids of all records in the bucket: the end of each one's key."""
+    found, after = set(), ""
+    while True:
+        page = wire.s3("GET", f"/{BUCKET}?list-type=2&prefix=aws/&start-after={after}")
+        keys = re.findall(r"<Key>([^<]*)</Key>", page.decode())
+        if not keys:
+            return found
+        found.update(key[-36:] for key in keys)
+        after = keys[-1]
 
 
 def check_messages(wire, clients, queue, letters):
@@ -102,8 +123,7 @@ def left(wire, name):
 
 def prepare(wire, deploy, queue):
     """What the senders and clients of queues use."""
-    from loss.world import function_arn
-
+    wire.s3("PUT", f"/{BUCKET}")
     for names in ENDS.values():
         for name in names:
             queue(wire, name, VisibilityTimeout="30")
@@ -111,6 +131,7 @@ def prepare(wire, deploy, queue):
     queue(wire, "work", RedrivePolicy=json.dumps({"deadLetterTargetArn": queue_arn("work-letters"), "maxReceiveCount": "3"}))
     deploy(wire, "heard", "heard")
     for kind, names in ENDS.items():
-        sides = {"OnFailure" if kind == "bad" else "OnSuccess": queue_arn(names[0]) if names else function_arn("heard")}
+        others = {"chain": function_arn("heard"), "object": f"arn:aws:s3:::{BUCKET}"}
+        sides = {"OnFailure" if kind in FAILING else "OnSuccess": others.get(kind) or queue_arn(names[0])}
         deploy(wire, kind, kind, letters=queue_arn(names[1]) if len(names) > 1 else None, **sides)
     wire.well("PUT", "/2017-10-31/functions/narrow/concurrency", json.dumps({"ReservedConcurrentExecutions": 1}))

@@ -3,6 +3,12 @@
 import http.client
 import json
 
+# Whose request it is, for a server that checks no signatures.
+S3 = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+    "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD",
+}
+
 
 class NoAnswer(Exception):
     """The server may have done it, or not."""
@@ -62,3 +68,10 @@ class Wire:
     def sqs(self, operation, **members):
         headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
         return self.well("POST", "/", json.dumps(members), headers)[1]
+
+    def s3(self, method, path, body=None):
+        """The answer's body; None where there is no such object."""
+        status, _, answer = self.ask(method, path, body, S3)
+        if status >= 300 and status != 404:
+            raise Wrong(f"{method} {path}: {status} {answer}", status)
+        return None if status == 404 else answer

@@ -15,6 +15,7 @@ from support.server import HEARTH, READY_S, Server
 
 # In a network of its own.
 PORT = 4566
+BUCKET = "kept-objects"
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
 ACCOUNT = "us-east-1:000000000000"
@@ -33,7 +34,7 @@ def handler(event, context):
     before = tell("ran", context.aws_request_id, kind, event["n"])
     if kind == "slow":
         time.sleep(int(event["n"].rsplit("-", 1)[1]) % 5 * 0.02)
-    if kind == "bad" or kind == "moody" and before == 0:
+    if kind in ("bad", "object") or kind == "moody" and before == 0:
         raise Exception(kind)
     return {"n": event["n"]}
 """

@@ -43,8 +43,8 @@ fn pytest(tally: &mut Tally, args: &[String]) -> Result<()> {
     let weak = weak_build()?;
     run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))?;
     let shipped = server::binary("release")?;
-    ensure!(knows_setting(&weak)?, "{} cannot be weakened: the twins would prove nothing", weak.display());
-    ensure!(!knows_setting(&shipped)?, "{} can be weakened: it must not be shipped", shipped.display());
+    ensure!(knows(&weak, SETTING)?, "{} cannot be weakened: the twins would prove nothing", weak.display());
+    ensure!(!knows(&shipped, SETTING)?, "{} can be weakened: it must not be shipped", shipped.display());
     let bin = install::clients()?;
     let mut pytest = Command::new(bin.join("python"));
     pytest
@@ -67,6 +67,7 @@ fn weak_build() -> Result<PathBuf> {
     Ok(weak)
 }
 
-fn knows_setting(binary: &Path) -> Result<bool> {
-    Ok(std::fs::read(binary)?.windows(SETTING.len()).any(|part| part == SETTING))
+/// Whether a binary has this text in it.
+pub(crate) fn knows(binary: &Path, text: &[u8]) -> Result<bool> {
+    Ok(std::fs::read(binary)?.windows(text.len()).any(|part| part == text))
 }

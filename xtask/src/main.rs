@@ -11,6 +11,7 @@ mod e2e;
 mod guest;
 mod hostile;
 mod java;
+mod loss;
 mod soak;
 mod test;
 mod tidy;
@@ -26,6 +27,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("conformance", "play recorded answers of the real service", conformance::run),
     ("hostile", "try the catalogue of hostile functions", hostile::run),
     ("soak", "end 10,000 environments in all ways; what is left behind", soak::run),
+    ("loss", "crash the server at 1,000 points under load; what is lost", loss::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
     ("java", "compile the bootstrap for Java (--check: only compare)", java::run),

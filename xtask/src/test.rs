@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::tools::{cargo, follow, have, install};
-use crate::{conformance, e2e, guest, hostile, soak, tidy};
+use crate::{conformance, e2e, guest, hostile, loss, soak, tidy};
 use tally::Tally;
 
 /// What one step is called, and what it does: it adds its tests to the tally.
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("conformance", conformance::step),
     ("hostile functions", hostile::step),
     ("soak", soak::step),
+    ("loss", loss::step),
     ("an ordinary user on cgroup v2", |tally| tally.check(guest::run(&["--part", "ordinary"].map(String::from)))),
     (ONLY_NAMED, |tally| tally.check(guest::run(&[]))),
 ];

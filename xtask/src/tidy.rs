@@ -2,6 +2,7 @@
 
 mod features;
 mod layers;
+mod points;
 mod specification;
 mod text;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(_args: &[String]) -> Result<()> {
     broken.extend(features::check(packages)?);
     let files = files()?;
     broken.extend(specification::check(&files)?);
+    broken.extend(points::check(&files)?);
     for path in files {
         // A file listed but deleted, or not text, breaks no rule of text.
         let Ok(content) = std::fs::read_to_string(root().join(&path)) else { continue };

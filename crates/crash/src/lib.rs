@@ -28,20 +28,14 @@ pub enum Point {
     FunctionGone,
     /// An event is kept, and neither its client nor the pollers know.
     EventKept,
-    /// An event has been taken out of its queue's file to be run, and has not been run.
-    EventFound,
     /// An event has been run, and what became of it is not kept.
     EventRan,
     /// What became of an event is kept, and who is to hear of it has not been told.
     EventEnded,
-    /// A record has been taken to where it goes, and is still on its way.
-    RecordDelivered,
-    /// Messages are in their queue, and their sender does not know.
-    MessagesSent,
-    /// Messages are marked as received, and their receiver does not have them.
-    MessagesReceived,
-    /// A message is gone, and who deleted it does not know.
-    MessageDeleted,
+    /// A parcel has been taken to where it goes, and is still on its way.
+    ParcelDelivered,
+    /// A queue of a client's is gone, and its messages are not yet.
+    QueueGone,
     /// An object's bytes are in a file, and no record says so.
     ObjectWritten,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hearth_crash::{self as crash, Point};
 use hearth_fleet::{Verdict, Work};
 use hearth_store::{Message, QueueError, QueueStore, Step};
 use tracing::{error, info};
@@ -33,6 +34,7 @@ impl Outbox {
 
     async fn send(&self, delivery: Delivery, message: Message) -> Verdict {
         let sent = self.once(&delivery, &message).await;
+        crash::point(Point::ParcelDelivered);
         let (now_ms, found) = (self.now_ms(), message.found);
         let failure = match sent {
             Ok(placed) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use hearth_crash::{self as crash, Point};
 use hearth_store::Step;
 use hearth_types::RequestId;
 
@@ -42,6 +43,7 @@ impl Events {
         let function = event.function.clone();
         let step = self.step(event);
         self.parts.queues.commit(vec![step]).await.map_err(|cause| NotKept(cause.to_string()))?;
+        crash::point(Point::EventKept);
         self.arrived(&function);
         Ok(())
     }

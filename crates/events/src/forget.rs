@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use hearth_crash::{self as crash, Point};
 use hearth_store::{QueueError, WatchEvent};
 use hearth_types::keys;
 use tracing::{error, info};
@@ -55,6 +56,7 @@ impl Events {
                     .collect(),
             };
             for queue in gone {
+                crash::point(Point::FunctionGone);
                 match self.parts.queues.purge(&queue).await {
                     Ok(0) => {}
                     Ok(count) => info!("{count} events are gone with their function: {queue}"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hearth_crash::{self as crash, Point};
 use hearth_fleet::{Verdict, Work};
 use hearth_store::{Message, QueueError, QueueStore, Step};
 use tracing::{error, warn};
@@ -62,6 +63,7 @@ impl Events {
             }
             warn!("{function}: {} was not run: {why}", event.id);
         }
+        crash::point(Point::EventRan);
         let trace_id = if let Attempt::Ran { trace_id, .. } = &attempt { Some(trace_id.to_string()) } else { None };
         match after((self.parts.clock)(), event, &policy.rules, attempt) {
             After::Ended(mut event, condition) => {
@@ -105,6 +107,7 @@ impl Events {
         let mut steps = std::mem::take(&mut posting.steps);
         steps.push(Step::Delete(message.found));
         let verdict = self.commit(steps, verdict).await;
+        crash::point(Point::EventEnded);
         if !verdict.refused {
             self.parts.outbox.posted(posting);
         }

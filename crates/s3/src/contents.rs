@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hearth_crash::{self as crash, Point};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
@@ -148,6 +149,7 @@ impl Draft {
     pub(crate) fn finish(self) -> io::Result<Kept> {
         self.file.sync_all()?;
         self.kept.contents.flush_folder()?;
+        crash::point(Point::ObjectWritten);
         Ok(self.kept)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hearth_api::sqs::types as api;
 use hearth_api::sqs::{Operation, errors};
 use hearth_api::{ApiError, Map};
+use hearth_crash::{self as crash, Point};
 use hearth_identity::Caller;
 use hearth_store::typed::{self, Fault, Loaded, as_found};
 use hearth_store::{CommitError, Precondition, Write};
@@ -211,7 +212,10 @@ impl Sqs {
         let queue = self.asked_for(caller, Operation::DeleteQueue, &input.queue_url).await?.record;
         let key = key(&queue.name);
         match self.parts.metadata.commit(vec![Write::delete(key.as_str(), Precondition::Any)]).await {
-            Ok(_) => self.parts.queues.purge(&key).await.map(drop).map_err(|cause| unavailable(&cause)),
+            Ok(_) => {
+                crash::point(Point::QueueGone);
+                self.parts.queues.purge(&key).await.map(drop).map_err(|cause| unavailable(&cause))
+            }
             Err(cause) => Err(refused(&cause)),
         }
     }

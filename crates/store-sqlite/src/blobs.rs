@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use hearth_crash::{self as crash, Point};
 use hearth_store::{BlobError, BlobStore, BoxFuture};
 use hearth_types::CodeDigest;
 
@@ -52,12 +53,16 @@ impl FileBlobStore {
         }
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
         let unfinished = self.folder.join(format!("{UNFINISHED}{number}"));
-        let written = write_flushed(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, &path));
+        let written = write_flushed(&unfinished, bytes).and_then(|()| {
+            crash::point(Point::BlobWritten);
+            fs::rename(&unfinished, &path)
+        });
         if let Err(cause) = written {
             // Best effort: the next start removes it too.
             let _ = fs::remove_file(&unfinished);
             return Err(cause);
         }
+        crash::point(Point::BlobNamed);
         self.flush_folder()
     }
 

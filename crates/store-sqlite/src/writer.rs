@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use hearth_crash::{self as crash, Point};
 use hearth_store::{Change, CommitError, Committed, Pending, Table, Write};
 use hearth_types::limits::{STORE_GROUP_COMMITS, STORE_QUEUE_COMMITS};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -125,7 +126,9 @@ impl State {
         transaction
             .prepare_cached("UPDATE state SET version = ?1, checksum = ?2 WHERE id = 1")?
             .execute(params![last.version, checksum.to_bytes()])?;
+        crash::point(Point::MetadataWritten);
         transaction.commit()?;
+        crash::point(Point::MetadataCommitted);
         self.checksum = checksum;
         Ok(())
     }

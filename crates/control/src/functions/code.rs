@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_crash::{self as crash, Point};
 use hearth_image::{PackageError, Unpacked};
 use hearth_types::CodeDigest;
 use hearth_types::function::{Code, CodeRef};
@@ -163,6 +164,7 @@ impl Control {
             error!("the blob store refused a package: {cause}");
             ApiError::service("The package could not be stored.")
         })?;
+        crash::point(Point::PackageKept);
         Ok(code)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
+use hearth_crash::{self as crash, Point};
 use hearth_store::{Count, Depth, Due, Found, Look, Message, MessageId, Take};
 use hearth_types::limits::QUEUE_PURGE_STEP;
 use rusqlite::{Connection, OptionalExtension as _, Row, Rows, TransactionBehavior, params};
@@ -324,6 +325,7 @@ impl Tables {
             groups::set_turn(&transaction, group)?;
         }
         transaction.commit()?;
+        crash::point(Point::QueuePurging);
         let removed = ids.len() as i64;
         self.win(&HashMap::from([(key, -removed)]));
         Ok((removed.unsigned_abs(), up_to))

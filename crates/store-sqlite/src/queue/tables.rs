@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use hearth_crash::{self as crash, Point};
 use hearth_store::{Due, MessageId, QueueError, Step, Take, check_steps};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::error;
@@ -157,7 +158,10 @@ impl Tables {
             };
         }
         access::set_last(&transaction, draft.last)?;
-        transaction.commit()
+        crash::point(Point::QueueWritten);
+        transaction.commit()?;
+        crash::point(Point::QueueCommitted);
+        Ok(())
     }
 
     fn publish(&mut self, draft: Draft) {

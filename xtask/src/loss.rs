@@ -1,0 +1,77 @@
+//! `cargo xtask loss`: nothing that was acknowledged is lost, wherever the server ends.
+//!
+//! `cargo xtask loss [kill|points] [ARGUMENTS]`; without a name both. `kill --points N --seed S` kills it at
+//! random points, `points --only NAME` ends it at named ones.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::hostile::knows;
+use crate::test::tally::Tally;
+use crate::tools::{cargo, install, root, run as run_command, server, target};
+
+/// What a build that can crash itself reads, and no other knows.
+const SETTING: &[u8] = b"HEARTH_CRASH_AT";
+/// The parts, and what each is told in a step of `cargo xtask test`.
+const PARTS: &[(&str, &[&str])] = &[("kill", &["--points", "40"]), ("points", &["--times", "1"])];
+
+/// Runs the task.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let binaries = Binaries::build()?;
+    match args.split_first() {
+        None => PARTS.iter().try_for_each(|(part, _)| python(&binaries, part, &[])),
+        Some((part, rest)) if PARTS.iter().any(|(known, _)| known == part) => python(&binaries, part, rest),
+        Some((other, _)) => {
+            bail!("{other} is no part: {}", PARTS.iter().map(|(part, _)| *part).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// A short form as a step of `cargo xtask test`.
+pub(crate) fn step(tally: &mut Tally) -> Result<()> {
+    let binaries = Binaries::build()?;
+    for (part, short) in PARTS {
+        let short: Vec<String> = short.iter().map(|&word| word.to_owned()).collect();
+        tally.check(python(&binaries, part, &short))?;
+    }
+    Ok(())
+}
+
+struct Binaries {
+    shipped: PathBuf,
+    crashing: PathBuf,
+}
+
+impl Binaries {
+    fn build() -> Result<Self> {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "a network of its own, and a server with its sandboxes, need root"
+        );
+        let crashing = crashing_build()?;
+        run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))?;
+        let shipped = server::binary("release")?;
+        ensure!(knows(&crashing, SETTING)?, "{} cannot be crashed: it would prove nothing", crashing.display());
+        ensure!(!knows(&shipped, SETTING)?, "{} can be crashed: it must not be shipped", shipped.display());
+        Ok(Self { shipped, crashing })
+    }
+}
+
+/// A build with the feature, out of the way of those that others start.
+fn crashing_build() -> Result<PathBuf> {
+    run_command(&mut cargo(&["build", "--locked", "--package", "hearth-server", "--features", "crash-points"]))?;
+    let folder = target().join("loss");
+    std::fs::create_dir_all(&folder)?;
+    let crashing = folder.join("hearth-crashing");
+    std::fs::rename(server::binary("debug")?, &crashing)?;
+    Ok(crashing)
+}
+
+fn python(binaries: &Binaries, part: &str, args: &[String]) -> Result<()> {
+    let binary = if part == "points" { &binaries.crashing } else { &binaries.shipped };
+    let mut python = Command::new(install::clients()?.join("python"));
+    python.args(["-m", &format!("loss.{part}")]).args(args).current_dir(root().join("e2e"));
+    run_command(python.env("HEARTH", binary).env("PYTHONDONTWRITEBYTECODE", "1"))
+}
