@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_clock::Clock;
 use hearth_identity::policy::{Context, Document, Kind, Principal};
 use hearth_identity::session::{NoSession, Session, Sessions};
 use hearth_identity::sigv4::{Claim, Request, Service, SignatureError, Timestamp};
@@ -59,8 +60,10 @@ pub struct Parts {
     pub key: MasterKey,
     /// For the public address.
     pub auth: Auth,
-    /// Time since 1970.
+    /// Time since 1970 as clients have it too: what they sign is good for minutes of it.
     pub now: fn() -> Duration,
+    /// By which sessions end.
+    pub clock: Clock,
 }
 
 /// Somebody who bears a signature.
@@ -76,6 +79,7 @@ pub struct Access {
     place: Place,
     auth: Auth,
     now: fn() -> Duration,
+    clock: Clock,
     identities: Identities,
     sessions: Sessions,
     signing_keys: SigningKeys,
@@ -98,7 +102,7 @@ impl Access {
     /// Of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { place, store, key, auth, now } = parts;
+        let Parts { place, store, key, auth, now, clock } = parts;
         let account = place.account.to_string();
         let owner = Principal::Root { account: account.clone() };
         let owner = Caller::new(owner, account, Rights::Everything, Context::default());
@@ -110,6 +114,7 @@ impl Access {
             place,
             auth,
             now,
+            clock,
         }
     }
 
@@ -227,8 +232,13 @@ impl Access {
         Ok(role.filter(|role| role.arn == role_arn).map(|role| role.id.clone()))
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// By which signatures are good.
+    pub(crate) fn signing_time(&self) -> Timestamp {
         Timestamp::since_1970((self.now)())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::since_1970(self.clock.now())
     }
 
     pub(crate) fn signing_keys(&self) -> &SigningKeys {

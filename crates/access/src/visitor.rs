@@ -69,7 +69,7 @@ impl Signed<'_> {
         let Self { access, request, service, claim, key, caller } = self;
         let regions = access.regions(service);
         let service = Service { name: service, regions: &regions };
-        let body = claim.check(&key, service, request, payload, access.now())?;
+        let body = claim.check(&key, service, request, payload, access.signing_time())?;
         access.signing_keys().keep(&claim, key);
         Ok((Arc::new(caller), body))
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_access::{Access, Auth, Door, NotAdmitted, Parts};
+use hearth_clock::Clock;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_identity::sigv4::{PayloadHash, Scope, SignatureError, Signer, Timestamp};
 use hearth_identity::{Caller, Credentials, MasterKey, NONCE_BYTES, Secret};
@@ -34,7 +35,14 @@ impl House {
         let store: Arc<dyn MetadataStore> = Arc::new(MemoryStore::default());
         let key = MasterKey::new([1; 32]);
         let place = Place { region: "eu-west-1".into(), account: "000000000000".into() };
-        let parts = Parts { place, store: Arc::clone(&store), key: key.clone(), auth, now: || NOW };
+        let parts = Parts {
+            place,
+            store: Arc::clone(&store),
+            key: key.clone(),
+            auth,
+            now: || NOW,
+            clock: Clock::following(|| NOW.as_millis() as i64),
+        };
         Self { store, access: Access::new(parts), key }
     }
 

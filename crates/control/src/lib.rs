@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hearth_api::ApiError;
+use hearth_clock::Clock;
 use hearth_image::Unpacker;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_types::limits::PACKAGES_FETCHED;
@@ -75,8 +76,8 @@ pub struct Parts {
     pub objects: Option<Arc<dyn CodeSource>>,
     /// Signs links to packages.
     pub links: CodeLinks,
-    /// Time since 1970.
-    pub now: fn() -> Duration,
+    /// By which everything here happens.
+    pub clock: Clock,
 }
 
 /// The control plane's operations.
@@ -118,7 +119,7 @@ impl Control {
 
     /// Milliseconds since 1970.
     fn now_ms(&self) -> i64 {
-        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+        self.parts.clock.now_ms()
     }
 }
 

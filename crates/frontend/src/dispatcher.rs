@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hearth_api::ApiError;
+use hearth_clock::Clock;
 use hearth_scheduler::{Action, Event, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
@@ -13,7 +14,6 @@ use hearth_worker::{
     Answer, EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Reply, Worker, WorkerError,
 };
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::environments::Environments;
@@ -33,6 +33,8 @@ pub struct DispatcherConfig {
     pub architecture: &'static str,
     /// The scheduler's bounds.
     pub limits: Limits,
+    /// By which environments grow old.
+    pub clock: Clock,
 }
 
 /// Assigns invokes to environments of one worker.
@@ -42,7 +44,7 @@ pub struct Dispatcher<W = Worker> {
     pub(crate) writer: Mutex<Writer>,
     /// Held for one step of the scheduler, never while an action is carried out.
     pub(crate) core: Mutex<Core>,
-    pub(crate) start: Instant,
+    pub(crate) clock: Clock,
     /// A tick is due earlier than the timer knows.
     pub(crate) earlier: Notify,
     /// Nothing is in flight.
@@ -111,7 +113,7 @@ enum Work {
 }
 
 impl<W: Environments> Dispatcher<W> {
-    /// A dispatcher and its worker, which `worker` makes; it gets the sink for its events. Needs tokio's clock.
+    /// A dispatcher and its worker, which `worker` makes; it gets the sink for its events.
     pub fn new(config: DispatcherConfig, worker: impl FnOnce(Arc<dyn EnvironmentSink>) -> W) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             functions: FunctionSnapshot::default(),
@@ -124,7 +126,7 @@ impl<W: Environments> Dispatcher<W> {
                 armed: None,
                 phases: HashMap::new(),
             }),
-            start: Instant::now(),
+            clock: config.clock,
             earlier: Notify::new(),
             quiet: Notify::new(),
             draining: AtomicBool::new(false),
@@ -218,7 +220,7 @@ impl<W: Environments> Dispatcher<W> {
 
     fn step(&self, core: &mut Core, event: Event) -> Vec<Work> {
         let mut actions = Vec::new();
-        core.scheduler.step(self.start.elapsed(), event, &mut actions);
+        core.scheduler.step(self.clock.uptime(), event, &mut actions);
         let next = core.scheduler.next_tick();
         if next.is_some_and(|next| core.armed.is_none_or(|armed| next < armed)) {
             core.armed = next;

@@ -27,7 +27,7 @@ impl<W: Environments> Dispatcher<W> {
                 continue;
             };
             tokio::select! {
-                () = tokio::time::sleep_until(self.start + next) => self.turn(Event::Tick),
+                busy = self.clock.sleep_until_uptime(next) => { self.turn(Event::Tick); drop(busy) },
                 () = self.earlier.notified() => {}
             }
         }

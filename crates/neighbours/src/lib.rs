@@ -7,9 +7,9 @@ mod ssm;
 mod sts;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_api::{ApiError, ServiceOperation, Timestamp};
+use hearth_clock::Clock;
 use hearth_identity::session::Sessions;
 use hearth_identity::{Caller, MasterKey};
 use hearth_store::MetadataStore;
@@ -24,8 +24,8 @@ pub struct Parts {
     pub store: Arc<dyn MetadataStore>,
     /// What secrets are sealed with.
     pub key: MasterKey,
-    /// Time since 1970.
-    pub now: fn() -> Duration,
+    /// By which everything here happens.
+    pub clock: Clock,
 }
 
 /// The services.
@@ -43,7 +43,7 @@ impl Neighbours {
 
     /// Milliseconds since 1970.
     fn now_ms(&self) -> i64 {
-        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+        self.parts.clock.now_ms()
     }
 
     fn account(&self) -> &str {

@@ -51,7 +51,7 @@ impl Neighbours {
             let malformed = |cause| ApiError::new(&errors::MALFORMED_POLICY_DOCUMENT, format!("{cause}"));
             Document::parse(policy, Kind::Identity).map_err(malformed)?;
         }
-        let expires = (self.parts.now)() + Duration::from_secs(u64::from(lasts_s));
+        let expires = self.parts.clock.now() + Duration::from_secs(u64::from(lasts_s));
         let session = Session {
             role_arn: role.as_ref().map_or_else(|| arn.clone(), |role| self.role_arn(role)),
             role_id: role.map(|role| role.id),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_api::{iam, ssm};
+use hearth_clock::Clock;
 use hearth_identity::policy::{Context, Principal};
 use hearth_identity::{Caller, MasterKey, Rights};
 use hearth_neighbours::{Neighbours, Parts};
@@ -20,7 +20,7 @@ fn neighbours() -> Arc<Neighbours> {
         place: Place { region: "us-east-1".into(), account: ACCOUNT.into() },
         store: Arc::new(MemoryStore::default()),
         key: MasterKey::new([7; 32]),
-        now: || Duration::from_secs(1_700_000_000),
+        clock: Clock::following(|| 1_700_000_000_000),
     }))
 }
 

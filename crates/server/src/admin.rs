@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use hearth_clock::Clock;
 use hearth_control::Control;
 use hearth_frontend::Dispatcher;
 use hearth_http::ResponseBody;
@@ -12,6 +13,8 @@ use hearth_types::{CodeDigest, Place};
 use http::{Method, Response, StatusCode, header};
 use serde_json::json;
 use tokio::sync::mpsc;
+
+use crate::clock;
 
 /// Lines of a log that are shown before what comes.
 const LOG_LINES: usize = 10_000;
@@ -22,6 +25,7 @@ pub(crate) struct Admin {
     pub(crate) control: Arc<Control>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) logs: Arc<LogStore>,
+    pub(crate) clock: Clock,
     /// The isolation that is in force, as the spawner reported it.
     pub(crate) isolation: serde_json::Value,
 }
@@ -38,10 +42,12 @@ pub(crate) struct Permission {
 impl Admin {
     /// What a page shows of functions is for those who may see it through the API. None for what is for all: health, and
     /// links, which bear a signature of their own.
-    pub(crate) fn permission(&self, path: &str, place: &Place) -> Option<Permission> {
+    pub(crate) fn permission(&self, method: &Method, path: &str, place: &Place) -> Option<Permission> {
         let parts: Vec<&str> = path.split('/').collect();
         let Place { region, account } = place;
         match parts.as_slice() {
+            ["clock"] if method == Method::POST => Some(own("hearth:AdvanceClock")),
+            ["clock"] => Some(own("hearth:GetClock")),
             ["logs", name] => {
                 let group = self.dispatcher.functions().log_group(name);
                 let group = group.map_or_else(|| format!("/aws/lambda/{name}"), |group| group.to_string());
@@ -60,13 +66,19 @@ impl Admin {
         }
     }
 
-    /// Answers `GET /_hearth/{path}?{query}`.
-    pub(crate) async fn answer(&self, method: &Method, path: &str, query: &str) -> Response<ResponseBody> {
-        if method != Method::GET {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
-        }
+    /// Answers `GET /_hearth/{path}?{query}`, and where something is changed POST.
+    pub(crate) async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: &Bytes,
+    ) -> Response<ResponseBody> {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
+            ["clock"] if method == Method::POST => clock::advance(&self.clock, body).await,
+            _ if method != Method::GET => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n"),
+            ["clock"] => clock::show(&self.clock),
             ["health"] => self.health(),
             ["code", digest] => self.code(digest, query).await,
             ["logs", name] => self.log(name, query).await,
@@ -88,7 +100,7 @@ impl Admin {
 
     async fn code(&self, digest: &str, query: &str) -> Response<ResponseBody> {
         let parameter = |name: &str| parameter(query, name).unwrap_or_default();
-        let good = self.control.links().is_good(digest, parameter("expires"), parameter("signature"), now());
+        let good = self.control.links().is_good(digest, parameter("expires"), parameter("signature"), self.clock.now());
         let (true, Some(digest)) = (good, CodeDigest::from_hex(digest)) else {
             return text(StatusCode::FORBIDDEN, "the link has expired or is not one of this server's\n");
         };
@@ -156,6 +168,11 @@ impl Admin {
     }
 }
 
+/// Of this server itself, which is no service of AWS's.
+fn own(action: &'static str) -> Permission {
+    Permission { service: "lambda", action, resource: "*".to_owned() }
+}
+
 fn shown(line: &LogLine, as_json: bool) -> String {
     let message = String::from_utf8_lossy(&line.message);
     let message = message.trim_end_matches('\n');
@@ -176,7 +193,7 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
-fn json_body(status: StatusCode, body: &serde_json::Value) -> Response<ResponseBody> {
+pub(crate) fn json_body(status: StatusCode, body: &serde_json::Value) -> Response<ResponseBody> {
     with_type(status, "application/json", Bytes::from(body.to_string()))
 }
 

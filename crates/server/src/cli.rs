@@ -89,6 +89,10 @@ pub(crate) struct ServeArgs {
     /// waits of events are in proportion. Lambda's is a minute: less makes tests of retries short.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(60..=600_000))]
     pub(crate) retry_base: u64,
+    /// What time it is for everything that is due later: retries, ages, delays, idle environments, credentials. A manual
+    /// clock stands still until it is moved: POST /_hearth/clock {"advance": "6h"}. A function's own time is always real.
+    #[arg(long, value_enum, default_value_t = ClockArg::Real)]
+    pub(crate) clock: ClockArg,
     /// Asynchronous invokes that run at a time; those of one function are half of them at most.
     #[arg(long, default_value_t = hearth_types::limits::EVENT_POLLERS, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) event_pollers: u64,
@@ -138,6 +142,14 @@ impl From<LevelArg> for Level {
             LevelArg::Full => Self::Full,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ClockArg {
+    /// The machine's.
+    Real,
+    /// Begins now, and is moved by hand.
+    Manual,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -23,13 +23,14 @@ use hearth_types::limits::{
     BODY_TIMEOUT, CONTROL_BODY_BYTES, INVOKE_ASYNC_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use tracing::debug;
 use uuid::Uuid;
 
 use crate::admin::Admin;
 use crate::events;
 use crate::function_url::url_host;
+use crate::neighbours;
 use crate::operate::decode_off;
 use crate::room::Room;
 use crate::service::is_s3;
@@ -110,7 +111,10 @@ impl Gateway {
         let head = arrival.head;
         // Its own pages are not for functions.
         if let (Some(path), Door::Outer) = (head.uri.path().strip_prefix("/_hearth/"), arrival.way.door) {
-            return self.own_page(arrival, path).await;
+            return self
+                .own_page(arrival, path, body)
+                .await
+                .unwrap_or_else(|error| error.response().map(ResponseBody::from));
         }
         let mut addressed = Addressed::of(head);
         if addressed.service.is_none() && is_s3(head) {
@@ -130,18 +134,29 @@ impl Gateway {
     }
 
     /// The server's own pages.
-    async fn own_page(&self, arrival: Arrival<'_>, path: &str) -> Response<ResponseBody> {
-        let head = arrival.head;
-        match self.may_see(arrival, path).await {
-            Ok(()) => self.admin.answer(&head.method, path, head.uri.query().unwrap_or_default()).await,
-            Err(error) => error.response().map(ResponseBody::from),
-        }
+    async fn own_page(
+        &self,
+        arrival: Arrival<'_>,
+        path: &str,
+        body: RequestBody,
+    ) -> Result<Response<ResponseBody>, ApiError> {
+        let (method, query) = (&arrival.head.method, arrival.head.uri.query().unwrap_or_default());
+        let body = match *method {
+            Method::POST => {
+                let _place = arrival.way.room.take(&body, SMALL_BODY_BYTES).await?;
+                let body = read_body(body, SMALL_BODY_BYTES, BODY_TIMEOUT).await;
+                body.map_err(|error| neighbours::body_error(&error))?
+            }
+            _ => Bytes::new(),
+        };
+        self.may_see(arrival, path, &body).await?;
+        Ok(self.admin.answer(method, path, query, &body).await)
     }
 
-    async fn may_see(&self, arrival: Arrival<'_>, path: &str) -> Result<(), ApiError> {
-        let Some(asked) = self.admin.permission(path, self.access.place()) else { return Ok(()) };
+    async fn may_see(&self, arrival: Arrival<'_>, path: &str, body: &Bytes) -> Result<(), ApiError> {
+        let Some(asked) = self.admin.permission(&arrival.head.method, path, self.access.place()) else { return Ok(()) };
         let visitor = self.visitor(arrival, asked.service, Dialect::Json).await?;
-        let caller = visitor.admit(&[]).map_err(|cause| cause.error(Dialect::Json))?;
+        let caller = visitor.admit(body).map_err(|cause| cause.error(Dialect::Json))?;
         let may = caller.may(asked.action, &asked.resource, None, &[]);
         may.map_err(|denied| ApiError::access_denied(Some(denied.to_string())))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hearth_access::Access;
 use hearth_api::ApiError;
+use hearth_clock::Clock;
 use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits};
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_types::invoke::VersionSpec;
@@ -36,15 +37,15 @@ pub(crate) struct Insiders {
     access: Arc<Access>,
     /// Of environments, at most.
     life: Duration,
-    now: fn() -> Duration,
+    clock: Clock,
     packages: Arc<Semaphore>,
     /// Set once it is there: it is made of what is made of this.
     gateway: Arc<OnceLock<Weak<Gateway>>>,
 }
 
 impl Insiders {
-    pub(crate) fn new(access: Arc<Access>, life: Duration, now: fn() -> Duration) -> Self {
-        Self { access, life, now, packages: Room::packages_inside(), gateway: Arc::default() }
+    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock) -> Self {
+        Self { access, life, clock, packages: Room::packages_inside(), gateway: Arc::default() }
     }
 
     /// From now on functions are answered.
@@ -54,7 +55,7 @@ impl Insiders {
 
     /// As Lambda does, the session bears the function's name.
     async fn session(&self, spec: &VersionSpec) -> Session {
-        let expires = (self.now)() + self.life + ENVIRONMENT_CREDENTIALS_BEYOND;
+        let expires = self.clock.now() + self.life + ENVIRONMENT_CREDENTIALS_BEYOND;
         let role_id = self.access.role_id(&spec.role).await.unwrap_or_else(|cause| {
             warn!("{} is made without rights: its role cannot be looked up: {cause}", spec.function);
             Some(NOBODY.to_owned())

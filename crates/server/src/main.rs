@@ -7,6 +7,7 @@ use clap::Parser as _;
 mod admin;
 mod at_rest;
 mod cli;
+mod clock;
 #[cfg(test)]
 mod coverage;
 mod deliveries;

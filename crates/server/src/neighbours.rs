@@ -173,7 +173,7 @@ fn dialect(addressed: &Addressed<'_>) -> Dialect {
     if addressed.style == Style::Form { Dialect::Query } else { Dialect::Json }
 }
 
-fn body_error(error: &BodyError) -> ApiError {
+pub(crate) fn body_error(error: &BodyError) -> ApiError {
     match error {
         BodyError::TooLarge { limit } => {
             ApiError::request_entity_too_large(format!("Request must be smaller than {limit} bytes"))

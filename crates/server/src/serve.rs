@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use hearth_access::{Access, Auth};
 use hearth_client::Client;
+use hearth_clock::Clock;
 use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
@@ -43,7 +44,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::at_rest;
-use crate::cli::{AuthArg, NetworkArg, ServeArgs};
+use crate::cli::{AuthArg, ClockArg, NetworkArg, ServeArgs};
 use crate::deliveries::OwnTargets;
 use crate::events::OfDispatcher;
 use crate::follow;
@@ -80,6 +81,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 
 async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let mut stop = Stop::new()?;
+    let clock = of_kind(args.clock);
     let data = &prepared.data;
     let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data, &prepared.key)?);
     let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
@@ -96,9 +98,10 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         key: prepared.key.clone(),
         auth: auth(&args),
         now: admin::now,
+        clock: clock.clone(),
     }));
-    let insiders = Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), admin::now));
-    let dispatcher = dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders));
+    let insiders = Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone()));
+    let dispatcher = dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), &clock);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
@@ -112,10 +115,10 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         place: place(&args),
         metadata: Arc::clone(&store),
         queues: Arc::clone(&queues),
-        now: admin::now,
+        clock: clock.clone(),
     });
     sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
-    let wall: hearth_events::Clock = Arc::new(|| i64::try_from(admin::now().as_millis()).unwrap_or(i64::MAX));
+    let wall = now_ms(&clock);
     let timing = Timing { retry_base: Duration::from_millis(args.retry_base) };
     let targets = Arc::new(OwnTargets {
         place: place(&args),
@@ -147,14 +150,14 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         roles: Arc::new(OfAccess(Arc::clone(&access))),
         sqs: Arc::clone(&sqs),
-        clock: hearth_clock::Clock::real(),
+        clock: clock.clone(),
     });
     targets.events.get_or_init(|| Arc::downgrade(&events));
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
         key: prepared.key.clone(),
-        now: admin::now,
+        clock: clock.clone(),
     });
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
@@ -169,7 +172,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         applied,
         objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
-        now: admin::now,
+        clock: clock.clone(),
     }));
     control.recover().await.context("bringing the last state back")?;
     tokio::spawn(Arc::clone(&control).keep_tidy());
@@ -179,6 +182,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         dispatcher: Arc::clone(&dispatcher),
         logs: Arc::clone(&logs),
         isolation,
+        clock,
     };
     let cloudwatch_logs = CloudWatchLogs::new(place(&args), Arc::clone(&logs));
     let gateway = Gateway {
@@ -289,6 +293,7 @@ fn dispatcher(
     catalogue: Catalogue,
     logs: &Arc<LogStore>,
     insiders: Arc<Insiders>,
+    clock: &Clock,
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
@@ -304,6 +309,7 @@ fn dispatcher(
             settle_max: SETTLE_MAX,
             room_wait: ROOM_WAIT,
         },
+        clock: clock.clone(),
     };
     let worker = WorkerConfig {
         spawner: spawner.clone(),
@@ -325,6 +331,18 @@ fn concurrency(args: &ServeArgs) -> AccountConcurrency {
     let unreserved_min =
         args.unreserved_concurrency_min.unwrap_or(UNRESERVED_CONCURRENCY_MIN.min(args.concurrency / 10));
     AccountConcurrency { limit: args.concurrency, unreserved_min }
+}
+
+fn of_kind(arg: ClockArg) -> Clock {
+    match arg {
+        ClockArg::Real => Clock::real(),
+        ClockArg::Manual => Clock::manual_from_now(),
+    }
+}
+
+fn now_ms(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {
+    let clock = clock.clone();
+    Arc::new(move || clock.now_ms())
 }
 
 fn place(args: &ServeArgs) -> Place {

@@ -14,10 +14,10 @@ mod send;
 mod waiting;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_api::sqs::Operation;
+use hearth_clock::Clock;
 use hearth_identity::Caller;
 use hearth_identity::policy::{Document, Kind};
 use hearth_store::{MetadataStore, QueueError, QueueStore};
@@ -37,8 +37,8 @@ pub struct Parts {
     pub metadata: Arc<dyn MetadataStore>,
     /// Their messages.
     pub queues: Arc<dyn QueueStore>,
-    /// Time since 1970.
-    pub now: fn() -> Duration,
+    /// By which everything here happens.
+    pub clock: Clock,
 }
 
 /// All queues of a server.
@@ -55,7 +55,7 @@ impl Sqs {
     }
 
     fn now_ms(&self) -> i64 {
-        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+        self.parts.clock.now_ms()
     }
 
     fn arn(&self, name: &str) -> String {

@@ -10,7 +10,6 @@ use hearth_api::sqs::{Operation, errors, types as api};
 use hearth_identity::Caller;
 use hearth_store::{Due, Look, Message, QueueError, Step};
 use hearth_types::limits::{SQS_BATCH, SQS_RECEIVE_BYTES, SQS_VISIBILITY_MAX_S, SQS_WAIT_MAX_S};
-use tokio::time::Instant;
 
 use crate::batch::{check_ids, failed};
 use crate::errors::{invalid_handle, invalid_value};
@@ -55,7 +54,7 @@ impl Sqs {
                 names: input.message_attribute_names.unwrap_or_default(),
             },
         };
-        let until = Instant::now() + Duration::from_secs(u64::try_from(wait).unwrap_or(0));
+        let until = self.parts.clock.uptime() + Duration::from_secs(u64::try_from(wait).unwrap_or(0));
         let messages = self.receive_until(&queue, &ask, until).await?;
         Ok(api::ReceiveMessageResult { messages: (!messages.is_empty()).then_some(messages) })
     }
@@ -64,7 +63,7 @@ impl Sqs {
         &self,
         queue: &QueueRecord,
         ask: &Ask,
-        until: Instant,
+        until: Duration,
     ) -> Result<Vec<api::Message>, ApiError> {
         let bell = self.waiting.bell(&queue.name);
         loop {
@@ -72,14 +71,14 @@ impl Sqs {
             let mut rung = std::pin::pin!(bell.notified());
             rung.as_mut().enable();
             let (messages, next_ms) = self.receive_now(queue, ask).await?;
-            if !messages.is_empty() || Instant::now() >= until {
+            if !messages.is_empty() || self.parts.clock.uptime() >= until {
                 return Ok(messages);
             }
             let next = next_ms.map(|next_ms| u64::try_from(next_ms - self.now_ms()).unwrap_or(0).max(1));
-            let wake = next.map_or(until, |ms| until.min(Instant::now() + Duration::from_millis(ms)));
+            let wake = next.map_or(until, |ms| until.min(self.parts.clock.uptime() + Duration::from_millis(ms)));
             tokio::select! {
                 () = rung => {}
-                () = tokio::time::sleep_until(wake) => {}
+                _ = self.parts.clock.sleep_until_uptime(wake) => {}
             }
         }
     }

@@ -23,7 +23,8 @@ impl Control {
     ) -> Result<api::GetFunctionResponse, ApiError> {
         let target = self.resolve(&input.function_name, input.qualifier.as_deref())?;
         let found = self.found(&target).await?;
-        let link = |code: &CodeRef| format!("{endpoint}{}", self.parts.links.path(&code.digest, (self.parts.now)()));
+        let link =
+            |code: &CodeRef| format!("{endpoint}{}", self.parts.links.path(&code.digest, self.parts.clock.now()));
         let record = &found.function.record;
         let is_whole = target.qualifier.is_none();
         let tags: Option<_> = (!record.tags.is_empty()).then(|| record.tags.clone().into_iter().collect());

@@ -130,7 +130,7 @@ impl Control {
         endpoint: &str,
     ) -> api::GetLayerVersionResponse {
         let listed = self.listed_layer_version(layer, version);
-        let path = self.parts.links.path(&version.code.digest, (self.parts.now)());
+        let path = self.parts.links.path(&version.code.digest, self.parts.clock.now());
         api::GetLayerVersionResponse {
             content: Some(api::LayerVersionContentOutput {
                 location: Some(format!("{endpoint}{path}")),

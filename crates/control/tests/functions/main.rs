@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::{ApiError, OperationType, Output, encode, ops, types as api};
+use hearth_clock::Clock;
 use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
@@ -211,7 +212,7 @@ fn control(
         applied,
         objects: Some(Arc::new(Objects)),
         links: CodeLinks::new([7; 64]),
-        now: || Duration::from_millis(1_709_640_000_000),
+        clock: Clock::following(|| 1_709_640_000_000),
     }))
 }
 

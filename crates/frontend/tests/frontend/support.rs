@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::{ApiError, route};
+use hearth_clock::Clock;
 use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
 use hearth_scheduler::Limits;
 use hearth_types::Place;
@@ -121,11 +122,12 @@ impl House {
     pub(crate) fn new(limits: Limits) -> Self {
         let place = Place { region: "us-east-1".into(), account: "123456789012".into() };
         let mut worker = None;
-        let dispatcher = Dispatcher::new(DispatcherConfig { place, architecture: "x86_64", limits }, |sink| {
-            let simulated = Simulated { sink, living: Arc::default(), seen: Arc::default() };
-            worker = Some(simulated.clone());
-            simulated
-        });
+        let dispatcher =
+            Dispatcher::new(DispatcherConfig { place, architecture: "x86_64", limits, clock: Clock::real() }, |sink| {
+                let simulated = Simulated { sink, living: Arc::default(), seen: Arc::default() };
+                worker = Some(simulated.clone());
+                simulated
+            });
         tokio::spawn(Arc::clone(&dispatcher).run_timer());
         dispatcher.apply(vec![put(record("f"))]);
         Self { dispatcher, worker: worker.unwrap() }
