@@ -1,5 +1,6 @@
 //! The measurements.
 
+mod alone;
 mod bare;
 mod cold;
 mod control;

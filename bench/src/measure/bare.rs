@@ -136,8 +136,8 @@ fn first_call(program: &Path) -> Result<Duration> {
     Ok(took)
 }
 
-/// Waits for a first call for ever; ended when it has been seen.
-struct Ended(Child);
+/// Waits for its next call for ever; ended when enough has been seen.
+pub(super) struct Ended(pub(super) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {

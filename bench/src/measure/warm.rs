@@ -8,7 +8,7 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load::{self, Load};
-use crate::measure::{AMPLE, FULL_MB, SMALL_MB, bare};
+use crate::measure::{AMPLE, FULL_MB, SMALL_MB, alone, bare};
 use crate::report::Report;
 use crate::server::Server;
 
@@ -35,6 +35,15 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
             ("p50_us", floor.quantile_us(0.5)),
             ("p99_us", floor.quantile_us(0.99)),
             ("platform_cpu_us", cpu.as_secs_f64() * 1e6),
+        ],
+    );
+    let mut alone = alone::awslambdaric(args, args.samples(20_000))?;
+    report.add(
+        "warm/awslambdaric-alone",
+        &[
+            ("p50_us", alone.whole.quantile_us(0.5)),
+            ("p99_us", alone.whole.quantile_us(0.99)),
+            ("until_answer_p50_us", alone.answers.quantile_us(0.5)),
         ],
     );
     let packages =
