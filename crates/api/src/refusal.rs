@@ -53,6 +53,14 @@ impl ErrorFormat {
 }
 
 impl ApiError {
+    /// The code as the service's older clients know it, where it has an older one.
+    #[must_use]
+    pub fn older_code(&self) -> String {
+        let older = older_code(self.kind.code);
+        let older = older.as_ref().and_then(|text| text.to_str().ok()?.split(';').next());
+        older.unwrap_or(self.kind.code).to_owned()
+    }
+
     /// The same with the code that `service` has for broken constraints.
     #[must_use]
     pub fn of(mut self, service: &Service) -> Self {

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use hearth_events::{Attempt, Run};
 use hearth_identity::Caller;
 use hearth_store::{Precondition, Write, typed};
-use hearth_types::function::FunctionRecord;
+use hearth_types::function::{AliasRecord, Configuration, FunctionRecord, VersionId, VersionRecord};
+use hearth_types::keys::Part;
 use hearth_types::mapping::{Mapping, Progress};
-use hearth_types::{RequestId, keys};
-use tokio::sync::watch;
+use hearth_types::{Qualifier, RequestId, keys};
+use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -24,14 +25,16 @@ pub(crate) struct Job {
     pub(crate) uuid: Arc<str>,
     pub(crate) mapping: Mapping,
     pub(crate) parts: Arc<Parts>,
+    /// For batches of all mappings, in KiB.
+    pub(crate) room: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
     result: watch::Sender<Option<String>>,
 }
 
 impl Job {
-    pub(crate) fn new(uuid: &str, mapping: Mapping, parts: Arc<Parts>) -> Arc<Self> {
+    pub(crate) fn new(uuid: &str, mapping: Mapping, parts: Arc<Parts>, room: Arc<Semaphore>) -> Arc<Self> {
         let (stopping, result) = (watch::Sender::new(false), watch::Sender::new(None));
-        Arc::new(Self { uuid: uuid.into(), mapping, parts, stopping, result })
+        Arc::new(Self { uuid: uuid.into(), mapping, parts, room, stopping, result })
     }
 
     /// Tells it to stop.
@@ -51,29 +54,49 @@ impl Job {
 
     /// Waits, but not longer than until it is to stop.
     pub(crate) async fn pause(&self, wait: Duration) {
-        let _ = tokio::time::timeout(wait, self.stopped()).await;
+        let _ = self.parts.clock.timeout(wait, self.stopped()).await;
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
         self.parts.clock.now_ms()
     }
 
-    /// The function as it is now; none where it is gone.
+    /// What the mapping's function is set to now: of the version that it names. None where there is no such one.
     ///
     /// # Errors
     /// When the store cannot be read; with a text for people.
-    pub(crate) async fn function(&self) -> Result<Option<FunctionRecord>, String> {
-        let key = keys::function(&self.mapping.function);
-        let found = typed::read(&*self.parts.metadata, &key).await.map_err(|fault| fault.to_string())?;
-        Ok(found.map(|found| found.record))
+    pub(crate) async fn configuration(&self) -> Result<Option<Configuration>, String> {
+        let (function, store) = (&*self.mapping.function, &*self.parts.metadata);
+        let id = match self.mapping.qualifier.as_deref().map(Qualifier::from) {
+            None | Some(Qualifier::Latest) => VersionId::Latest,
+            Some(Qualifier::Version(number)) => VersionId::Number(number),
+            Some(Qualifier::Alias(name)) => {
+                let key = Part::Alias.key(function, &name);
+                match typed::read::<AliasRecord>(store, &key).await.map_err(|fault| fault.to_string())? {
+                    Some(alias) => alias.record.version,
+                    None => return Ok(None),
+                }
+            }
+        };
+        let version = match id {
+            VersionId::Latest => {
+                let found = typed::read::<FunctionRecord>(store, &keys::function(function)).await;
+                found.map(|found| found.map(|found| found.record.latest))
+            }
+            VersionId::Number(number) => {
+                let found = typed::read::<VersionRecord>(store, &keys::version(function, number)).await;
+                found.map(|found| found.map(|found| found.record))
+            }
+        };
+        Ok(version.map_err(|fault| fault.to_string())?.map(|version| version.config))
     }
 
     /// Who the function is to what it is polled from.
     ///
     /// # Errors
     /// When its role is not known; with a text for people.
-    pub(crate) async fn caller(&self, function: &FunctionRecord) -> Result<Arc<Caller>, String> {
-        self.parts.roles.caller(&self.mapping.function, &function.latest.config.role).await
+    pub(crate) async fn caller(&self, config: &Configuration) -> Result<Arc<Caller>, String> {
+        self.parts.roles.caller(&self.mapping.function, &config.role).await
     }
 
     /// Runs the function once, as the mapping names it, and waits for what comes of it. `trace`: what the batch came with.

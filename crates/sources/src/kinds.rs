@@ -5,20 +5,22 @@ use std::sync::Arc;
 use hearth_types::mapping::Source;
 
 use crate::job::Job;
+use crate::sqs;
 
 /// Whether sources of this kind are polled here.
 pub(crate) fn is_polled(source: &Source) -> bool {
     match source {
-        Source::Sqs { .. } | Source::Kinesis { .. } | Source::DynamoDb { .. } => false,
-        Source::Kafka { .. } | Source::Mq { .. } => false,
+        Source::Sqs { .. } => true,
+        Source::Kinesis { .. } | Source::DynamoDb { .. } | Source::Kafka { .. } | Source::Mq { .. } => false,
     }
 }
 
 /// Polls a source until the job is to stop, and until nothing of it is in flight any more.
 pub(crate) async fn poll(job: Arc<Job>) {
     match &job.mapping.source {
-        Source::Sqs { .. } | Source::Kinesis { .. } | Source::DynamoDb { .. } => {}
-        Source::Kafka { .. } | Source::Mq { .. } => {}
+        Source::Sqs { .. } => sqs::poll(job).await,
+        Source::Kinesis { .. } | Source::DynamoDb { .. } | Source::Kafka { .. } | Source::Mq { .. } => {
+            job.stopped().await;
+        }
     }
-    job.stopped().await;
 }

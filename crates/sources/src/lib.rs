@@ -7,11 +7,13 @@
 //!
 //! A kind of source is a module with a `poll` of its own, named in [`kinds`]; what it works with is a [`job::Job`].
 
-#[expect(dead_code, reason = "what the first kind of source will use")]
+mod answer;
+mod filter;
 mod job;
 mod kinds;
 mod life;
 mod manager;
+mod sqs;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use hearth_store::typed::{self, Loaded};
 use hearth_store::{CommitError, Precondition, WatchEvent, Write};
 use hearth_types::keys;
-use hearth_types::limits::STORE_COMMIT_WRITES;
+use hearth_types::limits::{SOURCE_BYTES, STORE_COMMIT_WRITES};
 use hearth_types::mapping::{Mapping, Phase};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info};
 
@@ -25,6 +25,8 @@ const NOT_POLLED: &str =
 /// All mappings, and what runs for them.
 pub(crate) struct Manager {
     parts: Arc<Parts>,
+    /// For batches of all mappings, in KiB.
+    room: Arc<Semaphore>,
     known: BTreeMap<String, Loaded<Mapping>>,
     running: HashMap<String, Arc<Job>>,
     tasks: JoinSet<()>,
@@ -37,6 +39,7 @@ impl Manager {
     pub(crate) fn new(parts: Arc<Parts>) -> Self {
         Self {
             parts,
+            room: Arc::new(Semaphore::new(SOURCE_BYTES / 1024)),
             known: BTreeMap::new(),
             running: HashMap::new(),
             tasks: JoinSet::new(),
@@ -144,7 +147,7 @@ impl Manager {
     }
 
     fn start(&mut self, uuid: &str, mapping: Mapping) {
-        let job = Job::new(uuid, mapping, Arc::clone(&self.parts));
+        let job = Job::new(uuid, mapping, Arc::clone(&self.parts), Arc::clone(&self.room));
         let task = self.tasks.spawn(supervised(Arc::clone(&job)));
         self.names.insert(task.id(), uuid.to_owned());
         self.running.insert(uuid.to_owned(), job);
