@@ -281,7 +281,7 @@ def test_every_message_reaches_the_function_though_the_server_is_killed(alone):
     server = alone()
     deploy, _ = deployer(client_of(server))
     sqs = sqs_of(server)
-    urls = {name: sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "3"})["QueueUrl"].rsplit("/", 1)[1] for name in ("from", "to")}
+    urls = {name: sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "3"})["QueueUrl"] for name in ("from", "to")}
     function = deploy(passing_on(), Timeout=2, Environment={"Variables": {"TO": urls["to"]}})
     uuid = mapped(function, arn_of(urls["from"]), BatchSize=3)
     sent, got = set(), set()
