@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::generated::{iam, lambda, logs, sqs, ssm, sts};
+    use crate::generated::{events, iam, lambda, logs, scheduler, sqs, ssm, sts};
 
     fn patterns() -> impl Iterator<Item = &'static Pattern> {
         let all = [
@@ -139,6 +139,8 @@ mod tests {
             ssm::schema::PATTERNS,
             logs::schema::PATTERNS,
             sqs::schema::PATTERNS,
+            events::schema::PATTERNS,
+            scheduler::schema::PATTERNS,
         ];
         all.into_iter().flatten().copied()
     }

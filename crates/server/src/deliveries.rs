@@ -4,11 +4,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use hearth_access::Access;
+use hearth_clock::Clock;
 use hearth_delivery::{Failure, Sender, Target, Targets, Way};
 use hearth_events::{Events, NewEvent};
 use hearth_identity::policy::{Context, Document, Kind, Principal};
 use hearth_identity::session::Session;
 use hearth_identity::{Caller, Rights};
+use hearth_logs::LogStore;
+use hearth_rules::{Event, Rules};
 use hearth_s3::S3;
 use hearth_sqs::{Letter, Sqs};
 use hearth_store::{BoxFuture, MetadataStore, Step, typed};
@@ -20,6 +23,8 @@ use http::{Request, header};
 use http_body_util::Full;
 use uuid::Uuid;
 
+use crate::deliveries_of_rules::{to_bus, to_log_group};
+
 /// The services of this server.
 pub(crate) struct OwnTargets {
     pub(crate) place: Place,
@@ -27,8 +32,11 @@ pub(crate) struct OwnTargets {
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) sqs: Arc<Sqs>,
     pub(crate) s3: Arc<S3>,
-    /// They send by the outbox themselves, and come after it.
+    pub(crate) logs: Arc<LogStore>,
+    pub(crate) clock: Clock,
+    /// These send by the outbox themselves, and come after it.
     pub(crate) events: OnceLock<Weak<Events>>,
+    pub(crate) rules: OnceLock<Weak<Rules>>,
 }
 
 impl OwnTargets {
@@ -111,6 +119,13 @@ impl OwnTargets {
         self.may(way.sender, "sqs:SendMessage", arn, policy.as_deref()).await.map(|()| step)
     }
 
+    async fn bus(&self, way: Way<'_>, arn: &str, event: Event) -> Result<(), Failure> {
+        let caller = self.caller(way.sender).await?;
+        let rules = self.rules.get().and_then(Weak::upgrade);
+        let rules = rules.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))?;
+        to_bus(&rules, &caller, arn, event).await
+    }
+
     async fn object(&self, way: Way<'_>, bucket: &str, key: &str) -> Result<(), Failure> {
         let caller = Arc::new(self.caller(way.sender).await?);
         let request = Request::put(format!("/{bucket}/{key}"))
@@ -126,6 +141,10 @@ impl OwnTargets {
         // The bucket may be made, and the role be allowed to, as long as it is tried.
         Err(Failure::passing("SDK_CLIENT_ERROR", format!("PutObject answers {}", response.status())))
     }
+}
+
+fn text(body: &Bytes) -> String {
+    String::from_utf8_lossy(body).into_owned()
 }
 
 impl Targets for OwnTargets {
@@ -166,6 +185,17 @@ impl Targets for OwnTargets {
         Box::pin(async move {
             match way.target {
                 Target::Object { bucket, key } => self.object(way, bucket, key).await,
+                Target::Bus { arn, source, detail_type, resources } => {
+                    let mut event =
+                        Event::new(source, detail_type, self.clock.now_ms().div_euclid(1000), text(way.body));
+                    event.resources.clone_from(resources);
+                    event.trace = way.trace.map(str::to_owned);
+                    self.bus(way, arn, event).await
+                }
+                Target::LogGroup { arn } => {
+                    let now_ms = self.clock.now_ms();
+                    to_log_group(&self.logs, &self.place, arn, now_ms, way.body.clone()).await
+                }
                 other => {
                     Err(Failure::lasting("NO_RESOURCE", format!("this server has no service for {}", other.shown())))
                 }

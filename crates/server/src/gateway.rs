@@ -16,6 +16,7 @@ use hearth_identity::Caller;
 use hearth_identity::sigv4::{Body, Dialect};
 use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
+use hearth_rules::Rules;
 use hearth_s3::S3;
 use hearth_sqs::Sqs;
 use hearth_types::RequestId;
@@ -52,6 +53,7 @@ pub(crate) struct Gateway {
     pub(crate) upstreams: Upstreams,
     pub(crate) s3: Arc<S3>,
     pub(crate) sqs: Arc<Sqs>,
+    pub(crate) rules: Arc<Rules>,
     /// Who may come in.
     pub(crate) access: Arc<Access>,
     /// For what comes to the public address.

@@ -11,6 +11,7 @@ mod clock;
 #[cfg(test)]
 mod coverage;
 mod deliveries;
+mod deliveries_of_rules;
 mod doctor;
 mod events;
 mod follow;

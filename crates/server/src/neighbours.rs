@@ -1,5 +1,6 @@
 //! The services beside Lambda: a request is read by its protocol and answered by the table of its service, a file each.
 
+mod events;
 mod iam;
 mod logs;
 mod sqs;
@@ -90,6 +91,7 @@ impl Gateway {
                 answered(&request, |asked| async { self.sqs(asked, &at).await }).await
             }
             "logs" => answered(&request, |asked| self.logs(asked)).await,
+            "events" => answered(&request, |asked| self.eventbridge(asked)).await,
             other if self.upstreams.has(other) => {
                 let body = request.body.clone();
                 let sent = self.upstreams.send(arrival.head, addressed, other, &request.caller, body).await;
@@ -201,7 +203,7 @@ fn unknown_service(service: &str) -> ApiError {
     ApiError::new(
         &NOT_IMPLEMENTED,
         format!(
-            "Hearth does not have {named}: it has lambda, s3, sqs, iam, sts, ssm and logs; --upstream sends others on."
+            "Hearth does not have {named}: it has lambda, s3, sqs, events, iam, sts, ssm and logs; --upstream sends others on."
         ),
     )
 }

@@ -23,6 +23,7 @@ use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_neighbours::Neighbours;
+use hearth_rules::Rules;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
@@ -118,6 +119,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         clock: clock.clone(),
     });
     sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
+    let wall = now_ms(&clock);
     let timing = Timing { retry_base: Duration::from_millis(args.retry_base) };
     let targets = Arc::new(OwnTargets {
         place: place(&args),
@@ -125,12 +127,15 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         metadata: Arc::clone(&store),
         sqs: Arc::clone(&sqs),
         s3: Arc::clone(&s3),
+        logs: Arc::clone(&logs),
+        clock: clock.clone(),
         events: OnceLock::new(),
+        rules: OnceLock::new(),
     });
     let outbox = Outbox::new(hearth_delivery::Parts {
         queues: Arc::clone(&queues),
         targets: Arc::clone(&targets) as _,
-        clock: clock.clone(),
+        clock: Arc::clone(&wall),
         timing,
     });
     let events = Events::new(hearth_events::Parts {
@@ -139,7 +144,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         outbox: Arc::clone(&outbox),
-        clock: clock.clone(),
+        clock: wall,
         timing,
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
@@ -151,7 +156,14 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         sqs: Arc::clone(&sqs),
         clock: clock.clone(),
     });
+    let rules = Rules::new(hearth_rules::Parts {
+        place: place(&args),
+        store: Arc::clone(&store),
+        outbox: Arc::clone(&outbox),
+        clock: clock.clone(),
+    });
     targets.events.get_or_init(|| Arc::downgrade(&events));
+    targets.rules.get_or_init(|| Arc::downgrade(&rules));
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -194,6 +206,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         cloudwatch_logs,
         s3,
         sqs,
+        rules: Arc::clone(&rules),
         access,
         room: Room::outside(),
     };
@@ -202,6 +215,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let running = tokio::spawn(Arc::clone(&events).run());
     let polling = tokio::spawn(Arc::clone(&sources).run());
     let sending = tokio::spawn(Arc::clone(&outbox).run());
+    let timed = tokio::spawn(Arc::clone(&rules).run());
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
     let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
@@ -215,6 +229,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         ended = running => bail!("the events are not run any more: {ended:?}"),
         ended = polling => bail!("the event sources are not polled any more: {ended:?}"),
         ended = sending => bail!("nothing is delivered any more: {ended:?}"),
+        ended = timed => bail!("rules are not due any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
     };
@@ -337,6 +352,11 @@ fn of_kind(arg: ClockArg) -> Clock {
         ClockArg::Real => Clock::real(),
         ClockArg::Manual => Clock::manual_from_now(),
     }
+}
+
+fn now_ms(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {
+    let clock = clock.clone();
+    Arc::new(move || clock.now_ms())
 }
 
 fn place(args: &ServeArgs) -> Place {

@@ -28,7 +28,7 @@ const ALL: &str = "*";
 const OWN: [&str; 6] = ["lambda", "s3", "iam", "sts", "ssm", "logs"];
 
 /// What Hearth answers itself unless an upstream is named for it.
-const OWN_OR_NAMED: [&str; 1] = ["sqs"];
+const OWN_OR_NAMED: [&str; 2] = ["sqs", "events"];
 
 /// Headers that belong to one connection, or to the signature that is replaced.
 const NOT_PASSED: [&str; 12] = [
@@ -277,11 +277,11 @@ mod tests {
         let upstreams =
             Upstreams::new(&given, Client::new(), credentials.clone(), "us-east-1".into(), || Duration::ZERO).unwrap();
         let server = |service: &str| upstreams.of(service).map(|upstream| upstream.endpoint.server().as_str());
-        assert_eq!((server("sqs"), server("events"), server("iam"), server("")), (Some("a"), Some("b"), None, None));
+        assert_eq!((server("sqs"), server("kinesis"), server("iam"), server("")), (Some("a"), Some("b"), None, None));
         let common =
             Upstreams::new(&given[1..], Client::new(), credentials.clone(), "us-east-1".into(), || Duration::ZERO)
                 .unwrap();
-        assert!(common.has("events") && !common.has("sqs"), "one that is here goes elsewhere only by its name");
+        assert!(common.has("kinesis") && !common.has("sqs"), "one that is here goes elsewhere only by its name");
         let twice = [given[0].clone(), given[0].clone()];
         assert!(Upstreams::new(&twice, Client::new(), credentials, "us-east-1".into(), || Duration::ZERO).is_err());
     }

@@ -92,6 +92,60 @@ pub fn access_key(id: &str) -> String {
     format!("{ACCESS_KEYS}{id}")
 }
 
+/// Event buses: `event-bus/NAME`; the default one may be without a record.
+#[must_use]
+pub fn event_bus(name: &str) -> String {
+    format!("event-bus/{name}")
+}
+
+/// The prefix of a bus's rules. No name has a slash.
+#[must_use]
+pub fn rules_of(bus: &str) -> String {
+    format!("rule/{bus}/")
+}
+
+/// The record of a rule, with its targets.
+#[must_use]
+pub fn rule(bus: &str, name: &str) -> String {
+    format!("{}{name}", rules_of(bus))
+}
+
+/// Until when a rule's times have been seen to.
+#[must_use]
+pub fn rule_time(bus: &str, name: &str) -> String {
+    format!("rule-time/{bus}/{name}")
+}
+
+/// Groups of schedules: `schedule-group/NAME`; the default one may be without a record.
+pub const SCHEDULE_GROUPS: &str = "schedule-group/";
+
+/// The record of a group of schedules.
+#[must_use]
+pub fn schedule_group(name: &str) -> String {
+    format!("{SCHEDULE_GROUPS}{name}")
+}
+
+/// Schedules: `schedule/GROUP/NAME`.
+pub const SCHEDULES: &str = "schedule/";
+
+/// The prefix of a group's schedules. No name has a slash.
+#[must_use]
+pub fn schedules_of(group: &str) -> String {
+    format!("{SCHEDULES}{group}/")
+}
+
+/// The record of a schedule.
+#[must_use]
+pub fn schedule(group: &str, name: &str) -> String {
+    format!("{}{name}", schedules_of(group))
+}
+
+/// Until when a schedule's times have been seen to.
+#[must_use]
+pub fn schedule_time(group: &str, name: &str) -> String {
+    format!("schedule-time/{group}/{name}")
+}
+
 /// Parameters: `parameter/NAME`, with the slash that a name may begin with.
 pub const PARAMETERS: &str = "parameter/";
 

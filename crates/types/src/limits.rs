@@ -6,12 +6,14 @@ mod clock;
 mod package;
 mod patterns;
 mod queues;
+mod rules;
 mod throughput;
 
 pub use clock::*;
 pub use package::*;
 pub use patterns::*;
 pub use queues::*;
+pub use rules::*;
 pub use throughput::*;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).

@@ -39,6 +39,7 @@ const LAYERS: &[(&str, u8)] = &[
     // The neighbours.
     ("hearth-s3", 4),
     ("hearth-neighbours", 4),
+    ("hearth-rules", 4),
     // The composition, and what only tests and measures.
     ("hearth-server", 5),
     ("hearth-bench", 6),

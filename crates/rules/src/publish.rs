@@ -1,0 +1,132 @@
+//! From an event to what its rules' targets get.
+
+use bytes::Bytes;
+use hearth_api::ApiError;
+use hearth_api::events::Operation;
+use hearth_delivery::{DeadLetter, Delivery, Kind, Parcel, Sender, Source};
+use hearth_identity::Caller;
+use hearth_sqs::Attribute;
+use hearth_types::limits::EVENT_BUSES;
+use serde_json::Value;
+use tracing::{debug, error, warn};
+
+use crate::event::{Event, time};
+use crate::input::About;
+use crate::rule::RuleRecord;
+use crate::target::{Leads, TargetRecord, retry};
+use crate::{Rules, allow};
+
+/// The name of EventBridge as a principal.
+const PRINCIPAL: &str = "events.amazonaws.com";
+
+impl Rules {
+    /// Takes an event to a bus, named or by its ARN; in the name of a caller, or of a service of this server's, which may.
+    /// When it returns Ok, what follows is on stable storage.
+    ///
+    /// # Errors
+    /// AccessDeniedException, ResourceNotFoundException where there is no such bus, and when the store cannot be written.
+    pub async fn publish(&self, caller: Option<&Caller>, bus: &str, event: &Event) -> Result<(), ApiError> {
+        let bus = self.bus_name(Some(bus))?;
+        let policy = self.bus(&bus).await?.0.document();
+        if let Some(caller) = caller {
+            allow(caller, Operation::PutEvents, &self.bus_arn(&bus), policy.as_ref())?;
+        }
+        let parcels = self.parcels(&bus, event).await?;
+        self.send(parcels).await
+    }
+
+    /// Has parcels on stable storage.
+    pub(crate) async fn send(&self, parcels: Vec<Parcel>) -> Result<(), ApiError> {
+        if parcels.is_empty() {
+            return Ok(());
+        }
+        self.parts.outbox.post(parcels).await.map_err(|cause| {
+            error!("the outbox: {cause}");
+            ApiError::service("The queues are not available.")
+        })
+    }
+
+    /// What all targets get of an event that comes to a bus.
+    pub(crate) async fn parcels(&self, bus: &str, event: &Event) -> Result<Vec<Parcel>, ApiError> {
+        let text = event.text(&self.parts.place);
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let mut parcels = vec![];
+        let mut buses = vec![bus.to_owned()];
+        let mut come_to = 0;
+        while let Some(bus) = buses.get(come_to).cloned() {
+            come_to += 1;
+            let goes_on = come_to < EVENT_BUSES;
+            for rule in self.compiled(&bus).await?.iter().filter(|rule| rule.matches(&value)) {
+                for target in &rule.record.targets {
+                    match Leads::of(&target.arn) {
+                        Some(Leads::Bus) if goes_on => self.lead_on(&rule.record, target, &mut buses).await?,
+                        Some(Leads::Bus) => debug!("rule {}: an event goes on to one bus only", rule.record.name),
+                        _ => parcels.extend(self.parcel(&rule.record, target, event, &text, &value)),
+                    }
+                }
+            }
+        }
+        Ok(parcels)
+    }
+
+    /// The bus that a target names gets the event next, once.
+    pub(crate) async fn lead_on(
+        &self,
+        rule: &RuleRecord,
+        target: &TargetRecord,
+        buses: &mut Vec<String>,
+    ) -> Result<(), ApiError> {
+        let name = match self.bus_name(Some(&target.arn)) {
+            Ok(name) if self.bus(&name).await.is_ok() => name,
+            _ => {
+                warn!("rule {}: there is no bus {} on this server", rule.name, target.arn);
+                return Ok(());
+            }
+        };
+        if !buses.contains(&name) {
+            buses.push(name);
+        }
+        Ok(())
+    }
+
+    /// What one target gets.
+    pub(crate) fn parcel(
+        &self,
+        rule: &RuleRecord,
+        target: &TargetRecord,
+        event: &Event,
+        text: &str,
+        value: &Value,
+    ) -> Option<Parcel> {
+        let arn = self.rule_arn(&rule.bus, &rule.name);
+        let now = time(self.now_ms().div_euclid(1000));
+        let about = About { rule_arn: &arn, rule_name: &rule.name, ingestion_time: &now };
+        let body = target.input.of(text, value, about);
+        let sender = match &target.role {
+            Some(role) => Sender::Role { arn: role.clone(), session: format!("Events_Invoke_{}", rule.name) },
+            None => Sender::Service { principal: PRINCIPAL.to_owned(), source_arn: arn.clone() },
+        };
+        let dead_letter = target.dead_letters.as_ref().map(|queue| DeadLetter {
+            says_why: true,
+            body: Some(text.to_owned()),
+            attributes: [("RULE_ARN", arn.as_str()), ("TARGET_ARN", target.arn.as_str())]
+                .map(|(name, value)| (name.to_owned(), Attribute::text("String", value)))
+                .into(),
+            ..DeadLetter::plain(queue)
+        });
+        Some(Parcel {
+            lane: format!("rule/{}/{}/{}", rule.bus, rule.name, target.id),
+            delivery: Delivery {
+                source: Source { kind: Kind::Rule, arn },
+                sender,
+                target: target.destination()?,
+                retry: retry(target.attempts, target.age_s),
+                dead_letter,
+                trace: event.trace.clone(),
+                since_ms: 0,
+                attempts: 0,
+            },
+            body: Bytes::from(body),
+        })
+    }
+}
