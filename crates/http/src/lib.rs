@@ -5,6 +5,8 @@ pub mod body;
 pub mod doors;
 pub mod serve;
 mod stream;
+mod unread;
 
 pub use body::{BodyError, BrokenOff, RequestBody, ResponseBody, read_body};
 pub use serve::{Handler, Server, ServerLimits};
+pub use unread::Unread;

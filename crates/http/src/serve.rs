@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::stream::ClientStream;
+use crate::unread::Unread;
 
 /// Connections that wait to be accepted; the kernel may cut this down to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -53,26 +54,27 @@ pub struct ServerLimits {
 pub struct Server {
     listeners: Vec<TcpListener>,
     limits: ServerLimits,
+    unread: Arc<Unread>,
 }
 
 impl Server {
-    /// Serves on `listeners`, which must be bound and non-blocking.
+    /// Serves on `listeners`, which must be bound and non-blocking. `unread` bounds what answers hold that nobody takes.
     ///
     /// # Errors
     /// When the runtime cannot take a descriptor, or its queue cannot be set.
-    pub fn new(listeners: Vec<std::net::TcpListener>, limits: ServerLimits) -> io::Result<Self> {
+    pub fn new(listeners: Vec<std::net::TcpListener>, limits: ServerLimits, unread: Arc<Unread>) -> io::Result<Self> {
         let taken = listeners.into_iter().map(|listener| {
             // The standard library asks for 128: a burst of more would wait a second for the kernel to try again.
             rustix::net::listen(&listener, BACKLOG)?;
             TcpListener::from_std(listener)
         });
-        Ok(Self { listeners: taken.collect::<io::Result<_>>()?, limits })
+        Ok(Self { listeners: taken.collect::<io::Result<_>>()?, limits, unread })
     }
 
     /// Serves on a listener that the runtime has already, whose queue stays as it is.
     #[must_use]
-    pub fn with_backlog(listener: TcpListener, limits: ServerLimits) -> Self {
-        Self { listeners: vec![listener], limits }
+    pub fn with_backlog(listener: TcpListener, limits: ServerLimits, unread: Arc<Unread>) -> Self {
+        Self { listeners: vec![listener], limits, unread }
     }
 
     /// Serves until `stop` turns true; then takes no more connections, lets the requests in work finish, and returns
@@ -93,6 +95,11 @@ impl Server {
             };
             match accepted {
                 Ok((place, (stream, peer))) => {
+                    // Without it an answer of two writes waits 40 ms for the peer's acknowledgement.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!("{peer}: TCP_NODELAY: {error}");
+                    }
+                    let stream = ClientStream::new(stream, stop.clone(), Arc::clone(&self.unread));
                     let connection = connection(stream, peer, self.limits, Arc::clone(&handler), stop.clone());
                     connections.spawn(async move {
                         connection.await;
@@ -138,16 +145,12 @@ async fn pause_after(error: &io::Error) {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: ClientStream<TcpStream>,
     peer: SocketAddr,
     limits: ServerLimits,
     handler: Arc<impl Handler>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Without it an answer of two writes waits 40 ms for the peer's acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!("{peer}: TCP_NODELAY: {error}");
-    }
     let service = service_fn(|request: Request<Incoming>| {
         let handler = Arc::clone(&handler);
         async move {
@@ -163,7 +166,6 @@ async fn connection(
             Ok(response)
         }
     });
-    let stream = ClientStream::new(stream, stop.clone());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)

@@ -3,19 +3,22 @@
 use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use hearth_types::limits::{ANSWER_STALL, LINGER, LINGER_BYTES};
+use hearth_types::limits::{ANSWER_PATIENCE, ANSWER_STALL, LINGER, LINGER_BYTES};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+
+use crate::unread::{Held, Unread};
 
 /// Bytes that are read at a time to be thrown away.
 const DISCARD: usize = 16 * 1024;
 
 /// A stream that
 /// - fails a write that the client does not take within [`ANSWER_STALL`]: who does not read must not hold an answer's
-///   memory, nor the server's stop;
+///   memory, nor the server's stop; where all such answers together are too much, within [`ANSWER_PATIENCE`];
 /// - is closed in two steps: the end is sent, then what the client still sends is read and thrown away for at most
 ///   [`LINGER`]. Closed at once, a socket with unread bytes is reset, and a client that is still sending a body that was
 ///   refused would never see why.
@@ -23,9 +26,19 @@ pub(crate) struct ClientStream<S> {
     inner: S,
     /// A server that stops waits for nobody's rest.
     stop: watch::Receiver<bool>,
+    unread: Arc<Unread>,
+    /// Of what is being written in parts: its memory is held until the last of them.
+    begun: usize,
     /// Some while a write waits.
-    stalled: Option<Pin<Box<Sleep>>>,
+    stalled: Option<Stalled>,
     closing: Closing,
+}
+
+/// A write that waits.
+struct Stalled {
+    since: Instant,
+    look: Pin<Box<Sleep>>,
+    _held: Held,
 }
 
 enum Closing {
@@ -39,20 +52,64 @@ enum Closing {
 }
 
 impl<S> ClientStream<S> {
-    pub(crate) fn new(inner: S, stop: watch::Receiver<bool>) -> Self {
-        Self { inner, stop, stalled: None, closing: Closing::NotYet }
+    pub(crate) fn new(inner: S, stop: watch::Receiver<bool>, unread: Arc<Unread>) -> Self {
+        Self { inner, stop, unread, begun: 0, stalled: None, closing: Closing::NotYet }
     }
 
-    /// Passes a write's outcome on; one that has waited too long fails.
-    fn bounded<T>(&mut self, outcome: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    /// Passes on the outcome of a write of that many bytes.
+    fn written(
+        &mut self,
+        outcome: Poll<io::Result<usize>>,
+        bytes: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let whole = self.begun.max(bytes);
+        match outcome {
+            Poll::Ready(Ok(written)) if written < bytes => self.begun = whole,
+            Poll::Ready(_) => self.begun = 0,
+            Poll::Pending => {}
+        }
+        self.bounded(outcome, whole, context)
+    }
+
+    /// Passes on an outcome; what has waited too long fails.
+    fn bounded<T>(
+        &mut self,
+        outcome: Poll<io::Result<T>>,
+        bytes: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stalled = None;
             return outcome;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(ANSWER_STALL)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answer")))
+        let stalled = match &mut self.stalled {
+            Some(stalled) => stalled,
+            none => {
+                let Some(held) = self.unread.hold(bytes) else {
+                    return Poll::Ready(Err(not_taken("and too much waits already")));
+                };
+                let look = Box::pin(tokio::time::sleep(ANSWER_PATIENCE));
+                none.insert(Stalled { since: Instant::now(), look, _held: held })
+            }
+        };
+        let why = loop {
+            ready!(stalled.look.as_mut().poll(context));
+            if stalled.since.elapsed() >= ANSWER_STALL {
+                break "in time";
+            }
+            if self.unread.is_full() {
+                break "and too much waits";
+            }
+            stalled.look.as_mut().reset(Instant::now() + ANSWER_PATIENCE);
+        };
+        self.stalled = None;
+        Poll::Ready(Err(not_taken(why)))
     }
+}
+
+fn not_taken(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the client does not take its answer {why}"))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
@@ -68,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.bounded(outcome, context)
+        self.written(outcome, bytes.len(), context)
     }
 
     fn poll_write_vectored(
@@ -77,7 +134,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
-        self.bounded(outcome, context)
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        self.written(outcome, bytes, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -86,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_flush(context);
-        self.bounded(outcome, context)
+        self.bounded(outcome, 0, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -132,10 +190,41 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (ClientStream<tokio::io::DuplexStream>, tokio::io::DuplexStream, watch::Sender<bool>) {
+    type Pair = (ClientStream<tokio::io::DuplexStream>, tokio::io::DuplexStream, watch::Sender<bool>);
+
+    fn pair() -> Pair {
+        pair_of(Unread::new(1000))
+    }
+
+    fn pair_of(unread: Arc<Unread>) -> Pair {
         let (ours, theirs) = tokio::io::duplex(64);
         let (stop, stopped) = watch::channel(false);
-        (ClientStream::new(ours, stopped), theirs, stop)
+        (ClientStream::new(ours, stopped, unread), theirs, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_too_much_waits_it_waits_less() {
+        let unread = Unread::new(100);
+        let (mut first, _theirs, _stop) = pair_of(Arc::clone(&unread));
+        let (mut second, _theirs, _stop) = pair_of(Arc::clone(&unread));
+        let (mut third, _theirs, _stop) = pair_of(unread);
+        let start = Instant::now();
+        let failed = async |stream: &mut ClientStream<_>| {
+            stream.write_all(&[0; 80]).await.unwrap_err();
+            start.elapsed()
+        };
+        let first = async { failed(&mut first).await };
+        let second = async {
+            tokio::time::sleep(ANSWER_PATIENCE / 2).await;
+            failed(&mut second).await
+        };
+        let third = async {
+            tokio::time::sleep(ANSWER_PATIENCE * 3 / 4).await;
+            failed(&mut third).await
+        };
+        let ends = tokio::join!(first, second, third);
+        // The first goes for the second's sake, which then is alone; the third came when twice as much waited.
+        assert_eq!(ends, (ANSWER_PATIENCE, ANSWER_PATIENCE / 2 + ANSWER_STALL, ANSWER_PATIENCE * 3 / 4));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, read_body};
+use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread, read_body};
 use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -53,7 +53,7 @@ impl Running {
         let (listener, address) = bound();
         let limits = ServerLimits { connections, head_bytes: 16 * 1024, headers: 100, head_timeout: LONG };
         let (stop, stopped) = watch::channel(false);
-        let server = Server::new(vec![listener], limits).unwrap();
+        let server = Server::new(vec![listener], limits, Unread::new(1 << 20)).unwrap();
         Self { address, stop, task: tokio::spawn(server.run(Arc::new(Echo), stopped, LONG)) }
     }
 
@@ -211,7 +211,7 @@ async fn each_listener_is_served() {
     let (first, second) = (bound(), bound());
     let limits = ServerLimits { connections: 1, head_bytes: 16 * 1024, headers: 100, head_timeout: LONG };
     let (stop, stopped) = watch::channel(false);
-    let server = Server::new(vec![first.0, second.0], limits).unwrap();
+    let server = Server::new(vec![first.0, second.0], limits, Unread::new(1 << 20)).unwrap();
     let task = tokio::spawn(server.run(Arc::new(Echo), stopped, LONG));
     for address in [first.1, second.1, second.1, first.1] {
         let mut stream = TcpStream::connect(address).await.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hearth_access::Access;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
-use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits};
+use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread};
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
@@ -38,14 +38,15 @@ pub(crate) struct Insiders {
     /// Of environments, at most.
     life: Duration,
     clock: Clock,
+    unread: Arc<Unread>,
     packages: Arc<Semaphore>,
     /// Set once it is there: it is made of what is made of this.
     gateway: Arc<OnceLock<Weak<Gateway>>>,
 }
 
 impl Insiders {
-    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock) -> Self {
-        Self { access, life, clock, packages: Room::packages_inside(), gateway: Arc::default() }
+    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock, unread: Arc<Unread>) -> Self {
+        Self { access, life, clock, unread, packages: Room::packages_inside(), gateway: Arc::default() }
     }
 
     /// From now on functions are answered.
@@ -79,10 +80,11 @@ impl Insiders {
             room: Room::inside(Arc::clone(&self.packages)),
             gateway: Arc::clone(&self.gateway),
         });
+        let unread = Arc::clone(&self.unread);
         let door: Door = Box::new(move |listener| {
             Box::pin(async move {
                 let (_never, stop) = watch::channel(false);
-                Server::with_backlog(listener, LIMITS).run(insider, stop, NO_DRAIN).await;
+                Server::with_backlog(listener, LIMITS, unread).run(insider, stop, NO_DRAIN).await;
             })
         });
         Ok(Identity { credentials, door })

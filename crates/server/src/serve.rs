@@ -18,7 +18,7 @@ use hearth_control::{Control, Parts};
 use hearth_delivery::Outbox;
 use hearth_events::{Events, Timing};
 use hearth_frontend::{Dispatcher, DispatcherConfig};
-use hearth_http::{Server, ServerLimits};
+use hearth_http::{Server, ServerLimits, Unread};
 use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
@@ -34,7 +34,7 @@ use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
 use hearth_types::limits::{
     CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE_SPREAD, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
-    ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNRESERVED_CONCURRENCY_MIN,
+    ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNREAD_ANSWERS_BYTES, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
@@ -101,7 +101,9 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         now: admin::now,
         clock: clock.clone(),
     }));
-    let insiders = Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone()));
+    let unread = Unread::new(UNREAD_ANSWERS_BYTES);
+    let insiders =
+        Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread)));
     let dispatcher = dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), &clock);
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
@@ -218,7 +220,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let timed = tokio::spawn(Arc::clone(&rules).run());
     let limits =
         ServerLimits { connections: CONNECTIONS, head_bytes: HEAD_BYTES, headers: HEADERS, head_timeout: HEAD_TIMEOUT };
-    let server = Server::new(prepared.listeners, limits).context("the listening sockets")?;
+    let server = Server::new(prepared.listeners, limits, unread).context("the listening sockets")?;
     let (stop_server, stopping) = watch::channel(false);
     let serving = tokio::spawn(server.run(gateway, stopping, DRAIN));
     // What only the start needed is not to count for as long as the server runs.

@@ -356,6 +356,11 @@ pub const PACKAGES_IN_WORK: usize = 8;
 pub const PACKAGES_FETCHED: usize = 2;
 /// Time for a client to take some bytes of its answer.
 pub const ANSWER_STALL: Duration = Duration::from_secs(60);
+/// The same where answers that nobody takes hold more than [`UNREAD_ANSWERS_BYTES`]; looked at again as often.
+pub const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of answers, over all connections, that may wait for clients which do not read; twice as many for
+/// [`ANSWER_PATIENCE`], and never more.
+pub const UNREAD_ANSWERS_BYTES: usize = 256 << 20;
 /// Time for a client to stop sending after its connection was ended, so that it sees the answer it got.
 pub const LINGER: Duration = Duration::from_secs(5);
 /// Bytes that a client may still send in that time; more resets the connection.
