@@ -1,4 +1,4 @@
-"""SQS's standard queues as boto3 and the AWS CLI use them, and dead letters and records of events in them."""
+"""SQS's queues as boto3 and the AWS CLI use them, and dead letters and records of events in them."""
 
 import hashlib
 import json
@@ -90,10 +90,11 @@ def test_queues_are_made_shown_and_deleted(quick, sqs):
 @pytest.mark.parametrize("attributes, code", [
     ({"VisibilityTimeout": "43201"}, "InvalidAttributeValue"),
     ({"VisibilityTimeout": "x"}, "InvalidAttributeValue"),
-    ({"RedrivePolicy": "{}"}, "InvalidAttributeValue"),
+    ({"RedrivePolicy": "{}"}, "InvalidParameterValue"),
     ({"Policy": "{"}, "InvalidAttributeValue"),
     ({"QueueArn": "x"}, "InvalidAttributeName"),
-    ({"FifoQueue": "true"}, "NotImplementedException"),
+    ({"FifoQueue": "true"}, "InvalidParameterValue"),
+    ({"FifoQueue": "false"}, "InvalidAttributeName"),
 ])
 def test_attributes_are_checked(sqs, attributes, code):
     assert refused(sqs.create_queue, QueueName=unique("q"), Attributes=attributes) == code
@@ -102,7 +103,7 @@ def test_attributes_are_checked(sqs, attributes, code):
 def test_names_are_checked(sqs):
     assert refused(sqs.create_queue, QueueName="a b") == "InvalidParameterValue"
     assert refused(sqs.create_queue, QueueName="a" * 81) == "InvalidParameterValue"
-    assert refused(sqs.create_queue, QueueName="a.fifo") == "NotImplementedException"
+    assert refused(sqs.create_queue, QueueName="a.fifo") == "InvalidParameterValue"
 
 
 def test_a_message_comes_back_as_it_was_sent(sqs, queue):
@@ -131,7 +132,7 @@ def test_a_message_comes_back_as_it_was_sent(sqs, queue):
     assert counts["ApproximateNumberOfMessagesNotVisible"] == "1"
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"])
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"])
-    assert refused(sqs.change_message_visibility, QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=1) == "AWS.SimpleQueueService.MessageNotInflight"
+    assert refused(sqs.change_message_visibility, QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=1) == "InvalidParameterValue"
     assert refused(sqs.delete_message, QueueUrl=queue, ReceiptHandle="x") == "ReceiptHandleIsInvalid"
 
 

@@ -10,6 +10,7 @@ pub(crate) fn older_code(code: &str) -> Option<HeaderValue> {
         "QueueDoesNotExist" => of_sqs("AWS.SimpleQueueService.NonExistentQueue;Sender"),
         "QueueNameExists" => of_sqs("QueueAlreadyExists;Sender"),
         "PurgeQueueInProgress" => of_sqs("AWS.SimpleQueueService.PurgeQueueInProgress;Sender"),
+        "QueueDeletedRecently" => of_sqs("AWS.SimpleQueueService.QueueDeletedRecently;Sender"),
         "MessageNotInflight" => of_sqs("AWS.SimpleQueueService.MessageNotInflight;Sender"),
         "UnsupportedOperation" => of_sqs("AWS.SimpleQueueService.UnsupportedOperation;Sender"),
         "TooManyEntriesInBatchRequest" => of_sqs("AWS.SimpleQueueService.TooManyEntriesInBatchRequest;Sender"),

@@ -112,7 +112,11 @@ impl OwnTargets {
 
     async fn queue(&self, way: Way<'_>, arn: &str, letter: Letter) -> Result<Step, Failure> {
         let found = self.sqs.letter(arn, letter).await;
-        let found = found.map_err(|cause| Failure::passing("INTERNAL_ERROR", cause))?;
+        let found = found.map_err(|error| match error.kind.status {
+            500.. => Failure::passing("INTERNAL_ERROR", error.to_string()),
+            // What the queue does not take now it never does: too large, or without a group.
+            _ => Failure::lasting("INVALID_PARAMETER", error.to_string()),
+        })?;
         let Some((step, policy)) = found else {
             return Err(Failure::lasting("NO_RESOURCE", format!("there is no queue {arn}")));
         };
@@ -152,12 +156,16 @@ impl Targets for OwnTargets {
         Box::pin(async move {
             match way.target {
                 Target::Function { arn } => self.function(way, arn).await.map(Some),
-                Target::Queue { arn, attributes, group: None, deduplication: None } => {
-                    let trace = way.trace.map(str::to_owned);
-                    let letter = Letter { body: way.body.clone(), attributes: attributes.clone(), trace };
+                Target::Queue { arn, attributes, group, deduplication } => {
+                    let letter = Letter {
+                        body: way.body.clone(),
+                        attributes: attributes.clone(),
+                        trace: way.trace.map(str::to_owned),
+                        group: group.clone(),
+                        deduplication: deduplication.clone(),
+                    };
                     self.queue(way, arn, letter).await.map(Some)
                 }
-                Target::Queue { .. } => Err(Failure::lasting("INVALID_PARAMETER", "this server has no FIFO queues")),
                 Target::Topic { .. }
                 | Target::Bus { .. }
                 | Target::LogGroup { .. }

@@ -16,7 +16,7 @@ use crate::errors::invalid_parameter;
 /// By name, in order.
 pub type Attributes = BTreeMap<String, Attribute>;
 
-/// A value of an attribute.
+/// A value of a message's attribute.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Attribute {
     /// `String`, `Number`, `Binary`, with a label of the sender's.
@@ -28,7 +28,7 @@ pub struct Attribute {
 /// What an attribute says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Value {
-    /// Of a String or a Number.
+    /// Of types `String` and `Number`.
     Text(String),
     /// In base64.
     Binary(String),
@@ -51,7 +51,25 @@ fn attribute(name: &str, given: api::MessageAttributeValue) -> Result<Attribute,
     if name.is_empty() || name.len() > 256 || !name.chars().all(allowed) {
         return Err(invalid_parameter(format!("Message attribute name '{name}' is invalid.")));
     }
+    let edges = |c: char| c == '.';
+    let lower = name.to_ascii_lowercase();
+    if name.starts_with(edges)
+        || name.ends_with(edges)
+        || name.contains("..")
+        || lower.starts_with("aws.")
+        || lower.starts_with("amazon.")
+    {
+        return Err(invalid_parameter(format!("Message attribute name '{name}' is invalid.")));
+    }
     let kind = given.data_type;
+    if kind.is_empty() {
+        return Err(invalid_parameter(format!(
+            "The message attribute '{name}' must contain non-empty message attribute type."
+        )));
+    }
+    if kind.len() > 256 {
+        return Err(invalid_parameter(format!("Message attribute type '{kind}' is too long.")));
+    }
     let base = kind.split('.').next().unwrap_or_default();
     let value = match (base, given.string_value, given.binary_value) {
         ("String", Some(text), None) if !text.is_empty() => Value::Text(text),
@@ -64,7 +82,7 @@ fn attribute(name: &str, given: api::MessageAttributeValue) -> Result<Attribute,
         ("Binary", None, Some(bytes)) if !bytes.is_empty() => Value::Binary(STANDARD.encode(bytes)),
         ("String" | "Number" | "Binary", ..) => {
             return Err(invalid_parameter(format!(
-                "The message attribute '{name}' must contain a non-empty value of its type '{kind}'."
+                "The message attribute '{name}' must contain a non-empty message attribute value for message attribute type '{kind}'."
             )));
         }
         _ => {
@@ -77,10 +95,14 @@ fn attribute(name: &str, given: api::MessageAttributeValue) -> Result<Attribute,
 }
 
 impl Attribute {
-    /// Of a type whose values are text.
-    #[must_use]
+    /// Of type `String` or `Number`.
     pub fn text(kind: &str, text: impl Into<String>) -> Self {
         Self { kind: kind.to_owned(), value: Value::Text(text.into()) }
+    }
+
+    /// Of type `Binary`.
+    pub fn binary(kind: &str, bytes: &[u8]) -> Self {
+        Self { kind: kind.to_owned(), value: Value::Binary(STANDARD.encode(bytes)) }
     }
 
     fn bytes(&self) -> Vec<u8> {

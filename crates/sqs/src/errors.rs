@@ -19,6 +19,21 @@ pub(crate) fn invalid_value(value: impl std::fmt::Display, parameter: &str, reas
     invalid_parameter(format!("Value {value} for parameter {parameter} is invalid. Reason: {reason}"))
 }
 
+pub(crate) fn missing(parameter: &str) -> ApiError {
+    static KIND: Kind = Kind { code: "MissingParameter", ..hearth_api::error::VALIDATION };
+    ApiError::new(&KIND, format!("The request must contain the parameter {parameter}."))
+}
+
+pub(crate) fn unknown_attribute(name: &str) -> ApiError {
+    ApiError::new(&errors::INVALID_ATTRIBUTE_NAME, format!("Unknown Attribute {name}."))
+}
+
+/// An attribute of a queue has a value that it cannot have.
+pub(crate) fn invalid_attribute(name: &str, reason: &str) -> ApiError {
+    let reason = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
+    ApiError::new(&errors::INVALID_ATTRIBUTE_VALUE, format!("Invalid value for the parameter {name}.{reason}"))
+}
+
 pub(crate) fn invalid_handle(handle: &str) -> ApiError {
     let shown: String = handle.chars().take(200).collect();
     ApiError::new(

@@ -1,20 +1,20 @@
-//! A queue as the metadata store keeps it, and its attributes.
+//! A queue as the metadata store keeps it.
 
 use std::collections::BTreeMap;
 
-use hearth_api::sqs::errors;
 use hearth_api::sqs::types::QueueAttributeName as Name;
 use hearth_api::{ApiError, Map};
-use hearth_identity::policy::{Document, Kind};
-use hearth_types::limits::{
-    SQS_DELAY_MAX_S, SQS_MESSAGE_BYTES, SQS_RETENTION_MAX_S, SQS_VISIBILITY_MAX_S, SQS_WAIT_MAX_S,
-};
 use serde::{Deserialize, Serialize};
 
-use crate::errors::unsupported;
+use crate::dead_letters::{Allowing, Redrive};
+use crate::errors::{invalid_attribute, unknown_attribute};
+use crate::settings::{NUMBERS, OF_FIFO, check, check_together};
 
 /// The prefix of queues' records.
 pub(crate) const QUEUES: &str = "sqs/";
+
+/// How the names of FIFO queues end.
+pub(crate) const FIFO: &str = ".fifo";
 
 /// The record of a queue, and the name of its queue of messages.
 pub(crate) fn key(name: &str) -> String {
@@ -32,55 +32,54 @@ pub(crate) struct QueueRecord {
     pub(crate) created_ms: i64,
     /// Milliseconds since 1970.
     pub(crate) modified_ms: i64,
+    /// When it was emptied last, in milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) purged_ms: Option<i64>,
 }
-
-/// RedrivePolicy.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Redrive {
-    /// Where messages go.
-    pub(crate) dead_letter_target_arn: String,
-    /// After so many receives.
-    #[serde(deserialize_with = "number_or_text")]
-    pub(crate) max_receive_count: u32,
-}
-
-/// Clients write it both ways.
-fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    use serde::de::Error as _;
-    let value = serde_json::Value::deserialize(deserializer)?;
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| D::Error::custom("a count is 1 to 1000"))
-}
-
-/// Attributes that are numbers: name, default, least, most.
-const NUMBERS: &[(Name, i64, i64, i64)] = &[
-    (Name::VisibilityTimeout, 30, 0, SQS_VISIBILITY_MAX_S),
-    (Name::MaximumMessageSize, SQS_MESSAGE_BYTES as i64, 1024, SQS_MESSAGE_BYTES as i64),
-    (Name::MessageRetentionPeriod, 345_600, 60, SQS_RETENTION_MAX_S),
-    (Name::DelaySeconds, 0, 0, SQS_DELAY_MAX_S),
-    (Name::ReceiveMessageWaitTimeSeconds, 0, 0, SQS_WAIT_MAX_S),
-];
 
 impl QueueRecord {
+    /// Whether its messages are in groups.
+    pub(crate) fn is_fifo(&self) -> bool {
+        self.name.ends_with(FIFO)
+    }
+
     /// Takes attributes over, each checked. An empty policy takes it away.
     pub(crate) fn set(&mut self, given: &Map<String>) -> Result<(), ApiError> {
         for (name, value) in given.iter() {
-            let known = Name::from_text(name).ok_or_else(|| unknown(name))?;
-            check(known, value)?;
+            let known = Name::from_text(name).ok_or_else(|| unknown_attribute(name))?;
+            if known == Name::FifoQueue && (value == "true") != self.is_fifo() {
+                return Err(invalid_attribute(name, "Modifying queue type is not supported."));
+            }
+            check(known, value, self.is_fifo())?;
             if value.is_empty() {
                 self.attributes.remove(name);
             } else {
                 self.attributes.insert(name.to_owned(), value.clone());
             }
         }
-        Ok(())
+        check_together(self)
     }
 
     /// An attribute that is a number, or its default.
     pub(crate) fn number(&self, name: Name) -> i64 {
         let default = NUMBERS.iter().find(|(known, ..)| *known == name).map_or(0, |(_, default, ..)| *default);
         self.attributes.get(name.as_str()).and_then(|text| text.parse().ok()).unwrap_or(default)
+    }
+
+    /// An attribute of FIFO queues, or its default; of other queues too.
+    pub(crate) fn text(&self, name: Name) -> &str {
+        let default = OF_FIFO.iter().find(|(known, _)| *known == name).map_or("", |(_, default)| *default);
+        self.attributes.get(name.as_str()).map_or(default, String::as_str)
+    }
+
+    /// Milliseconds that a message of it is delayed where its sender says nothing.
+    pub(crate) fn delay_ms(&self) -> i64 {
+        self.number(Name::DelaySeconds) * 1000
+    }
+
+    /// Messages that were sent then, or before, are gone by now; in milliseconds since 1970.
+    pub(crate) fn expired_ms(&self, now_ms: i64) -> i64 {
+        now_ms - self.number(Name::MessageRetentionPeriod) * 1000
     }
 
     pub(crate) fn policy(&self) -> Option<&str> {
@@ -91,6 +90,10 @@ impl QueueRecord {
         serde_json::from_str(self.attributes.get(Name::RedrivePolicy.as_str())?).ok()
     }
 
+    pub(crate) fn allowing(&self) -> Option<Allowing> {
+        serde_json::from_str(self.attributes.get(Name::RedriveAllowPolicy.as_str())?).ok()
+    }
+
     /// What is set or has a default, but for what is counted.
     pub(crate) fn shown(&self) -> BTreeMap<String, String> {
         let mut shown: BTreeMap<String, String> =
@@ -98,43 +101,11 @@ impl QueueRecord {
         shown.insert("SqsManagedSseEnabled".into(), "true".into());
         shown.insert("CreatedTimestamp".into(), (self.created_ms / 1000).to_string());
         shown.insert("LastModifiedTimestamp".into(), (self.modified_ms / 1000).to_string());
+        if self.is_fifo() {
+            shown.extend(OF_FIFO.iter().map(|(name, default)| (name.as_str().to_owned(), (*default).to_owned())));
+            shown.insert("FifoQueue".into(), "true".into());
+        }
         shown.extend(self.attributes.clone());
         shown
     }
-}
-
-fn check(name: Name, value: &str) -> Result<(), ApiError> {
-    let invalid = || {
-        Err(ApiError::new(
-            &errors::INVALID_ATTRIBUTE_VALUE,
-            format!("Invalid value for the parameter {}.", name.as_str()),
-        ))
-    };
-    if let Some((_, _, least, most)) = NUMBERS.iter().find(|(known, ..)| *known == name) {
-        return if value.parse().is_ok_and(|number: i64| (*least..=*most).contains(&number)) {
-            Ok(())
-        } else {
-            invalid()
-        };
-    }
-    match name {
-        Name::Policy if value.is_empty() || Document::parse(value, Kind::Resource).is_ok() => Ok(()),
-        Name::RedrivePolicy if value.is_empty() || serde_json::from_str::<Redrive>(value).is_ok() => Ok(()),
-        Name::RedriveAllowPolicy if value.is_empty() => Ok(()),
-        Name::Policy | Name::RedrivePolicy => invalid(),
-        // The messages lie in a file that only the server reads.
-        Name::SqsManagedSseEnabled if matches!(value, "true" | "false") => Ok(()),
-        Name::SqsManagedSseEnabled => invalid(),
-        Name::FifoQueue | Name::ContentBasedDeduplication if value == "false" => Ok(()),
-        Name::FifoQueue | Name::ContentBasedDeduplication | Name::DeduplicationScope | Name::FifoThroughputLimit => {
-            Err(unsupported("FIFO queues"))
-        }
-        Name::KmsMasterKeyId | Name::KmsDataKeyReusePeriodSeconds => Err(unsupported("keys of KMS for queues")),
-        Name::RedriveAllowPolicy => Err(unsupported("RedriveAllowPolicy")),
-        other => Err(unknown(other.as_str())),
-    }
-}
-
-fn unknown(name: &str) -> ApiError {
-    ApiError::new(&errors::INVALID_ATTRIBUTE_NAME, format!("Unknown Attribute {name}."))
 }

@@ -1,51 +1,38 @@
-//! Queues themselves: made, shown, changed, emptied, deleted.
+//! Queues themselves: made, shown, changed.
 
 use std::collections::BTreeMap;
 
 use hearth_api::sqs::types as api;
+use hearth_api::sqs::types::QueueAttributeName as Name;
 use hearth_api::sqs::{Operation, errors};
 use hearth_api::{ApiError, Map};
-use hearth_crash::{self as crash, Point};
 use hearth_identity::Caller;
 use hearth_store::typed::{self, Fault, Loaded, as_found};
-use hearth_store::{CommitError, Precondition, Write};
-use hearth_types::limits::{SQS_LIST_PAGE, SQS_NAME_CHARS, TAGS};
+use hearth_store::{CommitError, Precondition};
+use hearth_types::limits::{SQS_NAME_CHARS, SQS_TAG_KEY_CHARS, SQS_TAG_VALUE_CHARS, TAGS};
 use tracing::error;
 
-use crate::errors::{invalid_parameter, no_queue, unsupported};
-use crate::queue::{QUEUES, QueueRecord, key};
+use crate::dead_letters::page;
+use crate::errors::{invalid_attribute, invalid_parameter, no_queue, unknown_attribute};
+use crate::queue::{FIFO, QUEUES, QueueRecord, key};
 use crate::{Sqs, unavailable};
 
 /// Tries against other writers of one record.
 const TRIES: usize = 16;
 
 impl Sqs {
-    /// Removes messages of queues that are gone: a crash may have come between the two.
-    ///
-    /// # Errors
-    /// When the store cannot be read; with a text for people.
-    pub async fn recover(&self) -> Result<(), String> {
-        let all = self.parts.queues.queues(QUEUES).await.map_err(|cause| cause.to_string())?;
-        for depth in all {
-            let queue = self.parts.metadata.get(&depth.queue).await.map_err(|cause| cause.to_string())?;
-            if queue.is_none() {
-                self.parts.queues.purge(&depth.queue).await.map_err(|cause| cause.to_string())?;
-            }
-        }
-        Ok(())
-    }
-
     /// CreateQueue; one that is there already is no error where it is the same.
     ///
     /// # Errors
-    /// QueueNameExists, InvalidAttributeName, InvalidAttributeValue.
+    /// QueueNameExists, QueueDeletedRecently, InvalidAttributeName, InvalidAttributeValue, InvalidParameterValue.
     pub async fn create_queue(
         &self,
         caller: &Caller,
         input: api::CreateQueueRequest,
         endpoint: &str,
     ) -> Result<api::CreateQueueResult, ApiError> {
-        let name = checked_name(&input.queue_name)?;
+        let given = input.attributes.unwrap_or_default();
+        let name = checked_name(&input.queue_name, given.iter().find(|(name, _)| *name == Name::FifoQueue.as_str()))?;
         let now_ms = self.now_ms();
         let mut queue = QueueRecord {
             name: name.to_owned(),
@@ -53,9 +40,13 @@ impl Sqs {
             tags: input.tags.unwrap_or_default().into_iter().collect(),
             created_ms: now_ms,
             modified_ms: now_ms,
+            purged_ms: None,
         };
-        queue.set(&input.attributes.unwrap_or_default())?;
+        queue.set(&given)?;
+        check_tags(&queue.tags)?;
         self.allow(caller, Operation::CreateQueue, &queue)?;
+        self.check_policies(&queue).await?;
+        self.not_deleted_recently(name, now_ms).await?;
         let url = api::CreateQueueResult { queue_url: Some(self.url(endpoint, name)) };
         if self.write(&queue, Precondition::Absent).await? {
             return Ok(url);
@@ -99,8 +90,7 @@ impl Sqs {
             .may(Operation::ListQueues.iam_action(), &self.arn("*"), None, &[])
             .map_err(|denied| ApiError::access_denied(Some(denied.to_string())))?;
         let prefix = key(input.queue_name_prefix.as_deref().unwrap_or_default());
-        let limit = input.max_results.and_then(|most| usize::try_from(most).ok());
-        let limit = limit.filter(|most| (1..=SQS_LIST_PAGE).contains(most)).unwrap_or(SQS_LIST_PAGE);
+        let limit = page(input.max_results)?;
         let after = input.next_token.as_deref().map(key);
         let mut names = self.names(&prefix, after.as_deref(), limit + 1).await?;
         let has_more = names.len() > limit;
@@ -131,14 +121,22 @@ impl Sqs {
         }
         let mut all = queue.shown();
         all.insert("QueueArn".into(), self.arn(&queue.name));
-        let counts = self.parts.queues.count(&key(&queue.name), self.now_ms()).await.map_err(|c| unavailable(&c))?;
-        all.insert("ApproximateNumberOfMessages".into(), counts.due.to_string());
-        all.insert("ApproximateNumberOfMessagesNotVisible".into(), counts.later.to_string());
-        all.insert("ApproximateNumberOfMessagesDelayed".into(), "0".into());
-        let is_wanted =
-            |name: &str| wanted.iter().any(|wanted| matches!(wanted.as_str(), "All") || wanted.as_str() == name);
+        let is_wanted = |name: &str| wanted.iter().any(|wanted| *wanted == Name::All || wanted.as_str() == name);
+        if COUNTS.iter().any(|name| is_wanted(name)) {
+            let counts = self.counts(&queue).await?;
+            all.extend(COUNTS.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), count.to_string())));
+        }
         let attributes: Map<String> = all.into_iter().filter(|(name, _)| is_wanted(name)).collect();
         Ok(api::GetQueueAttributesResult { attributes: (!attributes.is_empty()).then_some(attributes) })
+    }
+
+    /// As of [`COUNTS`].
+    async fn counts(&self, queue: &QueueRecord) -> Result<[u64; 3], ApiError> {
+        let (now_ms, messages) = (self.now_ms(), key(&queue.name));
+        let queues = &self.parts.queues;
+        queues.expire(&messages, queue.expired_ms(now_ms)).await.map_err(|cause| unavailable(&cause))?;
+        let count = queues.count(&messages, now_ms).await.map_err(|cause| unavailable(&cause))?;
+        Ok([count.due, count.taken, count.later.saturating_sub(count.taken)])
     }
 
     /// SetQueueAttributes.
@@ -156,6 +154,7 @@ impl Sqs {
             queue.set(&input.attributes)
         })
         .await
+        .map(drop)
     }
 
     /// TagQueue.
@@ -165,9 +164,10 @@ impl Sqs {
     pub async fn tag_queue(&self, caller: &Caller, input: api::TagQueueRequest) -> Result<(), ApiError> {
         self.change(caller, Operation::TagQueue, &input.queue_url, |queue| {
             queue.tags.extend(input.tags.clone());
-            if queue.tags.len() > TAGS { Err(invalid_parameter("Too many tags added for queue.")) } else { Ok(()) }
+            check_tags(&queue.tags)
         })
         .await
+        .map(drop)
     }
 
     /// UntagQueue.
@@ -180,6 +180,7 @@ impl Sqs {
             Ok(())
         })
         .await
+        .map(drop)
     }
 
     /// ListQueueTags.
@@ -193,54 +194,6 @@ impl Sqs {
     ) -> Result<api::ListQueueTagsResult, ApiError> {
         let tags = self.asked_for(caller, Operation::ListQueueTags, &input.queue_url).await?.record.tags;
         Ok(api::ListQueueTagsResult { tags: (!tags.is_empty()).then(|| tags.into_iter().collect()) })
-    }
-
-    /// PurgeQueue.
-    ///
-    /// # Errors
-    /// QueueDoesNotExist.
-    pub async fn purge_queue(&self, caller: &Caller, input: api::PurgeQueueRequest) -> Result<(), ApiError> {
-        let queue = self.asked_for(caller, Operation::PurgeQueue, &input.queue_url).await?.record;
-        self.parts.queues.purge(&key(&queue.name)).await.map(drop).map_err(|cause| unavailable(&cause))
-    }
-
-    /// DeleteQueue: its messages go with it.
-    ///
-    /// # Errors
-    /// QueueDoesNotExist.
-    pub async fn delete_queue(&self, caller: &Caller, input: api::DeleteQueueRequest) -> Result<(), ApiError> {
-        let queue = self.asked_for(caller, Operation::DeleteQueue, &input.queue_url).await?.record;
-        let key = key(&queue.name);
-        match self.parts.metadata.commit(vec![Write::delete(key.as_str(), Precondition::Any)]).await {
-            Ok(_) => {
-                crash::point(Point::QueueGone);
-                self.parts.queues.purge(&key).await.map(drop).map_err(|cause| unavailable(&cause))
-            }
-            Err(cause) => Err(refused(&cause)),
-        }
-    }
-
-    /// ListDeadLetterSourceQueues.
-    ///
-    /// # Errors
-    /// QueueDoesNotExist.
-    pub async fn list_dead_letter_source_queues(
-        &self,
-        caller: &Caller,
-        input: api::ListDeadLetterSourceQueuesRequest,
-        endpoint: &str,
-    ) -> Result<api::ListDeadLetterSourceQueuesResult, ApiError> {
-        let target = self.asked_for(caller, Operation::ListDeadLetterSourceQueues, &input.queue_url).await?.record;
-        let arn = self.arn(&target.name);
-        let sends_there =
-            |queue: &QueueRecord| queue.redrive().is_some_and(|policy| policy.dead_letter_target_arn == arn);
-        let metadata = &*self.parts.metadata;
-        let sources = typed::read_matching::<QueueRecord>(metadata, QUEUES, None, usize::MAX, sends_there).await;
-        let sources = sources.map_err(|fault| failed(&fault))?;
-        Ok(api::ListDeadLetterSourceQueuesResult {
-            queue_urls: sources.into_iter().map(|(name, _)| self.url(endpoint, &name)).collect(),
-            next_token: None,
-        })
     }
 
     /// The queue that a URL, or a name, stands for, where the caller may do this to it.
@@ -268,23 +221,27 @@ impl Sqs {
         Ok(self.queue(name).await?.map(|found| found.record))
     }
 
-    async fn queue(&self, name: &str) -> Result<Option<Loaded<QueueRecord>>, ApiError> {
+    pub(crate) async fn queue(&self, name: &str) -> Result<Option<Loaded<QueueRecord>>, ApiError> {
         typed::read(&*self.parts.metadata, &key(name)).await.map_err(|fault| failed(&fault))
     }
 
-    async fn change(
+    /// Changes the record of a queue where the caller may; gives what it is now.
+    pub(crate) async fn change(
         &self,
         caller: &Caller,
         operation: Operation,
         url: &str,
         change: impl Fn(&mut QueueRecord) -> Result<(), ApiError>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<QueueRecord, ApiError> {
         for _ in 0..TRIES {
             let found = self.asked_for(caller, operation, url).await?;
             let mut queue = found.record.clone();
             change(&mut queue)?;
+            if operation == Operation::SetQueueAttributes {
+                self.check_policies(&queue).await?;
+            }
             if self.write(&queue, as_found(Some(&found))).await? {
-                return Ok(());
+                return Ok(queue);
             }
         }
         Err(ApiError::service("The queue is being changed by others."))
@@ -301,23 +258,48 @@ impl Sqs {
     }
 }
 
-fn checked_name(name: &str) -> Result<&str, ApiError> {
-    if name.ends_with(".fifo") {
-        return Err(unsupported("FIFO queues"));
+/// What is counted: visible, taken, delayed.
+const COUNTS: [&str; 3] =
+    ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"];
+
+/// A FIFO queue says so twice: in its name, and in its attribute.
+fn checked_name<'a>(name: &'a str, fifo: Option<(&str, &String)>) -> Result<&'a str, ApiError> {
+    let allowed = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let fits = |stem: &str| !stem.is_empty() && name.len() <= SQS_NAME_CHARS && allowed(stem);
+    let stem = name.strip_suffix(FIFO);
+    match fifo.map(|(_, value)| value.as_str()) {
+        Some("true") if stem.is_some_and(fits) => Ok(name),
+        Some("true") => Err(invalid_parameter(
+            "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.",
+        )),
+        Some("false") => Err(unknown_attribute(Name::FifoQueue.as_str())),
+        Some(_) => Err(invalid_attribute(Name::FifoQueue.as_str(), "")),
+        None if fits(name) => Ok(name),
+        None => Err(invalid_parameter(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        )),
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if (1..=SQS_NAME_CHARS).contains(&name.len()) && name.chars().all(allowed) {
-        return Ok(name);
-    }
-    Err(invalid_parameter("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"))
 }
 
-fn failed(fault: &Fault) -> ApiError {
+fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    if tags.len() > TAGS {
+        return Err(invalid_parameter("Too many tags added for queue."));
+    }
+    let fits = |key: &str, value: &str| {
+        (1..=SQS_TAG_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= SQS_TAG_VALUE_CHARS
+    };
+    match tags.iter().find(|(key, value)| !fits(key, value) || key.to_ascii_lowercase().starts_with("aws:")) {
+        None => Ok(()),
+        Some((key, _)) => Err(invalid_parameter(format!("Tag key or value of {key} is invalid."))),
+    }
+}
+
+pub(crate) fn failed(fault: &Fault) -> ApiError {
     error!("SQS: {fault}");
     ApiError::service("The metadata store is not available.")
 }
 
-fn refused(cause: &CommitError) -> ApiError {
+pub(crate) fn refused(cause: &CommitError) -> ApiError {
     error!("SQS: the metadata store refused a commit: {cause}");
     ApiError::service("The metadata store is not available.")
 }

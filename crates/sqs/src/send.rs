@@ -5,14 +5,16 @@ use hearth_api::sqs::types::QueueAttributeName as Name;
 use hearth_api::sqs::{Operation, errors, types as api};
 use hearth_api::{ApiError, Map};
 use hearth_identity::Caller;
-use hearth_store::Step;
+use hearth_store::{MessageId, Step};
 use hearth_types::limits::{SQS_DELAY_MAX_S, SQS_MESSAGE_BYTES};
+use uuid::Uuid;
 
 use crate::attributes::{self, Attributes, md5, md5_of};
 use crate::batch::{check_ids, failed};
-use crate::errors::{invalid_parameter, invalid_value, unsupported};
-use crate::message::{Head, delay_ms};
-use crate::queue::{QueueRecord, key};
+use crate::errors::{invalid_parameter, invalid_value, missing, unsupported};
+use crate::fifo::{self, Place, sequence_number};
+use crate::message::Head;
+use crate::queue::QueueRecord;
 use crate::{Sqs, unavailable};
 
 /// One message that is to be sent.
@@ -25,14 +27,23 @@ struct Draft {
     group: Option<String>,
 }
 
-/// One that may be.
+/// What its sender is told once it is there.
 struct Ready {
-    step: Step,
-    bytes: usize,
     md5: String,
     md5_of_attributes: Option<String>,
     md5_of_system: Option<String>,
-    id: String,
+    /// None where it follows from what the queue numbers it.
+    id: Option<Uuid>,
+}
+
+impl Ready {
+    /// The message's id, and its sequence number where it has one.
+    fn named(&self, queue: &QueueRecord, id: MessageId) -> (String, Option<String>) {
+        match self.id {
+            Some(id) => (id.to_string(), None),
+            None => (fifo::message_id(queue, id).to_string(), Some(sequence_number(id))),
+        }
+    }
 }
 
 impl Sqs {
@@ -54,16 +65,23 @@ impl Sqs {
             deduplication: input.message_deduplication_id,
             group: input.message_group_id,
         };
-        let ready = self.ready(caller, &queue, draft)?;
-        self.parts.queues.commit(vec![ready.step]).await.map_err(|cause| unavailable(&cause))?;
-        self.waiting.ring(&queue.name);
+        let (step, ready) = self.ready(caller, &queue, draft)?;
+        let ids = self.commit_put(&queue, vec![step]).await?;
+        let id = ids.first().copied().unwrap_or(MessageId(0));
+        let (message_id, sequence_number) = ready.named(&queue, id);
         Ok(api::SendMessageResult {
             md5_of_message_body: Some(ready.md5),
             md5_of_message_attributes: ready.md5_of_attributes,
             md5_of_message_system_attributes: ready.md5_of_system,
-            message_id: Some(ready.id),
-            sequence_number: None,
+            message_id: Some(message_id),
+            sequence_number,
         })
+    }
+
+    async fn commit_put(&self, queue: &QueueRecord, steps: Vec<Step>) -> Result<Vec<MessageId>, ApiError> {
+        let ids = self.parts.queues.commit(steps).await.map_err(|cause| unavailable(&cause))?;
+        self.waiting.ring(&queue.name);
+        Ok(ids)
     }
 
     /// SendMessageBatch: each entry succeeds or fails by itself.
@@ -77,7 +95,7 @@ impl Sqs {
     ) -> Result<api::SendMessageBatchResult, ApiError> {
         let queue = self.asked_for(caller, Operation::SendMessage, &input.queue_url).await?.record;
         check_ids(input.entries.iter().map(|entry| entry.id.as_str()))?;
-        let (mut steps, mut bytes) = (Vec::new(), 0);
+        let (mut all, mut steps, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut result = api::SendMessageBatchResult::default();
         for entry in input.entries {
             let draft = Draft {
@@ -88,18 +106,11 @@ impl Sqs {
                 deduplication: entry.message_deduplication_id,
                 group: entry.message_group_id,
             };
+            bytes += draft.bytes();
             match self.ready(caller, &queue, draft) {
-                Ok(ready) => {
-                    bytes += ready.bytes;
-                    steps.push(ready.step);
-                    result.successful.push(api::SendMessageBatchResultEntry {
-                        id: entry.id,
-                        message_id: ready.id,
-                        md5_of_message_body: ready.md5,
-                        md5_of_message_attributes: ready.md5_of_attributes,
-                        md5_of_message_system_attributes: ready.md5_of_system,
-                        sequence_number: None,
-                    });
+                Ok((step, ready)) => {
+                    steps.push(step);
+                    all.push((entry.id, ready));
                 }
                 Err(error) => result.failed.push(failed(entry.id, &error)),
             }
@@ -109,48 +120,80 @@ impl Sqs {
                 format!("Batch requests cannot be longer than {SQS_MESSAGE_BYTES} bytes. You have sent {bytes} bytes.");
             return Err(ApiError::new(&errors::BATCH_REQUEST_TOO_LONG, text));
         }
-        if !steps.is_empty() {
-            self.parts.queues.commit(steps).await.map_err(|cause| unavailable(&cause))?;
-            self.waiting.ring(&queue.name);
+        let ids = if steps.is_empty() { Vec::new() } else { self.commit_put(&queue, steps).await? };
+        for ((entry, ready), id) in all.into_iter().zip(ids) {
+            let (message_id, sequence_number) = ready.named(&queue, id);
+            result.successful.push(api::SendMessageBatchResultEntry {
+                id: entry,
+                message_id,
+                md5_of_message_body: ready.md5,
+                md5_of_message_attributes: ready.md5_of_attributes,
+                md5_of_message_system_attributes: ready.md5_of_system,
+                sequence_number,
+            });
         }
         Ok(result)
     }
 
-    fn ready(&self, caller: &Caller, queue: &QueueRecord, draft: Draft) -> Result<Ready, ApiError> {
-        if draft.deduplication.is_some() {
-            let text = "The request includes a parameter that is not valid for this queue type";
-            return Err(invalid_value(draft.deduplication.unwrap_or_default(), "MessageDeduplicationId", text));
-        }
-        if draft.group.is_some() {
-            return Err(unsupported("fair queues (MessageGroupId on a standard queue)"));
-        }
+    fn ready(&self, caller: &Caller, queue: &QueueRecord, draft: Draft) -> Result<(Step, Ready), ApiError> {
         let attributes = attributes::read(draft.attributes)?;
         let (trace, system) = system(draft.system)?;
-        let bytes = draft.body.len() + attributes::size(&attributes);
-        check_body(queue, &draft.body, bytes)?;
-        let delay_ms = match draft.delay_s {
-            None => delay_ms(queue),
-            Some(seconds) if (0..=SQS_DELAY_MAX_S).contains(&i64::from(seconds)) => i64::from(seconds) * 1000,
-            Some(seconds) => {
-                return Err(invalid_value(seconds, "DelaySeconds", "DelaySeconds must be >= 0 and <= 900."));
-            }
-        };
+        check_body(queue, draft.body.as_bytes(), draft.body.len() + attributes::size(&attributes))?;
+        let delay_ms = delay_ms(queue, draft.delay_s)?;
         let now_ms = self.now_ms();
         let (md5, md5_of_attributes) = (md5(draft.body.as_bytes()), md5_of(attributes.iter()));
-        let head = Head { trace, ..Head::new(now_ms, caller.user_id(), attributes) };
-        Ok(Ready {
-            step: head.put(&queue.name, now_ms + delay_ms, Bytes::from(draft.body)),
-            bytes,
-            md5,
-            md5_of_attributes,
-            md5_of_system: md5_of(system.iter()),
-            id: head.id.to_string(),
-        })
+        let place = place(queue, draft.group, draft.deduplication, draft.body.as_bytes())?;
+        let id = place.is_none().then(Uuid::new_v4);
+        let head = Head { trace, id, ..Head::new(now_ms, caller.user_id(), attributes) };
+        let step = head.put(queue, place, now_ms + delay_ms, Bytes::from(draft.body));
+        Ok((step, Ready { md5, md5_of_attributes, md5_of_system: md5_of(system.iter()), id }))
     }
+}
 
-    /// The name of a queue's messages in the store.
-    pub(crate) fn messages_of(queue: &QueueRecord) -> String {
-        key(&queue.name)
+impl Draft {
+    /// What it counts in a batch.
+    fn bytes(&self) -> usize {
+        let size = |value: &api::MessageAttributeValue| {
+            value.data_type.len()
+                + value.string_value.as_ref().map_or(0, String::len)
+                + value.binary_value.as_ref().map_or(0, Bytes::len)
+        };
+        let attributes = self.attributes.iter().flat_map(|attributes| attributes.iter());
+        self.body.len() + attributes.map(|(name, value)| name.len() + size(value)).sum::<usize>()
+    }
+}
+
+/// Where a message belongs; only FIFO queues have places.
+pub(crate) fn place(
+    queue: &QueueRecord,
+    group: Option<String>,
+    deduplication: Option<String>,
+    body: &[u8],
+) -> Result<Option<Place>, ApiError> {
+    if queue.is_fifo() {
+        return Place::of(queue, group, deduplication, body).map(Some);
+    }
+    if let Some(id) = deduplication {
+        let reason = "The request includes a parameter that is not valid for this queue type.";
+        return Err(invalid_value(id, "MessageDeduplicationId", reason));
+    }
+    match group {
+        None => Ok(None),
+        Some(_) => Err(unsupported("fair queues (MessageGroupId on a standard queue)")),
+    }
+}
+
+fn delay_ms(queue: &QueueRecord, given_s: Option<i32>) -> Result<i64, ApiError> {
+    let invalid = |seconds: i32, reason: &str| Err(invalid_value(seconds, "DelaySeconds", reason));
+    match given_s {
+        None => Ok(queue.delay_ms()),
+        // Its messages would lose their order.
+        Some(0) if queue.is_fifo() => Ok(queue.delay_ms()),
+        Some(seconds) if queue.is_fifo() => {
+            invalid(seconds, "The request include parameter that is not valid for this queue type.")
+        }
+        Some(seconds) if (0..=SQS_DELAY_MAX_S).contains(&i64::from(seconds)) => Ok(i64::from(seconds) * 1000),
+        Some(seconds) => invalid(seconds, "DelaySeconds must be >= 0 and <= 900."),
     }
 }
 
@@ -167,9 +210,10 @@ fn system(given: Option<Map<api::MessageSystemAttributeValue>>) -> Result<(Optio
     Ok((trace, all))
 }
 
-fn check_body(queue: &QueueRecord, body: &str, bytes: usize) -> Result<(), ApiError> {
+/// What a queue takes as a message of so many bytes.
+pub(crate) fn check_body(queue: &QueueRecord, body: &[u8], bytes: usize) -> Result<(), ApiError> {
     if body.is_empty() {
-        return Err(invalid_parameter("The request must contain the parameter MessageBody."));
+        return Err(missing("MessageBody"));
     }
     let most = queue.number(Name::MaximumMessageSize);
     if i64::try_from(bytes).unwrap_or(i64::MAX) > most {
@@ -178,16 +222,17 @@ fn check_body(queue: &QueueRecord, body: &str, bytes: usize) -> Result<(), ApiEr
         )));
     }
     // What XML 1.0 can bear, which the service's first protocol was.
-    let bad = body
-        .chars()
-        .find(|c| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..));
+    let can_be = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    let bad = match std::str::from_utf8(body) {
+        Ok(text) => text.chars().find(|c| !can_be(*c)).map(u32::from),
+        Err(cause) => body.get(cause.valid_up_to()).map(|byte| u32::from(*byte)),
+    };
     match bad {
         None => Ok(()),
         Some(bad) => Err(ApiError::new(
             &errors::INVALID_MESSAGE_CONTENTS,
             format!(
-                "Invalid binary character '#x{:X}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
-                bad as u32
+                "Invalid binary character '#x{bad:X}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF"
             ),
         )),
     }

@@ -163,7 +163,7 @@ pub struct Take {
     pub queue: String,
     /// Messages that are due by then, in milliseconds since 1970.
     pub now_ms: i64,
-    /// When they are due again, in milliseconds since 1970; later than `now_ms`, or others could take them too.
+    /// When they are due again, in milliseconds since 1970; until then nobody takes them.
     pub again_ms: i64,
     /// How many at most.
     pub limit: usize,

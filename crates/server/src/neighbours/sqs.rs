@@ -12,6 +12,8 @@ impl Gateway {
     pub(super) async fn sqs(&self, asked: Asked<'_, Operation>, at: &str) -> Result<Response<Bytes>, ApiError> {
         let (sqs, caller) = (&self.sqs, asked.caller);
         answer! { json asked;
+            AddPermission(input) => sqs.add_permission(caller, input),
+            CancelMessageMoveTask(input) => sqs.cancel_message_move_task(caller, input),
             CreateQueue(input) => sqs.create_queue(caller, input, at),
             GetQueueUrl(input) => sqs.get_queue_url(caller, input, at),
             ListQueues(input) => sqs.list_queues(caller, input, at),
@@ -23,6 +25,9 @@ impl Gateway {
             PurgeQueue(input) => sqs.purge_queue(caller, input),
             DeleteQueue(input) => sqs.delete_queue(caller, input),
             ListDeadLetterSourceQueues(input) => sqs.list_dead_letter_source_queues(caller, input, at),
+            ListMessageMoveTasks(input) => sqs.list_message_move_tasks(caller, input),
+            RemovePermission(input) => sqs.remove_permission(caller, input),
+            StartMessageMoveTask(input) => sqs.start_message_move_task(caller, input),
             SendMessage(input) => sqs.send_message(caller, input),
             SendMessageBatch(input) => sqs.send_message_batch(caller, input),
             ReceiveMessage(input) => sqs.receive_message(caller, input),

@@ -74,6 +74,36 @@ pub const SQS_DELAY_MAX_S: i64 = 900;
 pub const SQS_RETENTION_MAX_S: i64 = 1_209_600;
 /// Seconds that a receive may wait (SQS).
 pub const SQS_WAIT_MAX_S: i64 = 20;
+/// Characters of a tag's key (SQS).
+pub const SQS_TAG_KEY_CHARS: usize = 128;
+/// Characters of a tag's value (SQS).
+pub const SQS_TAG_VALUE_CHARS: usize = 256;
+/// Messages of one queue that may be in flight (SQS).
+pub const SQS_IN_FLIGHT: u64 = 120_000;
+/// The same of a FIFO queue (SQS).
+pub const SQS_IN_FLIGHT_FIFO: u64 = 20_000;
+/// Messages that the platform itself takes at a time at most: a batch of an event source mapping (Lambda).
+pub const SQS_INSIDE_BATCH: usize = 10_000;
+/// Milliseconds for which a message is not accepted twice (SQS).
+pub const SQS_DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+/// Milliseconds after a queue was deleted in which its name is not given again (SQS).
+pub const SQS_DELETED_MS: i64 = 60 * 1000;
+/// Milliseconds between two purges of a queue (SQS).
+pub const SQS_PURGE_MS: i64 = 60 * 1000;
+/// Characters of a message's group, and of its deduplication id (SQS).
+pub const SQS_GROUP_CHARS: usize = 128;
+/// Between two looks for messages that are older than their queue keeps them. Ours.
+pub const SQS_SWEEP: Duration = Duration::from_secs(60);
+/// Actions of one permission that AddPermission adds (SQS).
+pub const SQS_PERMISSION_ACTIONS: usize = 7;
+/// Messages that a move task moves at a time. Ours.
+pub const SQS_MOVE_BATCH: usize = 100;
+/// Milliseconds for which the messages that a move task has taken are its own. Ours.
+pub const SQS_MOVE_HOLD_MS: i64 = 30_000;
+/// Messages that a move task moves in a second, as its caller may set it (SQS).
+pub const SQS_MOVE_RATE: i32 = 500;
+/// Move tasks that a list has at most, and that are kept of a queue (SQS).
+pub const SQS_MOVE_TASKS: usize = 10;
 /// Queues on a page of a list (SQS).
 pub const SQS_LIST_PAGE: usize = 1000;
 /// Invokes of a function in one chain of what led to what; the next one is refused (Lambda: about 16).

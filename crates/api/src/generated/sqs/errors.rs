@@ -79,6 +79,9 @@ pub static RECEIPT_HANDLE_IS_INVALID: Kind =
 /// `RequestThrottled`, status 400.
 pub static REQUEST_THROTTLED: Kind =
     Kind { code: "RequestThrottled", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };
+/// `ResourceNotFoundException`, status 400.
+pub static RESOURCE_NOT_FOUND: Kind =
+    Kind { code: "ResourceNotFoundException", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };
 /// `TooManyEntriesInBatchRequest`, status 400.
 pub static TOO_MANY_ENTRIES_IN_BATCH_REQUEST: Kind =
     Kind { code: "TooManyEntriesInBatchRequest", status: 400, spelling: Spelling::Lower, fault: Some(Fault::User) };

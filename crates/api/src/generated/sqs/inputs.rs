@@ -6,6 +6,47 @@ use super::enums::{MessageSystemAttributeName, QueueAttributeName};
 use super::structures::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeValue, SendMessageBatchRequestEntry};
 use crate::value::{FromValue, Map, Value};
 
+/// `AddPermissionRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AddPermissionRequest {
+    /// `QueueUrl`.
+    pub queue_url: String,
+    /// `Label`.
+    pub label: String,
+    /// `AWSAccountIds`.
+    pub aws_account_ids: Vec<String>,
+    /// `Actions`.
+    pub actions: Vec<String>,
+}
+
+impl FromValue for AddPermissionRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            queue_url: members.need(0)?,
+            label: members.need(1)?,
+            aws_account_ids: members.need(2)?,
+            actions: members.need(3)?,
+        })
+    }
+}
+
+/// `CancelMessageMoveTaskRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CancelMessageMoveTaskRequest {
+    /// `TaskHandle`.
+    pub task_handle: String,
+}
+
+impl FromValue for CancelMessageMoveTaskRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            task_handle: members.need(0)?,
+        })
+    }
+}
+
 /// `ChangeMessageVisibilityBatchRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ChangeMessageVisibilityBatchRequest {
@@ -183,6 +224,25 @@ impl FromValue for ListDeadLetterSourceQueuesRequest {
     }
 }
 
+/// `ListMessageMoveTasksRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListMessageMoveTasksRequest {
+    /// `SourceArn`.
+    pub source_arn: String,
+    /// `MaxResults`.
+    pub max_results: Option<i32>,
+}
+
+impl FromValue for ListMessageMoveTasksRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            source_arn: members.need(0)?,
+            max_results: members.maybe(1)?,
+        })
+    }
+}
+
 /// `ListQueueTagsRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListQueueTagsRequest {
@@ -274,6 +334,25 @@ impl FromValue for ReceiveMessageRequest {
     }
 }
 
+/// `RemovePermissionRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RemovePermissionRequest {
+    /// `QueueUrl`.
+    pub queue_url: String,
+    /// `Label`.
+    pub label: String,
+}
+
+impl FromValue for RemovePermissionRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            queue_url: members.need(0)?,
+            label: members.need(1)?,
+        })
+    }
+}
+
 /// `SendMessageBatchRequest`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SendMessageBatchRequest {
@@ -342,6 +421,28 @@ impl FromValue for SetQueueAttributesRequest {
         Some(Self {
             queue_url: members.need(0)?,
             attributes: members.need(1)?,
+        })
+    }
+}
+
+/// `StartMessageMoveTaskRequest`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct StartMessageMoveTaskRequest {
+    /// `SourceArn`.
+    pub source_arn: String,
+    /// `DestinationArn`.
+    pub destination_arn: Option<String>,
+    /// `MaxNumberOfMessagesPerSecond`.
+    pub max_number_of_messages_per_second: Option<i32>,
+}
+
+impl FromValue for StartMessageMoveTaskRequest {
+    fn from_value(value: Value) -> Option<Self> {
+        let mut members = value.structure()?;
+        Some(Self {
+            source_arn: members.need(0)?,
+            destination_arn: members.maybe(1)?,
+            max_number_of_messages_per_second: members.maybe(2)?,
         })
     }
 }

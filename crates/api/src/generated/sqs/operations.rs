@@ -8,6 +8,10 @@ use crate::operation::{Protocol, Row, Service, Table, service_operations};
 /// An operation of SQS.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Operation {
+    /// `sqs:AddPermission`
+    AddPermission,
+    /// `sqs:CancelMessageMoveTask`
+    CancelMessageMoveTask,
     /// `sqs:ChangeMessageVisibility`
     ChangeMessageVisibility,
     /// `sqs:ChangeMessageVisibilityBatch`
@@ -26,6 +30,8 @@ pub enum Operation {
     GetQueueUrl,
     /// `sqs:ListDeadLetterSourceQueues`
     ListDeadLetterSourceQueues,
+    /// `sqs:ListMessageMoveTasks`
+    ListMessageMoveTasks,
     /// `sqs:ListQueueTags`
     ListQueueTags,
     /// `sqs:ListQueues`
@@ -34,12 +40,16 @@ pub enum Operation {
     PurgeQueue,
     /// `sqs:ReceiveMessage`
     ReceiveMessage,
+    /// `sqs:RemovePermission`
+    RemovePermission,
     /// `sqs:SendMessage`
     SendMessage,
     /// `sqs:SendMessageBatch`
     SendMessageBatch,
     /// `sqs:SetQueueAttributes`
     SetQueueAttributes,
+    /// `sqs:StartMessageMoveTask`
+    StartMessageMoveTask,
     /// `sqs:TagQueue`
     TagQueue,
     /// `sqs:UntagQueue`
@@ -60,6 +70,8 @@ pub(crate) static TABLE: Table<Operation> = Table {
         validation: "InvalidParameterValue",
     },
     all: &[
+        Operation::AddPermission,
+        Operation::CancelMessageMoveTask,
         Operation::ChangeMessageVisibility,
         Operation::ChangeMessageVisibilityBatch,
         Operation::CreateQueue,
@@ -69,17 +81,22 @@ pub(crate) static TABLE: Table<Operation> = Table {
         Operation::GetQueueAttributes,
         Operation::GetQueueUrl,
         Operation::ListDeadLetterSourceQueues,
+        Operation::ListMessageMoveTasks,
         Operation::ListQueueTags,
         Operation::ListQueues,
         Operation::PurgeQueue,
         Operation::ReceiveMessage,
+        Operation::RemovePermission,
         Operation::SendMessage,
         Operation::SendMessageBatch,
         Operation::SetQueueAttributes,
+        Operation::StartMessageMoveTask,
         Operation::TagQueue,
         Operation::UntagQueue,
     ],
     rows: &[
+        Row { name: "AddPermission", iam: "sqs:AddPermission", status: 200, streams: false, input: Some(&schema::ADD_PERMISSION_REQUEST) },
+        Row { name: "CancelMessageMoveTask", iam: "sqs:CancelMessageMoveTask", status: 200, streams: false, input: Some(&schema::CANCEL_MESSAGE_MOVE_TASK_REQUEST) },
         Row { name: "ChangeMessageVisibility", iam: "sqs:ChangeMessageVisibility", status: 200, streams: false, input: Some(&schema::CHANGE_MESSAGE_VISIBILITY_REQUEST) },
         Row { name: "ChangeMessageVisibilityBatch", iam: "sqs:ChangeMessageVisibilityBatch", status: 200, streams: false, input: Some(&schema::CHANGE_MESSAGE_VISIBILITY_BATCH_REQUEST) },
         Row { name: "CreateQueue", iam: "sqs:CreateQueue", status: 200, streams: false, input: Some(&schema::CREATE_QUEUE_REQUEST) },
@@ -89,13 +106,16 @@ pub(crate) static TABLE: Table<Operation> = Table {
         Row { name: "GetQueueAttributes", iam: "sqs:GetQueueAttributes", status: 200, streams: false, input: Some(&schema::GET_QUEUE_ATTRIBUTES_REQUEST) },
         Row { name: "GetQueueUrl", iam: "sqs:GetQueueUrl", status: 200, streams: false, input: Some(&schema::GET_QUEUE_URL_REQUEST) },
         Row { name: "ListDeadLetterSourceQueues", iam: "sqs:ListDeadLetterSourceQueues", status: 200, streams: false, input: Some(&schema::LIST_DEAD_LETTER_SOURCE_QUEUES_REQUEST) },
+        Row { name: "ListMessageMoveTasks", iam: "sqs:ListMessageMoveTasks", status: 200, streams: false, input: Some(&schema::LIST_MESSAGE_MOVE_TASKS_REQUEST) },
         Row { name: "ListQueueTags", iam: "sqs:ListQueueTags", status: 200, streams: false, input: Some(&schema::LIST_QUEUE_TAGS_REQUEST) },
         Row { name: "ListQueues", iam: "sqs:ListQueues", status: 200, streams: false, input: Some(&schema::LIST_QUEUES_REQUEST) },
         Row { name: "PurgeQueue", iam: "sqs:PurgeQueue", status: 200, streams: false, input: Some(&schema::PURGE_QUEUE_REQUEST) },
         Row { name: "ReceiveMessage", iam: "sqs:ReceiveMessage", status: 200, streams: false, input: Some(&schema::RECEIVE_MESSAGE_REQUEST) },
+        Row { name: "RemovePermission", iam: "sqs:RemovePermission", status: 200, streams: false, input: Some(&schema::REMOVE_PERMISSION_REQUEST) },
         Row { name: "SendMessage", iam: "sqs:SendMessage", status: 200, streams: false, input: Some(&schema::SEND_MESSAGE_REQUEST) },
         Row { name: "SendMessageBatch", iam: "sqs:SendMessageBatch", status: 200, streams: false, input: Some(&schema::SEND_MESSAGE_BATCH_REQUEST) },
         Row { name: "SetQueueAttributes", iam: "sqs:SetQueueAttributes", status: 200, streams: false, input: Some(&schema::SET_QUEUE_ATTRIBUTES_REQUEST) },
+        Row { name: "StartMessageMoveTask", iam: "sqs:StartMessageMoveTask", status: 200, streams: false, input: Some(&schema::START_MESSAGE_MOVE_TASK_REQUEST) },
         Row { name: "TagQueue", iam: "sqs:TagQueue", status: 200, streams: false, input: Some(&schema::TAG_QUEUE_REQUEST) },
         Row { name: "UntagQueue", iam: "sqs:UntagQueue", status: 200, streams: false, input: Some(&schema::UNTAG_QUEUE_REQUEST) },
     ],
@@ -109,6 +129,8 @@ pub mod ops {
     use crate::operation::operation_types;
 
     operation_types! { super::Operation;
+        AddPermission(inputs::AddPermissionRequest) -> (),
+        CancelMessageMoveTask(inputs::CancelMessageMoveTaskRequest) -> outputs::CancelMessageMoveTaskResult,
         ChangeMessageVisibility(inputs::ChangeMessageVisibilityRequest) -> (),
         ChangeMessageVisibilityBatch(inputs::ChangeMessageVisibilityBatchRequest) -> outputs::ChangeMessageVisibilityBatchResult,
         CreateQueue(inputs::CreateQueueRequest) -> outputs::CreateQueueResult,
@@ -118,13 +140,16 @@ pub mod ops {
         GetQueueAttributes(inputs::GetQueueAttributesRequest) -> outputs::GetQueueAttributesResult,
         GetQueueUrl(inputs::GetQueueUrlRequest) -> outputs::GetQueueUrlResult,
         ListDeadLetterSourceQueues(inputs::ListDeadLetterSourceQueuesRequest) -> outputs::ListDeadLetterSourceQueuesResult,
+        ListMessageMoveTasks(inputs::ListMessageMoveTasksRequest) -> outputs::ListMessageMoveTasksResult,
         ListQueueTags(inputs::ListQueueTagsRequest) -> outputs::ListQueueTagsResult,
         ListQueues(inputs::ListQueuesRequest) -> outputs::ListQueuesResult,
         PurgeQueue(inputs::PurgeQueueRequest) -> (),
         ReceiveMessage(inputs::ReceiveMessageRequest) -> outputs::ReceiveMessageResult,
+        RemovePermission(inputs::RemovePermissionRequest) -> (),
         SendMessage(inputs::SendMessageRequest) -> outputs::SendMessageResult,
         SendMessageBatch(inputs::SendMessageBatchRequest) -> outputs::SendMessageBatchResult,
         SetQueueAttributes(inputs::SetQueueAttributesRequest) -> (),
+        StartMessageMoveTask(inputs::StartMessageMoveTaskRequest) -> outputs::StartMessageMoveTaskResult,
         TagQueue(inputs::TagQueueRequest) -> (),
         UntagQueue(inputs::UntagQueueRequest) -> (),
     }

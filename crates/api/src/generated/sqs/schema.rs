@@ -5,10 +5,21 @@
 use super::enums;
 use crate::schema::{Kind, Member, Place, Range, Shape};
 
+pub(crate) static AWS_ACCOUNT_ID_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &STRING });
+pub(crate) static ACTION_NAME_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &STRING });
+pub(crate) static ADD_PERMISSION_REQUEST: Shape = Shape::new(Kind::Structure { name: "AddPermissionRequest", members: &[
+    Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
+    Member { name: "Label", printed: "label", wire: "Label", place: Place::Body, shape: &STRING, required: true },
+    Member { name: "AWSAccountIds", printed: "aWSAccountIds", wire: "AWSAccountIds", place: Place::Body, shape: &AWS_ACCOUNT_ID_LIST, required: true },
+    Member { name: "Actions", printed: "actions", wire: "Actions", place: Place::Body, shape: &ACTION_NAME_LIST, required: true },
+] });
 pub(crate) static ATTRIBUTE_NAME_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &QUEUE_ATTRIBUTE_NAME });
 pub(crate) static BINARY: Shape = Shape::new(Kind::Blob { length: Range { min: None, max: None } });
 pub(crate) static BINARY_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &BINARY });
 pub(crate) static BOXED_INTEGER: Shape = Shape::new(Kind::Integer { value: Range { min: None, max: None } });
+pub(crate) static CANCEL_MESSAGE_MOVE_TASK_REQUEST: Shape = Shape::new(Kind::Structure { name: "CancelMessageMoveTaskRequest", members: &[
+    Member { name: "TaskHandle", printed: "taskHandle", wire: "TaskHandle", place: Place::Body, shape: &STRING, required: true },
+] });
 pub(crate) static CHANGE_MESSAGE_VISIBILITY_BATCH_REQUEST: Shape = Shape::new(Kind::Structure { name: "ChangeMessageVisibilityBatchRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
     Member { name: "Entries", printed: "entries", wire: "Entries", place: Place::Body, shape: &CHANGE_MESSAGE_VISIBILITY_BATCH_REQUEST_ENTRY_LIST, required: true },
@@ -58,6 +69,10 @@ pub(crate) static LIST_DEAD_LETTER_SOURCE_QUEUES_REQUEST: Shape = Shape::new(Kin
     Member { name: "NextToken", printed: "nextToken", wire: "NextToken", place: Place::Body, shape: &TOKEN, required: false },
     Member { name: "MaxResults", printed: "maxResults", wire: "MaxResults", place: Place::Body, shape: &BOXED_INTEGER, required: false },
 ] });
+pub(crate) static LIST_MESSAGE_MOVE_TASKS_REQUEST: Shape = Shape::new(Kind::Structure { name: "ListMessageMoveTasksRequest", members: &[
+    Member { name: "SourceArn", printed: "sourceArn", wire: "SourceArn", place: Place::Body, shape: &STRING, required: true },
+    Member { name: "MaxResults", printed: "maxResults", wire: "MaxResults", place: Place::Body, shape: &NULLABLE_INTEGER, required: false },
+] });
 pub(crate) static LIST_QUEUE_TAGS_REQUEST: Shape = Shape::new(Kind::Structure { name: "ListQueueTagsRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
 ] });
@@ -103,6 +118,10 @@ pub(crate) static RECEIVE_MESSAGE_REQUEST: Shape = Shape::new(Kind::Structure { 
     Member { name: "WaitTimeSeconds", printed: "waitTimeSeconds", wire: "WaitTimeSeconds", place: Place::Body, shape: &NULLABLE_INTEGER, required: false },
     Member { name: "ReceiveRequestAttemptId", printed: "receiveRequestAttemptId", wire: "ReceiveRequestAttemptId", place: Place::Body, shape: &STRING, required: false },
 ] });
+pub(crate) static REMOVE_PERMISSION_REQUEST: Shape = Shape::new(Kind::Structure { name: "RemovePermissionRequest", members: &[
+    Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
+    Member { name: "Label", printed: "label", wire: "Label", place: Place::Body, shape: &STRING, required: true },
+] });
 pub(crate) static SEND_MESSAGE_BATCH_REQUEST: Shape = Shape::new(Kind::Structure { name: "SendMessageBatchRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
     Member { name: "Entries", printed: "entries", wire: "Entries", place: Place::Body, shape: &SEND_MESSAGE_BATCH_REQUEST_ENTRY_LIST, required: true },
@@ -129,6 +148,11 @@ pub(crate) static SEND_MESSAGE_REQUEST: Shape = Shape::new(Kind::Structure { nam
 pub(crate) static SET_QUEUE_ATTRIBUTES_REQUEST: Shape = Shape::new(Kind::Structure { name: "SetQueueAttributesRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
     Member { name: "Attributes", printed: "attributes", wire: "Attributes", place: Place::Body, shape: &QUEUE_ATTRIBUTE_MAP, required: true },
+] });
+pub(crate) static START_MESSAGE_MOVE_TASK_REQUEST: Shape = Shape::new(Kind::Structure { name: "StartMessageMoveTaskRequest", members: &[
+    Member { name: "SourceArn", printed: "sourceArn", wire: "SourceArn", place: Place::Body, shape: &STRING, required: true },
+    Member { name: "DestinationArn", printed: "destinationArn", wire: "DestinationArn", place: Place::Body, shape: &STRING, required: false },
+    Member { name: "MaxNumberOfMessagesPerSecond", printed: "maxNumberOfMessagesPerSecond", wire: "MaxNumberOfMessagesPerSecond", place: Place::Body, shape: &NULLABLE_INTEGER, required: false },
 ] });
 pub(crate) static STRING: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: &[] });
 pub(crate) static STRING_LIST: Shape = Shape::new(Kind::List { length: Range { min: None, max: None }, member: &STRING });

@@ -101,6 +101,45 @@ impl ToJson for DeleteMessageBatchResultEntry {
     }
 }
 
+/// `ListMessageMoveTasksResultEntry`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListMessageMoveTasksResultEntry {
+    /// `TaskHandle`.
+    pub task_handle: Option<String>,
+    /// `Status`.
+    pub status: Option<String>,
+    /// `SourceArn`.
+    pub source_arn: Option<String>,
+    /// `DestinationArn`.
+    pub destination_arn: Option<String>,
+    /// `MaxNumberOfMessagesPerSecond`.
+    pub max_number_of_messages_per_second: Option<i32>,
+    /// `ApproximateNumberOfMessagesMoved`.
+    pub approximate_number_of_messages_moved: Option<i64>,
+    /// `ApproximateNumberOfMessagesToMove`.
+    pub approximate_number_of_messages_to_move: Option<i64>,
+    /// `FailureReason`.
+    pub failure_reason: Option<String>,
+    /// `StartedTimestamp`.
+    pub started_timestamp: Option<i64>,
+}
+
+impl ToJson for ListMessageMoveTasksResultEntry {
+    fn write(&self, json: &mut JsonWriter) {
+        json.open('{');
+        json.maybe("TaskHandle", &self.task_handle);
+        json.maybe("Status", &self.status);
+        json.maybe("SourceArn", &self.source_arn);
+        json.maybe("DestinationArn", &self.destination_arn);
+        json.maybe("MaxNumberOfMessagesPerSecond", &self.max_number_of_messages_per_second);
+        json.maybe("ApproximateNumberOfMessagesMoved", &self.approximate_number_of_messages_moved);
+        json.maybe("ApproximateNumberOfMessagesToMove", &self.approximate_number_of_messages_to_move);
+        json.maybe("FailureReason", &self.failure_reason);
+        json.maybe("StartedTimestamp", &self.started_timestamp);
+        json.close('}');
+    }
+}
+
 /// `Message`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Message {
