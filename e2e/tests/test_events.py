@@ -83,21 +83,6 @@ def test_the_number_of_retries_is_that_of_exactly_the_qualifier(quick, deploy, r
     assert sorted(runs) == sorted([("alias", version)] * (1 + retries) + [("latest", "$LATEST")] * (2 - retries))
 
 
-def test_an_alias_stands_for_what_it_is_when_the_event_runs(alone):
-    server = alone("--retry-base", "3000")
-    deploy, _ = deployer(client_of(server))
-    function = deploy(SAY)
-    function.client.publish_version(FunctionName=function.name)
-    function.update(Description="another")
-    function.client.publish_version(FunctionName=function.name)
-    function.client.create_alias(FunctionName=function.name, Name="live", FunctionVersion="1")
-    send(function, {"fail": "twice"}, Qualifier="live")
-    heard(server, function, 1)
-    function.client.update_alias(FunctionName=function.name, Name="live", FunctionVersion="2")
-    assert [run["version"] for run in heard(server, function, 2)] == ["1", "2"]
-    server.stop()
-
-
 def test_with_one_reserved_environment_events_run_one_after_another(quick, deploy):
     function = deploy(SAY)
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)

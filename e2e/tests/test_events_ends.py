@@ -84,20 +84,6 @@ def test_a_function_that_may_not_run_fails_at_once(quick, deploy):
     assert said(quick, function) == []
 
 
-def test_an_event_that_is_too_old_is_not_tried_again(alone):
-    # A retry that would come after the age ends with it: the only wait here is that minute.
-    server = alone("--retry-base", "600000")
-    deploy, _ = deployer(client_of(server))
-    function, failures = deploy(SAY), deploy(SAY)
-    configure(function, failure=arn_of(failures), MaximumEventAgeInSeconds=60)
-    sent = send(function, {"fail": "once"})
-    wait_until(lambda: said(server, failures), 90, "no record")
-    found = record(said(server, failures)[0])
-    assert found["requestContext"] == {"requestId": sent, "functionArn": f"{arn_of(function)}:$LATEST", "condition": "EventAgeExceeded", "approximateInvokeCount": 1}
-    assert found["responsePayload"]["errorMessage"] == "once"
-    server.stop()
-
-
 def test_long_payloads_are_left_out_of_records_to_functions(quick, deploy):
     function, well = deploy("def handler(event, context):\n    return len(event)\n"), deploy(SAY)
     configure(function, arn_of(well))

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_fleet::{Bounds, Clock, Pollers, Timing};
+use hearth_clock::Clock;
+use hearth_fleet::{Bounds, Pollers, Timing};
 use hearth_store::{Depth, QueueError, QueueStore, Step};
 use hearth_types::limits::{DELIVERY_LANE_BYTES, DELIVERY_POLLERS, EVENT_FLEET_BYTES};
 use tracing::warn;
@@ -20,7 +21,7 @@ pub struct Parts {
     pub queues: Arc<dyn QueueStore>,
     /// What takes them.
     pub targets: Arc<dyn Targets>,
-    /// Wall clock.
+    /// By which things wait.
     pub clock: Clock,
     /// How long things wait.
     pub timing: Timing,
@@ -66,7 +67,7 @@ impl Outbox {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let bounds = Bounds { pollers: DELIVERY_POLLERS, bytes: EVENT_FLEET_BYTES };
-        let pollers = Pollers::new(bounds, Arc::clone(&parts.clock), parts.timing);
+        let pollers = Pollers::new(bounds, parts.clock.clone(), parts.timing);
         Arc::new(Self { parts, pollers, stopping: AtomicBool::new(false), counts: Counts::default() })
     }
 
@@ -128,7 +129,7 @@ impl Outbox {
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        (self.parts.clock)()
+        self.parts.clock.now_ms()
     }
 
     pub(crate) fn heard(&self, hearer: Hearer) {

@@ -58,7 +58,7 @@ fn case(queues: &Arc<MemoryQueueStore>, failures: u32, is_lasting: bool) -> Case
     let outbox = Outbox::new(Parts {
         queues: Arc::clone(queues) as _,
         targets: Arc::new(targets),
-        clock: Arc::new(|| i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()),
+        clock: hearth_clock::Clock::real(),
         timing: Timing { retry_base: Duration::from_millis(60) },
     });
     Case { queues: Arc::clone(queues), outbox, outcomes }

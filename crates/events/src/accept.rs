@@ -51,12 +51,12 @@ impl Events {
     /// The step that keeps an event, for a commit of the caller's, who tells of it by [`Events::arrived`].
     #[must_use]
     pub fn step(&self, event: NewEvent) -> Step {
-        put(event, (self.parts.clock)())
+        put(event, self.parts.clock.now_ms())
     }
 
     /// An event of this function has been committed.
     pub fn arrived(&self, function: &str) {
-        self.events.arrived(&queue_of(function), (self.parts.clock)());
+        self.events.arrived(&queue_of(function), self.parts.clock.now_ms());
     }
 }
 

@@ -19,9 +19,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_clock::Clock;
 use hearth_delivery::Outbox;
+pub use hearth_fleet::Timing;
 use hearth_fleet::{Bounds, Pollers};
-pub use hearth_fleet::{Clock, Timing};
 use hearth_store::{BoxFuture, MetadataStore, QueueStore};
 use hearth_types::limits::EVENT_FLEET_BYTES;
 use hearth_types::{Place, RequestId};
@@ -87,7 +88,7 @@ pub struct Parts {
     pub functions: Arc<dyn Functions>,
     /// What takes records and dead letters to where they go.
     pub outbox: Arc<Outbox>,
-    /// Wall clock.
+    /// By which things wait.
     pub clock: Clock,
     /// How long things wait.
     pub timing: Timing,
@@ -108,7 +109,7 @@ impl Events {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let bounds = Bounds { pollers: parts.pollers, bytes: EVENT_FLEET_BYTES };
-        let events = Pollers::new(bounds, Arc::clone(&parts.clock), parts.timing);
+        let events = Pollers::new(bounds, parts.clock.clone(), parts.timing);
         Arc::new(Self { parts, events, stopping: AtomicBool::new(false) })
     }
 

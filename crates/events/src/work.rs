@@ -50,7 +50,7 @@ impl Events {
         };
         let ceiling = policy.rules.reserved.and_then(|reserved| usize::try_from(reserved).ok());
         let verdict = Verdict { refused: false, again_ms: None, ceiling };
-        let now_ms = (self.parts.clock)();
+        let now_ms = self.parts.clock.now_ms();
         if let Some(condition) = before(now_ms, &event, &policy.rules) {
             return self.end(function, &event, condition, &policy, message, verdict).await;
         }
@@ -65,7 +65,7 @@ impl Events {
         }
         crash::point(Point::EventRan);
         let trace_id = if let Attempt::Ran { trace_id, .. } = &attempt { Some(trace_id.to_string()) } else { None };
-        match after((self.parts.clock)(), event, &policy.rules, attempt) {
+        match after(self.parts.clock.now_ms(), event, &policy.rules, attempt) {
             After::Ended(mut event, condition) => {
                 // What hears of it goes on where the function was, so that a loop can be told.
                 event.trace_id = trace_id.unwrap_or(event.trace_id);
@@ -101,7 +101,7 @@ impl Events {
         message: Message,
         verdict: Verdict,
     ) -> Verdict {
-        let now_ms = (self.parts.clock)();
+        let now_ms = self.parts.clock.now_ms();
         let ended = Ended { function, event, condition, payload: &message.body };
         let mut posting = self.parts.outbox.prepare(parcels(&self.parts.place, now_ms, policy, &ended)).await;
         let mut steps = std::mem::take(&mut posting.steps);

@@ -5,11 +5,6 @@ mod pollers;
 mod timing;
 mod turns;
 
-use std::sync::Arc;
-
 pub use pollers::{Pollers, Work};
 pub use timing::Timing;
 pub use turns::{Bounds, Verdict};
-
-/// Milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

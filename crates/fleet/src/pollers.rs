@@ -4,29 +4,36 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use hearth_clock::{Busy, Clock};
 use hearth_store::{Look, Message, QueueStore};
-use hearth_types::limits::CLOCK_LOOK;
 use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
+use crate::Timing;
 use crate::turns::{Action, Bounds, Fleet, Input, Verdict};
-use crate::{Clock, Timing};
 
 /// A fleet and how it is reached.
 pub struct Pollers {
     bounds: Bounds,
     timing: Timing,
     clock: Clock,
-    /// Queues that got messages, and when the earliest of these is due. As many as there are functions at most.
-    arrivals: Mutex<HashMap<Arc<str>, i64>>,
+    arrivals: Mutex<Arrivals>,
     /// Something arrived, or it is to stop.
     changed: Notify,
     stopping: AtomicBool,
     /// Nothing is in work, and nothing will be.
     ended: Notify,
     has_ended: AtomicBool,
+}
+
+/// What has come and has not been taken in.
+#[derive(Default)]
+struct Arrivals {
+    /// Queues that got messages, and when the earliest of these is due. As many as there are functions at most.
+    queues: HashMap<Arc<str>, i64>,
+    /// While there are any.
+    busy: Option<Busy>,
 }
 
 /// Where messages come from and who works on them.
@@ -63,10 +70,11 @@ impl Pollers {
     /// Tells that a queue got a message that is due then.
     pub fn arrived(&self, queue: &str, due_ms: i64) {
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        match arrivals.get_mut(queue) {
+        match arrivals.queues.get_mut(queue) {
             Some(known) => *known = due_ms.min(*known),
-            None => drop(arrivals.insert(queue.into(), due_ms)),
+            None => drop(arrivals.queues.insert(queue.into(), due_ms)),
         }
+        arrivals.busy.get_or_insert_with(|| self.clock.busy());
         self.changed.notify_one();
     }
 
@@ -84,22 +92,40 @@ impl Pollers {
         let mut fleet = Fleet::new(self.bounds, self.timing);
         // A task tells once for its look, and once for each message, and the fleet bounds these.
         let (tell, mut told) = mpsc::channel(self.bounds.pollers * 2 + 1);
+        // There is always a sleeper at the time of the next tick, or somebody busy: no tick is stepped over.
+        let mut armed = Some(i64::MAX);
+        let mut sleep = std::pin::pin!(self.clock.rest_until_ms(self.clock.busy(), i64::MAX));
+        let (mut _in_work, mut _begun) = (None, None);
         loop {
             let is_stopping = self.stopping.load(Ordering::Acquire);
             if is_stopping && fleet.used() == 0 {
                 break;
             }
-            let wait = fleet.next_tick().filter(|_| !is_stopping).map_or(CLOCK_LOOK, |tick_ms| self.until(tick_ms));
+            let tick_ms = fleet.next_tick().filter(|_| !is_stopping).unwrap_or(i64::MAX);
+            if armed != Some(tick_ms) {
+                sleep.set(self.clock.rest_until_ms(self.clock.busy(), tick_ms));
+                armed = Some(tick_ms);
+            }
+            _in_work = (fleet.used() > 0).then(|| self.clock.busy());
+            _begun = None;
             let mut inputs = tokio::select! {
+                biased;
+                woken = &mut sleep => {
+                    (armed, _begun) = (None, Some(woken));
+                    vec![Input::Tick]
+                }
                 Some(first) = told.recv() => vec![self.input(&work, &tell, first)],
-                () = self.changed.notified() => self.take_arrivals(),
-                () = tokio::time::sleep(wait) => vec![Input::Tick],
+                () = self.changed.notified() => {
+                    let taken = self.take_arrivals();
+                    _begun = taken.busy;
+                    taken.queues.into_iter().map(|(queue, due_ms)| Input::Arrived { queue, due_ms }).collect()
+                }
             };
             // What ended together, as acknowledged by one flush, makes room for one look.
             while let Ok(more) = told.try_recv() {
                 inputs.push(self.input(&work, &tell, more));
             }
-            let actions = fleet.step((self.clock)(), inputs);
+            let actions = fleet.step(self.clock.now_ms(), inputs);
             if self.stopping.load(Ordering::Acquire) {
                 self.decline(&mut fleet, actions);
             } else {
@@ -110,15 +136,8 @@ impl Pollers {
         self.ended.notify_one();
     }
 
-    /// The wall clock may be set back or forward meanwhile, so no sleep is long.
-    fn until(&self, wake_ms: i64) -> Duration {
-        let left_ms = u64::try_from(wake_ms.saturating_sub((self.clock)())).unwrap_or(0);
-        Duration::from_millis(left_ms).min(CLOCK_LOOK)
-    }
-
-    fn take_arrivals(&self) -> Vec<Input> {
-        let taken = std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner));
-        taken.into_iter().map(|(queue, due_ms)| Input::Arrived { queue, due_ms }).collect()
+    fn take_arrivals(&self) -> Arrivals {
+        std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn input<W: Work>(&self, work: &Arc<W>, tell: &mpsc::Sender<Told>, told: Told) -> Input {
@@ -153,7 +172,7 @@ impl Pollers {
 
     fn look<W: Work>(&self, work: &Arc<W>, tell: &mpsc::Sender<Told>, action: Action) {
         let Action::Look { queue, skip, limit, bytes } = action;
-        let (work, tell, until_ms) = (Arc::clone(work), tell.clone(), (self.clock)());
+        let (work, tell, until_ms) = (Arc::clone(work), tell.clone(), self.clock.now_ms());
         tokio::spawn(async move {
             let look = Look { queue: queue.to_string(), until_ms, skip, limit, bytes };
             let told = match work.queues().due(look).await {
@@ -170,7 +189,9 @@ impl Pollers {
     /// Looks that are not made any more.
     fn decline(&self, fleet: &mut Fleet, mut actions: Vec<Action>) {
         while let Some(Action::Look { queue, .. }) = actions.pop() {
-            actions.extend(fleet.step((self.clock)(), [Input::Looked { queue, messages: Vec::new(), next_ms: None }]));
+            actions.extend(
+                fleet.step(self.clock.now_ms(), [Input::Looked { queue, messages: Vec::new(), next_ms: None }]),
+            );
         }
     }
 }

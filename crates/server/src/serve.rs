@@ -121,7 +121,6 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         clock: clock.clone(),
     });
     sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
-    let wall = now_ms(&clock);
     let timing = Timing { retry_base: Duration::from_millis(args.retry_base) };
     let targets = Arc::new(OwnTargets {
         place: place(&args),
@@ -137,7 +136,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let outbox = Outbox::new(hearth_delivery::Parts {
         queues: Arc::clone(&queues),
         targets: Arc::clone(&targets) as _,
-        clock: Arc::clone(&wall),
+        clock: clock.clone(),
         timing,
     });
     let events = Events::new(hearth_events::Parts {
@@ -146,7 +145,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         outbox: Arc::clone(&outbox),
-        clock: wall,
+        clock: clock.clone(),
         timing,
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
@@ -354,11 +353,6 @@ fn of_kind(arg: ClockArg) -> Clock {
         ClockArg::Real => Clock::real(),
         ClockArg::Manual => Clock::manual_from_now(),
     }
-}
-
-fn now_ms(clock: &Clock) -> Arc<dyn Fn() -> i64 + Send + Sync> {
-    let clock = clock.clone();
-    Arc::new(move || clock.now_ms())
 }
 
 fn place(args: &ServeArgs) -> Place {

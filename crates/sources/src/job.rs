@@ -101,6 +101,8 @@ impl Job {
 
     /// Runs the function once, as the mapping names it, and waits for what comes of it. `trace`: what the batch came with.
     pub(crate) async fn invoke(&self, payload: Bytes, trace: Option<&str>) -> (RequestId, Attempt) {
+        // Time stands still for what it leads to, where it is moved by hand.
+        let _busy = self.parts.clock.busy();
         let request_id = RequestId(Uuid::new_v4());
         let run = Run {
             function: self.mapping.function.clone(),
