@@ -103,9 +103,11 @@ fn numbered<'a>(node: &'a Node, step: &str) -> Result<Vec<&'a Node>, ApiError> {
 }
 
 fn entry(shape: &'static Shape, node: &Node) -> Result<(String, Option<Value>), ApiError> {
-    let key = node.children.get("key").and_then(|key| key.text.clone());
+    // Some maps of SNS have names of their own for the two.
+    let part = |name, other| node.children.get(name).or_else(|| node.children.get(other));
+    let key = part("key", "Name").and_then(|key| key.text.clone());
     let key = key.ok_or_else(|| malformed("an entry of a map has no key"))?;
-    let value = node.children.get("value").map_or(Ok(None), |node| value(shape, node))?;
+    let value = part("value", "Value").map_or(Ok(None), |node| value(shape, node))?;
     Ok((key, value))
 }
 

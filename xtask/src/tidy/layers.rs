@@ -38,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-control", 4),
     // The neighbours.
     ("hearth-s3", 4),
+    ("hearth-sns", 4),
     ("hearth-neighbours", 4),
     ("hearth-rules", 4),
     // The composition, and what only tests and measures.

@@ -7,6 +7,7 @@ pub mod iam;
 pub mod lambda;
 pub mod logs;
 pub mod scheduler;
+pub mod sns;
 pub mod sqs;
 pub mod ssm;
 pub mod sts;

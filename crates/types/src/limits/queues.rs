@@ -106,5 +106,27 @@ pub const SQS_MOVE_RATE: i32 = 500;
 pub const SQS_MOVE_TASKS: usize = 10;
 /// Queues on a page of a list (SQS).
 pub const SQS_LIST_PAGE: usize = 1000;
+/// Characters of a topic's name (SNS).
+pub const SNS_NAME_CHARS: usize = 256;
+/// Topics, and subscriptions, on a page of a list (SNS).
+pub const SNS_PAGE: usize = 100;
+/// Subscriptions of a topic. Ours: what is published goes to all of them in one commit ([`QUEUE_COMMIT_STEPS`]).
+pub const SNS_SUBSCRIPTIONS: usize = 500;
+/// Bytes of a message with its attributes, and of all of a batch (SNS).
+pub const SNS_MESSAGE_BYTES: usize = 256 * 1024;
+/// Characters of a subject (SNS).
+pub const SNS_SUBJECT_CHARS: usize = 100;
+/// Messages of a batch (SNS).
+pub const SNS_BATCH: usize = 10;
+/// Milliseconds in which a FIFO topic takes a message of the same deduplication id once (SNS: 5 minutes).
+pub const SNS_DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+/// Attempts to deliver to queues and functions after the first (SNS).
+pub const SNS_RETRIES: u32 = 100_015;
+/// Milliseconds over which these are made (SNS: 23 days).
+pub const SNS_RETRY_AGE_MS: i64 = 23 * 24 * 60 * 60 * 1000;
+/// How long an HTTP endpoint may take to answer (SNS).
+pub const SNS_HTTP_PATIENCE: Duration = Duration::from_secs(15);
+/// Bytes of its answer that are read. Ours: only its status counts.
+pub const SNS_HTTP_ANSWER_BYTES: usize = 64 * 1024;
 /// Invokes of a function in one chain of what led to what; the next one is refused (Lambda: about 16).
 pub const RECURSIVE_INVOKES: u32 = 16;

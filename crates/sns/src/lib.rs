@@ -1,0 +1,66 @@
+//! SNS: topics, their subscriptions, and what is published. Plain async functions that know no HTTP.
+//!
+//! To publish is to post one parcel for each subscription that the message goes to, all in one commit of the outbox: what
+//! was acknowledged is in the queues and functions that listen, or on its durable way to them.
+
+mod attributes;
+mod errors;
+mod fifo;
+mod message;
+mod policy;
+mod publish;
+mod record;
+mod store;
+mod subscribe;
+mod subscriptions;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_delivery::Outbox;
+use hearth_store::MetadataStore;
+use hearth_types::Place;
+
+use fifo::Sequence;
+pub use publish::{Publication, Refused};
+
+/// What sends to subscribers, as their policies name it.
+pub const PRINCIPAL: &str = "sns.amazonaws.com";
+
+/// What the topics are made of.
+pub struct Parts {
+    /// Where this server says it is.
+    pub place: Place,
+    /// Topics and subscriptions.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// What takes messages to subscribers.
+    pub outbox: Arc<Outbox>,
+    /// Where this server is reached, `http://HOST:PORT`, as links in messages have it.
+    pub endpoint: String,
+    /// Time since 1970.
+    pub now: fn() -> Duration,
+}
+
+/// All topics of a server.
+pub struct Sns {
+    parts: Parts,
+    sequence: Sequence,
+}
+
+impl Sns {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts, sequence: Sequence::default() })
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn arn(&self, topic: &str) -> String {
+        let Place { region, account } = &self.parts.place;
+        format!("arn:aws:sns:{region}:{account}:{topic}")
+    }
+}
