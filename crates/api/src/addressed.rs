@@ -40,13 +40,8 @@ const TARGETS: &[(&str, &str)] = &[
 ];
 
 /// The same by the version that a form names.
-const VERSIONS: &[(&str, &str)] = &[
-    ("2010-05-15", "cloudformation"),
-    ("2010-03-31", "sns"),
-    ("2012-11-05", "sqs"),
-    ("2010-08-01", "monitoring"),
-    ("2016-11-15", "ec2"),
-];
+const VERSIONS: &[(&str, &str)] =
+    &[("2010-05-15", "cloudformation"), ("2012-11-05", "sqs"), ("2010-08-01", "monitoring"), ("2016-11-15", "ec2")];
 
 /// How a request names its operation; its answers and errors are written accordingly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

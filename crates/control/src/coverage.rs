@@ -112,7 +112,7 @@ macro_rules! with_configuration {
     ] };
 }
 
-const DEAD_LETTERS: &str = "queues of this server; what would go to a topic is said in the server's log";
+const DEAD_LETTERS: &str = "queues and topics of this server";
 const ROLE: &str =
     "one that was made must trust Lambda; where no signatures are asked for, one that nobody made is fine";
 const RUNTIME: &str = "a name that Lambda takes; where this machine has no such interpreter, the invoke says so";

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use hearth_access::Access;
+use hearth_client::Client;
 use hearth_clock::Clock;
 use hearth_delivery::{Failure, Sender, Target, Targets, Way};
 use hearth_events::{Events, NewEvent};
@@ -13,10 +14,12 @@ use hearth_identity::{Caller, Rights};
 use hearth_logs::LogStore;
 use hearth_rules::{Event, Rules};
 use hearth_s3::S3;
+use hearth_sns::{Publication, Refused, Sns};
 use hearth_sqs::{Letter, Sqs};
 use hearth_store::{BoxFuture, MetadataStore, Step, typed};
 use hearth_types::function::FunctionRecord;
 use hearth_types::keys::{self, Part};
+use hearth_types::limits::{SNS_HTTP_ANSWER_BYTES, SNS_HTTP_PATIENCE};
 use hearth_types::policy::Policy;
 use hearth_types::{Place, RequestId};
 use http::{Request, header};
@@ -32,11 +35,14 @@ pub(crate) struct OwnTargets {
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) sqs: Arc<Sqs>,
     pub(crate) s3: Arc<S3>,
+    /// For addresses outside.
+    pub(crate) client: Client,
     pub(crate) logs: Arc<LogStore>,
     pub(crate) clock: Clock,
     /// These send by the outbox themselves, and come after it.
     pub(crate) events: OnceLock<Weak<Events>>,
     pub(crate) rules: OnceLock<Weak<Rules>>,
+    pub(crate) sns: OnceLock<Weak<Sns>>,
 }
 
 impl OwnTargets {
@@ -87,8 +93,7 @@ impl OwnTargets {
         record.map_err(|cause| Failure::passing("INTERNAL_ERROR", cause.to_string()))?.ok_or_else(gone)?;
         let policy = self.policy_of(&target).await?;
         self.may(way.sender, "lambda:InvokeFunction", arn, policy.as_deref()).await?;
-        let events = self.events.get().and_then(Weak::upgrade);
-        let events = events.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))?;
+        let events = up(&self.events)?;
         Ok(events.step(NewEvent {
             function: target.name,
             qualifier: target.qualifier,
@@ -147,6 +152,40 @@ impl OwnTargets {
     }
 }
 
+impl OwnTargets {
+    async fn topic(&self, way: Way<'_>, arn: &str, publication: Publication) -> Result<(), Failure> {
+        let caller = self.caller(way.sender).await?;
+        up(&self.sns)?.publish_for(&caller, arn, publication).await.map_err(|refused| match refused {
+            Refused::Lasting(text) => Failure::lasting("SDK_CLIENT_ERROR", text),
+            Refused::Passing(text) => Failure::passing("INTERNAL_ERROR", text),
+        })
+    }
+
+    /// Taken is what is answered by a status of 200 to 299; any other may be another one later.
+    async fn post(&self, way: Way<'_>, url: &str, headers: &[(String, String)]) -> Result<(), Failure> {
+        let mut request = Request::post(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::clone(way.body)));
+        let request = request.map_err(|cause| Failure::lasting("INVALID_PARAMETER", cause.to_string()))?;
+        let sent = self.client.send(request, SNS_HTTP_PATIENCE).await;
+        let answer = sent.map_err(|cause| Failure::passing("SDK_CLIENT_ERROR", cause.to_string()))?;
+        let status = answer.status();
+        // Read, so that the connection can be used again; what it says does not matter.
+        let _ = tokio::time::timeout(SNS_HTTP_PATIENCE, hearth_client::whole(answer, SNS_HTTP_ANSWER_BYTES)).await;
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(Failure::passing("SDK_CLIENT_ERROR", format!("the endpoint answers {status}")))
+    }
+}
+
+fn up<T>(part: &OnceLock<Weak<T>>) -> Result<Arc<T>, Failure> {
+    let up = part.get().and_then(Weak::upgrade);
+    up.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))
+}
+
 fn text(body: &Bytes) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
@@ -178,9 +217,7 @@ impl Targets for OwnTargets {
     fn placed(&self, target: &Target) {
         match target {
             Target::Function { arn } => {
-                if let (Ok(target), Some(events)) =
-                    (self.place.resolve(arn, None), self.events.get().and_then(Weak::upgrade))
-                {
+                if let (Ok(target), Ok(events)) = (self.place.resolve(arn, None), up(&self.events)) {
                     events.arrived(&target.name);
                 }
             }
@@ -204,6 +241,20 @@ impl Targets for OwnTargets {
                     let now_ms = self.clock.now_ms();
                     to_log_group(&self.logs, &self.place, arn, now_ms, way.body.clone()).await
                 }
+                Target::Topic { arn, subject, attributes, group, deduplication } => {
+                    let message = text(way.body);
+                    let publication = Publication {
+                        message,
+                        subject: subject.clone(),
+                        structure: None,
+                        attributes: attributes.clone(),
+                        group: group.clone(),
+                        deduplication: deduplication.clone(),
+                        trace: way.trace.map(str::to_owned),
+                    };
+                    self.topic(way, arn, publication).await
+                }
+                Target::Http { url, headers } => self.post(way, url, headers).await,
                 other => {
                     Err(Failure::lasting("NO_RESOURCE", format!("this server has no service for {}", other.shown())))
                 }

@@ -18,6 +18,7 @@ use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
 use hearth_rules::Rules;
 use hearth_s3::S3;
+use hearth_sns::Sns;
 use hearth_sqs::Sqs;
 use hearth_types::RequestId;
 use hearth_types::limits::{
@@ -52,6 +53,7 @@ pub(crate) struct Gateway {
     /// Other servers, for the services that this one lacks.
     pub(crate) upstreams: Upstreams,
     pub(crate) s3: Arc<S3>,
+    pub(crate) sns: Arc<Sns>,
     pub(crate) sqs: Arc<Sqs>,
     pub(crate) rules: Arc<Rules>,
     /// Who may come in.

@@ -3,6 +3,7 @@
 mod events;
 mod iam;
 mod logs;
+mod sns;
 mod sqs;
 mod ssm;
 mod sts;
@@ -84,6 +85,11 @@ impl Gateway {
             "iam" => answered(&request, |asked| self.iam(asked)).await,
             "sts" => answered(&request, |asked| self.sts(asked)).await,
             "ssm" => answered(&request, |asked| self.ssm(asked)).await,
+            "sns" => {
+                let trace = arrival.head.headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+                let trace = trace.map(str::to_owned);
+                answered(&request, |asked| async { self.sns(asked, trace).await }).await
+            }
             // Where a query has no JSON to be told by, it is the service's older protocol.
             "sqs" if request.form.is_some() => in_style(service, query_of_sqs()),
             "sqs" => {
@@ -203,7 +209,7 @@ fn unknown_service(service: &str) -> ApiError {
     ApiError::new(
         &NOT_IMPLEMENTED,
         format!(
-            "Hearth does not have {named}: it has lambda, s3, sqs, events, iam, sts, ssm and logs; --upstream sends others on."
+            "Hearth does not have {named}: it has lambda, s3, sqs, sns, events, iam, sts, ssm and logs; --upstream sends others on."
         ),
     )
 }

@@ -28,6 +28,7 @@ use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
 use hearth_scheduler::Limits;
+use hearth_sns::Sns;
 use hearth_sources::Sources;
 use hearth_sqs::Sqs;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
@@ -132,6 +133,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         clock: clock.clone(),
         events: OnceLock::new(),
         rules: OnceLock::new(),
+        client: client.clone(),
+        sns: OnceLock::new(),
     });
     let outbox = Outbox::new(hearth_delivery::Parts {
         queues: Arc::clone(&queues),
@@ -165,6 +168,14 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     });
     targets.events.get_or_init(|| Arc::downgrade(&events));
     targets.rules.get_or_init(|| Arc::downgrade(&rules));
+    let sns = Sns::new(hearth_sns::Parts {
+        place: place(&args),
+        metadata: Arc::clone(&store),
+        outbox: Arc::clone(&outbox),
+        endpoint: format!("http://{}", prepared.address),
+        clock: clock.clone(),
+    });
+    targets.sns.get_or_init(|| Arc::downgrade(&sns));
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),
@@ -206,6 +217,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         upstreams,
         cloudwatch_logs,
         s3,
+        sns,
         sqs,
         rules: Arc::clone(&rules),
         access,

@@ -16,8 +16,8 @@ mod subscriptions;
 mod topics;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 use hearth_store::MetadataStore;
 use hearth_types::Place;
@@ -38,8 +38,8 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     /// Where this server is reached, `http://HOST:PORT`, as links in messages have it.
     pub endpoint: String,
-    /// Time since 1970.
-    pub now: fn() -> Duration,
+    /// The platform's.
+    pub clock: Clock,
 }
 
 /// All topics of a server.
@@ -56,7 +56,7 @@ impl Sns {
     }
 
     fn now_ms(&self) -> i64 {
-        i64::try_from((self.parts.now)().as_millis()).unwrap_or(i64::MAX)
+        self.parts.clock.now_ms()
     }
 
     fn arn(&self, topic: &str) -> String {
