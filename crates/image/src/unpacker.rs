@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hearth_types::{CodeDigest, package};
 use tracing::warn;
 
-use crate::durable::{Marks, boot_id};
+use crate::durable::{Mark, Marks, boot_id};
 use crate::{PackageError, Reader, Staging, Unpacked, Wanted};
 
 const MARKS: &str = ".whole";
@@ -63,19 +63,23 @@ impl Unpacker {
     /// # Errors
     /// What is wrong with the package, or that the disk failed. Nothing is left of it then.
     pub fn unpack(&self, digest: &CodeDigest, zip: &[u8]) -> Result<Unpacked, PackageError> {
-        if self.is_whole(digest) {
-            return self.reader.read(zip, Wanted::Plan);
+        if let Some(mark) = self.mark_of_whole(digest) {
+            return mark.unpacked.map_or_else(|| self.reader.read(zip, Wanted::Plan), Ok);
         }
         let staging = self.stage().map_err(PackageError::disk("making a folder"))?;
         let unpacked = self.reader.read(zip, Wanted::Tree(&staging))?;
-        self.publish(digest, &staging).map_err(PackageError::disk("giving the package its name"))?;
+        self.publish(digest, &staging, unpacked).map_err(PackageError::disk("giving the package its name"))?;
         Ok(unpacked)
     }
 
     /// Whether the package's tree is there, whole: also after a crash of the machine.
     #[must_use]
     pub fn is_whole(&self, digest: &CodeDigest) -> bool {
-        self.marks.is_marked(digest) && self.path(digest).is_dir()
+        self.mark_of_whole(digest).is_some()
+    }
+
+    fn mark_of_whole(&self, digest: &CodeDigest) -> Option<Mark> {
+        self.marks.of(digest).filter(|_| self.path(digest).is_dir())
     }
 
     /// Where the package's tree is, or would be.
@@ -123,7 +127,7 @@ impl Unpacker {
         self.marks.flush()
     }
 
-    fn publish(&self, digest: &CodeDigest, staging: &Staging) -> io::Result<()> {
+    fn publish(&self, digest: &CodeDigest, staging: &Staging, unpacked: Unpacked) -> io::Result<()> {
         let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_whole(digest) {
             // Somebody else was faster; their tree may be in use.
@@ -131,7 +135,7 @@ impl Unpacker {
         }
         let _old = self.set_aside(digest)?;
         fs::rename(&staging.path, self.path(digest))?;
-        self.marks.mark(digest)
+        self.marks.mark(digest, unpacked)
     }
 
     /// Takes a tree's mark, then its name; the tree goes when the result is dropped.

@@ -93,7 +93,7 @@ pub(crate) enum Event {
     NotExecutable(Failure),
 }
 
-/// What the spawner orders an environment's init to do.
+/// What the spawner orders an environment's init, or a jail, to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
     /// Descriptor: the mount namespace whose root is the runtime's.
@@ -107,6 +107,9 @@ pub(crate) enum Order {
     Go,
     /// Name a process, so that the spawner, which may, can signal it.
     Name { process: Process, signal: Signal },
+    /// Read an archive. Descriptors: the archive, the socket for the report; the mount of the folder to write to, where
+    /// there is one.
+    Read { order: u32 },
 }
 
 /// What an environment's init tells the spawner.
@@ -238,6 +241,7 @@ impl Frame for Order {
             Self::Assign { memory_mb, beside } => Writer::new(2).u32(*memory_mb).u32(*beside).done(),
             Self::Go => Writer::new(20).done(),
             Self::Name { process, signal } => Writer::new(21).u32(process.number()).u32(signal.number()).done(),
+            Self::Read { order } => Writer::new(22).u32(*order).done(),
         }
     }
 
@@ -249,6 +253,7 @@ impl Frame for Order {
             2 => Self::Assign { memory_mb: r.u32(), beside: r.u32() },
             20 => Self::Go,
             21 => Self::Name { process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
+            22 => Self::Read { order: r.u32() },
             _ => return None,
         };
         r.only_zeros_left().then_some(order)
@@ -405,6 +410,7 @@ pub(crate) mod tests {
         survives(Order::Launch);
         survives(Order::Assign { memory_mb: 128, beside: 1 });
         survives(Order::Go);
+        survives(Order::Read { order: u32::MAX });
         survives(Note::Made { loop_number: Some(7) });
         survives(Note::Made { loop_number: None });
     }

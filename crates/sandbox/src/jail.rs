@@ -1,6 +1,7 @@
 //! The jail that archives are read in: a fork of the spawner with user, PID, mount, network, IPC and UTS namespaces of its
-//! own. Its root is the one folder that it writes to, or an empty one; it has the archive and a socket for its report, a
-//! few system calls, and bounds on all that it can use up. Before it sees the first byte it is nobody with no privilege.
+//! own. Its root is empty; it has the archive, the one folder that it writes to where there is one, and a socket for its
+//! report, a few system calls, and bounds on all that it can use up. Before it sees the first byte it is nobody with no
+//! privilege: it is made ahead, waits for its one archive, and ends with it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use hearth_types::limits::{
     READER_CPU, READER_FILES, READER_MEMORY_BYTES, READER_REPORT_BYTES, READER_TASKS, UNZIPPED_BYTES,
 };
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags};
 use rustix::net::RecvFlags;
 use rustix::process::{Resource, Rlimit};
@@ -27,7 +28,7 @@ pub struct Reading<'a> {
     pub archive: &'a [u8],
     /// What is to be done, as the server said it.
     pub order: u32,
-    /// The empty folder to write to, where there is one: all of the file system that the reader can reach.
+    /// The empty folder to write to, where there is one: all of the machine's file systems that the reader can reach.
     pub folder: Option<BorrowedFd<'a>>,
 }
 
@@ -49,34 +50,27 @@ pub(crate) const MESSAGE_BYTES: usize = 1 + READER_REPORT_BYTES;
 pub(crate) struct Jail<'a> {
     pub(crate) reader: Reader,
     pub(crate) filters: &'a Filters,
-    pub(crate) order: u32,
-    pub(crate) archive: OwnedFd,
-    /// To the server.
-    pub(crate) report: OwnedFd,
-    /// A detached mount of the folder to write to.
-    pub(crate) folder: Option<OwnedFd>,
     /// User and group: the owner of the packages.
     pub(crate) id: u32,
-    /// From the spawner, who maps the ids.
-    pub(crate) go: OwnedFd,
+    /// From the spawner, who maps the ids, and sends the archive.
+    pub(crate) orders: OwnedFd,
 }
 
 /// The jail's whole life.
-pub(crate) fn run(jail: Jail<'_>) -> ! {
-    let report = match jail.enter() {
-        Ok(inside) => {
-            let mut report = vec![REPORTED];
-            report.extend((jail.reader)(Reading {
-                archive: inside.archive.bytes(),
-                order: jail.order,
-                folder: jail.folder.is_some().then_some(inside.root.as_fd()),
-            }));
-            report
+pub(crate) fn run(jail: &Jail<'_>) -> ! {
+    // Where it could not be made, who sends it an archive hears of it.
+    let entered = jail.enter();
+    if let Ok(Received::Frame(Order::Read { order }, fds)) = channel::receive(&jail.orders, RecvFlags::empty()) {
+        let mut fds = fds.into_iter();
+        if let (Some(archive), Some(report), folder, None) = (fds.next(), fds.next(), fds.next(), fds.next()) {
+            let message = match entered.and_then(|()| jail.close(&archive, &report, folder.as_ref())) {
+                Ok(archive) => jail.read(order, archive.bytes(), folder.as_ref()),
+                Err(failure) => failed(failure),
+            };
+            // The server refuses one that is too long.
+            let _ = rustix::io::write(&report, &message);
         }
-        Err(failure) => failed(failure),
-    };
-    // The server refuses one that is too long.
-    let _ = rustix::io::write(&jail.report, &report);
+    }
     sys::exit_now(0)
 }
 
@@ -104,54 +98,50 @@ pub(crate) fn parse(message: &[u8]) -> Done<Vec<u8>> {
     }
 }
 
-/// What the reader has.
-struct Inside {
-    archive: sys::Mapping,
-    root: OwnedFd,
-}
-
 impl Jail<'_> {
-    fn enter(&self) -> Done<Inside> {
-        privileges::die_with_spawner(&self.go)?;
-        let fds = [&self.archive, &self.report, &self.go].into_iter().chain(&self.folder);
-        sys::close_all_but(&mut fds.map(AsRawFd::as_raw_fd).collect::<Vec<_>>()).during("closing descriptors")?;
+    /// Gives up all that it could do, before it has anything of a client.
+    fn enter(&self) -> Done {
+        privileges::die_with_spawner(&self.orders)?;
+        sys::close_all_but(&mut [self.orders.as_raw_fd()]).during("closing descriptors")?;
         rustix::stdio::dup2_stderr(rustix::stdio::stdin()).during("closing standard error")?;
-        match channel::receive(&self.go, RecvFlags::empty()).during("waiting for the spawner")? {
+        match channel::receive(&self.orders, RecvFlags::empty()).during("waiting for the spawner")? {
             Received::Frame(Order::Start, _) => {}
             _ => return Err(Failure::new(libc::EPIPE, "the spawner died")),
         }
-        let archive = sys::Mapping::of(&self.archive).during("mapping the archive")?;
         sys::unshare(NAMESPACES).during("making the reader's namespaces")?;
-        let root = self.enter_root()?;
+        enter_root()?;
         limit()?;
         rustix::process::umask(Mode::empty());
         privileges::become_user(self.id)?;
-        privileges::die_with_spawner(&self.go)?;
-        let mut keep = [&self.report, &root].map(AsRawFd::as_raw_fd);
-        sys::close_all_but(&mut keep).during("closing descriptors")?;
-        self.filters.confine_reader()?;
-        Ok(Inside { archive, root })
+        privileges::die_with_spawner(&self.orders)
     }
 
-    /// Makes the folder, or an empty file system, all that there is.
-    fn enter_root(&self) -> Done<OwnedFd> {
-        let what = "entering the reader's root";
-        let empty;
-        let root = match &self.folder {
-            Some(folder) => folder,
-            None => {
-                empty = empty_root().during(what)?;
-                &empty
-            }
-        };
-        rustix::mount::move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(what)?;
-        rustix::process::fchdir(root).during(what)?;
-        // The old root goes on top of the new one, and away.
-        rustix::process::pivot_root(".", ".").during(what)?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH).during("leaving the host's root")?;
-        rustix::process::chdir("/").during(what)?;
-        rustix::fs::open("/", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during(what)
+    /// With the archive comes the end of all other calls.
+    fn close(&self, archive: &OwnedFd, report: &OwnedFd, folder: Option<&OwnedFd>) -> Done<sys::Mapping> {
+        let archive = sys::Mapping::of(archive).during("mapping the archive")?;
+        let mut keep: Vec<_> = [report].into_iter().chain(folder).map(AsRawFd::as_raw_fd).collect();
+        sys::close_all_but(&mut keep).during("closing descriptors")?;
+        self.filters.confine_reader()?;
+        Ok(archive)
     }
+
+    fn read(&self, order: u32, archive: &[u8], folder: Option<&OwnedFd>) -> Vec<u8> {
+        let mut message = vec![REPORTED];
+        message.extend((self.reader)(Reading { archive, order, folder: folder.map(AsFd::as_fd) }));
+        message
+    }
+}
+
+/// Makes an empty file system all that there is.
+fn enter_root() -> Done {
+    let what = "entering the reader's root";
+    let root = empty_root().during(what)?;
+    rustix::mount::move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(what)?;
+    rustix::process::fchdir(&root).during(what)?;
+    // The old root goes on top of the new one, and away.
+    rustix::process::pivot_root(".", ".").during(what)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).during("leaving the host's root")?;
+    rustix::process::chdir("/").during(what)
 }
 
 fn empty_root() -> io::Result<OwnedFd> {

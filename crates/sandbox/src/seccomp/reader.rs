@@ -3,7 +3,7 @@
 /// What a reader of archives needs: to write files below its one folder, to get memory and a second thread, to say what
 /// came of it. All others end it.
 pub(super) const ALLOWED: &[i64] = &[
-    // Its root is that folder, whatever path it gives.
+    // All that there is for it is that folder, whatever path it gives.
     libc::SYS_openat2,
     libc::SYS_mkdirat,
     libc::SYS_symlinkat,

@@ -24,7 +24,7 @@ use rustix::process::{Resource, Rlimit};
 use self::ids::IdPool;
 use self::packages::Packages;
 use self::pool::Pool;
-use self::readers::Reader;
+use self::readers::{Ahead, Reader};
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
 use crate::cgroup::{self, Cgroups};
@@ -119,6 +119,7 @@ struct Spawner {
     slots: HashMap<u64, Slot>,
     kept: HashMap<u64, Kept>,
     readers: HashMap<u64, Reader>,
+    reader_ahead: Ahead,
     /// What reads archives in a jail; none in programs that have no reader.
     reader: Option<jail::Reader>,
     pool: Pool,
@@ -254,6 +255,7 @@ impl Spawner {
                 slots: HashMap::new(),
                 kept: HashMap::new(),
                 readers: HashMap::new(),
+                reader_ahead: if reader.is_some() { Ahead::Wanted } else { Ahead::Failed },
                 reader,
                 pool: Pool::new(config.pool),
                 ids: IdPool::new(config.uid_base),
@@ -279,10 +281,10 @@ impl Spawner {
         channel::send(&self.control, &hello, &[], SendFlags::empty()).during("greeting the server")?;
         let mut events = Vec::with_capacity(EVENTS);
         loop {
-            let patience = self.pool.patience();
+            let patience = self.patience();
             events.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref()) {
-                Ok(0) => self.fill_pool()?,
+                Ok(0) => self.make_ahead()?,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error).during("waiting for events"),
             }
@@ -429,7 +431,7 @@ impl Spawner {
             Source::Lease(id) => (self.kept.get(&id).map(Kept::lease), epoll::EventFlags::empty()),
             Source::Routes => (self.nat.as_ref().map(Nat::changes), epoll::EventFlags::IN),
             Source::Reader(id) => (self.readers.get(&id).map(Reader::process), epoll::EventFlags::IN),
-            Source::Report(id) => (self.readers.get(&id).map(Reader::report), epoll::EventFlags::empty()),
+            Source::Report(id) => (self.readers.get(&id).and_then(Reader::report), epoll::EventFlags::empty()),
         };
         let Some(fd) = fd else { return Ok(()) };
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(source.token()), flags).during("watching a descriptor")

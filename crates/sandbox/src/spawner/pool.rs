@@ -7,6 +7,7 @@ use hearth_types::limits::EPHEMERAL_MIN_MB;
 use rustix::event::Timespec;
 
 use super::Spawner;
+use super::readers::Ahead;
 use crate::error::Done;
 
 /// How long nothing must have happened before one more is made: those that are wanted now come first.
@@ -63,12 +64,25 @@ impl Pool {
 }
 
 impl Spawner {
+    /// How long to wait for something to do before something is made ahead.
+    pub(super) fn patience(&self) -> Option<Timespec> {
+        if self.reader_ahead == Ahead::Wanted { Some(Timespec::default()) } else { self.pool.patience() }
+    }
+
+    pub(super) fn make_ahead(&mut self) -> Done {
+        if self.reader_ahead == Ahead::Wanted {
+            self.make_reader_ahead();
+            return Ok(());
+        }
+        self.fill_pool()
+    }
+
     pub(super) fn take_from_pool(&mut self, tmp_mb: u32) -> Option<u64> {
         self.pool.take(tmp_mb)
     }
 
     /// Begins one more; nothing else is to be done now.
-    pub(super) fn fill_pool(&mut self) -> Done {
+    fn fill_pool(&mut self) -> Done {
         match self.clone_new(EPHEMERAL_MIN_MB) {
             Ok(slot) => self.pool.making.push_back(slot),
             // A request for one will tell the server why; until then, less and less often.

@@ -72,6 +72,7 @@ const CASES: &[Case] = &[
     case!(reader::it_writes_to_its_folder),
     case!(reader::it_reaches_nothing_else),
     case!(reader::other_calls_end_it),
+    case!(reader::one_that_was_made_ahead_is_as_good),
     case!(reader::what_it_uses_up_is_bounded),
     case!(reader::one_that_nobody_waits_for_is_ended),
     case!(reader::the_death_of_the_spawner_takes_it_along),

@@ -10,7 +10,7 @@ use hearth_types::limits::{READER_FILES, READER_MEMORY_BYTES, READER_TASKS};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::net::{AddressFamily, SocketType};
 
-use crate::harness::World;
+use crate::harness::{Residue, World};
 
 /// What a bad reader tries, or a good one does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,10 @@ const ALL: [Attempt; 13] = [
 
 /// The package of somebody else, beside the folder that the reader writes to.
 const NEIGHBOUR: &str = "0000000000000000000000000000000000000000000000000000000000000001";
+
+/// How many readers there are while one reads: it, and the next one.
+const AT_WORK: usize = 1;
+const AHEAD: usize = 1;
 
 /// What the spawner of these tests runs in a jail.
 pub(crate) fn read(reading: Reading<'_>) -> Vec<u8> {
@@ -178,6 +182,22 @@ pub(crate) async fn other_calls_end_it(world: World) {
     }
 }
 
+pub(crate) async fn one_that_was_made_ahead_is_as_good(world: World) {
+    let folder = staging(world.data_folder(), world.uid_base);
+    let residue = world.residue();
+    // The first one ends what was made ahead for another owner; the others find one that waits.
+    for attempt in [Attempt::OpenProc, Attempt::OpenPasswd, Attempt::OpenNeighbour, Attempt::OpenAbove] {
+        assert!(in_jail(&world, attempt).await.unwrap().contains("NotFound"), "{attempt:?}");
+        readers_are(&residue, AHEAD).await;
+    }
+    assert!(in_jail(&world, Attempt::Socket).await.is_err());
+    readers_are(&residue, AHEAD).await;
+    world.kill_all(&readers(&residue));
+    readers_are(&residue, 0).await;
+    assert_eq!(in_jail(&world, Attempt::Work).await.unwrap(), "done", "it comes without one that waits");
+    assert!(folder.join("a/b").exists());
+}
+
 pub(crate) async fn what_it_uses_up_is_bounded(world: World) {
     let folder = staging(world.data_folder(), world.uid_base);
     assert_eq!(outside(&folder, Attempt::Descriptors), "100");
@@ -199,10 +219,10 @@ pub(crate) async fn one_that_nobody_waits_for_is_ended(world: World) {
         tokio::pin!(reading);
         tokio::select! {
             outcome = &mut reading => panic!("{outcome:?}"),
-            () = residue_shows(&residue, true) => {}
+            () = readers_are(&residue, AT_WORK + AHEAD) => {}
         }
     }
-    residue_shows(&residue, false).await;
+    readers_are(&residue, AHEAD).await;
 }
 
 pub(crate) async fn the_death_of_the_spawner_takes_it_along(world: World) {
@@ -210,18 +230,25 @@ pub(crate) async fn the_death_of_the_spawner_takes_it_along(world: World) {
     let residue = world.residue();
     let reading = in_jail(&world, Attempt::Wait);
     let kill = async {
-        residue_shows(&residue, true).await;
+        readers_are(&residue, AT_WORK + AHEAD).await;
         world.kill_spawner();
     };
     assert!(tokio::join!(reading, kill).0.is_err());
     residue.must_go(<[String]>::is_empty);
 }
 
-/// Returns when a process of the owner's is there, or none is.
-async fn residue_shows(residue: &crate::harness::Residue, wanted: bool) {
-    while residue.find().iter().any(|what| what.starts_with("process") && what.contains(&residue.uid_base.to_string()))
-        != wanted
-    {
+/// The processes of the packages' owner.
+fn readers(residue: &Residue) -> Vec<u32> {
+    let of_owner = |what: &String| {
+        let (pid, owner) = what.strip_prefix("process ")?.split_once(" of ")?;
+        if owner == residue.uid_base.to_string() { pid.parse().ok() } else { None }
+    };
+    residue.find().iter().filter_map(of_owner).collect()
+}
+
+/// Returns when there are so many.
+async fn readers_are(residue: &Residue, wanted: usize) {
+    while readers(residue).len() != wanted {
         tokio::task::yield_now().await;
     }
 }
