@@ -1,5 +1,7 @@
 //! Against a server of the test's own: bounds and times.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;

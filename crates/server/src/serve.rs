@@ -158,6 +158,9 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         roles: Arc::new(OfAccess(Arc::clone(&access))),
         sqs: Arc::clone(&sqs),
+        kinesis: upstreams.api("kinesis"),
+        dynamodb: upstreams.api("dynamodb"),
+        outbox: Arc::clone(&outbox),
         clock: clock.clone(),
     });
     let rules = Rules::new(hearth_rules::Parts {

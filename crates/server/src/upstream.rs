@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_api::error::{Kind, Spelling};
 use hearth_api::{Addressed, ApiError};
-use hearth_client::{Client, Endpoint};
+use hearth_client::{Api, Client, Endpoint};
 use hearth_http::ResponseBody;
 use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
 use hearth_identity::{Caller, Credentials, Secret};
@@ -122,6 +122,17 @@ impl Upstreams {
     /// Whether requests for the service are sent on.
     pub(crate) fn has(&self, service: &str) -> bool {
         self.of(service).is_some()
+    }
+
+    /// Calls of the service with an upstream of its own or the common one.
+    pub(crate) fn api(&self, service: &str) -> Option<Api> {
+        Some(Api {
+            client: self.client.clone(),
+            endpoint: self.of(service)?.endpoint.clone(),
+            credentials: self.credentials.clone(),
+            region: Arc::clone(&self.region),
+            now: self.now,
+        })
     }
 
     /// Sends a request on and gives what is answered, as it comes.

@@ -14,11 +14,14 @@ mod kinds;
 mod life;
 mod manager;
 mod sqs;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_client::Api;
 use hearth_clock::Clock;
+use hearth_delivery::Outbox;
 use hearth_events::Functions;
 use hearth_identity::Caller;
 use hearth_sqs::Sqs;
@@ -46,6 +49,12 @@ pub struct Parts {
     pub roles: Arc<dyn Roles>,
     /// The queues of this server.
     pub sqs: Arc<Sqs>,
+    /// Where Kinesis is, if anywhere.
+    pub kinesis: Option<Api>,
+    /// Where DynamoDB is, if anywhere: its tables' streams.
+    pub dynamodb: Option<Api>,
+    /// What takes records of what was given up to where they go.
+    pub outbox: Arc<Outbox>,
     /// The platform's time.
     pub clock: Clock,
 }

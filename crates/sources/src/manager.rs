@@ -19,9 +19,6 @@ use crate::{Parts, job::Job, kinds};
 /// Before a task that ended unasked is begun again, and a commit that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-const NOT_POLLED: &str =
-    "This version of Hearth does not poll event sources of this kind: the mapping is kept, and nothing is invoked";
-
 /// All mappings, and what runs for them.
 pub(crate) struct Manager {
     parts: Arc<Parts>,
@@ -124,8 +121,8 @@ impl Manager {
                 Some(job) if job.is_stopping() => Running::Stopping,
                 Some(job) => Running::For(&job.mapping),
             };
-            let is_polled = record.is_some_and(|mapping| kinds::is_polled(&mapping.record.source));
-            match (next(record.map(|mapping| &mapping.record), running, is_polled), record) {
+            let not_polled = record.and_then(|mapping| kinds::not_polled(&mapping.record.source, &self.parts));
+            match (next(record.map(|mapping| &mapping.record), running, not_polled.is_none()), record) {
                 (Step::Start, Some(mapping)) => self.start(uuid, mapping.record.clone()),
                 (Step::Stop, _) => return self.running.get(uuid).into_iter().for_each(|job| job.stop()),
                 (Step::Settle(phase), Some(mapping)) => {
@@ -133,7 +130,7 @@ impl Manager {
                     return self.write(uuid, record, mapping.unchanged()).await;
                 }
                 (Step::NotPolled, Some(mapping)) => {
-                    let reason = Some(NOT_POLLED.to_owned());
+                    let reason = not_polled.map(str::to_owned);
                     let record = Mapping { phase: Phase::Disabled, reason, ..mapping.record.clone() };
                     return self.write(uuid, record, mapping.unchanged()).await;
                 }

@@ -1,0 +1,309 @@
+//! Reads one shard and runs the function with what is in it, until it is at its end or the mapping is to stop.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hearth_clock::Busy;
+use hearth_events::Attempt;
+use hearth_store::BoxFuture;
+use hearth_types::RequestId;
+use hearth_types::limits::STREAM_PENDING_BYTES;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::failure::{Last, Lost, event, time};
+use super::kept;
+use super::lane::{Behind, GivenUp, Next, Outcome, Record, Share};
+use super::reader::{Came, Reader};
+use super::service::Stream;
+use super::shard::Shard;
+use crate::answer::{Failed, failed};
+use crate::job::Job;
+
+/// One shard that is polled.
+pub(super) struct Runner {
+    pub(super) job: Arc<Job>,
+    pub(super) stream: Arc<Stream>,
+    pub(super) id: String,
+    pub(super) shard: Shard,
+    reader: At,
+    running: JoinSet<Ran>,
+    /// Of each lane, what its last invoke came to.
+    last: Vec<Option<Last>>,
+    behind: Behind,
+}
+
+/// A look takes longer than a batch may: it goes on while batches end.
+enum At {
+    Rest(Reader),
+    Look(BoxFuture<'static, (Reader, Came)>),
+    Gone,
+}
+
+impl At {
+    /// Begins with a look if there is none.
+    fn begin(&mut self) {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Rest(reader) => Self::Look(Box::pin(reader.next())),
+            other => other,
+        };
+    }
+
+    async fn looked(&mut self) -> (Reader, Came) {
+        match self {
+            Self::Look(look) => look.await,
+            Self::Rest(_) | Self::Gone => std::future::pending().await,
+        }
+    }
+}
+
+/// What came of a batch. Whoever moves the clock waits until it has been taken in.
+struct Ran {
+    lane: usize,
+    request: RequestId,
+    attempt: Attempt,
+    busy: Busy,
+}
+
+/// What there is to an answer, where windows are tumbling.
+#[derive(Deserialize, Default)]
+struct Answer {
+    #[serde(default)]
+    state: Value,
+}
+
+impl Runner {
+    pub(super) fn new(job: Arc<Job>, stream: Arc<Stream>, id: String, shard: Shard, reader: Reader) -> Self {
+        let last = shard.lanes.iter().map(|_| None).collect();
+        Self { job, stream, id, shard, reader: At::Rest(reader), running: JoinSet::new(), last, behind: Behind::More }
+    }
+
+    /// Returns when the shard is finished, or the mapping is to stop and nothing of it is in flight any more.
+    pub(super) async fn run(mut self) {
+        let clock = self.job.parts.clock.clone();
+        let mut busy = clock.busy();
+        loop {
+            let is_stopping = self.job.is_stopping();
+            let due_ms = if is_stopping { None } else { self.begin().await };
+            if self.behind == Behind::Closed && self.shard.is_empty() {
+                self.keep().await;
+                return;
+            }
+            if is_stopping && self.running.is_empty() {
+                return;
+            }
+            if !is_stopping && self.behind != Behind::Closed && self.shard.has_room(STREAM_PENDING_BYTES) {
+                self.reader.begin();
+            }
+            let rest = async {
+                match due_ms {
+                    Some(due_ms) => clock.rest_until_ms(busy, due_ms).await,
+                    None => {
+                        drop(busy);
+                        std::future::pending().await
+                    }
+                }
+            };
+            let woken = tokio::select! {
+                Some(ran) = self.running.join_next() => Woken::Ran(ran.ok()),
+                (reader, came) = self.reader.looked(), if !is_stopping => Woken::Came(reader, came),
+                busy = rest => Woken::Due(busy),
+                () = self.job.stopped(), if !is_stopping => Woken::Stopped,
+            };
+            busy = clock.busy();
+            match woken {
+                Woken::Ran(Some(ran)) => self.ended(ran).await,
+                Woken::Ran(None) => return warn!("a batch of the shard {} broke off", self.id),
+                Woken::Came(reader, came) => self.came(reader, came),
+                Woken::Due(was_busy) => drop(was_busy),
+                Woken::Stopped => {}
+            }
+        }
+    }
+
+    /// Begins with all that is to be done now; says when there is more.
+    async fn begin(&mut self) -> Option<i64> {
+        let mut due = Vec::new();
+        for lane in 0..self.shard.lanes.len() {
+            loop {
+                match self.shard.lanes[lane].next(self.job.now_ms(), self.behind) {
+                    Next::Nothing => break,
+                    Next::At(time_ms) => {
+                        due.push(time_ms);
+                        break;
+                    }
+                    Next::Invoke { records, share } => self.invoke(lane, records, share),
+                    Next::GiveUp(given_up) => {
+                        if !self.give_up(lane, &given_up).await {
+                            // It is tried again soon: what is not told is not given up.
+                            due.push(self.job.now_ms() + 1000);
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        due.into_iter().min()
+    }
+
+    fn invoke(&mut self, lane: usize, records: usize, share: Option<Share>) {
+        let records = self.shard.lanes[lane].records().iter().take(records);
+        let payload = Bytes::from(self.with_window(event(records), share.as_ref()));
+        let (job, busy) = (Arc::clone(&self.job), self.job.parts.clock.busy());
+        self.running.spawn(async move {
+            let (request, attempt) = job.invoke(payload, None).await;
+            Ran { lane, request, attempt, busy }
+        });
+    }
+
+    /// What a tumbling window adds to an event.
+    fn with_window(&self, mut event: Vec<u8>, share: Option<&Share>) -> Vec<u8> {
+        let Some(share) = share else { return event };
+        let around = json!({
+            "window": {"start": second(share.start_ms), "end": second(share.end_ms)},
+            "state": share.state,
+            "shardId": self.id,
+            "eventSourceARN": self.stream.arn,
+            "isFinalInvokeForWindow": share.is_final,
+            "isWindowTerminatedEarly": share.is_early,
+        });
+        event.pop();
+        event.push(b',');
+        event.extend_from_slice(around.to_string().trim_start_matches('{').as_bytes());
+        event
+    }
+
+    async fn ended(&mut self, ran: Ran) {
+        let outcome = self.outcome(&ran);
+        self.shard.lanes[ran.lane].ended(self.job.now_ms(), outcome);
+        self.keep().await;
+        drop(ran.busy);
+    }
+
+    fn outcome(&mut self, ran: &Ran) -> Outcome {
+        let (payload, is_function_error) = match &ran.attempt {
+            Attempt::Ran { payload, function_error, version, .. } => {
+                self.last[ran.lane] = Some(Last {
+                    request: ran.request,
+                    version: version.to_string(),
+                    is_function_error: *function_error,
+                });
+                (payload, *function_error)
+            }
+            Attempt::Looped => (&Bytes::new(), true),
+            Attempt::Throttled => return Outcome::NotReached,
+            Attempt::Failed(cause) => {
+                self.job.problem(cause);
+                return Outcome::NotReached;
+            }
+            Attempt::Gone | Attempt::NoQualifier => {
+                self.job.problem("Function not found");
+                return Outcome::NotReached;
+            }
+        };
+        if is_function_error {
+            self.job.problem("Function call failed");
+            return Outcome::Failure;
+        }
+        let outcome = self.answered(ran.lane, payload);
+        match outcome {
+            Outcome::Success(_) => self.job.tell(Some("OK")),
+            _ => self.job.problem("Function call failed"),
+        }
+        outcome
+    }
+
+    fn answered(&self, lane: usize, payload: &[u8]) -> Outcome {
+        let settings = &self.job.mapping.settings;
+        let state = || serde_json::from_slice::<Answer>(payload).unwrap_or_default().state;
+        let state = if settings.tumbling_s > 0 { state() } else { Value::Null };
+        if !settings.report_failures {
+            return Outcome::Success(state);
+        }
+        let records = self.shard.lanes[lane].records();
+        let place = |id: &str| records.iter().position(|record| &*record.sequence.0 == id);
+        match failed(payload, |id| place(id).is_some()) {
+            Failed::Nothing => Outcome::Success(state),
+            Failed::Items(items) => {
+                let first = items.iter().filter_map(|id| place(id)).min();
+                first.map_or(Outcome::Failure, |first| Outcome::From(first, state))
+            }
+            Failed::Everything => Outcome::From(0, Value::Null),
+        }
+    }
+
+    /// Tells the destination, if there is one; says whether that is durable, so that the records can go.
+    async fn give_up(&mut self, lane: usize, given_up: &GivenUp) -> bool {
+        if given_up.records > 0
+            && let Some(destination) = self.job.mapping.settings.on_failure.clone()
+            && let Err(cause) = self.tell(lane, given_up, &destination).await
+        {
+            self.job.problem(&format!("The destination {destination} was not told: {cause}"));
+            return false;
+        }
+        self.shard.lanes[lane].given_up(given_up);
+        self.keep().await;
+        true
+    }
+
+    async fn tell(&mut self, lane: usize, given_up: &GivenUp, destination: &str) -> Result<(), String> {
+        let Some(function) = self.job.function().await? else { return Ok(()) };
+        let records: Vec<Record> = self.shard.lanes[lane].records().iter().take(given_up.records).cloned().collect();
+        let (mapping, place) = (&self.job.mapping, &self.job.parts.place);
+        let qualifier = mapping.qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
+        let lost = Lost {
+            kind: self.stream.kind,
+            stream: &self.stream.arn,
+            shard: &self.id,
+            function: format!("{}{}", place.arn(&mapping.function), qualifier.unwrap_or_default()),
+            records: &records,
+            condition: given_up.condition,
+            invokes: given_up.invokes,
+            last: self.last[lane].as_ref(),
+            now_ms: self.job.now_ms(),
+        };
+        let role = &function.latest.config.role;
+        let arn = mapping_arn(&self.job);
+        let parcel = lost.parcel(destination, (&self.job.uuid, arn), &mapping.function, role);
+        self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())
+    }
+
+    fn came(&mut self, mut reader: Reader, came: Came) {
+        match came {
+            Came::Records { records, behind } => {
+                self.shard.take(self.job.now_ms(), records);
+                reader.go_on_after(self.shard.read());
+                self.behind = behind;
+            }
+            Came::Problem(cause) => self.job.problem(&cause),
+        }
+        self.reader = At::Rest(reader);
+    }
+
+    /// What is not kept is delivered again after a restart.
+    async fn keep(&mut self) {
+        let checkpoint = self.shard.checkpoint(self.behind == Behind::Closed);
+        if let Err(cause) = kept::keep(&self.job, &[(self.id.clone(), checkpoint)], &[]).await {
+            warn!("where the mapping {} is in {} is not kept: {cause}", self.job.uuid, self.id);
+        }
+    }
+}
+
+enum Woken {
+    Ran(Option<Ran>),
+    Came(Reader, Came),
+    Due(Busy),
+    Stopped,
+}
+
+fn mapping_arn(job: &Job) -> String {
+    let place = &job.parts.place;
+    format!("arn:aws:lambda:{}:{}:event-source-mapping:{}", place.region, place.account, job.uuid)
+}
+
+/// `2020-07-30T17:00:00Z`, as windows have it.
+fn second(ms: i64) -> String {
+    time(ms).replace(".000Z", "Z")
+}
