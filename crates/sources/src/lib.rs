@@ -5,7 +5,7 @@
 //! the server stops. What is to be done about a mapping is decided by a pure function of its record and of what runs for
 //! it; nothing is known in memory alone, so that a restart goes on where the records are.
 //!
-//! A kind of source is a module with a `poll` of its own, named in [`kinds`]; what it works with is a [`job::Job`].
+//! A kind of source is a module with a `poll` of its own, named in `kinds`; what it works with is a `job::Job`.
 
 mod answer;
 mod filter;

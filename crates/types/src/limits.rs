@@ -7,6 +7,7 @@ mod package;
 mod patterns;
 mod queues;
 mod rules;
+mod streams;
 mod throughput;
 
 pub use clock::*;
@@ -14,6 +15,7 @@ pub use package::*;
 pub use patterns::*;
 pub use queues::*;
 pub use rules::*;
+pub use streams::*;
 pub use throughput::*;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
@@ -498,19 +500,3 @@ pub const UPSTREAM_STALL: Duration = Duration::from_secs(60);
 pub const UPSTREAM_PIECES: usize = 4;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE: usize = 32;
-/// Bytes of the records of a batch of a stream: with what is around them they are one invoke's (AWS).
-pub const STREAM_BATCH_BYTES: usize = SYNC_PAYLOAD_BYTES - 1024;
-/// Bytes of the state that the batches of a tumbling window hand on (AWS).
-pub const STREAM_STATE_BYTES: usize = 1024 * 1024;
-/// Before a batch of a stream is tried again; doubled from one to the next.
-pub const STREAM_RETRY: Duration = Duration::from_millis(500);
-/// The longest of these.
-pub const STREAM_RETRY_MAX: Duration = Duration::from_secs(60);
-/// Bytes of a shard's records that wait, beyond which no more are read. One read can add 10 MB (Kinesis).
-pub const STREAM_PENDING_BYTES: usize = 8 * 1024 * 1024;
-/// Records of a shard that are asked for at once (Kinesis; DynamoDB gives 1,000).
-pub const STREAM_READ_RECORDS: usize = 10_000;
-/// Bytes of the answer to that. Kinesis: 10 MB of data, in base64 and with names.
-pub const STREAM_READ_BYTES: usize = 32 * 1024 * 1024;
-/// Shards of a stream that are followed. More than AWS's quota without asking.
-pub const STREAM_SHARDS: usize = 10_000;

@@ -1,7 +1,7 @@
 //! Streams: sources whose records stay where they are when they have been read, in shards.
 //!
 //! Each shard is read by a task of its own, in order; those that were split or merged into others are read to their end
-//! before these. What is done next with the records is decided without I/O ([`lane`], [`shard`], [`family`]); how far each
+//! before these. What is done next with the records is decided without I/O (`lane`, `shard`, `family`); how far each
 //! shard is is kept in the metadata store, after each batch, so that a crash repeats batches and loses none.
 
 mod failure;
@@ -86,12 +86,12 @@ async fn look(
     arn: &str,
     from: Position,
 ) -> Result<(Stream, Vec<(String, Checkpoint)>), String> {
-    let function = job.function().await?.ok_or("Function not found")?;
-    let caller = job.caller(&function).await?;
+    let config = job.configuration().await?.ok_or("Function not found")?;
+    let caller = job.caller(&config).await?;
     for action in kind.actions() {
         caller.may(action, arn, None, &[]).map_err(|denied| denied.to_string())?;
     }
-    let stream = Stream { kind, api: api.clone(), arn: arn.to_owned(), role: function.latest.config.role.clone() };
+    let stream = Stream { kind, api: api.clone(), arn: arn.to_owned(), role: config.role };
     let listed = stream.shards().await.map_err(|cause| reader::problem(&cause))?;
     let kept = match kept::load(job).await? {
         None => {

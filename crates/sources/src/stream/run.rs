@@ -249,7 +249,7 @@ impl Runner {
     }
 
     async fn tell(&mut self, lane: usize, given_up: &GivenUp, destination: &str) -> Result<(), String> {
-        let Some(function) = self.job.function().await? else { return Ok(()) };
+        let config = self.job.configuration().await?.ok_or("Function not found")?;
         let records: Vec<Record> = self.shard.lanes[lane].records().iter().take(given_up.records).cloned().collect();
         let (mapping, place) = (&self.job.mapping, &self.job.parts.place);
         let qualifier = mapping.qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
@@ -264,9 +264,8 @@ impl Runner {
             last: self.last[lane].as_ref(),
             now_ms: self.job.now_ms(),
         };
-        let role = &function.latest.config.role;
         let arn = mapping_arn(&self.job);
-        let parcel = lost.parcel(destination, (&self.job.uuid, arn), &mapping.function, role);
+        let parcel = lost.parcel(destination, (&self.job.uuid, arn), &mapping.function, &config.role);
         self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())
     }
 
