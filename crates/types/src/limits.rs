@@ -9,6 +9,7 @@ mod queues;
 mod rules;
 mod streams;
 mod throughput;
+mod upstreams;
 
 pub use clock::*;
 pub use package::*;
@@ -17,6 +18,7 @@ pub use queues::*;
 pub use rules::*;
 pub use streams::*;
 pub use throughput::*;
+pub use upstreams::*;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
@@ -488,15 +490,3 @@ pub const PARAMETER_LABELS: usize = 10;
 pub const PARAMETERS_PAGE: usize = 50;
 /// The same below a path (AWS).
 pub const PARAMETERS_BY_PATH_PAGE: usize = 10;
-/// Bytes of a request that is sent on to an upstream. Ours: DynamoDB's largest batch is 16 MB.
-pub const UPSTREAM_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// Time for a connection to an upstream.
-pub const UPSTREAM_CONNECT: Duration = Duration::from_secs(5);
-/// Time for an upstream to begin its answer. Ours: the longest poll of a queue takes 20 s.
-pub const UPSTREAM_ANSWER: Duration = Duration::from_secs(120);
-/// Time for the next bytes of an upstream's answer. Ours: streams that live long send something every few seconds.
-pub const UPSTREAM_STALL: Duration = Duration::from_secs(60);
-/// Pieces of an upstream's answer that wait for the client.
-pub const UPSTREAM_PIECES: usize = 4;
-/// Idle connections kept to one upstream.
-pub const UPSTREAM_IDLE: usize = 32;
