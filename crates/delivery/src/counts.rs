@@ -19,6 +19,17 @@ pub enum Outcome {
 
 impl Outcome {
     const ALL: [Self; 4] = [Self::Delivered, Self::Failed, Self::DeadLettered, Self::Dropped];
+
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::DeadLettered => "dead-lettered",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 /// How often something became of what came from sources of a kind, since the server started.

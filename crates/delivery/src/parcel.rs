@@ -54,8 +54,10 @@ pub struct Source {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A function's asynchronous invoke, to its destination or dead-letter queue.
+    /// A function's asynchronous invoke, to its destination.
     Destination,
+    /// The same, to its dead-letter queue.
+    DeadLetter,
     /// An event source mapping, to its destination.
     Mapping,
     /// A topic, to a subscription.
@@ -70,14 +72,15 @@ pub enum Kind {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 6] =
-        [Self::Destination, Self::Mapping, Self::Topic, Self::Rule, Self::Schedule, Self::Bucket];
+    pub const ALL: [Self; 7] =
+        [Self::Destination, Self::DeadLetter, Self::Mapping, Self::Topic, Self::Rule, Self::Schedule, Self::Bucket];
 
     /// For people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Destination => "destination",
+            Self::DeadLetter => "dead-letter",
             Self::Mapping => "mapping",
             Self::Topic => "topic",
             Self::Rule => "rule",

@@ -56,6 +56,7 @@ impl Events {
 
     /// An event of this function has been committed.
     pub fn arrived(&self, function: &str) {
+        self.parts.metrics.function(function).events_received.count();
         self.events.arrived(&queue_of(function), self.parts.clock.now_ms());
     }
 }

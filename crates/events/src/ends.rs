@@ -28,17 +28,18 @@ pub(crate) fn parcels(place: &Place, now_ms: i64, policy: &Policy, ended: &Ended
     let dead_letter = policy.dead_letter.as_deref().filter(|_| !is_success);
     let record = destination.as_deref().map(|arn| {
         let (target, body) = of_record(place, now_ms, ended, arn);
-        parcel(place, policy, ended, target, Some(ended.event.trace_id.clone()), body)
+        parcel(place, Kind::Destination, policy, ended, target, Some(ended.event.trace_id.clone()), body)
     });
     let letter = dead_letter.map(|arn| {
         let target = of_dead_letter(ended, arn);
-        parcel(place, policy, ended, target, None, ended.payload.clone())
+        parcel(place, Kind::DeadLetter, policy, ended, target, None, ended.payload.clone())
     });
     record.into_iter().chain(letter).collect()
 }
 
 fn parcel(
     place: &Place,
+    kind: Kind,
     policy: &Policy,
     ended: &Ended<'_>,
     target: Target,
@@ -49,7 +50,7 @@ fn parcel(
     Parcel {
         lane: format!("destination/{name}"),
         delivery: Delivery {
-            source: Source { kind: Kind::Destination, arn: place.arn(&name).to_string() },
+            source: Source { kind, arn: place.arn(&name).to_string() },
             sender: Sender::Function { name, role: policy.role.clone() },
             target,
             retry: retry(policy.rules.timing),

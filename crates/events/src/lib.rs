@@ -23,6 +23,7 @@ use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 pub use hearth_fleet::Timing;
 use hearth_fleet::{Bounds, Pollers};
+use hearth_metrics::Metrics;
 use hearth_store::{BoxFuture, MetadataStore, QueueStore};
 use hearth_types::limits::EVENT_FLEET_BYTES;
 use hearth_types::{Place, RequestId};
@@ -90,6 +91,8 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     /// By which things wait.
     pub clock: Clock,
+    /// Where events are counted.
+    pub metrics: Arc<Metrics>,
     /// How long things wait.
     pub timing: Timing,
     /// Events that are run at a time.

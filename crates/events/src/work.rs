@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hearth_crash::{self as crash, Point};
 use hearth_fleet::{Verdict, Work};
@@ -55,6 +56,8 @@ impl Events {
             return self.end(function, &event, condition, &policy, message, verdict).await;
         }
         let expires_ms = policy.rules.expires_ms(&event);
+        let age_ms = u64::try_from(now_ms.saturating_sub(event.accepted_ms)).unwrap_or(0);
+        self.parts.metrics.function(function).event_age.add(Duration::from_millis(age_ms));
         let attempt = self.attempt(function, &event, &message).await;
         if let Attempt::Failed(why) = &attempt {
             if self.stopping.load(Ordering::Acquire) {
@@ -109,6 +112,9 @@ impl Events {
         let verdict = self.commit(steps, verdict).await;
         crash::point(Point::EventEnded);
         if !verdict.refused {
+            if condition != Condition::Success {
+                self.parts.metrics.function(function).events_dropped.count();
+            }
             self.parts.outbox.posted(posting);
         }
         verdict

@@ -1,5 +1,7 @@
 //! The fleet by a clock that is moved by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_clock::Clock;
+use hearth_metrics::Metrics;
 use hearth_scheduler::{Action, Event, InvokeId, Limits, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
@@ -35,6 +36,8 @@ pub struct DispatcherConfig {
     pub limits: Limits,
     /// By which environments grow old.
     pub clock: Clock,
+    /// Where invokes are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Assigns invokes to environments of one worker.
@@ -117,7 +120,7 @@ impl<W: Environments> Dispatcher<W> {
     pub fn new(config: DispatcherConfig, worker: impl FnOnce(Arc<dyn EnvironmentSink>) -> W) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             functions: FunctionSnapshot::default(),
-            writer: Mutex::new(Writer::new(config.place.clone(), config.architecture)),
+            writer: Mutex::new(Writer::new(config.place.clone(), config.architecture, config.metrics)),
             place: config.place,
             core: Mutex::new(Core {
                 scheduler: Scheduler::new(config.limits),
@@ -181,7 +184,9 @@ impl<W: Environments> Dispatcher<W> {
         }
         let (reply, outcome) = oneshot::channel();
         let (fate, mut known_fate) = oneshot::channel();
-        self.submit(Waiting { ready, invocation: invocation(reply.into()), fate, looked_up: 0 });
+        let metrics = Some(Arc::clone(&ready.metrics));
+        let invocation = Invocation { metrics, ..invocation(reply.into()) };
+        self.submit(Waiting { ready, invocation, fate, looked_up: 0 });
         match (outcome.await, known_fate.try_recv()) {
             (Ok(Ok(outcome)), Ok(Fate::Created(environment))) => {
                 self.remember(environment, outcome.phases());
@@ -240,7 +245,10 @@ impl<W: Environments> Dispatcher<W> {
                     self.worker.create(environment, Arc::clone(&ready.spec), invocation);
                 }
                 Work::Assign(environment, waiting) => self.worker.invoke(environment, waiting.invocation),
-                Work::Refuse(waiting, reason) => waiting.refuse(Refused::Throttled(reason)),
+                Work::Refuse(waiting, reason) => {
+                    waiting.ready.metrics.throttles.count();
+                    waiting.refuse(Refused::Throttled(reason));
+                }
                 Work::LookUp(waiting) => self.look_up(waiting),
                 Work::Stop(environment) => self.worker.stop(environment),
             }

@@ -82,6 +82,7 @@ impl<W: Environments> Dispatcher<W> {
                 cognito_identity: None,
                 trace_id: Arc::clone(&trace_id),
                 tail: false,
+                metrics: None,
                 reply,
             })
             .await

@@ -150,6 +150,7 @@ fn invocation(
         cognito_identity: None,
         trace_id,
         tail,
+        metrics: None,
         reply,
     }
 }

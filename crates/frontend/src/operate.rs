@@ -49,6 +49,15 @@ impl<W: Environments> Dispatcher<W> {
         self.worker.drain().await;
     }
 
+    /// Invokes in flight: those of each function that has any, by name, and those of all that reserve nothing.
+    #[must_use]
+    pub fn concurrency(&self) -> (Vec<(Arc<str>, u32)>, u32) {
+        let keys = self.functions.keys();
+        let core = lock(&self.core);
+        let each = keys.into_iter().map(|(name, key)| (name, core.scheduler.in_flight_of(key)));
+        (each.filter(|(_, count)| *count > 0).collect(), core.scheduler.unreserved_in_flight())
+    }
+
     /// The living environments of a function's serving generations, oldest first; none where there is no such function.
     #[must_use]
     pub fn environments_of(&self, name: &str) -> Option<Vec<EnvironmentView>> {

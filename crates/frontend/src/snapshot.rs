@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use hearth_identity::policy::Document;
+use hearth_metrics::OfFunction;
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::CodeDigest;
 use hearth_types::function::{RecursiveLoop, VersionId};
@@ -65,6 +66,7 @@ pub(crate) struct Ready {
     pub(crate) qualified_arn: Arc<str>,
     /// Of the configuration and code that it was made of: an update that changes any of it makes a new one.
     pub(crate) made_of: CodeDigest,
+    pub(crate) metrics: Arc<OfFunction>,
 }
 
 impl Ready {
@@ -121,6 +123,11 @@ pub struct FunctionSnapshot {
 }
 
 impl FunctionSnapshot {
+    /// All functions as the scheduler knows them.
+    pub(crate) fn keys(&self) -> Vec<(Arc<str>, FunctionKey)> {
+        self.functions.load().iter().map(|(name, entry)| (Arc::clone(name), entry.key)).collect()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<FunctionEntry>> {
         self.functions.load().get(name).cloned()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hearth_identity::policy::{Document, Kind};
+use hearth_metrics::Metrics;
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::function::{
     AliasRecord, Code, CodeRef, Configuration, FunctionRecord, State, VersionId, VersionRecord,
@@ -26,6 +27,7 @@ pub(crate) struct Writer {
     architecture: &'static str,
     last_generation: u64,
     last_key: u64,
+    metrics: Arc<Metrics>,
     /// `$LATEST`, shared by all versions that are called so.
     latest: Arc<str>,
 }
@@ -60,8 +62,8 @@ impl Turnover {
 }
 
 impl Writer {
-    pub(crate) fn new(place: Place, architecture: &'static str) -> Self {
-        Self { place, architecture, last_generation: 0, last_key: 0, latest: "$LATEST".into() }
+    pub(crate) fn new(place: Place, architecture: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { place, architecture, last_generation: 0, last_key: 0, metrics, latest: "$LATEST".into() }
     }
 
     /// Applies what one commit changed.
@@ -74,7 +76,10 @@ impl Writer {
                 FunctionChange::Function(name, Some(record)) => {
                     self.put_function(functions, &name, &record, &mut turnover);
                 }
-                FunctionChange::Function(name, None) => delete_function(functions, &name, &mut turnover),
+                FunctionChange::Function(name, None) => {
+                    delete_function(functions, &name, &mut turnover);
+                    self.metrics.forget(&name);
+                }
                 FunctionChange::Version(name, number, record) => {
                     if let Some(entry) = entry_of(functions, &name) {
                         self.set_version(entry, &name, number, record.as_deref(), &mut turnover);
@@ -190,7 +195,8 @@ impl Writer {
             _ => {
                 let spec = Arc::new(self.spec(name, id, config, code, log_group));
                 let qualified_arn = format!("{}:{id}", spec.function_arn).into();
-                EntryState::Ready(Arc::new(Ready { key, version: id, spec, qualified_arn, made_of }))
+                let metrics = self.metrics.function(name);
+                EntryState::Ready(Arc::new(Ready { key, version: id, spec, qualified_arn, made_of, metrics }))
             }
         }
     }

@@ -109,6 +109,18 @@ impl Scheduler {
         self.functions.values().map(|function| function.in_flight).sum()
     }
 
+    /// Invokes in flight of one function.
+    #[must_use]
+    pub fn in_flight_of(&self, function: FunctionKey) -> u32 {
+        self.functions.get(&function).map_or(0, |function| function.in_flight)
+    }
+
+    /// Invokes in flight of functions without reserved concurrency.
+    #[must_use]
+    pub fn unreserved_in_flight(&self) -> u32 {
+        self.unreserved_in_flight
+    }
+
     /// Environments that are not stopping.
     #[must_use]
     pub fn living(&self) -> u32 {

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::metrics::Numbers;
 
 /// Lines of a log that are shown before what comes.
 const LOG_LINES: usize = 10_000;
@@ -26,6 +27,7 @@ pub(crate) struct Admin {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) logs: Arc<LogStore>,
     pub(crate) clock: Clock,
+    pub(crate) numbers: Numbers,
     /// The isolation that is in force, as the spawner reported it.
     pub(crate) isolation: serde_json::Value,
 }
@@ -48,6 +50,7 @@ impl Admin {
         match parts.as_slice() {
             ["clock"] if method == Method::POST => Some(own("hearth:AdvanceClock")),
             ["clock"] => Some(own("hearth:GetClock")),
+            ["metrics"] => Some(own("hearth:GetMetrics")),
             ["logs", name] => {
                 let group = self.dispatcher.functions().log_group(name);
                 let group = group.map_or_else(|| format!("/aws/lambda/{name}"), |group| group.to_string());
@@ -79,6 +82,7 @@ impl Admin {
             ["clock"] if method == Method::POST => clock::advance(&self.clock, body).await,
             _ if method != Method::GET => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n"),
             ["clock"] => clock::show(&self.clock),
+            ["metrics"] => self.metrics().await,
             ["health"] => self.health(),
             ["code", digest] => self.code(digest, query).await,
             ["logs", name] => self.log(name, query).await,
@@ -96,6 +100,13 @@ impl Admin {
             "startedAhead": { "waiting": ahead.waiting, "taken": ahead.taken },
         });
         json_body(StatusCode::OK, &body)
+    }
+
+    async fn metrics(&self) -> Response<ResponseBody> {
+        match self.numbers.text().await {
+            Ok(numbers) => with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Bytes::from(numbers)),
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the queues cannot be read\n"),
+        }
     }
 
     async fn code(&self, digest: &str, query: &str) -> Response<ResponseBody> {

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use hearth_access::Access;
 use hearth_client::Client;
 use hearth_clock::Clock;
-use hearth_delivery::{Failure, Sender, Target, Targets, Way};
+use hearth_delivery::{Delivery, Failure, Kind, Outcome, Sender, Target, Targets, Way};
 use hearth_events::{Events, NewEvent};
-use hearth_identity::policy::{Context, Document, Kind, Principal};
+use hearth_identity::policy::{self, Context, Document, Principal};
 use hearth_identity::session::Session;
 use hearth_identity::{Caller, Rights};
 use hearth_logs::LogStore;
+use hearth_metrics::Metrics;
 use hearth_rules::{Event, Rules};
 use hearth_s3::S3;
 use hearth_sns::{Publication, Refused, Sns};
@@ -39,6 +40,7 @@ pub(crate) struct OwnTargets {
     pub(crate) client: Client,
     pub(crate) logs: Arc<LogStore>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
     /// These send by the outbox themselves, and come after it.
     pub(crate) events: OnceLock<Weak<Events>>,
     pub(crate) rules: OnceLock<Weak<Rules>>,
@@ -81,7 +83,7 @@ impl OwnTargets {
 
     async fn may(&self, sender: &Sender, action: &str, arn: &str, policy: Option<&str>) -> Result<(), Failure> {
         let caller = self.caller(sender).await?;
-        let policy = policy.and_then(|text| Document::parse(text, Kind::Resource).ok());
+        let policy = policy.and_then(|text| Document::parse(text, policy::Kind::Resource).ok());
         let denied = |denied: hearth_identity::AccessDenied| Failure::lasting("NO_PERMISSIONS", denied.to_string());
         caller.may(action, arn, policy.as_ref(), &[]).map_err(denied)
     }
@@ -260,5 +262,14 @@ impl Targets for OwnTargets {
                 }
             }
         })
+    }
+    fn ended(&self, delivery: &Delivery, outcome: Outcome) {
+        let is_lost = matches!(outcome, Outcome::Dropped | Outcome::DeadLettered);
+        let Sender::Function { name, .. } = &delivery.sender else { return };
+        match delivery.source.kind {
+            Kind::Destination if is_lost => self.metrics.function(name).destination_failures.count(),
+            Kind::DeadLetter if is_lost => self.metrics.function(name).dead_letter_errors.count(),
+            _ => {}
+        }
     }
 }

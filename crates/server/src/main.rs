@@ -22,6 +22,7 @@ mod key_file;
 mod key_socket;
 mod keys;
 mod logs;
+mod metrics;
 mod neighbours;
 mod operate;
 mod packages;

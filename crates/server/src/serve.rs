@@ -22,6 +22,7 @@ use hearth_http::{Server, ServerLimits, Unread};
 use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
+use hearth_metrics::Metrics;
 use hearth_neighbours::Neighbours;
 use hearth_rules::Rules;
 use hearth_runtimes::Catalogue;
@@ -53,6 +54,7 @@ use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
 use crate::key_socket;
+use crate::metrics::Numbers;
 use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::reader::JailedReader;
@@ -83,7 +85,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
 
 async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let mut stop = Stop::new()?;
-    let clock = of_kind(args.clock);
+    let (clock, metrics) = (of_kind(args.clock), Arc::<Metrics>::default());
     let data = &prepared.data;
     let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data, &prepared.key)?);
     let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
@@ -105,7 +107,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
     let insiders =
         Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread)));
-    let dispatcher = dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), &clock);
+    let dispatcher =
+        dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), (&clock, &metrics));
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
@@ -131,6 +134,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         s3: Arc::clone(&s3),
         logs: Arc::clone(&logs),
         clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
         events: OnceLock::new(),
         rules: OnceLock::new(),
         client: client.clone(),
@@ -142,6 +146,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         clock: clock.clone(),
         timing,
     });
+    let numbered = Arc::clone(&queues);
     let events = Events::new(hearth_events::Parts {
         place: place(&args),
         queues,
@@ -149,6 +154,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         outbox: Arc::clone(&outbox),
         clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
         timing,
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
@@ -162,6 +168,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         dynamodb: upstreams.api("dynamodb"),
         outbox: Arc::clone(&outbox),
         clock: clock.clone(),
+        metrics: Arc::clone(&metrics),
     });
     let rules = Rules::new(hearth_rules::Parts {
         place: place(&args),
@@ -208,6 +215,13 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         dispatcher: Arc::clone(&dispatcher),
         logs: Arc::clone(&logs),
         isolation,
+        numbers: Numbers {
+            metrics,
+            dispatcher: Arc::clone(&dispatcher),
+            queues: numbered,
+            outbox: Arc::clone(&outbox),
+            clock: clock.clone(),
+        },
         clock,
     };
     let cloudwatch_logs = CloudWatchLogs::new(place(&args), Arc::clone(&logs));
@@ -323,7 +337,7 @@ fn dispatcher(
     catalogue: Catalogue,
     logs: &Arc<LogStore>,
     insiders: Arc<Insiders>,
-    clock: &Clock,
+    (clock, metrics): (&Clock, &Arc<Metrics>),
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
@@ -340,6 +354,7 @@ fn dispatcher(
             room_wait: ROOM_WAIT,
         },
         clock: clock.clone(),
+        metrics: Arc::clone(metrics),
     };
     let worker = WorkerConfig {
         spawner: spawner.clone(),

@@ -24,6 +24,7 @@ use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 use hearth_events::Functions;
 use hearth_identity::Caller;
+use hearth_metrics::Metrics;
 use hearth_sqs::Sqs;
 use hearth_store::{BoxFuture, MetadataStore};
 use hearth_types::Place;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub outbox: Arc<Outbox>,
     /// The platform's time.
     pub clock: Clock,
+    /// Where IteratorAge is told.
+    pub metrics: Arc<Metrics>,
 }
 
 /// All that is polled by a server.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 mod clock;
+mod metrics;
 mod package;
 mod patterns;
 mod queues;
@@ -12,6 +13,7 @@ mod throughput;
 mod upstreams;
 
 pub use clock::*;
+pub use metrics::*;
 pub use package::*;
 pub use patterns::*;
 pub use queues::*;

@@ -168,6 +168,7 @@ impl Bench {
             cognito_identity: None,
             trace_id: "Root=1-2-3;Parent=4;Sampled=0".into(),
             tail: false,
+            metrics: None,
             reply: Reply::Whole(reply),
         };
         match id {

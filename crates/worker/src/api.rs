@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_identity::Credentials;
+use hearth_metrics::OfFunction;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub struct Invocation {
     pub trace_id: Arc<str>,
     /// Whether the outcome carries the end of the log. The answer then waits until the invoke has ended altogether.
     pub tail: bool,
+    /// What counts it when it is over.
+    pub metrics: Option<Arc<OfFunction>>,
     /// Where the outcome goes.
     pub reply: Reply,
 }

@@ -53,6 +53,10 @@ impl Environment {
         payload: Option<Bytes>,
     ) -> Aftermath {
         let Some(mut current) = inner.current.take() else { return Aftermath::default() };
+        if let Some(metrics) = &current.metrics {
+            let reported = current.answered.as_ref().is_some_and(|answered| answered.error.is_some());
+            metrics.ran(took, failed.is_some() || reported);
+        }
         let report = self.report(inner, &current, took, failed);
         let done = current.runtime_done.is_none().then_some(Record::RuntimeDone(&report));
         let records = done.into_iter().chain([Record::End { request_id: current.request_id }, Record::Report(&report)]);

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-scheduler", 0),
     ("hearth-pattern", 0),
     ("hearth-cron", 0),
+    ("hearth-metrics", 0),
     // Seams and plumbing.
     ("hearth-clock", 1),
     ("hearth-store", 1),
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, u8)] = &[
 const WITHIN: &[(&str, &str)] = &[
     ("hearth-api", "hearth-types"),
     ("hearth-scheduler", "hearth-types"),
+    ("hearth-metrics", "hearth-types"),
     ("hearth-pattern", "hearth-types"),
     ("hearth-store-sqlite", "hearth-store"),
     ("hearth-worker", "hearth-sandbox"),

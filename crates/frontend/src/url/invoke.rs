@@ -52,6 +52,7 @@ impl<W: Environments> Dispatcher<W> {
             cognito_identity: None,
             trace_id,
             tail: false,
+            metrics: None,
             reply,
         };
         let answer = match url.config.invoke_mode {

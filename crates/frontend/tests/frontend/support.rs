@@ -122,12 +122,14 @@ impl House {
     pub(crate) fn new(limits: Limits) -> Self {
         let place = Place { region: "us-east-1".into(), account: "123456789012".into() };
         let mut worker = None;
-        let dispatcher =
-            Dispatcher::new(DispatcherConfig { place, architecture: "x86_64", limits, clock: Clock::real() }, |sink| {
+        let dispatcher = Dispatcher::new(
+            DispatcherConfig { place, architecture: "x86_64", limits, clock: Clock::real(), metrics: Arc::default() },
+            |sink| {
                 let simulated = Simulated { sink, living: Arc::default(), seen: Arc::default() };
                 worker = Some(simulated.clone());
                 simulated
-            });
+            },
+        );
         tokio::spawn(Arc::clone(&dispatcher).run_timer());
         dispatcher.apply(vec![put(record("f"))]);
         Self { dispatcher, worker: worker.unwrap() }

@@ -300,6 +300,7 @@ impl Function {
             cognito_identity: None,
             trace_id: "Root=1-2-3;Parent=4;Sampled=0".into(),
             tail,
+            metrics: None,
             reply,
         };
         if std::mem::replace(&mut self.alive, true) {

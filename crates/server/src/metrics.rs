@@ -1,0 +1,104 @@
+//! `/_hearth/metrics`: what is counted, as Prometheus reads it. What each number is: docs/guide/metrics.md.
+
+use std::sync::Arc;
+
+use hearth_clock::Clock;
+use hearth_delivery::Outbox;
+use hearth_frontend::Dispatcher;
+use hearth_metrics::{Kind, Metrics, Text};
+use hearth_store::{Depth, QueueError, QueueStore};
+use hearth_types::limits::METRIC_QUEUES;
+
+/// What the numbers are read from.
+pub(crate) struct Numbers {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) queues: Arc<dyn QueueStore>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) clock: Clock,
+}
+
+/// The name of a family, what it is, and what it is of.
+struct Queued {
+    prefix: &'static str,
+    label: &'static str,
+    waiting: (&'static str, &'static str),
+    overdue: (&'static str, &'static str),
+}
+
+const EVENTS: Queued = Queued {
+    prefix: "event/",
+    label: "function_name",
+    waiting: ("hearth_async_events_waiting", "Asynchronous invokes that wait, or are being run."),
+    overdue: ("hearth_async_events_overdue_seconds", "For how long the first of them has been due."),
+};
+const MESSAGES: Queued = Queued {
+    prefix: "sqs/",
+    label: "queue_name",
+    waiting: ("hearth_sqs_messages", "Messages of a queue: visible, in flight and delayed."),
+    overdue: ("hearth_sqs_overdue_seconds", "For how long the first of them has been visible."),
+};
+
+impl Numbers {
+    /// All numbers, as they are now.
+    ///
+    /// # Errors
+    /// When the queues cannot be read.
+    pub(crate) async fn text(&self) -> Result<String, QueueError> {
+        let mut text = Text::default();
+        self.metrics.write(&mut text);
+        self.concurrency(&mut text);
+        for queued in [EVENTS, MESSAGES] {
+            self.depths(&mut text, &queued, &self.queues.queues(queued.prefix).await?);
+        }
+        self.deliveries(&mut text, &self.outbox.waiting().await?);
+        Ok(text.finish())
+    }
+
+    fn concurrency(&self, text: &mut Text) {
+        let (each, unreserved) = self.dispatcher.concurrency();
+        let name = "lambda_concurrent_executions";
+        text.family(name, Kind::Gauge, "ConcurrentExecutions: invokes in flight; functions without any are left out.");
+        for (function, count) in each {
+            text.number(name, &[("function_name", &function)], count.into());
+        }
+        let name = "lambda_unreserved_concurrent_executions";
+        text.family(name, Kind::Gauge, "UnreservedConcurrentExecutions: of functions that reserve nothing.");
+        text.number(name, &[], unreserved.into());
+    }
+
+    fn depths(&self, text: &mut Text, queued: &Queued, depths: &[Depth]) {
+        let depths = depths.iter().take(METRIC_QUEUES);
+        let named = depths.map(|depth| (depth.queue.strip_prefix(queued.prefix).unwrap_or(&depth.queue), depth));
+        let (name, help) = queued.waiting;
+        text.family(name, Kind::Gauge, help);
+        for (queue, depth) in named.clone() {
+            text.number(name, &[(queued.label, queue)], depth.messages);
+        }
+        let (name, help) = queued.overdue;
+        text.family(name, Kind::Gauge, help);
+        for (queue, depth) in named {
+            text.sample(name, &[(queued.label, queue)], self.overdue_s(depth));
+        }
+    }
+
+    fn deliveries(&self, text: &mut Text, waiting: &[Depth]) {
+        let name = "hearth_deliveries_total";
+        text.family(name, Kind::Counter, "What became of what was sent, by what sent it; failed: it is tried again.");
+        for counted in self.outbox.counted() {
+            let labels = [("source", counted.kind.name()), ("outcome", counted.outcome.name())];
+            text.number(name, &labels, counted.count);
+        }
+        let name = "hearth_deliveries_waiting";
+        text.family(name, Kind::Gauge, "What is to be sent, or sent again.");
+        text.number(name, &[], waiting.iter().map(|depth| depth.messages).sum());
+        let name = "hearth_deliveries_overdue_seconds";
+        text.family(name, Kind::Gauge, "For how long the first of it has been due.");
+        text.sample(name, &[], waiting.iter().map(|depth| self.overdue_s(depth)).fold(0.0, f64::max));
+    }
+
+    fn overdue_s(&self, depth: &Depth) -> f64 {
+        let late_ms = self.clock.now_ms().saturating_sub(depth.first_due_ms);
+        std::time::Duration::from_millis(u64::try_from(late_ms).unwrap_or(0)).as_secs_f64()
+    }
+}
