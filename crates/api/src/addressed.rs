@@ -81,6 +81,7 @@ impl<'a> Addressed<'a> {
         }
         let style = match head.uri.path() {
             "/" if is_form(head) => Style::Form,
+            path if is_form(head) && scope().map_or_else(|| is_queue(path), |service| service == "sqs") => Style::Form,
             path if path.starts_with("/service/") && head.headers.contains_key("smithy-protocol") => Style::Cbor,
             _ => Style::Path,
         };
@@ -88,6 +89,7 @@ impl<'a> Addressed<'a> {
             Style::Path if begins_as::<lambda::Operation>(head.uri.path()) => {
                 Some(Cow::Borrowed(lambda::Operation::service().name))
             }
+            Style::Form if is_queue(head.uri.path()) => Some(Cow::Borrowed(sqs::Operation::service().name)),
             _ => None,
         };
         Self { style, service: scope().or_else(of_path), target: None }
@@ -136,6 +138,13 @@ fn service_of_scope(credential: &str) -> Option<&str> {
     let mut parts = credential.rsplit('/');
     let end = parts.next()?;
     (end == "aws4_request").then(|| parts.next()).flatten().filter(|service| !service.is_empty())
+}
+
+/// The path of a queue's URL: `/ACCOUNT/NAME`. Older clients send there what is for the queue.
+fn is_queue(path: &str) -> bool {
+    let is_account = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+    parts.is_some_and(|(account, name)| is_account(account) && !name.is_empty() && !name.contains('/'))
 }
 
 /// A form in the body, or its parameters in the query.

@@ -51,7 +51,11 @@ impl<O: ServiceOperation> Call<O> {
         }
         let operation: O = find(name)?;
         let input = match operation.row().input {
-            Some(shape) => form.read(shape)?.ok_or_else(|| no_structure(operation))?,
+            Some(shape) => {
+                let is_older = O::service().protocol != Protocol::Query;
+                let input = if is_older { form.read_older(shape)? } else { form.read(shape)? };
+                input.ok_or_else(|| no_structure(operation))?
+            }
             None => nothing(),
         };
         Self { operation, input }.checked()

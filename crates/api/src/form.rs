@@ -8,6 +8,7 @@ use hearth_types::limits::JSON_DEPTH;
 
 use crate::decode::from_text;
 use crate::error::ApiError;
+use crate::older_query;
 use crate::schema::{Kind, Shape};
 use crate::uri::query_pairs;
 use crate::value::{Members, Value};
@@ -18,10 +19,11 @@ pub struct Form {
     root: Node,
 }
 
+/// What stands below a part of a name.
 #[derive(Default, Debug)]
-struct Node {
-    text: Option<String>,
-    children: BTreeMap<String, Node>,
+pub(crate) struct Node {
+    pub(crate) text: Option<String>,
+    pub(crate) children: BTreeMap<String, Node>,
 }
 
 impl Form {
@@ -47,6 +49,24 @@ impl Form {
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.root.children.get(name)?.text.as_deref()
+    }
+
+    /// The form of a request to the URL of a queue: what does not name the queue is for that one.
+    #[must_use]
+    pub fn at_queue(mut self, path: &str) -> Self {
+        if !path.trim_matches('/').is_empty() {
+            let node = self.root.children.entry("QueueUrl".to_owned()).or_default();
+            node.text.get_or_insert_with(|| path.to_owned());
+        }
+        self
+    }
+
+    /// The members of a structure as SQS's older protocol has them.
+    ///
+    /// # Errors
+    /// As of [`Form::read`].
+    pub(crate) fn read_older(&self, shape: &'static Shape) -> Result<Option<Value>, ApiError> {
+        older_query::read(shape, &self.root)
     }
 
     /// The members of a structure that stand in the form.
@@ -111,6 +131,6 @@ fn entry(shape: &'static Shape, node: &Node) -> Result<(String, Option<Value>), 
     Ok((key, value))
 }
 
-fn malformed(why: &str) -> ApiError {
+pub(crate) fn malformed(why: &str) -> ApiError {
     ApiError::serialization(format!("The form cannot be read: {why}"))
 }

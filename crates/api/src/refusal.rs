@@ -10,6 +10,7 @@ use crate::call::json_type;
 use crate::encode::JsonWriter;
 use crate::error::{self, ApiError, Fault, Spelling};
 use crate::older_code::older_code;
+use crate::older_query;
 use crate::operation::{Protocol, Service};
 use crate::xml::XmlWriter;
 
@@ -36,6 +37,15 @@ impl ErrorFormat {
             Protocol::RestJson => Self::RestJson,
             json @ (Protocol::Json10 | Protocol::Json11) => Self::Json(json),
             Protocol::Query => Self::Query(service.xml_namespace.unwrap_or_default()),
+        }
+    }
+
+    /// The same for a request that came as a form: of a service that has another protocol by now, the older one.
+    #[must_use]
+    pub fn of_form(service: &Service) -> Self {
+        match service.protocol {
+            Protocol::Query => Self::of_service(service),
+            _ => Self::Query(older_query::NAMESPACE),
         }
     }
 
@@ -124,7 +134,9 @@ impl ApiError {
         }
         xml.open("Error");
         xml.member("Type", if is_ours { "Receiver" } else { "Sender" });
-        xml.member("Code", query_code(self.kind.code));
+        let older = (namespace == older_query::NAMESPACE).then(|| self.older_code());
+        let older = older.filter(|older| older != self.kind.code);
+        xml.member("Code", older.as_deref().unwrap_or_else(|| query_code(self.kind.code)));
         xml.member("Message", self.text());
         xml.close("Error");
         xml.member("RequestId", request_id);

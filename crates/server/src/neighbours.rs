@@ -39,6 +39,8 @@ struct Asked<'a, O> {
     call: Call<O>,
     caller: &'a Caller,
     id: RequestId,
+    /// Whether it came as a form.
+    is_form: bool,
 }
 
 /// Takes the input of the operation that was asked for, runs its line and writes what it gives.
@@ -47,13 +49,20 @@ macro_rules! answer {
         match $asked.operation {
             $(Operation::$operation => {
                 let $input = $asked.call.input::<ops::$operation>()?;
-                Ok(answer!(@$protocol ops::$operation, &$output.await?, $asked.id))
+                Ok(answer!(@$protocol ops::$operation, &$output.await?, $asked))
             })*
             $($other => Err($error),)?
         }
     };
-    (@xml $operation:ty, $output:expr, $id:expr) => { hearth_api::encode_xml::<$operation>($output, $id) };
-    (@json $operation:ty, $output:expr, $id:expr) => { hearth_api::encode_json::<$operation>($output) };
+    (@xml $operation:ty, $output:expr, $asked:ident) => { hearth_api::encode_xml::<$operation>($output, $asked.id) };
+    (@json $operation:ty, $output:expr, $asked:ident) => { hearth_api::encode_json::<$operation>($output) };
+    (@either $operation:ty, $output:expr, $asked:ident) => {
+        if $asked.is_form {
+            hearth_api::encode_older_xml::<$operation>($output, $asked.id)
+        } else {
+            hearth_api::encode_json::<$operation>($output)
+        }
+    };
 }
 
 use answer;
@@ -82,6 +91,11 @@ impl Gateway {
         let of_form = || Addressed::service_of_version(request.form.as_ref()?.parameter("Version")?);
         let service = named.or_else(of_form).unwrap_or_default();
         match service {
+            other if self.upstreams.has(other) => {
+                let body = request.body.clone();
+                let sent = self.upstreams.send(arrival.head, addressed, other, &request.caller, body).await;
+                sent.unwrap_or_else(|error| in_style(other, error))
+            }
             "iam" => answered(&request, |asked| self.iam(asked)).await,
             "sts" => answered(&request, |asked| self.sts(asked)).await,
             "ssm" => answered(&request, |asked| self.ssm(asked)).await,
@@ -90,19 +104,12 @@ impl Gateway {
                 let trace = trace.map(str::to_owned);
                 answered(&request, |asked| async { self.sns(asked, trace).await }).await
             }
-            // Where a query has no JSON to be told by, it is the service's older protocol.
-            "sqs" if request.form.is_some() => in_style(service, query_of_sqs()),
             "sqs" => {
                 let at = endpoint(&arrival.head.headers);
                 answered(&request, |asked| async { self.sqs(asked, &at).await }).await
             }
             "logs" => answered(&request, |asked| self.logs(asked)).await,
             "events" => answered(&request, |asked| self.eventbridge(asked)).await,
-            other if self.upstreams.has(other) => {
-                let body = request.body.clone();
-                let sent = self.upstreams.send(arrival.head, addressed, other, &request.caller, body).await;
-                sent.unwrap_or_else(|error| in_style(other, error))
-            }
             other => in_style(other, unknown_service(other)),
         }
     }
@@ -142,6 +149,7 @@ impl Gateway {
             Style::Form => Some(Form::parse(&body)?),
             Style::Target(_) | Style::Cbor | Style::Path => None,
         };
+        let form = form.map(|form| form.at_queue(head.uri.path()));
         Ok(Request { id: arrival.id, addressed, body, form, caller })
     }
 }
@@ -157,14 +165,21 @@ where
     B: Into<ResponseBody>,
 {
     let outcome = match call(request) {
-        Ok(call) => answer(Asked { operation: call.operation, call, caller: &request.caller, id: request.id }).await,
+        Ok(call) => {
+            let (caller, is_form) = (&*request.caller, request.form.is_some());
+            answer(Asked { operation: call.operation, call, caller, id: request.id, is_form }).await
+        }
         Err(error) => Err(error),
     };
     let service = O::service();
     match outcome {
         Ok(response) => response.map(Into::into),
         Err(error) => {
-            error.of(service).response_in(ErrorFormat::of_service(service), request.id).map(ResponseBody::from)
+            let format = match &request.form {
+                Some(_) => ErrorFormat::of_form(service),
+                None => ErrorFormat::of_service(service),
+            };
+            error.of(service).response_in(format, request.id).map(ResponseBody::from)
         }
     }
 }
@@ -190,10 +205,6 @@ pub(crate) fn body_error(error: &BodyError) -> ApiError {
             ApiError::new(&REQUEST_TIMEOUT, format!("The request did not arrive whole: {error}"))
         }
     }
-}
-
-fn query_of_sqs() -> ApiError {
-    ApiError::new(&NOT_IMPLEMENTED, "Hearth speaks SQS's JSON protocol only: use a client of 2023 or later.")
 }
 
 fn no_operation(service: &Service) -> ApiError {

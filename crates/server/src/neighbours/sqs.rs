@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 impl Gateway {
     pub(super) async fn sqs(&self, asked: Asked<'_, Operation>, at: &str) -> Result<Response<Bytes>, ApiError> {
         let (sqs, caller) = (&self.sqs, asked.caller);
-        answer! { json asked;
+        answer! { either asked;
             AddPermission(input) => sqs.add_permission(caller, input),
             CancelMessageMoveTask(input) => sqs.cancel_message_move_task(caller, input),
             CreateQueue(input) => sqs.create_queue(caller, input, at),
