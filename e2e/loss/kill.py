@@ -11,7 +11,7 @@ import time
 
 from loss.clients import Deployer, Objects, Sender, Sqs, Temporary
 from loss.round import Round
-from loss.verdict import Events, check_messages, prepare
+from loss.verdict import PATIENCE_S, Events, check_messages, prepare
 from loss.witness import Witness
 from loss.world import World, deploy, queue
 
@@ -23,6 +23,8 @@ START_S = 0.4
 
 class Run:
     """Clients over one data folder."""
+
+    patience = PATIENCE_S
 
     def __init__(self, world, witness, seed):
         self.world, self.witness, self.seed, self.crashes, self.looks = world, witness, seed, 0, 0
@@ -66,7 +68,7 @@ class Run:
     def look(self):
         """Everything that was acknowledged since the last look has ended well."""
         events = Events(self.senders, self.witness)
-        events.settle(self.world)
+        events.settle(self.world, self.patience)
         again = events.check(self.crashes - self.since)
         wire = self.world.wire()
         sent, deleted = check_messages(wire, self.queuers, "work", "work-letters")

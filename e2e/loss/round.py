@@ -67,7 +67,7 @@ class Round:
             reached.append(self.world.process.poll() is not None)
             self.begun = True
             if reached[0]:
-                self.world.process.stdout.close()
+                self.world.wait_for_the_end()
             else:
                 self.world.kill()
 

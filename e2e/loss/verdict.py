@@ -5,6 +5,7 @@ import re
 import time
 from collections import Counter
 
+from loss.wire import Wrong
 from loss.world import BUCKET, RETRIES, drain, function_arn, queue_arn, queue_url
 
 # Without any sign of life of a function. A debug build on a busy machine, whose pauses are of a minute's order at most.
@@ -22,6 +23,8 @@ ENDS = {
     "object": (),
 }
 
+# How it is said that something is.
+LOST = (AssertionError, Wrong)
 # Each run of theirs is an error.
 FAILING = ("bad", "object")
 
@@ -35,7 +38,7 @@ class Events:
         for sender in senders:
             self.acknowledged.update(sender.acknowledged)
 
-    def settle(self, world):
+    def settle(self, world, patience):
         """Waits until each has ended; gives up when nothing happens any more."""
         wire, seen, since = world.wire(), None, time.monotonic()
         while waiting := self.waiting(wire):
@@ -43,7 +46,7 @@ class Events:
             if now != seen:
                 seen, since = now, time.monotonic()
             shown = [(request_id, self.acknowledged[request_id]) for request_id in waiting[:5]]
-            assert time.monotonic() - since < PATIENCE_S, f"{len(waiting)} events are lost: {shown}\n{world.log()}"
+            assert time.monotonic() - since < patience, f"{len(waiting)} events are lost: {shown}\n{world.log()}"
             time.sleep(0.1)
 
     def waiting(self, wire):

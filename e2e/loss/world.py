@@ -104,17 +104,16 @@ class World:
         else:
             for pid in spawners(self.process.pid):
                 os.kill(pid, signal.SIGKILL)
+        self.wait_for_the_end()
+
+    def wait_for_the_end(self):
+        """Of the server, and of all that it started."""
         self.process.wait(READY_S)
         self.process.stdout.close()
-
-    def ended(self, seconds):
-        """Whether the server ends by itself within this time."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        self.process.stdout.close()
-        return True
+        end = time.monotonic() + READY_S
+        while group_is_there(self.process.pid):
+            assert time.monotonic() < end, "what the server started outlives it"
+            time.sleep(0.002)
 
     def wire(self):
         return Wire(PORT)
@@ -129,6 +128,14 @@ class World:
             print(f"kept: {self.server.folder}")
         else:
             self.server.close()
+
+
+def group_is_there(pid):
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def spawners(pid):

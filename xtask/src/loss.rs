@@ -1,7 +1,7 @@
 //! `cargo xtask loss`: nothing that was acknowledged is lost, wherever the server ends.
 //!
-//! `cargo xtask loss [kill|points] [ARGUMENTS]`; without a name both. `kill --points N --seed S` kills it at
-//! random points, `points --only NAME` ends it at named ones.
+//! `cargo xtask loss [kill|points|power] [ARGUMENTS]`; without a name all three. `kill --points N --seed S` kills it at
+//! random points, `points --only NAME` ends it at named ones, `power --rounds N` takes with it whatever it has not flushed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,8 @@ use crate::tools::{cargo, install, root, run as run_command, server, target};
 /// What a build that can crash itself reads, and no other knows.
 const SETTING: &[u8] = b"HEARTH_CRASH_AT";
 /// The parts, and what each is told in a step of `cargo xtask test`.
-const PARTS: &[(&str, &[&str])] = &[("kill", &["--points", "40"]), ("points", &["--times", "1"])];
+const PARTS: &[(&str, &[&str])] =
+    &[("kill", &["--points", "40"]), ("points", &["--times", "1"]), ("power", &["--rounds", "6"])];
 
 /// Runs the task.
 pub(crate) fn run(args: &[String]) -> Result<()> {

@@ -57,12 +57,24 @@ impl Events {
             };
             for queue in gone {
                 crash::point(Point::FunctionGone);
-                match self.parts.queues.purge(&queue).await {
+                match self.forget(&queue).await {
                     Ok(0) => {}
                     Ok(count) => info!("{count} events are gone with their function: {queue}"),
                     Err(cause) => error!("{queue}: its events are not removed: {cause}"),
                 }
             }
+        }
+    }
+
+    /// Removes the events of a function that is not there; gives how many. One of the same name may be made meanwhile, and
+    /// take events: what it took is newer than the look that did not find it.
+    async fn forget(&self, queue: &str) -> Result<u64, QueueError> {
+        let up_to = self.parts.queues.newest().await?;
+        let name = queue.strip_prefix(EVENTS).unwrap_or(queue);
+        match self.parts.metadata.get(&keys::function(name)).await {
+            Ok(None) => self.parts.queues.purge_to(queue, up_to).await,
+            Ok(Some(_)) => Ok(0),
+            Err(cause) => Err(QueueError::Unavailable(cause.to_string())),
         }
     }
 }

@@ -10,6 +10,8 @@ mod decide;
 mod ends;
 mod event;
 mod forget;
+#[cfg(test)]
+mod lease;
 mod policy;
 mod record;
 mod work;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_crash::{self as crash, Point};
+use hearth_store::make_folder;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ struct Pins {
 impl Contents {
     /// Opens the folder, or makes it.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         Ok(Self { folder: folder.to_owned(), pins: Mutex::default() })
     }
 

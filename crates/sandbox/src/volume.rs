@@ -111,6 +111,8 @@ fn template(folder: impl AsFd, mb: u32, name: &str) -> Done<File> {
     rustix::fs::ftruncate(&file, image_bytes(mb)).during("sizing a /tmp template")?;
     format(&file)?;
     prepare_top(&file)?;
+    // After a crash of the machine the name would stand for half a file system, and no environment could be made.
+    rustix::fs::fsync(&file).during("flushing a /tmp template")?;
     rustix::fs::renameat(&folder, temporary(name), &folder, &final_name).during("naming a /tmp template")?;
     Ok(file)
 }

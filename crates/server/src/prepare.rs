@@ -136,6 +136,6 @@ fn take_authority(args: &ServeArgs) -> Result<Authority> {
 }
 
 pub(crate) fn make_data_dir(path: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
+    hearth_store::make_folder(path).with_context(|| format!("making the data folder {}", path.display()))?;
     path.canonicalize().with_context(|| format!("the data folder {}", path.display()))
 }

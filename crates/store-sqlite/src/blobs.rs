@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hearth_crash::{self as crash, Point};
-use hearth_store::{BlobError, BlobStore, BoxFuture};
+use hearth_store::{BlobError, BlobStore, BoxFuture, make_folder};
 use hearth_types::CodeDigest;
 
 /// What a file is called until it is whole.
@@ -30,7 +30,7 @@ impl FileBlobStore {
     /// # Errors
     /// When the folder cannot be made, read or cleaned.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {

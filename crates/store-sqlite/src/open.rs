@@ -158,10 +158,13 @@ enum State {
     Current,
 }
 
-/// From here on it is ours: on closing, the log may be folded into the file.
+/// From here on it is ours: the log is folded into the file, now and on closing. What a crash left behind its sound part
+/// goes: behind later commits of the same log it would look like commits that were lost.
 pub(crate) fn keep_tidy(path: &Path, connection: &Connection) -> Result<(), OpenError> {
-    let set = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
-    set.map(drop).map_err(|cause| name_error(path, &cause))
+    let folded = connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .and_then(|_| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    folded.map_err(|cause| name_error(path, &cause))
 }
 
 /// Makes the file readable by its owner only: it holds functions' environment variables. SQLite gives its log the

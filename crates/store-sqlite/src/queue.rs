@@ -29,6 +29,7 @@ enum Request {
     Get(Arc<str>, MessageId, Answer<Option<Message>>),
     Count(Arc<str>, i64, Answer<Count>),
     Queues(Arc<str>, Answer<Vec<Depth>>),
+    Newest(Answer<MessageId>),
 }
 
 /// Queues in one SQLite file that this process alone uses.
@@ -58,8 +59,8 @@ impl SqliteQueueStore {
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    async fn purge_until(&self, queue: &str, until_ms: i64) -> Result<u64, QueueError> {
-        let (mut total, mut last) = (0, None);
+    async fn purge_until(&self, queue: &str, until_ms: i64, up_to: Option<MessageId>) -> Result<u64, QueueError> {
+        let (mut total, mut last) = (0, up_to);
         loop {
             let (removed, up_to) = self.ask(|answer| Request::Purge(queue.into(), until_ms, last, answer)).await?;
             if removed == 0 {
@@ -117,11 +118,19 @@ impl QueueStore for SqliteQueueStore {
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, QueueError>> {
-        Box::pin(self.purge_until(queue, i64::MAX))
+        Box::pin(self.purge_until(queue, i64::MAX, None))
+    }
+
+    fn newest(&self) -> BoxFuture<'_, Result<MessageId, QueueError>> {
+        Box::pin(self.ask(Request::Newest))
+    }
+
+    fn purge_to<'a>(&'a self, queue: &'a str, up_to: MessageId) -> BoxFuture<'a, Result<u64, QueueError>> {
+        Box::pin(self.purge_until(queue, i64::MAX, Some(up_to)))
     }
 
     fn expire<'a>(&'a self, queue: &'a str, until_ms: i64) -> BoxFuture<'a, Result<u64, QueueError>> {
-        Box::pin(self.purge_until(queue, until_ms))
+        Box::pin(self.purge_until(queue, until_ms, None))
     }
 }
 
@@ -189,6 +198,7 @@ fn answer(tables: &mut Tables, group: Vec<Request>) {
             Request::Due(look, answer) => drop(answer.send(failing(tables.due(&look)))),
             Request::Get(queue, id, answer) => drop(answer.send(failing(tables.get(&queue, id)))),
             Request::Count(queue, now_ms, answer) => drop(answer.send(failing(tables.count(&queue, now_ms)))),
+            Request::Newest(answer) => drop(answer.send(Ok(tables.last_id()))),
             Request::Queues(prefix, answer) => drop(answer.send(failing(tables.queues(&prefix)))),
         }
     }

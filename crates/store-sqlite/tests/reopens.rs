@@ -181,6 +181,51 @@ async fn a_changed_byte_in_the_log_loses_nothing_but_a_last_commit() {
     }
 }
 
+/// What a power failure leaves of the log: the last transaction without its first frame.
+fn tear_last(path: &Path, before: u64) {
+    let log = path.with_extension("db-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let first = usize::try_from(before).unwrap();
+    assert!(bytes.len() > first + 9000, "the last transaction has several frames");
+    bytes[first..first + 4096].fill(0);
+    fs::write(&log, bytes).unwrap();
+}
+
+/// Twice in a row a transaction that nobody was told of comes to the disk in part. What is left of the first one lies
+/// behind the second: it must not be taken for commits that were acknowledged.
+#[tokio::test]
+async fn what_two_power_failures_leave_is_not_taken_for_damage() {
+    let (folder, path) = database();
+    let copy = folder.path().join("copy.db");
+    let take = |from: &Path, to: &Path| {
+        for extension in ["db", "db-wal"] {
+            fs::copy(from.with_extension(extension), to.with_extension(extension)).unwrap();
+        }
+    };
+    let length = |path: &Path| fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    let store = SqliteStore::open(&path, seal()).unwrap();
+    put(&store, "kept", "1").await;
+    let before = length(&path);
+    put(&store, "first", vec![1; 100_000]).await;
+    take(&path, &copy);
+    tear_last(&copy, before);
+
+    let second = folder.path().join("second.db");
+    let store = SqliteStore::open(&copy, seal()).unwrap();
+    put(&store, "kept too", "1").await;
+    let log = fs::read(copy.with_extension("db-wal")).unwrap();
+    put(&store, "second", vec![2; 20_000]).await;
+    take(&copy, &second);
+    // It begins where the log is another one than before.
+    let now = fs::read(second.with_extension("db-wal")).unwrap();
+    let begins = log.iter().zip(&now).position(|(old, new)| old != new).unwrap_or(log.len());
+    tear_last(&second, u64::try_from(begins).unwrap());
+
+    let found = contents(&second).await;
+    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["kept", "kept too"]);
+}
+
 async fn contents(path: &Path) -> Vec<(String, Versioned)> {
     SqliteStore::open(path, seal()).unwrap().list("", None, usize::MAX).await.unwrap()
 }

@@ -4,6 +4,7 @@
 mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod folder;
 #[cfg(any(test, feature = "conformance"))]
 mod group_conformance;
 mod memory;
@@ -18,6 +19,7 @@ pub mod typed;
 use std::pin::Pin;
 
 pub use blob::{BlobError, BlobStore};
+pub use folder::make_folder;
 pub use memory::{MemoryBlobStore, MemoryStore};
 pub use memory_queue::MemoryQueueStore;
 pub use metadata::{CommitError, MetadataStore, Operation, Precondition, StoreError, Versioned, Write};

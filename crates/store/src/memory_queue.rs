@@ -248,6 +248,14 @@ impl QueueStore for MemoryQueueStore {
         Box::pin(async move { Ok(self.lock().drop_all(queue, |_| true)) })
     }
 
+    fn newest(&self) -> BoxFuture<'_, Result<MessageId, QueueError>> {
+        Box::pin(async move { Ok(MessageId(self.lock().last_id)) })
+    }
+
+    fn purge_to<'a>(&'a self, queue: &'a str, up_to: MessageId) -> BoxFuture<'a, Result<u64, QueueError>> {
+        Box::pin(async move { Ok(self.lock().drop_all(queue, |message| message.found.id <= up_to)) })
+    }
+
     fn expire<'a>(&'a self, queue: &'a str, until_ms: i64) -> BoxFuture<'a, Result<u64, QueueError>> {
         Box::pin(async move { Ok(self.lock().drop_all(queue, |message| message.found.due_ms <= until_ms)) })
     }

@@ -65,6 +65,18 @@ pub trait QueueStore: Send + Sync + 'static {
     /// When the engine fails; some may be gone by then.
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, QueueError>>;
 
+    /// The id given last: whatever is put from now on has a greater one.
+    ///
+    /// # Errors
+    /// When the engine cannot say.
+    fn newest(&self) -> BoxFuture<'_, Result<MessageId, QueueError>>;
+
+    /// As [`QueueStore::purge`], but leaves what has a greater id than `up_to`.
+    ///
+    /// # Errors
+    /// When the engine fails; some may be gone by then.
+    fn purge_to<'a>(&'a self, queue: &'a str, up_to: MessageId) -> BoxFuture<'a, Result<u64, QueueError>>;
+
     /// Removes the messages of a queue that are due by then, whatever their group; gives how many it was. Not one commit.
     ///
     /// # Errors

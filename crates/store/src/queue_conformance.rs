@@ -176,6 +176,10 @@ async fn purges_what_is_there(store: Store) {
     assert_eq!(store.queues("").await.unwrap(), [Depth { queue: "p".into(), messages: 1, first_due_ms: 0 }]);
     one(&store, put("q", 3, "after")).await;
     assert_eq!(bodies(&store.due(look("q", 9)).await.unwrap()), ["after"]);
+    let newest = store.newest().await.unwrap();
+    one(&store, put("q", 3, "later")).await;
+    assert_eq!(store.purge_to("q", newest).await.unwrap(), 1);
+    assert_eq!(bodies(&store.due(look("q", 9)).await.unwrap()), ["later"]);
 }
 
 /// Random commits, against the simplest thing that could be right.
