@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 
-use crate::decode::read_body;
+use crate::decode::{bind, read_body};
 use crate::encode::{JsonWriter, ToJson};
 use crate::error::{self, ApiError};
 use crate::form::Form;
 use crate::operation::{InTable as _, OperationType, Protocol, ServiceOperation};
+use crate::route::route_of;
 use crate::schema::Kind;
 use crate::validate::validate;
 use crate::value::{FromValue as _, Members, Value};
@@ -61,6 +62,22 @@ impl<O: ServiceOperation> Call<O> {
         Self { operation, input }.checked()
     }
 
+    /// Reads a request of a service whose paths name operations.
+    ///
+    /// # Errors
+    /// `UnknownOperationException` where no route fits; else as [`crate::decode()`].
+    pub fn from_path(head: &http::request::Parts, body: Bytes) -> Result<Self, ApiError> {
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let matched = route_of::<O>(method, path, head.uri.query());
+        let matched = matched.ok_or_else(|| {
+            let shown: String = path.chars().take(256).collect();
+            let text = format!("No operation of {} that Hearth implements is at {method} {shown}", O::service().id);
+            ApiError::new(&error::UNKNOWN_OPERATION, text)
+        })?;
+        let input = bind(&matched, &head.headers, body)?;
+        Ok(Self { operation: matched.operation, input })
+    }
+
     fn checked(self) -> Result<Self, ApiError> {
         if let (Some(shape), Value::Structure(values)) = (self.operation.row().input, &self.input)
             && let Kind::Structure { members, .. } = &shape.kind
@@ -82,7 +99,7 @@ impl<O: ServiceOperation> Call<O> {
     }
 }
 
-/// Writes an output of the protocols JSON 1.0 and 1.1.
+/// Writes an output of the protocols JSON 1.0 and 1.1, and of rest-json where all of it is in the body.
 #[must_use]
 pub fn encode_json<Op: OperationType>(output: &Op::Output) -> Response<Bytes>
 where

@@ -41,7 +41,11 @@ pub fn check<O: ServiceOperation>(matched: &Matched<O>, headers: &HeaderMap, bod
 }
 
 /// All members of the input, valid.
-fn bind<O: ServiceOperation>(matched: &Matched<O>, headers: &HeaderMap, body: Bytes) -> Result<Value, ApiError> {
+pub(crate) fn bind<O: ServiceOperation>(
+    matched: &Matched<O>,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Value, ApiError> {
     let Some(shape) = matched.operation.row().input else { return Ok(Value::Structure(Members(Vec::new()))) };
     let Kind::Structure { members, .. } = shape.kind else {
         return Err(ApiError::service(format!("The input of {} is no structure.", matched.operation.name())));

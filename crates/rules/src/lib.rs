@@ -2,12 +2,15 @@
 //! that know no HTTP, over the store's seam. What goes to a target goes through the outbox: it is on stable storage before
 //! an event is acknowledged, or before a time counts as having come.
 
+mod agenda;
 mod at_time;
+mod attend;
 mod bus;
 mod buses;
 mod due;
 mod errors;
 mod event;
+mod groups;
 mod input;
 mod matched;
 mod path;
@@ -17,11 +20,14 @@ mod put_events;
 mod records;
 mod rule;
 mod rules;
+mod schedule;
+mod schedules;
 mod tags;
 mod target;
 mod targets;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hearth_api::events::Operation;
 use hearth_api::{ApiError, ServiceOperation};
@@ -30,7 +36,7 @@ use hearth_delivery::Outbox;
 use hearth_identity::Caller;
 use hearth_identity::policy::Document;
 use hearth_store::MetadataStore;
-use hearth_types::Place;
+use hearth_types::{Place, keys};
 use tokio::sync::Notify;
 
 pub use event::Event;
@@ -55,17 +61,37 @@ pub struct Rules {
     compiled: Compiled,
     /// Something that is due at a time was changed.
     changed: Notify,
+    /// The keys of schedules that were: they are seen to again.
+    schedules: Mutex<BTreeSet<String>>,
 }
 
 impl Rules {
     /// Over these parts. Nothing is due before [`Rules::run`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, compiled: Compiled::default(), changed: Notify::new() })
+        Arc::new(Self { parts, compiled: Compiled::default(), changed: Notify::new(), schedules: Mutex::default() })
     }
 
     fn now_ms(&self) -> i64 {
         self.parts.clock.now_ms()
+    }
+
+    /// A schedule was written.
+    fn schedule_changed(&self, group: &str, name: &str) {
+        let mut changed = self.schedules.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.insert(keys::schedule(group, name));
+        self.changed.notify_one();
+    }
+
+    /// Those that were, since this was asked last.
+    fn changed_schedules(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.schedules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The ARN of something of the Scheduler's here.
+    fn scheduler_arn(&self, rest: &str) -> String {
+        let Place { region, account } = &self.parts.place;
+        format!("arn:aws:scheduler:{region}:{account}:{rest}")
     }
 
     /// The ARN of something of EventBridge's here.

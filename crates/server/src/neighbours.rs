@@ -3,6 +3,7 @@
 mod events;
 mod iam;
 mod logs;
+mod scheduler;
 mod sns;
 mod sqs;
 mod ssm;
@@ -12,12 +13,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_api::error::{Kind, NOT_IMPLEMENTED};
-use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Service, ServiceOperation, Style};
+use hearth_api::{Addressed, ApiError, Call, ErrorFormat, Form, Protocol, Service, ServiceOperation, Style};
 use hearth_http::{BodyError, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::Dialect;
 use hearth_types::RequestId;
 use hearth_types::limits::{BODY_TIMEOUT, NEIGHBOUR_BODY_BYTES, UPSTREAM_BODY_BYTES};
+use http::request::Parts;
 use http::{Response, header};
 
 use crate::gateway::{Arrival, Gateway, REQUEST_TIMEOUT, unsupported_encoding};
@@ -26,6 +28,7 @@ use crate::operate::endpoint;
 /// A request to a service beside Lambda, read.
 struct Request<'a> {
     id: RequestId,
+    head: &'a Parts,
     addressed: &'a Addressed<'a>,
     body: Bytes,
     /// Where the operation is named in a form.
@@ -110,6 +113,7 @@ impl Gateway {
             }
             "logs" => answered(&request, |asked| self.logs(asked)).await,
             "events" => answered(&request, |asked| self.eventbridge(asked)).await,
+            "scheduler" => answered(&request, |asked| self.scheduler(asked)).await,
             other => in_style(other, unknown_service(other)),
         }
     }
@@ -150,7 +154,7 @@ impl Gateway {
             Style::Target(_) | Style::Cbor | Style::Path => None,
         };
         let form = form.map(|form| form.at_queue(head.uri.path()));
-        Ok(Request { id: arrival.id, addressed, body, form, caller })
+        Ok(Request { id: arrival.id, head, addressed, body, form, caller })
     }
 }
 
@@ -188,6 +192,9 @@ fn call<O: ServiceOperation>(request: &Request<'_>) -> Result<Call<O>, ApiError>
     match (&request.form, request.addressed.target) {
         (Some(form), _) => Call::from_form(form),
         (None, Some(target)) => Call::from_json(target, request.body.clone()),
+        (None, None) if O::service().protocol == Protocol::RestJson => {
+            Call::from_path(request.head, request.body.clone())
+        }
         (None, None) => Err(no_operation(O::service())),
     }
 }
@@ -220,7 +227,7 @@ fn unknown_service(service: &str) -> ApiError {
     ApiError::new(
         &NOT_IMPLEMENTED,
         format!(
-            "Hearth does not have {named}: it has lambda, s3, sqs, sns, events, iam, sts, ssm and logs; --upstream sends others on."
+            "Hearth does not have {named}: it has lambda, s3, sqs, sns, events, scheduler, iam, sts, ssm and logs; --upstream sends others on."
         ),
     )
 }

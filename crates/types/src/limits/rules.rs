@@ -30,7 +30,5 @@ pub const TARGET_AGE_S: i64 = 86_400;
 pub const BUS_POLICY_BYTES: usize = 10 * 1024;
 /// The pause after a failure of the store before what is due is looked at again. Ours.
 pub const TIMER_PAUSE: Duration = Duration::from_secs(5);
-/// Schedules of a group (EventBridge Scheduler has a million in all). Ours.
-pub const SCHEDULES: usize = 100_000;
 /// Bytes of a schedule's input (EventBridge Scheduler).
 pub const SCHEDULE_INPUT_BYTES: usize = 256 * 1024;
