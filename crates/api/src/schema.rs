@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::generated::{events, iam, lambda, logs, scheduler, sqs, ssm, sts};
+    use crate::generated::{events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
 
     fn patterns() -> impl Iterator<Item = &'static Pattern> {
         let all = [
@@ -139,6 +139,7 @@ mod tests {
             ssm::schema::PATTERNS,
             logs::schema::PATTERNS,
             sqs::schema::PATTERNS,
+            sns::schema::PATTERNS,
             events::schema::PATTERNS,
             scheduler::schema::PATTERNS,
         ];
