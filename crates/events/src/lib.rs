@@ -7,6 +7,7 @@
 
 mod accept;
 mod decide;
+mod desk;
 mod ends;
 mod event;
 mod forget;
@@ -31,6 +32,7 @@ use hearth_types::limits::EVENT_FLEET_BYTES;
 use hearth_types::{Place, RequestId};
 
 pub use accept::{NewEvent, NotKept};
+pub use desk::{Failed, Waiting, Which};
 
 /// Runs functions: the front end, or a simulated one.
 pub trait Functions: Send + Sync + 'static {
@@ -106,6 +108,7 @@ pub struct Events {
     parts: Parts,
     /// Of events.
     events: Pollers,
+    failures: desk::Failures,
     stopping: AtomicBool,
 }
 
@@ -115,7 +118,7 @@ impl Events {
     pub fn new(parts: Parts) -> Arc<Self> {
         let bounds = Bounds { pollers: parts.pollers, bytes: EVENT_FLEET_BYTES };
         let events = Pollers::new(bounds, parts.clock.clone(), parts.timing);
-        Arc::new(Self { parts, events, stopping: AtomicBool::new(false) })
+        Arc::new(Self { parts, events, failures: desk::Failures::default(), stopping: AtomicBool::new(false) })
     }
 
     /// Takes no more from the queues, and waits until what is run has come to its end, at most for `patience`. What has

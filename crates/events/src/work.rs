@@ -114,6 +114,7 @@ impl Events {
         if !verdict.refused {
             if condition != Condition::Success {
                 self.parts.metrics.function(function).events_dropped.count();
+                self.failures.add(function, event, condition, now_ms);
             }
             self.parts.outbox.posted(posting);
         }

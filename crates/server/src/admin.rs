@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hearth_clock::Clock;
 use hearth_control::Control;
+use hearth_events::Events;
 use hearth_frontend::Dispatcher;
 use hearth_http::ResponseBody;
 use hearth_logs::{LogLine, LogStore, escape_for_terminal};
@@ -15,6 +16,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::event_desk;
 use crate::metrics::Numbers;
 
 /// Lines of a log that are shown before what comes.
@@ -28,6 +30,7 @@ pub(crate) struct Admin {
     pub(crate) logs: Arc<LogStore>,
     pub(crate) clock: Clock,
     pub(crate) numbers: Numbers,
+    pub(crate) events: Arc<Events>,
     /// The isolation that is in force, as the spawner reported it.
     pub(crate) isolation: serde_json::Value,
 }
@@ -51,6 +54,8 @@ impl Admin {
             ["clock"] if method == Method::POST => Some(own("hearth:AdvanceClock")),
             ["clock"] => Some(own("hearth:GetClock")),
             ["metrics"] => Some(own("hearth:GetMetrics")),
+            ["events", ..] if method == Method::POST => Some(own("hearth:ChangeEvents")),
+            ["events", ..] => Some(own("hearth:GetEvents")),
             ["logs", name] => {
                 let group = self.dispatcher.functions().log_group(name);
                 let group = group.map_or_else(|| format!("/aws/lambda/{name}"), |group| group.to_string());
@@ -80,9 +85,12 @@ impl Admin {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["clock"] if method == Method::POST => clock::advance(&self.clock, body).await,
+            ["events"] if method == Method::POST => event_desk::act(&self.events, body).await,
             _ if method != Method::GET => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n"),
             ["clock"] => clock::show(&self.clock),
             ["metrics"] => self.metrics().await,
+            ["events"] => event_desk::list(&self.events, &self.numbers.outbox, parameter(query, "function")).await,
+            ["events", function, id] => event_desk::show(&self.events, function, id).await,
             ["health"] => self.health(),
             ["code", digest] => self.code(digest, query).await,
             ["logs", name] => self.log(name, query).await,

@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Show a function's log.
     Logs(LogsArgs),
+    /// Show which asynchronous invokes wait or failed lately; run some at once, or drop them.
+    Events(EventsArgs),
     /// Make, list and delete access keys, of a running server or of a data folder at rest.
     Keys(KeysArgs),
     /// List what this machine has: runtimes, isolation, limits; and how to get what is missing.
@@ -173,6 +175,50 @@ pub(crate) struct LogsArgs {
     /// The server.
     #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
     pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EventsArgs {
+    #[command(subcommand)]
+    pub(crate) command: EventsCommand,
+    /// JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The server.
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum EventsCommand {
+    /// List what waits and what failed lately.
+    List {
+        /// Only this function's.
+        function: Option<String>,
+    },
+    /// Show one that waits, with what was sent.
+    Show {
+        /// The function's name.
+        function: String,
+        /// The event's request id.
+        id: String,
+    },
+    /// Run at once what waits for another attempt.
+    Redrive(WhichEvents),
+    /// Remove events; nobody is told of them.
+    Drop(WhichEvents),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WhichEvents {
+    /// The function's name.
+    pub(crate) function: String,
+    /// The event's request id.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) id: Option<String>,
+    /// All of the function.
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod admin;
+mod asking;
 mod at_rest;
 mod cli;
 mod clock;
@@ -13,7 +14,9 @@ mod coverage;
 mod deliveries;
 mod deliveries_of_rules;
 mod doctor;
+mod event_desk;
 mod events;
+mod events_command;
 mod follow;
 mod function_url;
 mod gateway;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(*args),
         cli::Command::Logs(args) => logs::run(&args),
+        cli::Command::Events(args) => events_command::run(&args),
         cli::Command::Keys(args) => keys::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
     };

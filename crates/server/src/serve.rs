@@ -215,6 +215,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         dispatcher: Arc::clone(&dispatcher),
         logs: Arc::clone(&logs),
         isolation,
+        events: Arc::clone(&events),
         numbers: Numbers {
             metrics,
             dispatcher: Arc::clone(&dispatcher),

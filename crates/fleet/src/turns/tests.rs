@@ -260,3 +260,29 @@ proptest! {
         prop_assert!(simulation.most_bytes <= EVENT_FLEET_BYTES);
     }
 }
+
+/// However much waits in one queue, a lone message of another begins after one look: what is promised to it does not
+/// depend on the backlog. The flood is a million messages, put at once.
+#[test]
+fn a_million_waiting_messages_delay_a_lone_one_by_no_more_than_a_look() {
+    const BACKLOG: u64 = 1_000_000;
+    let mut simulation = Simulation::new(64).function("flood", 20, 1000);
+    simulation.queues.insert("flood".into(), (0..BACKLOG).map(|id| (id, 100)).collect());
+    simulation.last = BACKLOG;
+    simulation.step(Input::Arrived { queue: "flood".into(), due_ms: 0 });
+    let lone: Vec<(i64, u64)> = (0..50_i64)
+        .map(|n| {
+            let (name, sent_ms) = (format!("lone{n}"), 100 + n * 37);
+            simulation.functions.insert(name.clone(), (20, 1000));
+            (sent_ms, simulation.send(sent_ms, &name, 1))
+        })
+        .collect();
+    while lone.iter().any(|(_, id)| !simulation.began.contains_key(id)) {
+        let Some(Reverse((at_ms, _, coming))) = simulation.coming.pop() else { panic!("nothing happens any more") };
+        simulation.now_ms = at_ms;
+        simulation.happen(coming);
+    }
+    let delays_ms: Vec<i64> = lone.iter().map(|(sent_ms, id)| simulation.began[id] - sent_ms).collect();
+    assert!(delays_ms.iter().all(|delay_ms| *delay_ms <= LOOK_MS), "{delays_ms:?}");
+    assert!(simulation.queues["flood"].len() > 990_000, "the flood was still there");
+}

@@ -32,6 +32,14 @@ pub const DELIVERY_POLLERS: usize = 32;
 pub const DELIVERY_LANE_BYTES: usize = 240;
 /// How long a record is tried to be delivered. Ours, after the age of events.
 pub const DELIVERY_AGE: Duration = Duration::from_secs(6 * 60 * 60);
+/// Events that people are shown, or have run at once, in one answer. Ours.
+pub const EVENTS_SHOWN: usize = 1000;
+/// Events that are read at once for that.
+pub const EVENT_DESK_TURN: usize = 100;
+/// Bytes of these.
+pub const EVENT_DESK_BYTES: usize = 4 * 1024 * 1024;
+/// Events that ended without success and are remembered, without what was sent. Ours.
+pub const EVENT_FAILURES_KEPT: usize = 1000;
 /// Bytes of what InvokeAsync, the older way, takes (Lambda).
 pub const INVOKE_ASYNC_BYTES: usize = 256 * 1024;
 /// Bytes of a queue's name. Ours: a function's or a queue's name, and what says which kind it is.

@@ -1,0 +1,65 @@
+//! Asking a running server, for the commands that do.
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
+use hearth_identity::{Credentials, Secret};
+use http::{Method, Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+
+use crate::admin;
+
+/// Of a server that is not told another one.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What is asked.
+pub(crate) struct Question<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) method: Method,
+    /// With its query.
+    pub(crate) path: &'a str,
+    pub(crate) body: Bytes,
+    /// As signatures name it.
+    pub(crate) service: &'a str,
+}
+
+/// The answer, whose body may still come; what is no success is said.
+pub(crate) async fn ask(question: Question<'_>) -> Result<Response<Incoming>> {
+    let Question { endpoint, method, path, body, service } = question;
+    let uri: Uri = endpoint.parse().with_context(|| format!("--endpoint {endpoint}"))?;
+    let authority = uri.authority().with_context(|| format!("--endpoint {endpoint} names no host"))?;
+    let port = authority.port_u16().unwrap_or(80);
+    let stream = tokio::net::TcpStream::connect((authority.host(), port))
+        .await
+        .with_context(|| format!("no server answers at {endpoint}; is `hearth serve` running there?"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the answer.
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header(http::header::HOST, authority.as_str()).body(Full::new(body.clone()));
+    let request = request.with_context(|| format!("{path:?} cannot be asked for"))?;
+    let response = sender.send_request(signed(request, &body, service)?).await?;
+    if !response.status().is_success() {
+        let text = response.collect().await?.to_bytes();
+        bail!("{}", String::from_utf8_lossy(&text).trim_end());
+    }
+    Ok(response)
+}
+
+/// Signed with the credentials of the environment, where there are some: a server may ask for that.
+fn signed<B>(request: Request<B>, body: &Bytes, service: &str) -> Result<Request<B>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(access_key_id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
+        return Ok(request);
+    };
+    let session_token = variable("AWS_SESSION_TOKEN");
+    let credentials = Credentials { access_key_id, secret: Secret::new(secret), session_token };
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let scope = Scope { region: region.as_deref().unwrap_or(DEFAULT_REGION), service };
+    let (mut head, content) = request.into_parts();
+    let now = Timestamp::since_1970(admin::now());
+    Signer { credentials: &credentials, scope }.sign(&mut head, PayloadHash::of(body), now)?;
+    Ok(Request::from_parts(head, content))
+}
