@@ -150,6 +150,10 @@ impl Runner {
 
     fn invoke(&mut self, lane: usize, records: usize, share: Option<Share>) {
         let records = self.shard.lanes[lane].records().iter().take(records);
+        if let Some(last) = records.clone().last() {
+            let metrics = self.job.parts.metrics.function(&self.job.mapping.function);
+            metrics.iterator_age(self.job.now_ms().saturating_sub(last.arrival_ms));
+        }
         let payload = Bytes::from(self.with_window(event(records), share.as_ref()));
         let (job, busy) = (Arc::clone(&self.job), self.job.parts.clock.busy());
         self.running.spawn(async move {
