@@ -6,6 +6,7 @@ mod cold;
 mod control;
 mod deploy;
 mod idle;
+mod queues;
 mod throughput;
 mod warm;
 
@@ -24,13 +25,14 @@ const AMPLE: [&str; 4] = ["--memory-budget", "1000000", "--keep-alive", "3600"];
 /// All that are wanted, one after the other: the machine is small.
 pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
     type Group = fn(&RunArgs, &mut Report) -> Result<()>;
-    let groups: [(&str, Group); 6] = [
+    let groups: [(&str, Group); 7] = [
         ("warm", warm::measure),
         ("throughput", throughput::measure),
         ("cold", cold::measure),
         ("idle", idle::measure),
         ("deploy", deploy::measure),
         ("control", control::measure),
+        ("queues", queues::measure),
     ];
     for (name, measure) in groups.into_iter().filter(|(name, _)| args.wants(name)) {
         eprintln!("-- {name}");

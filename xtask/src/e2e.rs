@@ -66,7 +66,7 @@ fn node(tally: &mut Tally) -> Result<()> {
     let modules = install::node_modules()?;
     let server = Server::start(&server::binary("release")?, &[])?;
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=tap", "js/sdk.test.mjs", "js/neighbours.test.mjs"])
+    node.args(["--test", "--test-reporter=tap", "js/sdk.test.mjs", "js/neighbours.test.mjs", "js/sqs.test.mjs"])
         .current_dir(root().join("e2e"));
     node.env("HEARTH_NODE_MODULES", modules).envs(aws::environment(server.url()));
     let before = *tally;
