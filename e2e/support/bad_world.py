@@ -6,6 +6,7 @@ import pytest
 
 from support.bad import CODE, ROLE, state
 from support.packages import zip_of
+from support.sources import queue_beside
 
 FUNCTION, LAYER = "bad", "bad-layer"
 PYTHON = f"python3.{sys.version_info.minor}"
@@ -30,6 +31,8 @@ def world(server, client):
     client.create_function_url_config(FunctionName=FUNCTION, AuthType="NONE")
     client.put_function_event_invoke_config(FunctionName=FUNCTION, MaximumRetryAttempts=1)
     client.publish_layer_version(LayerName=LAYER, Content={"ZipFile": package})
+    for name, attributes in (("bad-queue", {}), ("other-queue", {}), ("short-queue", {"VisibilityTimeout": "1"})):
+        queue_beside(client, name, **attributes)
     mapping = client.create_event_source_mapping(FunctionName=FUNCTION, EventSourceArn=QUEUE, Enabled=False)["UUID"]
     yield mapping
     client.delete_event_source_mapping(UUID=mapping)

@@ -62,8 +62,17 @@ def passing_on():
 
 
 def sqs_of(server):
-    return boto3.client("sqs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
+    return sqs_at(server.url)
+
+
+def sqs_at(endpoint):
+    return boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
                         config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50))
+
+
+def queue_beside(client, name, **attributes):
+    """The ARN of a queue, made where a client's functions are."""
+    return arn_of(sqs_at(client.meta.endpoint_url).create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
 
 
 def arn_of(url):
@@ -127,4 +136,4 @@ def send(sqs, url, *bodies):
     return [sqs.send_message(QueueUrl=url, MessageBody=text)["MessageId"] for text in texts]
 
 
-__all__ = ["OBEY", "arn_of", "changed", "empty", "gone", "heard", "left", "mapped", "passing_on", "records", "said", "send", "settled", "sqs_of"]
+__all__ = ["OBEY", "arn_of", "changed", "empty", "gone", "heard", "left", "mapped", "passing_on", "queue_beside", "records", "said", "send", "settled", "sqs_of"]

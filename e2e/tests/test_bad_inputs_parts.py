@@ -181,6 +181,8 @@ PARTS = [
     ("A17", mapping(FunctionName="missing"), IPV, "Function does not exist"),
     ("A18", mapping(QUEUE), RCE, re.compile(r"^An event source mapping with SQS arn \(\" arn:aws:sqs:.* \"\) and function \(\" bad \"\) already exists\. Please update or delete the existing mapping with UUID [0-9a-f-]{36}$")),
     *(("A18", Ask(method, f"{MAPPINGS}/{uuid}", body), RNF, NOT_THERE) for uuid in ("00000000-0000-4000-8000-000000000000", "nonsense") for method, body in (("GET", b""), ("PUT", {}), ("DELETE", b""))),
+    *(("A19", mapping(source), IPV, "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist.") for source in (QUEUE.replace("bad", "no"), QUEUE.replace("us-east-1", "eu-west-1"))),
+    ("A19", mapping(QUEUE.replace("bad", "short")), IPV, "Queue visibility timeout: 1 seconds is less than Function timeout: 3 seconds"),
     ("A20", put(f"/2024-08-31/functions/{FUNCTION}/recursion-config", RecursiveLoop="Maybe"), VAL, one("Maybe", "recursiveLoop", ONE_OF.format("Terminate, Allow"))),
     ("A20", put(RUNTIME, UpdateRuntimeOn="Never"), VAL, re.compile("Value 'Never' at 'updateRuntimeOn' failed to satisfy constraint: Member must satisfy enum value set: ")),
     ("A20", put(RUNTIME, UpdateRuntimeOn="Manual"), IPV),

@@ -10,6 +10,7 @@ from botocore import xform_name
 from conftest import unique
 from support.errors import refused
 from support.packages import zip_of
+from support.sources import gone, queue_beside
 
 CODE = "def handler(event, context):\n    return 'one'\n"
 PACKAGE = zip_of({"app.py": CODE})
@@ -170,11 +171,12 @@ def mappings(client, deploy):
     function = deploy(CODE)
 
     def add(label):
-        source = f"arn:aws:sqs:{ACCOUNT}:{label}"
+        source = queue_beside(client, label)
         return client.create_event_source_mapping(FunctionName=function.name, EventSourceArn=source, Enabled=False)["UUID"]
 
     def remove(uuid):
         client.delete_event_source_mapping(UUID=uuid)
+        gone(client, uuid)
 
     return Listing("EventSourceMappings", lambda m: m["UUID"], add, remove, {"FunctionName": function.name})
 

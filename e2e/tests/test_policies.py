@@ -10,6 +10,7 @@ from support.errors import refused
 from support.keys import allow, client_with, deny, made, made_with, make_role
 from support.packages import zip_of
 from support.sigv4 import Signed
+from support.sources import settled
 
 ECHO = "def handler(event, context): return event"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -20,6 +21,11 @@ DENIED = (403, "AccessDeniedException")
 def admin(strict):
     key = made(strict)
     make_role(strict, key)
+    polling = json.dumps({"Version": "2012-10-17", "Statement": [allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"])]})
+    client_with(strict, "iam", key).put_role_policy(RoleName="test", PolicyName="polling", PolicyDocument=polling)
+    queues = client_with(strict, "sqs", key)
+    for name in ("q", "taken", "hidden"):
+        queues.create_queue(QueueName=name)
     return client_with(strict, "lambda", key)
 
 
@@ -154,7 +160,7 @@ def test_lambdas_own_condition_keys(admin, caller, function):
     mapper = caller("mapper", allow("lambda:*EventSourceMapping", Condition={"ArnEquals": {"lambda:FunctionArn": ARN + "f"}}))
     mapping = mapper.create_event_source_mapping(FunctionName="f", EventSourceArn=source)["UUID"]
     assert refused(mapper.create_event_source_mapping, FunctionName="g", EventSourceArn=source)[:2] == DENIED
-    assert mapper.get_event_source_mapping(UUID=mapping)["FunctionArn"] == ARN + "f"
+    assert settled(mapper, mapping)["FunctionArn"] == ARN + "f"
     mapper.delete_event_source_mapping(UUID=mapping)
 
 
@@ -163,8 +169,10 @@ def test_who_may_lead_mappings_to_one_function_takes_none_from_others(admin, cal
     mapping = admin.create_event_source_mapping(FunctionName="f:other", EventSourceArn="arn:aws:sqs:us-east-1:000000000000:taken")["UUID"]
     mapper = caller("taker", allow("lambda:*EventSourceMapping", Condition={"ArnEquals": {"lambda:FunctionArn": ARN + "f:prod"}}))
     assert refused(mapper.update_event_source_mapping, UUID=mapping, FunctionName="f:prod")[:2] == DENIED
+    settled(admin, mapping)
     both = caller("both", allow("lambda:*EventSourceMapping", Condition={"ArnLike": {"lambda:FunctionArn": ARN + "f:*"}}))
     assert both.update_event_source_mapping(UUID=mapping, FunctionName="f:prod")["FunctionArn"] == ARN + "f:prod"
+    settled(admin, mapping)
     admin.delete_event_source_mapping(UUID=mapping)
     admin.delete_alias(FunctionName="f", Name="other")
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -264,6 +265,31 @@ def test_a_function_that_is_gone_leaves_its_mapping_and_the_messages(server, cli
     assert client.get_event_source_mapping(UUID=uuid)["State"] == "Enabled"
 
 
+def test_a_function_polls_what_its_role_lets_it(server, client, sqs, make, deploy):
+    iam = boto3.client("iam", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    trust = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}
+    role, policy = unique("poller"), "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole"
+    function = deploy(OBEY, Role=iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])
+    url = make()
+    with pytest.raises(ClientError) as refused:
+        client.create_event_source_mapping(FunctionName=function.name, EventSourceArn=arn_of(url))
+    text = "The function execution role does not have permissions to call ReceiveMessage on SQS"
+    error = refused.value.response["Error"]
+    assert (error["Code"], error["Message"]) == ("InvalidParameterValueException", text)
+    iam.attach_role_policy(RoleName=role, PolicyArn=policy)
+    uuid = mapped(function, arn_of(url))
+    send(sqs, url, "x")
+    records(server, function, 1)
+    empty(sqs, url)
+    iam.detach_role_policy(RoleName=role, PolicyArn=policy)
+    wait_until(lambda: "does not have permissions" in client.get_event_source_mapping(UUID=uuid).get("LastProcessingResult", ""), WAIT_S, "nothing is said")
+    send(sqs, url, "y")
+    iam.attach_role_policy(RoleName=role, PolicyArn=policy)
+    records(server, function, 2)
+    client.delete_event_source_mapping(UUID=uuid)
+    gone(client, uuid)
+
+
 def test_versions_and_aliases_are_invoked_as_they_are_named(server, client, sqs, make, mapping, deploy):
     function, url = deploy(OBEY), make()
     client.publish_version(FunctionName=function.name)
@@ -288,8 +314,8 @@ def test_every_message_reaches_the_function_though_the_server_is_killed(alone):
     for part in range(3):
         bodies = {f"{part}-{n}" for n in range(40)}
         sent |= bodies
-        send(sqs, urls["from"], *bodies)
         before = left(sqs, urls["to"])[0]
+        send(sqs, urls["from"], *bodies)
         wait_until(lambda: left(sqs, urls["to"])[0] > before, WAIT_S, "nothing is delivered")
         server.kill()
         server.start()

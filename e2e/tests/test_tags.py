@@ -4,6 +4,7 @@ import pytest
 
 from conftest import unique
 from support.errors import refused
+from support.sources import queue_beside
 
 CODE = "def handler(event, context):\n    return 'one'\n"
 ACCOUNT = "us-east-1:000000000000"
@@ -17,7 +18,7 @@ def function_arn(client, deploy):
 
 @pytest.fixture
 def mapping_arn(client, deploy):
-    made = client.create_event_source_mapping(FunctionName=deploy(CODE).name, EventSourceArn=f"arn:aws:sqs:{ACCOUNT}:{unique('q')}", Enabled=False)
+    made = client.create_event_source_mapping(FunctionName=deploy(CODE).name, EventSourceArn=queue_beside(client, unique("q")), Enabled=False)
     yield made["EventSourceMappingArn"]
     client.delete_event_source_mapping(UUID=made["UUID"])
 

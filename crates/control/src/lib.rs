@@ -7,6 +7,7 @@ pub mod code_source;
 pub mod concurrency;
 pub mod coverage;
 mod event_invoke;
+pub mod event_sources;
 pub mod functions;
 mod layers;
 pub mod links;
@@ -44,6 +45,7 @@ use uuid::Uuid;
 
 use crate::code_source::CodeSource;
 use crate::concurrency::AccountConcurrency;
+use crate::event_sources::EventSources;
 use crate::links::CodeLinks;
 use crate::roles::Roles;
 
@@ -76,6 +78,8 @@ pub struct Parts {
     pub objects: Option<Arc<dyn CodeSource>>,
     /// Signs links to packages.
     pub links: CodeLinks,
+    /// What mappings poll.
+    pub event_sources: Arc<dyn EventSources>,
     /// By which everything here happens.
     pub clock: Clock,
 }

@@ -59,7 +59,7 @@ use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::reader::JailedReader;
 use crate::room::Room;
-use crate::sources::OfAccess;
+use crate::sources::{OfAccess, Polled};
 use crate::upstream::{self, Upstreams};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
@@ -205,6 +205,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         applied,
         objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
+        event_sources: Arc::new(Polled(Arc::clone(&sources))),
         clock: clock.clone(),
     }));
     control.recover().await.context("bringing the last state back")?;

@@ -26,6 +26,23 @@ pub(crate) fn not_polled(source: &Source, parts: &Parts) -> Option<&'static str>
     }
 }
 
+/// Whether a source is there, and may be polled for a function with this role that may take so many seconds.
+///
+/// # Errors
+/// With what Lambda says to who makes a mapping.
+pub(crate) async fn check(
+    parts: &Parts,
+    source: &Source,
+    function: &str,
+    role: &str,
+    timeout_s: u32,
+) -> Result<(), String> {
+    match source {
+        Source::Sqs { arn } => sqs::check(parts, arn, function, role, timeout_s).await,
+        Source::Kinesis { .. } | Source::DynamoDb { .. } | Source::Kafka { .. } | Source::Mq { .. } => Ok(()),
+    }
+}
+
 /// Polls a source until the job is to stop, and until nothing of it is in flight any more.
 pub(crate) async fn poll(job: Arc<Job>) {
     let parts = Arc::clone(&job.parts);

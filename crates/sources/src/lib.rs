@@ -28,6 +28,7 @@ use hearth_metrics::Metrics;
 use hearth_sqs::Sqs;
 use hearth_store::{BoxFuture, MetadataStore};
 use hearth_types::Place;
+use hearth_types::mapping::Source;
 use tokio::sync::watch;
 
 use crate::manager::Manager;
@@ -78,6 +79,14 @@ impl Sources {
             stopping: watch::Sender::new(false),
             stopped: watch::Sender::new(false),
         })
+    }
+
+    /// Whether a source is there, and may be polled for a function with this role that may take so many seconds.
+    ///
+    /// # Errors
+    /// With what Lambda says to who makes a mapping.
+    pub async fn check(&self, source: &Source, function: &str, role: &str, timeout_s: u32) -> Result<(), String> {
+        kinds::check(&self.parts, source, function, role, timeout_s).await
     }
 
     /// Polls for all mappings until [`Sources::stop`].

@@ -13,6 +13,7 @@ use hearth_types::limits::{SOURCE_BYTES, SOURCE_UNREACHED, SYNC_PAYLOAD_BYTES};
 use hearth_types::mapping::Source;
 use tokio::task::JoinSet;
 
+use crate::Parts;
 use crate::filter::Filters;
 use crate::job::Job;
 use crate::sqs::decide::{Scale, batches, size, visibility_s};
@@ -32,6 +33,16 @@ pub(crate) async fn poll(job: Arc<Job>) {
             job.stopped().await;
         }
     }
+}
+
+/// Whether a function with this role may poll a queue.
+///
+/// # Errors
+/// With what Lambda says to who makes a mapping.
+pub(crate) async fn check(parts: &Parts, arn: &str, function: &str, role: &str, timeout_s: u32) -> Result<(), String> {
+    let caller = parts.roles.caller(function, role).await?;
+    let queue = Queue { sqs: Arc::clone(&parts.sqs), caller, arn: arn.into() };
+    queue.check(timeout_s).await.map_err(|Unreached(why)| why)
 }
 
 /// One receives for all batches: who is with the function is another task.

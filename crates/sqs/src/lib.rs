@@ -13,6 +13,7 @@ mod inside;
 mod message;
 mod move_tasks;
 mod permissions;
+mod permits;
 mod queue;
 mod queues;
 mod receive;

@@ -6,10 +6,11 @@ use hearth_api::types as api;
 use hearth_api::{ApiError, Page};
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::LIST_MAPPINGS_PAGE;
-use hearth_types::mapping::{Mapping, Phase, Progress};
+use hearth_types::mapping::{Mapping, Phase, Progress, Source};
 use hearth_types::{Target, keys};
 use uuid::Uuid;
 
+use crate::event_sources::Poller;
 use crate::mappings::change::Change;
 use crate::mappings::{one_form, settings, source, view};
 use crate::records::{Loaded, TRIES, contended, put};
@@ -19,7 +20,7 @@ impl Control {
     /// CreateEventSourceMapping.
     ///
     /// # Errors
-    /// As the real service; that a source exists is not looked at.
+    /// As the real service: also where the source is not there, or the function may not poll it.
     pub async fn create_event_source_mapping(
         &self,
         input: api::CreateEventSourceMappingRequest,
@@ -44,7 +45,7 @@ impl Control {
         };
         let uuid = Uuid::new_v4().to_string();
         for _ in 0..TRIES {
-            self.must_be_invocable(&target).await?;
+            self.must_be_pollable(&mapping.source, &target).await?;
             self.must_be_free(&mapping).await?;
             let writes = vec![
                 put(keys::mapping(&uuid), &mapping, Precondition::Absent)?,
@@ -152,7 +153,7 @@ impl Control {
         let mut mapping = before.clone();
         if let Some(name) = &input.function_name {
             let target = self.resolve(name, None)?;
-            self.must_be_invocable(&target).await?;
+            self.must_be_pollable(&mapping.source, &target).await?;
             (mapping.function, mapping.qualifier) = (target.name, target.qualifier);
         }
         mapping.settings = settings::changed(mapping.settings, &mapping.source, &Change::from(input))?;
@@ -167,11 +168,16 @@ impl Control {
         Ok(mapping)
     }
 
-    /// The function must be there, with the version or alias that is named.
-    async fn must_be_invocable(&self, target: &Target) -> Result<(), ApiError> {
-        let there = self.load(&target.name).await?.is_some()
-            && self.named(&target.name, target.qualifier.as_deref()).await?.is_some();
-        if there { Ok(()) } else { Err(invalid("Function does not exist")) }
+    /// The function must be there, with the version or alias that is named, and must be able to poll the source.
+    async fn must_be_pollable(&self, source: &Source, target: &Target) -> Result<(), ApiError> {
+        if self.load(&target.name).await?.is_none() {
+            return Err(no_function());
+        }
+        let found = self.found(target).await;
+        let found = found.map_err(|error| if error.kind.status == 404 { no_function() } else { error })?;
+        let config = &found.version().config;
+        let poller = Poller { function: &target.name, role: &config.role, timeout_s: config.timeout_s };
+        self.parts.event_sources.check(source, poller).await.map_err(invalid)
     }
 
     /// No other mapping may lead from this source to this function.
@@ -205,6 +211,10 @@ fn must_be_settled(mapping: &Mapping, verb: &str) -> Result<(), ApiError> {
     }
     let text = format!("Cannot {verb} the event source mapping because it is in use.");
     Err(ApiError::new(&modelled::RESOURCE_IN_USE, text))
+}
+
+fn no_function() -> ApiError {
+    invalid("Function does not exist")
 }
 
 fn missing() -> ApiError {

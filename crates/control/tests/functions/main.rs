@@ -211,6 +211,7 @@ fn control(
         unpacker: Arc::new(Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).unwrap()),
         applied,
         objects: Some(Arc::new(Objects)),
+        event_sources: Arc::new(mappings::Queues),
         links: CodeLinks::new([7; 64]),
         clock: Clock::following(|| 1_709_640_000_000),
     }))

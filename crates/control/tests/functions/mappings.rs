@@ -1,9 +1,10 @@
 //! Event source mappings: kept, shown, found again; what contradicts itself is refused.
 
 use hearth_api::ops;
-use hearth_store::{Precondition, Write, typed};
+use hearth_control::event_sources::{EventSources, Poller};
+use hearth_store::{BoxFuture, Precondition, Write, typed};
 use hearth_types::keys;
-use hearth_types::mapping::{Mapping, Phase};
+use hearth_types::mapping::{Mapping, Phase, Source};
 use serde_json::json;
 
 use super::*;
@@ -12,6 +13,18 @@ const INVALID: &str = "InvalidParameterValueException";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:queue";
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/2026-01-01T00:00:00.000";
 const STREAM: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/s";
+
+/// There is any source, but no queue of this name.
+pub(super) struct Queues;
+
+const NO_QUEUE: &str = "arn:aws:sqs:us-east-1:123456789012:none";
+
+impl EventSources for Queues {
+    fn check<'a>(&'a self, source: &'a Source, poller: Poller<'a>) -> BoxFuture<'a, Result<(), String>> {
+        let asked = format!("{} as {} for {} s", poller.function, poller.role, poller.timeout_s);
+        Box::pin(async move { if source.arn() == Some(NO_QUEUE) { Err(asked) } else { Ok(()) } })
+    }
+}
 
 impl House {
     async fn map(&self, input: api::CreateEventSourceMappingRequest) -> Result<Value, ApiError> {
@@ -156,6 +169,10 @@ async fn contradictions_are_refused() {
         (from(QUEUE, "missing"), "Function does not exist"),
         (from(QUEUE, "f:7"), "Function does not exist"),
         (from("arn:aws:s3:::bucket", "f"), "Unrecognized event source."),
+        (
+            api::CreateEventSourceMappingRequest { starting_position: None, ..from(NO_QUEUE, "f") },
+            "f as arn:aws:iam::123456789012:role/r for 3 s",
+        ),
         (
             api::CreateEventSourceMappingRequest { starting_position: None, ..from(STREAM, "f") },
             "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_api::ApiError;
-use hearth_api::sqs::types as api;
+use hearth_api::sqs::{Operation, types as api};
 use hearth_identity::Caller;
 use hearth_sqs::Sqs;
 use hearth_types::limits::SQS_BATCH;
@@ -17,6 +17,29 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Whether it can be polled for a function that may take so many seconds.
+    ///
+    /// # Errors
+    /// With what Lambda says to who makes a mapping.
+    pub(crate) async fn check(&self, timeout_s: u32) -> Result<(), Unreached> {
+        let needed = [
+            ("ReceiveMessage", Operation::ReceiveMessage),
+            ("DeleteMessage", Operation::DeleteMessage),
+            ("GetQueueAttributes", Operation::GetQueueAttributes),
+        ];
+        for (name, operation) in needed {
+            let permitted = self.sqs.permits(&self.caller, operation, &self.arn).await;
+            permitted.map_err(|error| Unreached::of(name, &error))?;
+        }
+        let visibility_s = self.visibility_s().await?;
+        if visibility_s < i64::from(timeout_s) {
+            return Err(Unreached(format!(
+                "Queue visibility timeout: {visibility_s} seconds is less than Function timeout: {timeout_s} seconds"
+            )));
+        }
+        Ok(())
+    }
+
     /// Seconds that a message is hidden once it was received.
     pub(crate) async fn visibility_s(&self) -> Result<i64, Unreached> {
         let name = api::QueueAttributeName::VisibilityTimeout;
