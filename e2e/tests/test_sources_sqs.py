@@ -240,17 +240,47 @@ def test_states_follow_what_is_asked(server, client, sqs, make, deploy):
     gone(client, again)
 
 
-def test_a_source_that_is_lost_is_said_and_found_again(server, client, sqs, make, mapping, deploy):
-    function, url = deploy(OBEY), make()
+def test_a_source_that_is_lost_is_said(server, client, sqs, mapping, deploy):
+    function, url = deploy(OBEY), sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
     uuid = mapping(function, url)
     sqs.delete_queue(QueueUrl=url)
     said_of = lambda: client.get_event_source_mapping(UUID=uuid).get("LastProcessingResult", "")
     wait_until(lambda: "AWS.SimpleQueueService.NonExistentQueue" in said_of(), WAIT_S, said_of)
     assert said_of().startswith("PROBLEM: ") and client.get_event_source_mapping(UUID=uuid)["State"] == "Enabled"
-    sqs.create_queue(QueueName=url.rsplit("/", 1)[1])
-    send(sqs, url, "x")
-    records(server, function, 1)
-    wait_until(lambda: said_of() == "", WAIT_S, said_of)
+
+
+def test_groups_of_a_fifo_queue_come_in_order_and_one_batch_of_each_at_a_time(server, client, sqs, mapping, deploy):
+    function = deploy(OBEY)
+    url = sqs.create_queue(QueueName=unique("q") + ".fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"})["QueueUrl"]
+    uuid = mapping(function, url, BatchSize=1, Enabled=False)
+    for n in range(5):
+        for group in ("a", "b", "c"):
+            sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"n": n, "group": group, "sleep": 0.1}), MessageGroupId=group)
+    changed(client, uuid, Enabled=True)
+    runs = sorted(heard(server, function, 15), key=lambda run: run["began"])
+    by_group = {}
+    for run in runs:
+        (record,) = run["event"]["Records"]
+        wish = json.loads(record["body"])
+        assert record["attributes"]["MessageGroupId"] == wish["group"] and {"SequenceNumber", "MessageDeduplicationId"} < set(record["attributes"])
+        by_group.setdefault(wish["group"], []).append((wish["n"], run["began"], run["ended"]))
+    for group in by_group.values():
+        assert [n for n, *_ in group] == list(range(5))
+        assert all(before[2] <= after[1] for before, after in zip(group, group[1:]))
+    assert any(one["ended"] > other["began"] for one, other in zip(runs, runs[1:])), "groups wait for each other"
+    sqs.delete_queue(QueueUrl=url)
+
+
+def test_a_message_that_fails_holds_up_its_group_alone(server, client, sqs, mapping, deploy):
+    function = deploy(OBEY, Timeout=1)
+    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": "3"}
+    url = sqs.create_queue(QueueName=unique("q") + ".fifo", Attributes=attributes)["QueueUrl"]
+    mapping(function, url, BatchSize=1)
+    for group, body in (("bad", {"fail": 1}), ("bad", {"n": 0}), ("good", {"n": 1}), ("good", {"n": 2})):
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body), MessageGroupId=group)
+    got = [json.loads(record["body"]) for record in records(server, function, 4)]
+    assert got.count({"fail": 1}) == 2 and [body for body in got if "n" in body] == [{"n": 1}, {"n": 2}]
+    sqs.delete_queue(QueueUrl=url)
 
 
 def test_a_function_that_is_gone_leaves_its_mapping_and_the_messages(server, client, sqs, make, mapping, deploy):

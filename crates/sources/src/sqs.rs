@@ -8,8 +8,10 @@ mod work;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hearth_types::limits::{SOURCE_BYTES, SOURCE_UNREACHED, SYNC_PAYLOAD_BYTES};
+use hearth_sqs::Pick;
+use hearth_types::limits::{SOURCE_BYTES, SOURCE_UNREACHED, SOURCE_WAIT, SYNC_PAYLOAD_BYTES};
 use hearth_types::mapping::Source;
 use tokio::task::JoinSet;
 
@@ -20,9 +22,6 @@ use crate::sqs::decide::{Scale, batches, size, visibility_s};
 use crate::sqs::queue::{Queue, Unreached};
 use crate::sqs::record::{Item, filtered, item};
 use crate::sqs::work::{Ended, Work, delete};
-
-/// Seconds that one receive waits: nobody who stops the poller waits longer, and no window is longer by more.
-const WAIT_S: i32 = 1;
 
 pub(crate) async fn poll(job: Arc<Job>) {
     let Source::Sqs { arn } = &job.mapping.source else { return };
@@ -180,23 +179,30 @@ impl Poller {
             if is_over || items.len() >= most || self.job.is_stopping() {
                 return Ok(items);
             }
-            let asked_ms = self.job.now_ms();
-            let messages = match queue.receive(most - items.len(), WAIT_S, hidden_s).await {
+            let wait = left_ms.map_or(SOURCE_WAIT, |ms| Duration::from_millis(ms.unsigned_abs()));
+            let pick = Pick {
+                limit: most - items.len(),
+                bytes: SYNC_PAYLOAD_BYTES - bytes,
+                wait: wait.min(SOURCE_WAIT),
+                visibility_s: hidden_s,
+            };
+            let messages = match queue.receive(pick, self.job.stopped()).await {
                 Ok(messages) => messages,
                 // What has been received is not to wait for what is wrong now.
                 Err(why) if items.is_empty() => return Err(why),
                 Err(_) => return Ok(items),
             };
+            let received_ms = self.job.now_ms();
             let (through, held): (Vec<_>, Vec<_>) =
                 messages.into_iter().partition(|message| self.filters.let_through(|| filtered(message)));
             if !held.is_empty() {
-                let handles = held.into_iter().filter_map(|message| message.receipt_handle).collect();
+                let handles = held.into_iter().map(|message| message.handle).collect();
                 delete(&self.job, queue, handles).await;
             }
             for message in through {
                 let item = item(message, &self.arn, self.filters.are_any());
                 bytes += item.json.len() + 1;
-                items.push((asked_ms, item));
+                items.push((received_ms, item));
             }
             if items.is_empty() && until_ms.is_none() {
                 return Ok(items);

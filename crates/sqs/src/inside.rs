@@ -163,6 +163,14 @@ impl Sqs {
         Ok(refused)
     }
 
+    /// Whether the caller may do this to the queue with this ARN; nothing is done to it.
+    ///
+    /// # Errors
+    /// QueueDoesNotExist, AccessDenied.
+    pub async fn permits(&self, caller: &Caller, operation: Operation, arn: &str) -> Result<(), ApiError> {
+        self.at(caller, operation, arn).await.map(drop)
+    }
+
     /// The queue with this ARN, where the caller may do this to it.
     async fn at(&self, caller: &Caller, operation: Operation, arn: &str) -> Result<QueueRecord, ApiError> {
         let name = arn.strip_prefix(&self.arn("")).ok_or_else(no_queue)?;

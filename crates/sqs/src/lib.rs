@@ -13,7 +13,6 @@ mod inside;
 mod message;
 mod move_tasks;
 mod permissions;
-mod permits;
 mod queue;
 mod queues;
 mod receive;

@@ -208,6 +208,8 @@ pub const SOURCE_RETRY_MOST_MS: i64 = 5_000;
 pub const SOURCE_BYTES: usize = 256 * 1024 * 1024;
 /// Tries to delete messages that a function took. After that they are delivered again.
 pub const SOURCE_DELETE_TRIES: u32 = 5;
+/// How long one look at a queue waits for messages (Lambda).
+pub const SOURCE_WAIT: Duration = Duration::from_secs(20);
 /// Between two tries at a source that cannot be reached: the first, and the longest.
 pub const SOURCE_UNREACHED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// Filters of an event source mapping (Lambda).

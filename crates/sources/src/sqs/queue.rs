@@ -5,8 +5,7 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::sqs::{Operation, types as api};
 use hearth_identity::Caller;
-use hearth_sqs::Sqs;
-use hearth_types::limits::SQS_BATCH;
+use hearth_sqs::{Pick, Received, Sqs};
 
 /// A queue, in the name of whoever polls it.
 #[derive(Clone)]
@@ -50,54 +49,25 @@ impl Queue {
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(30))
     }
 
-    /// Up to `limit` messages, for which it waits for so many seconds.
+    /// Messages as `pick` has them; waits for them no longer than until `end` comes.
     pub(crate) async fn receive(
         &self,
-        limit: usize,
-        wait_s: i32,
-        visibility_s: Option<i64>,
-    ) -> Result<Vec<api::Message>, Unreached> {
-        let input = api::ReceiveMessageRequest {
-            queue_url: self.url(),
-            message_system_attribute_names: Some(vec![api::MessageSystemAttributeName::All]),
-            message_attribute_names: Some(vec!["All".to_owned()]),
-            max_number_of_messages: i32::try_from(limit.clamp(1, SQS_BATCH)).ok(),
-            visibility_timeout: visibility_s.and_then(|seconds| i32::try_from(seconds).ok()),
-            wait_time_seconds: Some(wait_s),
-            ..Default::default()
-        };
-        let received = self.sqs.receive_message(&self.caller, input).await;
-        received
-            .map(|result| result.messages.unwrap_or_default())
-            .map_err(|error| Unreached::of("ReceiveMessage", &error))
+        pick: Pick,
+        end: impl Future<Output = ()> + Send,
+    ) -> Result<Vec<Received>, Unreached> {
+        let received = self.sqs.receive(&self.caller, &self.arn, pick, end).await;
+        received.map_err(|error| Unreached::of("ReceiveMessage", &error))
     }
 
     /// Deletes messages. Says which of them it could not, and why.
     pub(crate) async fn delete(&self, handles: Vec<String>) -> Result<(), (Vec<String>, Unreached)> {
-        let (mut left, mut why) = (Vec::new(), None);
-        for some in handles.chunks(SQS_BATCH) {
-            let entry = |(n, handle): (usize, &String)| api::DeleteMessageBatchRequestEntry {
-                id: n.to_string(),
-                receipt_handle: handle.clone(),
-            };
-            let entries = some.iter().enumerate().map(entry).collect();
-            let input = api::DeleteMessageBatchRequest { queue_url: self.url(), entries };
-            match self.sqs.delete_message_batch(&self.caller, input).await {
-                Ok(result) => {
-                    let failed = result.failed.iter();
-                    left.extend(failed.filter_map(|entry| some.get(entry.id.parse::<usize>().ok()?).cloned()));
-                    if let Some(entry) = result.failed.first() {
-                        let text = entry.message.clone().unwrap_or_default();
-                        why = Some(Unreached::said("DeleteMessage", &entry.code, &text));
-                    }
-                }
-                Err(error) => {
-                    left.extend_from_slice(some);
-                    why = Some(Unreached::of("DeleteMessage", &error));
-                }
-            }
-        }
-        why.map_or(Ok(()), |why| Err((left, why)))
+        let refused = match self.sqs.delete_all(&self.caller, &self.arn, &handles).await {
+            Ok(refused) => refused,
+            Err(error) => return Err((handles, Unreached::of("DeleteMessage", &error))),
+        };
+        let Some((_, first)) = refused.first() else { return Ok(()) };
+        let why = Unreached::of("DeleteMessage", first);
+        Err((refused.into_iter().map(|(handle, _)| handle).collect(), why))
     }
 
     /// Queues are found by the last part of their URL.
@@ -116,10 +86,7 @@ impl Unreached {
             let text = format!("The function execution role does not have permissions to call {operation} on SQS");
             return Self(text);
         }
-        Self::said(operation, &error.older_code(), error.message.as_deref().unwrap_or_default())
-    }
-
-    fn said(operation: &str, code: &str, message: &str) -> Self {
+        let (code, message) = (error.older_code(), error.message.as_deref().unwrap_or_default());
         Self(format!("Error occurred while {operation}. SQS Error Code: {code}. SQS Error Message: {message}"))
     }
 }

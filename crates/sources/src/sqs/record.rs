@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hearth_api::sqs::types as api;
+use hearth_sqs::{Received, Value};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::filter;
 
@@ -56,7 +54,7 @@ struct Attribute<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     string_value: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    binary_value: Option<String>,
+    binary_value: Option<&'a str>,
     string_list_values: [(); 0],
     binary_list_values: [(); 0],
     data_type: &'a str,
@@ -73,77 +71,77 @@ impl Serialize for Ordered<'_> {
 
 /// The record of a message, from a queue of this ARN. `is_filtered`: then a message without attributes has their checksum
 /// as null, and otherwise not at all (observed).
-pub(crate) fn item(message: api::Message, arn: &str, is_filtered: bool) -> Item {
-    let system = message.attributes.iter().flat_map(api_entries);
-    let mut system: Vec<(&str, &str)> = system.map(|(name, value)| (name, value.as_str())).collect();
+pub(crate) fn item(message: Received, arn: &str, is_filtered: bool) -> Item {
+    let mut system: Vec<(&str, &str)> =
+        message.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     system.sort_by_key(|(name, _)| SYSTEM.iter().position(|known| known == name).unwrap_or(SYSTEM.len()));
-    let trace = system.iter().find(|(name, _)| *name == "AWSTraceHeader").map(|(_, value)| (*value).to_owned());
-    let md5 = message.md5_of_message_attributes.as_deref();
+    let md5 = message.md5_of_attributes.as_deref();
+    let attributes = message.message_attributes.iter();
     let record = Record {
-        message_id: message.message_id.as_deref().unwrap_or_default(),
-        receipt_handle: message.receipt_handle.as_deref().unwrap_or_default(),
-        body: message.body.as_deref().unwrap_or_default(),
+        message_id: &message.message_id,
+        receipt_handle: &message.handle,
+        body: &String::from_utf8_lossy(&message.body),
         attributes: Ordered(system),
-        message_attributes: message.message_attributes.iter().flat_map(api_entries).map(attribute).collect(),
+        message_attributes: attributes.map(|(name, value)| (name.as_str(), attribute(value))).collect(),
         md5_of_message_attributes: if md5.is_some() || is_filtered { Some(md5) } else { None },
-        md5_of_body: message.md5_of_body.as_deref().unwrap_or_default(),
+        md5_of_body: &message.md5_of_body,
         event_source: "aws:sqs",
         event_source_arn: arn,
         aws_region: arn.split(':').nth(3).unwrap_or_default(),
     };
     // A record whose keys are all text can always be written.
     let json = serde_json::to_vec(&record).unwrap_or_default();
-    Item { id: message.message_id.unwrap_or_default(), handle: message.receipt_handle.unwrap_or_default(), trace, json }
+    let trace = message.attributes.get("AWSTraceHeader").cloned();
+    Item { id: message.message_id, handle: message.handle, trace, json }
 }
 
-fn api_entries<T>(map: &hearth_api::Map<T>) -> impl Iterator<Item = (&str, &T)> {
-    map.iter()
-}
-
-fn attribute<'a>((name, value): (&'a str, &'a api::MessageAttributeValue)) -> (&'a str, Attribute<'a>) {
-    let attribute = Attribute {
-        string_value: value.string_value.as_deref(),
-        binary_value: value.binary_value.as_ref().map(|bytes| STANDARD.encode(bytes)),
-        string_list_values: [],
-        binary_list_values: [],
-        data_type: &value.data_type,
+fn attribute(attribute: &hearth_sqs::Attribute) -> Attribute<'_> {
+    let (string_value, binary_value) = match &attribute.value {
+        Value::Text(text) => (Some(text.as_str()), None),
+        Value::Binary(base64) => (None, Some(base64.as_str())),
     };
-    (name, attribute)
+    let lists: ([(); 0], [(); 0]) = ([], []);
+    Attribute {
+        string_value,
+        binary_value,
+        string_list_values: lists.0,
+        binary_list_values: lists.1,
+        data_type: &attribute.kind,
+    }
 }
 
 /// A message as filters see it: what its body says.
-pub(crate) fn filtered(message: &api::Message) -> Value {
-    json!({ "body": filter::data(message.body.as_deref().unwrap_or_default()) })
+pub(crate) fn filtered(message: &Received) -> serde_json::Value {
+    json!({ "body": filter::data(&String::from_utf8_lossy(&message.body)) })
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use hearth_api::Map;
-
     use super::*;
 
     const ARN: &str = "arn:aws:sqs:eu-west-1:000000000000:q";
 
-    fn message() -> api::Message {
+    fn message() -> Received {
         let system = [
             ("SenderId", "me"),
             ("ApproximateFirstReceiveTimestamp", "2"),
             ("SentTimestamp", "1"),
             ("ApproximateReceiveCount", "1"),
         ];
-        let system: Map<String> = system.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        api::Message {
-            message_id: Some("id".into()),
-            receipt_handle: Some("handle".into()),
-            body: Some("a \"b\"".into()),
-            md5_of_body: Some("5".into()),
-            attributes: Some(system),
-            ..Default::default()
+        Received {
+            message_id: "id".into(),
+            handle: "handle".into(),
+            body: "a \"b\"".into(),
+            attributes: system.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            message_attributes: BTreeMap::new(),
+            md5_of_body: "5".into(),
+            md5_of_attributes: None,
+            sent_ms: 1,
+            group: None,
         }
     }
 
-    fn text(message: api::Message, is_filtered: bool) -> String {
+    fn text(message: Received, is_filtered: bool) -> String {
         String::from_utf8(item(message, ARN, is_filtered).json).unwrap()
     }
 
@@ -157,20 +155,13 @@ mod tests {
 
     #[test]
     fn attributes_are_told_with_their_types() {
-        let of = |string: Option<&str>, binary: Option<&'static [u8]>, kind: &str| api::MessageAttributeValue {
-            string_value: string.map(str::to_owned),
-            binary_value: binary.map(Bytes::from_static),
-            data_type: kind.into(),
-            ..Default::default()
-        };
-        let attributes = [("n", of(Some("1"), None, "Number")), ("b", of(None, Some(b"\0\x01"), "Binary.x"))];
-        let attributes: Map<_> = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let message = api::Message {
-            message_attributes: Some(attributes),
-            md5_of_message_attributes: Some("6".into()),
-            ..message()
-        };
-        let record: Value = serde_json::from_str(&text(message, false)).unwrap();
+        let attributes = [
+            ("n".to_owned(), hearth_sqs::Attribute::text("Number", "1")),
+            ("b".to_owned(), hearth_sqs::Attribute::binary("Binary.x", b"\0\x01")),
+        ];
+        let message =
+            Received { message_attributes: attributes.into(), md5_of_attributes: Some("6".into()), ..message() };
+        let record: serde_json::Value = serde_json::from_str(&text(message, false)).unwrap();
         let empty = json!([]);
         assert_eq!(record["md5OfMessageAttributes"], "6");
         assert_eq!(
