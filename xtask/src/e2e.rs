@@ -1,5 +1,6 @@
 //! `cargo xtask e2e`: the end-to-end tests, with the clients that users have: AWS CLI, boto3, the SDKs for JavaScript and Rust.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -56,9 +57,18 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
     pytest.env("EXTENSION", rust_extension()?).env("RUST_WEB", rust_web()?);
     pytest.env("HEARTH_NODE_MODULES", install::node_modules()?);
+    pytest.env("HEARTH_KAFKA", with_kafka()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")
+}
+
+/// The build with Kafka, which users make for themselves; not optimized, as its tests do not need it.
+fn with_kafka() -> Result<PathBuf> {
+    let folder = target().join("kafka");
+    let mut build = cargo(&["build", "--locked", "--package", "hearth-server", "--features", "kafka", "--target-dir"]);
+    run_command(build.arg(&folder))?;
+    Ok(folder.join("debug/hearth"))
 }
 
 /// The tests of the JavaScript SDK, against a server of their own.

@@ -57,6 +57,19 @@ impl Job {
         let _ = self.parts.clock.timeout(wait, self.stopped()).await;
     }
 
+    /// The mapping's own ARN.
+    pub(crate) fn arn(&self) -> String {
+        let place = &self.parts.place;
+        format!("arn:aws:lambda:{}:{}:event-source-mapping:{}", place.region, place.account, self.uuid)
+    }
+
+    /// The function's, as the mapping names it.
+    pub(crate) fn function_arn(&self) -> String {
+        let arn = self.parts.place.arn(&self.mapping.function);
+        let qualifier = self.mapping.qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
+        format!("{arn}{}", qualifier.unwrap_or_default())
+    }
+
     pub(crate) fn now_ms(&self) -> i64 {
         self.parts.clock.now_ms()
     }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use hearth_types::mapping::Source;
+use hearth_types::mapping::{Mapping, Source};
 
 use crate::Parts;
 use crate::job::Job;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::sqs;
 use crate::stream::{self, Kind};
 
@@ -16,13 +18,20 @@ const NO_KINESIS: &str =
 const NO_DYNAMODB: &str =
     "Streams are polled at the upstream of their service: start the server with --upstream dynamodb=URL";
 
-/// Why a source is not polled here; none where it is.
-pub(crate) fn not_polled(source: &Source, parts: &Parts) -> Option<&'static str> {
-    match source {
+const NO_KAFKA: &str = "Kafka is not in this build of Hearth: build it with --features kafka";
+const NO_KAFKA_ACCESS: &str = "Kafka's brokers are reached without authentication and encryption: these SourceAccessConfigurations are not supported";
+
+/// Why a mapping's source is not polled here; none where it is.
+pub(crate) fn not_polled(mapping: &Mapping, parts: &Parts) -> Option<&'static str> {
+    match &mapping.source {
         Source::Sqs { .. } => None,
         Source::Kinesis { .. } => parts.kinesis.is_none().then_some(NO_KINESIS),
         Source::DynamoDb { .. } => parts.dynamodb.is_none().then_some(NO_DYNAMODB),
-        Source::Kafka { .. } | Source::Mq { .. } => Some(NOT_POLLED),
+        Source::Kafka { .. } if !cfg!(feature = "kafka") => Some(NO_KAFKA),
+        Source::Kafka { .. } => {
+            mapping.settings.access.iter().any(|(kind, _)| is_secret(kind)).then_some(NO_KAFKA_ACCESS)
+        }
+        Source::Mq { .. } => Some(NOT_POLLED),
     }
 }
 
@@ -50,6 +59,13 @@ pub(crate) async fn poll(job: Arc<Job>) {
         (Source::Sqs { .. }, ..) => sqs::poll(job).await,
         (Source::Kinesis { .. }, Some(api), _) => stream::poll(job, Kind::Kinesis, api.clone()).await,
         (Source::DynamoDb { .. }, _, Some(api)) => stream::poll(job, Kind::DynamoDb, api.clone()).await,
+        #[cfg(feature = "kafka")]
+        (Source::Kafka { .. }, ..) => kafka::poll(job).await,
         _ => job.stopped().await,
     }
+}
+
+/// Not where brokers are, but who asks them: subnets and security groups have no meaning here.
+fn is_secret(kind: &str) -> bool {
+    !matches!(kind, "VPC_SUBNET" | "VPC_SECURITY_GROUP")
 }

@@ -10,6 +10,8 @@
 mod answer;
 mod filter;
 mod job;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kinds;
 mod life;
 mod manager;

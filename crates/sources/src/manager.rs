@@ -121,7 +121,7 @@ impl Manager {
                 Some(job) if job.is_stopping() => Running::Stopping,
                 Some(job) => Running::For(&job.mapping),
             };
-            let not_polled = record.and_then(|mapping| kinds::not_polled(&mapping.record.source, &self.parts));
+            let not_polled = record.and_then(|mapping| kinds::not_polled(&mapping.record, &self.parts));
             match (next(record.map(|mapping| &mapping.record), running, not_polled.is_none()), record) {
                 (Step::Start, Some(mapping)) => self.start(uuid, mapping.record.clone()),
                 (Step::Stop, _) => return self.running.get(uuid).into_iter().for_each(|job| job.stop()),

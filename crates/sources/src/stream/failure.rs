@@ -6,32 +6,54 @@ use hearth_sqs::Attributes;
 use hearth_types::RequestId;
 use hearth_types::limits::DELIVERY_AGE;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::lane::{Condition, Record};
 use super::service::Kind;
 
 /// Records that were given up, and all that is told of them.
-pub(super) struct Lost<'a> {
-    pub(super) kind: Kind,
-    pub(super) stream: &'a str,
-    pub(super) shard: &'a str,
+pub(crate) struct Lost<'a> {
+    /// Where they were.
+    pub(crate) place: Place<'a>,
     /// As the mapping names it.
-    pub(super) function: String,
-    pub(super) records: &'a [Record],
-    pub(super) condition: Condition,
-    pub(super) invokes: u32,
-    pub(super) last: Option<&'a Last>,
-    pub(super) now_ms: i64,
+    pub(crate) function: String,
+    pub(crate) records: &'a [Record],
+    pub(crate) condition: Condition,
+    pub(crate) invokes: u32,
+    pub(crate) last: Option<&'a Last>,
+    pub(crate) now_ms: i64,
+}
+
+/// Where records were that were given up.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In a shard.
+    Shard {
+        kind: Kind,
+        /// ARN.
+        stream: &'a str,
+        shard: &'a str,
+    },
+    /// In a partition of a topic.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only where Kafka is built in"))]
+    Partition {
+        /// `TOPIC-PARTITION`.
+        name: &'a str,
+        /// KafkaBatchInfo.
+        info: &'a Value,
+        /// The event, as JSON.
+        event: &'a [u8],
+    },
 }
 
 /// What the last invoke with them came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Last {
-    pub(super) request: RequestId,
-    pub(super) version: String,
+pub(crate) struct Last {
+    pub(crate) request: RequestId,
+    pub(crate) version: String,
     /// Not where the function's answer named what failed.
-    pub(super) is_function_error: bool,
+    pub(crate) is_function_error: bool,
 }
 
 #[derive(Serialize)]
@@ -46,6 +68,8 @@ struct Told<'a> {
     kinesis: Option<&'a BatchInfo<'a>>,
     #[serde(rename = "DDBStreamBatchInfo", skip_serializing_if = "Option::is_none")]
     dynamodb: Option<&'a BatchInfo<'a>>,
+    #[serde(rename = "KafkaBatchInfo", skip_serializing_if = "Option::is_none")]
+    kafka: Option<&'a Value>,
     /// The event as JSON text; for buckets alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
@@ -84,15 +108,17 @@ struct BatchInfo<'a> {
 impl Lost<'_> {
     /// The record, in the order of Lambda. Of what was too old it says nothing of the function (observed).
     fn told(&self, with_payload: bool) -> Bytes {
-        let (Some(first), Some(last)) = (self.records.first(), self.records.last()) else { return Bytes::new() };
-        let info = BatchInfo {
-            shard_id: self.shard,
-            start_sequence_number: &first.sequence.0,
-            end_sequence_number: &last.sequence.0,
-            approximate_arrival_of_first_record: self.kind.arrival(first.arrival_ms),
-            approximate_arrival_of_last_record: self.kind.arrival(last.arrival_ms),
-            batch_size: self.records.len(),
-            stream_arn: self.stream,
+        let info = match self.place {
+            Place::Shard { kind, stream, shard } => self.info(kind, stream, shard),
+            Place::Partition { .. } => None,
+        };
+        let of_shard = |of: Kind| match self.place {
+            Place::Shard { kind, .. } if kind == of => info.as_ref(),
+            _ => None,
+        };
+        let (kafka, payload) = match self.place {
+            Place::Shard { .. } => (None, event(self.records)),
+            Place::Partition { info, event, .. } => (Some(info), event.to_vec()),
         };
         let request = self.last.map_or_else(|| RequestId(Uuid::new_v4()), |last| last.request);
         let ran = self.last.filter(|_| self.condition == Condition::RetryAttemptsExhausted);
@@ -110,16 +136,30 @@ impl Lost<'_> {
             }),
             version: "1.0",
             timestamp: time(self.now_ms),
-            kinesis: Some(&info).filter(|_| self.kind == Kind::Kinesis),
-            dynamodb: Some(&info).filter(|_| self.kind == Kind::DynamoDb),
-            payload: with_payload.then(|| String::from_utf8_lossy(&event(self.records)).into_owned()),
+            kinesis: of_shard(Kind::Kinesis),
+            dynamodb: of_shard(Kind::DynamoDb),
+            kafka,
+            payload: with_payload.then(|| String::from_utf8_lossy(&payload).into_owned()),
         };
         // Text and numbers alone can always be written.
         Bytes::from(serde_json::to_vec(&told).unwrap_or_default())
     }
 
+    fn info<'b>(&'b self, kind: Kind, stream: &'b str, shard: &'b str) -> Option<BatchInfo<'b>> {
+        let (first, last) = (self.records.first()?, self.records.last()?);
+        Some(BatchInfo {
+            shard_id: shard,
+            start_sequence_number: &first.sequence.0,
+            end_sequence_number: &last.sequence.0,
+            approximate_arrival_of_first_record: kind.arrival(first.arrival_ms),
+            approximate_arrival_of_last_record: kind.arrival(last.arrival_ms),
+            batch_size: self.records.len(),
+            stream_arn: stream,
+        })
+    }
+
     /// On its way to the destination. `mapping`: its UUID and ARN; `name` and `role`: the function's.
-    pub(super) fn parcel(&self, destination: &str, mapping: (&str, String), name: &str, role: &str) -> Parcel {
+    pub(crate) fn parcel(&self, destination: &str, mapping: (&str, String), name: &str, role: &str) -> Parcel {
         let (uuid, arn) = mapping;
         let (target, body) = match destination.split(':').nth(2) {
             Some("s3") => {
@@ -148,7 +188,8 @@ impl Lost<'_> {
     fn key(&self, uuid: &str) -> String {
         let time = jiff::Timestamp::from_millisecond(self.now_ms).unwrap_or_default();
         let (day, second) = (time.strftime("%Y/%m/%d"), time.strftime("%Y-%m-%dT%H.%M.%S"));
-        format!("aws/lambda/{uuid}/{}/{day}/{second}-{}", self.shard, Uuid::new_v4())
+        let (Place::Shard { shard: part, .. } | Place::Partition { name: part, .. }) = self.place;
+        format!("aws/lambda/{uuid}/{part}/{day}/{second}-{}", Uuid::new_v4())
     }
 }
 
@@ -166,7 +207,7 @@ impl Kind {
 }
 
 /// `2024-03-05T12:00:00.123Z`.
-pub(super) fn time(ms: i64) -> String {
+pub(crate) fn time(ms: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     format!("{time:.3}")
 }
@@ -202,7 +243,8 @@ mod tests {
 
     fn lost<'a>(kind: Kind, records: &'a [Record], condition: Condition, last: Option<&'a Last>) -> Lost<'a> {
         let function = "arn:aws:lambda:us-east-1:000000000000:function:f".to_owned();
-        Lost { kind, stream: "S", shard: "shard-0", function, records, condition, invokes: 2, last, now_ms: NOW }
+        let place = Place::Shard { kind, stream: "S", shard: "shard-0" };
+        Lost { place, function, records, condition, invokes: 2, last, now_ms: NOW }
     }
 
     fn last(is_function_error: bool) -> Last {

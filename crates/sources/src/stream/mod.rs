@@ -4,13 +4,14 @@
 //! before these. What is done next with the records is decided without I/O (`lane`, `shard`, `family`); how far each
 //! shard is is kept in the metadata store, after each batch, so that a crash repeats batches and loses none.
 
-mod failure;
+pub(crate) mod failure;
 mod family;
 mod kept;
-mod lane;
+pub(crate) mod lane;
+pub(crate) mod outcome;
 mod reader;
 mod run;
-mod sequence;
+pub(crate) mod sequence;
 mod service;
 mod shard;
 
@@ -120,7 +121,8 @@ fn runner(job: &Arc<Job>, stream: &Arc<Stream>, filters: &Arc<Filters>, id: Stri
     Runner::new(Arc::clone(job), Arc::clone(stream), id, shard, reader)
 }
 
-fn rules(settings: &Settings) -> Rules {
+/// What a mapping says of batches.
+pub(crate) fn rules(settings: &Settings) -> Rules {
     let seconds = |seconds: i32| i64::from(seconds) * 1000;
     Rules {
         batch: usize::try_from(settings.batch_size).unwrap_or(1).max(1),

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::failure::{Last, Lost, event, time};
+use super::failure::{Last, Lost, Place, event, time};
 use super::kept;
 use super::lane::{Behind, GivenUp, Next, Outcome, Record, Share};
+use super::outcome::{self, reported};
 use super::reader::{Came, Reader};
 use super::service::Stream;
 use super::shard::Shard;
-use crate::answer::{Failed, failed};
 use crate::job::Job;
 
 /// One shard that is polled.
@@ -187,55 +187,13 @@ impl Runner {
     }
 
     fn outcome(&mut self, ran: &Ran) -> Outcome {
-        let (payload, is_function_error) = match &ran.attempt {
-            Attempt::Ran { payload, function_error, version, .. } => {
-                self.last[ran.lane] = Some(Last {
-                    request: ran.request,
-                    version: version.to_string(),
-                    is_function_error: *function_error,
-                });
-                (payload, *function_error)
-            }
-            Attempt::Looped => (&Bytes::new(), true),
-            Attempt::Throttled => return Outcome::NotReached,
-            Attempt::Failed(cause) => {
-                self.job.problem(cause);
-                return Outcome::NotReached;
-            }
-            Attempt::Gone | Attempt::NoQualifier => {
-                self.job.problem("Function not found");
-                return Outcome::NotReached;
-            }
-        };
-        if is_function_error {
-            self.job.problem("Function call failed");
-            return Outcome::Failure;
-        }
-        let outcome = self.answered(ran.lane, payload);
-        match outcome {
-            Outcome::Success(_) => self.job.tell(Some("OK")),
-            _ => self.job.problem("Function call failed"),
-        }
-        outcome
-    }
-
-    fn answered(&self, lane: usize, payload: &[u8]) -> Outcome {
         let settings = &self.job.mapping.settings;
-        let state = || serde_json::from_slice::<Answer>(payload).unwrap_or_default().state;
-        let state = if settings.tumbling_s > 0 { state() } else { Value::Null };
-        if !settings.report_failures {
-            return Outcome::Success(state);
-        }
-        let records = self.shard.lanes[lane].records();
-        let place = |id: &str| records.iter().position(|record| &*record.sequence.0 == id);
-        match failed(payload, |id| place(id).is_some()) {
-            Failed::Nothing => Outcome::Success(state),
-            Failed::Items(items) => {
-                let first = items.iter().filter_map(|id| place(id)).min();
-                first.map_or(Outcome::Failure, |first| Outcome::From(first, state))
-            }
-            Failed::Everything => Outcome::From(0, Value::Null),
-        }
+        let records = self.shard.lanes[ran.lane].records();
+        outcome::of(&self.job, ran.request, &ran.attempt, &mut self.last[ran.lane], |answer| {
+            let state = || serde_json::from_slice::<Answer>(answer).unwrap_or_default().state;
+            let state = if settings.tumbling_s > 0 { state() } else { Value::Null };
+            if settings.report_failures { reported(records, answer, state) } else { Outcome::Success(state) }
+        })
     }
 
     /// Tells the destination, if there is one; says whether that is durable, so that the records can go.
@@ -255,20 +213,17 @@ impl Runner {
     async fn tell(&mut self, lane: usize, given_up: &GivenUp, destination: &str) -> Result<(), String> {
         let config = self.job.configuration().await?.ok_or("Function not found")?;
         let records: Vec<Record> = self.shard.lanes[lane].records().iter().take(given_up.records).cloned().collect();
-        let (mapping, place) = (&self.job.mapping, &self.job.parts.place);
-        let qualifier = mapping.qualifier.as_ref().map(|qualifier| format!(":{qualifier}"));
+        let mapping = &self.job.mapping;
         let lost = Lost {
-            kind: self.stream.kind,
-            stream: &self.stream.arn,
-            shard: &self.id,
-            function: format!("{}{}", place.arn(&mapping.function), qualifier.unwrap_or_default()),
+            place: Place::Shard { kind: self.stream.kind, stream: &self.stream.arn, shard: &self.id },
+            function: self.job.function_arn(),
             records: &records,
             condition: given_up.condition,
             invokes: given_up.invokes,
             last: self.last[lane].as_ref(),
             now_ms: self.job.now_ms(),
         };
-        let arn = mapping_arn(&self.job);
+        let arn = self.job.arn();
         let parcel = lost.parcel(destination, (&self.job.uuid, arn), &mapping.function, &config.role);
         self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())
     }
@@ -299,11 +254,6 @@ enum Woken {
     Came(Reader, Came),
     Due(Busy),
     Stopped,
-}
-
-fn mapping_arn(job: &Job) -> String {
-    let place = &job.parts.place;
-    format!("arn:aws:lambda:{}:{}:event-source-mapping:{}", place.region, place.account, job.uuid)
 }
 
 /// `2020-07-30T17:00:00Z`, as windows have it.
