@@ -81,7 +81,7 @@ impl Sqs {
         let clock = &self.parts.clock;
         let until = clock.uptime() + ask.wait;
         let bell = self.waiting.bell(&queue.name);
-        let mut _busy = clock.busy();
+        let mut busy = clock.busy();
         loop {
             // Listening before looking: no message comes between the two unheard.
             let mut rung = std::pin::pin!(bell.notified());
@@ -90,16 +90,13 @@ impl Sqs {
             if !received.is_empty() || clock.uptime() >= until {
                 return Ok(received);
             }
-            let visible = async {
-                match next_ms {
-                    Some(next_ms) => clock.sleep_until_ms(next_ms.max(self.now_ms() + 1)).await,
-                    None => pending().await,
-                }
-            };
-            drop(_busy);
-            _busy = tokio::select! {
-                () = rung => clock.busy(),
+            // Busy until it sleeps, and no longer: a clock that is moved by hand must not wait for who waits for it.
+            let visible_ms = next_ms.map_or(i64::MAX, |next_ms| next_ms.max(self.now_ms() + 1));
+            let visible = clock.rest_until_ms(busy, visible_ms);
+            busy = tokio::select! {
+                biased;
                 busy = visible => busy,
+                () = rung => clock.busy(),
                 busy = clock.sleep_until_uptime(until) => busy,
                 () = &mut end => return Ok(Vec::new()),
             };
