@@ -126,12 +126,12 @@ def test_messages_come_back_are_delayed_and_are_dropped(manual, sqs):
 
 def test_a_long_poll_hears_of_what_becomes_visible(manual, sqs):
     url = sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody="late", DelaySeconds=600)
+    sqs.send_message(QueueUrl=url, MessageBody="late", DelaySeconds=15)
     heard = []
     waits = threading.Thread(target=lambda: heard.extend(receive(sqs, url, WaitTimeSeconds=20)))
     waits.start()
     # Whether it has begun to wait by then or not: it hears of the message.
-    advance(manual, "10m")
+    advance(manual, "15s")
     waits.join(60)
     assert heard == ["late"]
     sqs.delete_queue(QueueUrl=url)
