@@ -84,6 +84,48 @@ def test_reserved_concurrency_is_a_limit_and_a_guarantee(alone):
     assert reserved.call()
 
 
+def test_clients_requests_have_a_rate_by_their_concurrency(alone):
+    server = alone("--concurrency", "20", "--unreserved-concurrency-min", "1", "--request-rate", "1")
+    client = client_of(server)
+    deploy, _ = deployer(client)
+    free, reserving = deploy(WHO), deploy(WHO)
+    client.put_function_concurrency(FunctionName=reserving.name, ReservedConcurrentExecutions=1)
+
+    def reason(function):
+        """Of the first that is refused: 20 a second, or 1, are sent fast enough on any machine that runs this."""
+        with ThreadPoolExecutor(8) as pool:
+            while True:
+                for refusal in pool.map(lambda _: refused(function), range(40)):
+                    if refusal:
+                        return refusal
+
+    assert reason(free) == "FunctionInvocationRateLimitExceeded"
+    with pytest.raises(ClientError) as caught:
+        while True:
+            reserving.call()
+    assert caught.value.response["Reason"] == "ReservedFunctionInvocationRateLimitExceeded"
+
+
+def refused(function):
+    try:
+        function.call()
+    except ClientError as error:
+        return error.response["Reason"]
+    return None
+
+
+def test_environments_come_no_faster_than_the_profile_lets_them(alone):
+    server = alone("--scaling", "per-function:1")
+    deploy, _ = deployer(client_of(server))
+    function, other = deploy(WHO), deploy(WHO)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(function.call, 3)
+        wait_until(lambda: len(states(server, function)) == 1, 30, "the invoke is not running")
+        assert throttle(function)["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert other.call() != running.result()
+    assert function.call() == running.result(), "who is idle takes the next at once"
+
+
 def throttle(function):
     """The error of an invoke that must be throttled."""
     with pytest.raises(ClientError) as caught:

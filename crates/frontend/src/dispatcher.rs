@@ -8,7 +8,7 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
 use hearth_metrics::Metrics;
-use hearth_scheduler::{Action, Event, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{Action, Event, InvokeId, Limits, Origin, Scheduler, Throttle};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
 use hearth_worker::{
@@ -69,6 +69,7 @@ pub(crate) struct Core {
 
 /// An invoke on its way to an environment.
 struct Waiting {
+    origin: Origin,
     ready: Arc<Ready>,
     invocation: Invocation,
     /// Hears of a new environment, or why there is none.
@@ -156,10 +157,11 @@ impl<W: Environments> Dispatcher<W> {
     /// Runs one invoke and waits for the whole of its answer. `invocation` gets where its reply goes.
     pub(crate) async fn run(
         &self,
+        origin: Origin,
         ready: Arc<Ready>,
         invocation: impl FnOnce(Reply) -> Invocation,
     ) -> Result<Outcome, Refused> {
-        self.run_as(ready, invocation).await
+        self.run_as(origin, ready, invocation).await
     }
 
     /// Runs one invoke and waits until its answer begins, where the function streams it; otherwise for the whole.
@@ -168,11 +170,12 @@ impl<W: Environments> Dispatcher<W> {
         ready: Arc<Ready>,
         invocation: impl FnOnce(Reply) -> Invocation,
     ) -> Result<Answer, Refused> {
-        self.run_as(ready, invocation).await
+        self.run_as(Origin::Client, ready, invocation).await
     }
 
     async fn run_as<A: Replied>(
         &self,
+        origin: Origin,
         ready: Arc<Ready>,
         invocation: impl FnOnce(Reply) -> Invocation,
     ) -> Result<A, Refused>
@@ -186,7 +189,7 @@ impl<W: Environments> Dispatcher<W> {
         let (fate, mut known_fate) = oneshot::channel();
         let metrics = Some(Arc::clone(&ready.metrics));
         let invocation = Invocation { metrics, ..invocation(reply.into()) };
-        self.submit(Waiting { ready, invocation, fate, looked_up: 0 });
+        self.submit(Waiting { origin, ready, invocation, fate, looked_up: 0 });
         match (outcome.await, known_fate.try_recv()) {
             (Ok(Ok(outcome)), Ok(Fate::Created(environment))) => {
                 self.remember(environment, outcome.phases());
@@ -211,9 +214,9 @@ impl<W: Environments> Dispatcher<W> {
             let mut core = lock(&self.core);
             core.last_invoke += 1;
             let invoke = InvokeId(core.last_invoke);
-            let generation = waiting.ready.generation();
+            let (generation, origin) = (waiting.ready.generation(), waiting.origin);
             core.waiting.insert(invoke, waiting);
-            self.step(&mut core, Event::Invoke { invoke, generation })
+            self.step(&mut core, Event::Invoke { invoke, generation, origin })
         };
         self.carry_out(work);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_scheduler::Origin;
 use hearth_types::RequestId;
 use hearth_worker::Invocation;
 use http::{HeaderValue, Response, StatusCode};
@@ -73,7 +74,7 @@ impl<W: Environments> Dispatcher<W> {
         let trace_id = self.in_line(&ready.spec.function, &event.trace_id)?;
         let (request_id, payload) = (event.request_id, event.payload);
         let outcome = self
-            .run(ready, |reply| Invocation {
+            .run(Origin::Queue, ready, |reply| Invocation {
                 request_id,
                 payload,
                 content_type: None,

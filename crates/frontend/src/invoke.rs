@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_api::error::NOT_IMPLEMENTED;
-use hearth_scheduler::Throttle;
+use hearth_scheduler::{Origin, Throttle};
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
 use hearth_worker::{Invocation, Reply, WorkerError};
@@ -45,7 +45,8 @@ impl<W: Environments> Dispatcher<W> {
         }
         let trace_id = self.in_line(&ready.spec.function, &trace_id)?;
         let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
-        let outcome = self.run(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
+        let outcome =
+            self.run(Origin::Client, ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
             payload: outcome.payload,
             executed_version,
@@ -193,9 +194,11 @@ fn throttled(reason: Throttle, name: &str) -> ApiError {
         Throttle::ReservedConcurrency => {
             ApiError::too_many_requests("ReservedFunctionConcurrentInvocationLimitExceeded")
         }
-        Throttle::AccountConcurrency | Throttle::Memory | Throttle::Environments => {
+        Throttle::AccountConcurrency | Throttle::ScalingRate | Throttle::Memory | Throttle::Environments => {
             ApiError::too_many_requests("ConcurrentInvocationLimitExceeded")
         }
+        Throttle::RequestRate => ApiError::too_many_requests("FunctionInvocationRateLimitExceeded"),
+        Throttle::ReservedRequestRate => ApiError::too_many_requests("ReservedFunctionInvocationRateLimitExceeded"),
         // Trying again would not help, so this is no throttle to the client.
         Throttle::NeverFits { needed_mb, budget_mb } => ApiError::invalid_parameter(format!(
             "{name} needs {needed_mb} MB of memory, but this server gives all functions together {budget_mb} MB: lower the \

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
+use crate::rate::Scaling;
+
 /// One deployed generation of one version. Only what has been deployed and not yet retired takes invokes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Generation(pub u64);
@@ -21,6 +23,11 @@ pub struct InvokeId(pub u64);
 pub struct Limits {
     /// Invokes in flight of all functions together; what functions reserve is taken from it.
     pub account_concurrency: u32,
+    /// Requests a second for each unit of concurrency, the account's or that which a function reserves; none where only
+    /// concurrency counts.
+    pub requests_per_concurrency: Option<u32>,
+    /// How fast environments may come to be.
+    pub scaling: Scaling,
     /// MB that all living environments may have as their memory limits together.
     pub memory_budget_mb: u64,
     /// Living environments; each costs descriptors and kernel memory.
@@ -77,6 +84,8 @@ pub enum Event {
         invoke: InvokeId,
         /// What it runs.
         generation: Generation,
+        /// Whether its rate counts.
+        origin: Origin,
     },
     /// The environment's invoke has its answer and counts no more; the environment may need a moment to be idle.
     Answered(EnvironmentId),
@@ -86,6 +95,15 @@ pub enum Event {
     Gone(EnvironmentId),
     /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
     Tick,
+}
+
+/// Where an invoke comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A client that waits for the answer: counted by [`Limits::requests_per_concurrency`].
+    Client,
+    /// A queue, whose rate concurrency alone bounds.
+    Queue,
 }
 
 /// Something to do.
@@ -133,6 +151,12 @@ pub enum Throttle {
     AccountConcurrency,
     /// The function's reserved concurrency is used up.
     ReservedConcurrency,
+    /// Clients have sent more requests in this second than the account's concurrency allows.
+    RequestRate,
+    /// The same by what the function reserves.
+    ReservedRequestRate,
+    /// Environments came to be as fast as they may.
+    ScalingRate,
     /// The memory budget is used up by environments that are busy.
     Memory,
     /// As many environments live as may.

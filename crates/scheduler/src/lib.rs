@@ -11,9 +11,12 @@
 //! - Each admitted invoke ends up in exactly one [`Action::Assign`], [`Action::Create`], [`Action::Throttle`] or
 //!   [`Action::Stale`].
 
+mod counting;
 mod event;
 mod fleet;
+mod rate;
 mod scheduler;
 
-pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
+pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
+pub use rate::{Rate, Scaling};
 pub use scheduler::Scheduler;

@@ -1,12 +1,13 @@
 //! The state machine.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Throttle};
+use crate::counting::Counting;
+use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
 
 /// A shorter wait would let time stand still.
@@ -20,11 +21,7 @@ const CHECKED_VERSIONS: usize = 64;
 pub struct Scheduler {
     limits: Limits,
     fleet: Fleet,
-    functions: HashMap<FunctionKey, Function>,
-    /// Invokes in flight of functions without reserved concurrency.
-    unreserved_in_flight: u32,
-    /// Sum of what functions reserve.
-    reserved: u32,
+    counting: Counting,
     /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
     patience: BinaryHeap<Reverse<Patience>>,
     last_turn: u64,
@@ -54,15 +51,6 @@ enum Placing {
     Wait,
 }
 
-/// What is counted for a function.
-#[derive(Debug, Default)]
-struct Function {
-    in_flight: u32,
-    reserved: Option<u32>,
-    /// Generations that take invokes.
-    deployed: u32,
-}
-
 impl Scheduler {
     /// A scheduler without any function.
     #[must_use]
@@ -70,9 +58,7 @@ impl Scheduler {
         Self {
             limits,
             fleet: Fleet::default(),
-            functions: HashMap::new(),
-            unreserved_in_flight: 0,
-            reserved: 0,
+            counting: Counting::default(),
             patience: BinaryHeap::new(),
             last_turn: 0,
             reap_at: None,
@@ -85,8 +71,8 @@ impl Scheduler {
         match event {
             Event::Deploy { generation, function, memory_mb } => self.deploy(generation, function, memory_mb),
             Event::Retire(generation) => self.retire(generation, actions),
-            Event::Reserve { function, concurrency } => self.reserve(function, concurrency),
-            Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation, actions),
+            Event::Reserve { function, concurrency } => self.counting.reserve(function, concurrency),
+            Event::Invoke { invoke, generation, origin } => self.invoke(now, invoke, generation, origin, actions),
             Event::Answered(environment) => self.answered(now, environment),
             Event::Idle(environment) => self.idle(now, environment, actions),
             Event::Gone(environment) => self.gone(now, environment, actions),
@@ -106,19 +92,19 @@ impl Scheduler {
     /// Invokes in flight, admitted and not yet answered.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.functions.values().map(|function| function.in_flight).sum()
+        self.counting.in_flight()
     }
 
     /// Invokes in flight of one function.
     #[must_use]
     pub fn in_flight_of(&self, function: FunctionKey) -> u32 {
-        self.functions.get(&function).map_or(0, |function| function.in_flight)
+        self.counting.in_flight_of(function)
     }
 
     /// Invokes in flight of functions without reserved concurrency.
     #[must_use]
     pub fn unreserved_in_flight(&self) -> u32 {
-        self.unreserved_in_flight
+        self.counting.unreserved_in_flight()
     }
 
     /// Environments that are not stopping.
@@ -147,7 +133,7 @@ impl Scheduler {
 
     fn deploy(&mut self, generation: Generation, function: FunctionKey, memory_mb: u32) {
         debug_assert!(!self.fleet.versions.contains_key(&generation), "{generation:?} deployed twice");
-        self.functions.entry(function).or_default().deployed += 1;
+        self.counting.deployed(function);
         let version = Version {
             function,
             memory_mb,
@@ -171,29 +157,21 @@ impl Scheduler {
             self.stop(environment, actions);
         }
         for invoke in parked {
-            self.uncount(function);
+            self.counting.release(function);
             actions.push(Action::Stale { invoke });
         }
-        if let Some(counted) = self.functions.get_mut(&function) {
-            counted.deployed -= 1;
-        }
-        self.forget_function_if_done(function);
+        self.counting.retired(function);
         self.fleet.forget_if_done(generation);
     }
 
-    fn reserve(&mut self, key: FunctionKey, concurrency: Option<u32>) {
-        let function = self.functions.entry(key).or_default();
-        let before = std::mem::replace(&mut function.reserved, concurrency);
-        self.reserved = self.reserved - before.unwrap_or(0) + concurrency.unwrap_or(0);
-        match (before, concurrency) {
-            (None, Some(_)) => self.unreserved_in_flight -= function.in_flight,
-            (Some(_), None) => self.unreserved_in_flight += function.in_flight,
-            _ => {}
-        }
-        self.forget_function_if_done(key);
-    }
-
-    fn invoke(&mut self, now: Duration, invoke: InvokeId, generation: Generation, actions: &mut Vec<Action>) {
+    fn invoke(
+        &mut self,
+        now: Duration,
+        invoke: InvokeId,
+        generation: Generation,
+        origin: Origin,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(version) = self.fleet.versions.get(&generation).filter(|version| !version.retired) else {
             actions.push(Action::Stale { invoke });
             return;
@@ -201,7 +179,7 @@ impl Scheduler {
         let (function, may_park) = (version.function, version.parked.len() < version.settling);
         self.reap(now, actions); // The time may have come before its tick.
         let give_up_at = now + self.limits.room_wait;
-        if let Err(reason) = self.count(function) {
+        if let Err(reason) = self.counting.admit(now, &self.limits, function, origin) {
             actions.push(Action::Throttle { invoke, reason });
         } else if let Some(environment) = self.fleet.take_idle(generation) {
             actions.push(Action::Assign { invoke, environment });
@@ -248,14 +226,17 @@ impl Scheduler {
     ) -> Placing {
         let Some(version) = self.fleet.versions.get(&generation) else { return Placing::Done };
         let (function, memory_mb) = (version.function, version.memory_mb);
-        match self.make_room(memory_mb, actions) {
+        let room =
+            self.counting.may_scale(now, &self.limits, function).and_then(|()| self.make_room(memory_mb, actions));
+        match room {
             Ok(()) => {
+                self.counting.scaled(now, &self.limits, function);
                 let environment = self.fleet.create(generation, now);
                 actions.push(Action::Create { invoke, environment, generation });
             }
             Err(reason) if now < give_up_at && self.room_is_coming(reason) => return Placing::Wait,
             Err(reason) => {
-                self.uncount(function);
+                self.counting.release(function);
                 actions.push(Action::Throttle { invoke, reason });
             }
         }
@@ -267,7 +248,12 @@ impl Scheduler {
         match short {
             Throttle::Memory => self.fleet.settling() > 0,
             Throttle::Environments => self.fleet.settling() > 0 || self.fleet.stopping() > 0,
-            Throttle::AccountConcurrency | Throttle::ReservedConcurrency | Throttle::NeverFits { .. } => false,
+            Throttle::AccountConcurrency
+            | Throttle::ReservedConcurrency
+            | Throttle::RequestRate
+            | Throttle::ReservedRequestRate
+            | Throttle::ScalingRate
+            | Throttle::NeverFits { .. } => false,
         }
     }
 
@@ -309,7 +295,7 @@ impl Scheduler {
         }
         if let Some(function) = self.function_of(environment) {
             self.fleet.settle(environment, now);
-            self.uncount(function);
+            self.counting.release(function);
         }
     }
 
@@ -416,38 +402,6 @@ impl Scheduler {
         self.fleet.versions.get(&generation).map(|version| version.function)
     }
 
-    /// Admits one invoke.
-    fn count(&mut self, key: FunctionKey) -> Result<(), Throttle> {
-        let function = self.functions.entry(key).or_default();
-        match function.reserved {
-            Some(limit) if function.in_flight >= limit => return Err(Throttle::ReservedConcurrency),
-            Some(_) => {}
-            None if self.unreserved_in_flight >= self.limits.account_concurrency.saturating_sub(self.reserved) => {
-                return Err(Throttle::AccountConcurrency);
-            }
-            None => self.unreserved_in_flight += 1,
-        }
-        function.in_flight += 1;
-        Ok(())
-    }
-
-    /// One invoke of the function is answered, or was refused after all.
-    fn uncount(&mut self, key: FunctionKey) {
-        let Some(function) = self.functions.get_mut(&key) else { return };
-        function.in_flight -= 1;
-        if function.reserved.is_none() {
-            self.unreserved_in_flight -= 1;
-        }
-        self.forget_function_if_done(key);
-    }
-
-    fn forget_function_if_done(&mut self, key: FunctionKey) {
-        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.reserved.is_none();
-        if self.functions.get(&key).is_some_and(done) {
-            self.functions.remove(&key);
-        }
-    }
-
     /// What must hold between two steps.
     #[cfg(debug_assertions)]
     fn check(&self) {
@@ -455,10 +409,7 @@ impl Scheduler {
             return;
         }
         self.fleet.check();
-        let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
-        assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
-        let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
-        assert_eq!(reserved, self.reserved, "sum of reservations");
+        self.counting.check();
         assert!(self.fleet.memory_mb() <= self.limits.memory_budget_mb, "memory budget");
         assert!(self.fleet.living() <= self.limits.environments_max, "count of environments");
         assert!(

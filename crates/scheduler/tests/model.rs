@@ -4,12 +4,16 @@
 
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{
+    Action, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Scaling, Scheduler, Throttle,
+};
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits {
     account_concurrency: 9,
+    requests_per_concurrency: None,
+    scaling: Scaling::Unlimited,
     memory_budget_mb: 3000,
     environments_max: 7,
     keep_alive: Duration::from_millis(90),
@@ -193,7 +197,7 @@ impl Model {
                 self.reserved.retain(|(f, _)| *f != function);
                 self.reserved.extend(concurrency.map(|limit| (function, limit)));
             }
-            Event::Invoke { invoke, generation } => self.invoke(now, invoke, generation),
+            Event::Invoke { invoke, generation, .. } => self.invoke(now, invoke, generation),
             Event::Answered(id) => self.answered(now, id),
             Event::Idle(id) => self.idle(now, id),
             Event::Gone(id) => self.gone(now, id),
@@ -372,7 +376,7 @@ fn event(step: Move, deployed: u64, created: u64, invokes: &mut u64) -> Event {
         Move::Reserve { function, concurrency } => Event::Reserve { function: FunctionKey(function), concurrency },
         Move::Invoke(pick) => {
             *invokes += 1;
-            Event::Invoke { invoke: InvokeId(*invokes), generation: generation(pick) }
+            Event::Invoke { invoke: InvokeId(*invokes), generation: generation(pick), origin: Origin::Client }
         }
         Move::Answered(pick) => Event::Answered(environment(pick)),
         Move::Idle(pick) => Event::Idle(environment(pick)),

@@ -2,13 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{
+    Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Rate, Scaling, Scheduler, Throttle,
+};
 use hearth_types::EnvironmentId;
 
 const LIMITS: Limits = Limits {
     account_concurrency: 10,
+    requests_per_concurrency: None,
+    scaling: Scaling::Unlimited,
     memory_budget_mb: 2048,
     environments_max: 8,
     keep_alive: Duration::from_secs(60),
@@ -49,7 +54,11 @@ impl Bench {
     }
 
     fn invoke(&mut self, invoke: u64, generation: u64) -> Vec<Action> {
-        self.step(Event::Invoke { invoke: InvokeId(invoke), generation: Generation(generation) })
+        self.invoke_from(invoke, generation, Origin::Client)
+    }
+
+    fn invoke_from(&mut self, invoke: u64, generation: u64, origin: Origin) -> Vec<Action> {
+        self.step(Event::Invoke { invoke: InvokeId(invoke), generation: Generation(generation), origin })
     }
 
     fn after(&mut self, ms: u64) -> &mut Self {
@@ -354,4 +363,59 @@ fn events_of_unknown_environments_change_nothing() {
     assert_eq!(bench.step(Event::Idle(env(1))), [], "idle twice is idle once");
     assert_eq!(bench.invoke(2, 1), [assign(2, 1)]);
     assert_eq!(bench.invoke(3, 1), [create(3, 2, 1)]);
+}
+
+/// An invoke of generation 1, answered at once; none where it is refused.
+fn served(bench: &mut Bench, invoke: u64, origin: Origin) -> Result<bool, Throttle> {
+    let is_new = match bench.invoke_from(invoke, 1, origin)[..] {
+        [Action::Create { environment, .. }] => Ok((environment, true)),
+        [Action::Assign { environment, .. }] => Ok((environment, false)),
+        [Action::Throttle { reason, .. }] => Err(reason),
+        ref other => panic!("{other:?}"),
+    };
+    is_new.map(|(environment, is_new)| {
+        bench.step(Event::Idle(environment));
+        is_new
+    })
+}
+
+#[test]
+fn clients_requests_have_a_rate_by_the_concurrency() {
+    let mut bench = Bench::deployed(Limits { requests_per_concurrency: Some(10), ..LIMITS });
+    let refused = |bench: &mut Bench, invokes: std::ops::Range<u64>, origin| {
+        let outcomes: Vec<_> = invokes.map(|invoke| served(bench, invoke, origin)).collect();
+        outcomes.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(&mut bench, 0..102, Origin::Client), [Throttle::RequestRate; 2]);
+    assert_eq!(refused(&mut bench, 102..400, Origin::Queue), [], "queues have none");
+    assert_eq!(refused(bench.after(100), 400..411, Origin::Client), [Throttle::RequestRate]);
+
+    bench.step(Event::Reserve { function: FunctionKey(1), concurrency: Some(1) });
+    assert_eq!(refused(&mut bench, 500..511, Origin::Client), [Throttle::ReservedRequestRate]);
+}
+
+#[test]
+fn environments_come_no_faster_than_they_may() {
+    let rate = Rate { burst: 3, refill: NonZeroU32::new(2).unwrap(), per: Duration::from_secs(10) };
+    for (scaling, other) in [(Scaling::PerFunction(rate), true), (Scaling::Account(rate), false)] {
+        let mut bench = Bench::deployed(Limits { scaling, ..LIMITS });
+        bench.deploy(2, 2, 128);
+        let refused = |actions: &[Action]| matches!(actions, [Action::Throttle { reason: Throttle::ScalingRate, .. }]);
+        for invoke in 1..=3 {
+            assert!(!refused(&bench.invoke(invoke, 1)));
+        }
+        assert!(refused(&bench.invoke(4, 1)));
+        assert_eq!(bench.scheduler.in_flight(), 3, "what is refused is not counted");
+        assert_eq!(!refused(&bench.invoke(5, 2)), other, "another function");
+        assert!(!refused(&bench.after(5000).invoke(6, 1)));
+        assert!(refused(&bench.invoke(7, 1)));
+    }
+}
+
+#[test]
+fn idle_environments_take_invokes_whatever_the_rate_of_new_ones() {
+    let scaling = Scaling::PerFunction(Rate { burst: 1, refill: NonZeroU32::MIN, per: Duration::from_secs(3600) });
+    let mut bench = Bench::deployed(Limits { scaling, ..LIMITS });
+    assert_eq!(served(&mut bench, 1, Origin::Client), Ok(true));
+    assert_eq!(served(&mut bench, 2, Origin::Client), Ok(false));
 }

@@ -6,7 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scheduler, Throttle};
+use hearth_scheduler::{
+    Action, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Scaling, Scheduler, Throttle,
+};
 use hearth_types::EnvironmentId;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -209,7 +211,7 @@ impl World {
         let invoke = InvokeId(self.invokes);
         self.unplaced.insert(invoke, function);
         let refused = self.tally.throttled;
-        self.step(Event::Invoke { invoke, generation: self.serving[&function] });
+        self.step(Event::Invoke { invoke, generation: self.serving[&function], origin: Origin::Client });
         if self.tally.throttled > refused {
             return;
         }
@@ -333,6 +335,8 @@ fn simulate_with(seed: u64, limits: Limits, reservations: u32) -> Tally {
 
 const AMPLE: Limits = Limits {
     account_concurrency: 1000,
+    requests_per_concurrency: None,
+    scaling: Scaling::Unlimited,
     memory_budget_mb: 1_000_000,
     environments_max: 1000,
     keep_alive: KEEP_ALIVE,

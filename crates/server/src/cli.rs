@@ -1,11 +1,15 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use hearth_sandbox::Level;
+use hearth_scheduler::{Rate, Scaling};
+use hearth_types::limits::{SCALING_AFTER_BURST_PER_MINUTE, SCALING_PERIOD};
 
 use crate::packages::OtherS3;
 use crate::upstream::Upstream;
@@ -79,6 +83,14 @@ pub(crate) struct ServeArgs {
     /// Concurrent executions of the account.
     #[arg(long, default_value_t = hearth_types::limits::ACCOUNT_CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: u32,
+    /// Requests a second that clients may send, for each unit of concurrency: the account's, or that which a function
+    /// reserves. 0: concurrency alone bounds them.
+    #[arg(long, value_name = "COUNT", default_value_t = hearth_types::limits::REQUESTS_PER_CONCURRENCY, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) request_rate: u32,
+    /// How fast environments may come to be: per-function:COUNT in 10 seconds, as Lambda has it; burst:COUNT, then 500 a
+    /// minute, for all functions together, as it had it until 2023; or unlimited.
+    #[arg(long, value_name = "PROFILE", default_value = "per-function:1000", value_parser = scaling)]
+    pub(crate) scaling: Scaling,
     /// Concurrent executions that reservations leave to functions without one. Default: 100, at most a tenth of
     /// --concurrency.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100_000))]
@@ -292,9 +304,35 @@ fn region(text: &str) -> Result<String, String> {
     .ok_or_else(|| "a region looks like us-east-1".to_owned())
 }
 
+fn scaling(text: &str) -> Result<Scaling, String> {
+    let count = |text: &str| text.parse::<NonZeroU32>().map_err(|_| format!("{text} is no count of environments"));
+    match text.split_once(':') {
+        None if text == "unlimited" => Ok(Scaling::Unlimited),
+        Some(("per-function", text)) => {
+            let refill = count(text)?;
+            Ok(Scaling::PerFunction(Rate { burst: refill.get(), refill, per: SCALING_PERIOD }))
+        }
+        Some(("burst", text)) => {
+            let per = Duration::from_secs(60);
+            Ok(Scaling::Account(Rate { burst: count(text)?.get(), refill: SCALING_AFTER_BURST_PER_MINUTE, per }))
+        }
+        _ => Err("a profile is per-function:COUNT, burst:COUNT or unlimited".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn takes_profiles_of_scaling() {
+        assert!(matches!(scaling("per-function:1000"), Ok(Scaling::PerFunction(Rate { burst: 1000, .. }))));
+        assert!(matches!(scaling("burst:3000"), Ok(Scaling::Account(Rate { burst: 3000, .. }))));
+        assert_eq!(scaling("unlimited"), Ok(Scaling::Unlimited));
+        for wrong in ["burst", "burst:0", "per-function:-1", "fast"] {
+            assert!(scaling(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn takes_only_regions_and_accounts() {

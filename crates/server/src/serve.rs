@@ -346,6 +346,8 @@ fn dispatcher(
         architecture: ARCHITECTURE,
         limits: Limits {
             account_concurrency: args.concurrency,
+            requests_per_concurrency: (args.request_rate > 0).then_some(args.request_rate),
+            scaling: args.scaling,
             memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
             environments_max: ENVIRONMENTS_MAX,
             keep_alive: Duration::from_secs(args.keep_alive),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_scheduler::Origin;
 use hearth_types::RequestId;
 use hearth_types::limits::SYNC_PAYLOAD_BYTES;
 use hearth_types::settings::UrlInvokeMode;
@@ -56,7 +57,7 @@ impl<W: Environments> Dispatcher<W> {
             reply,
         };
         let answer = match url.config.invoke_mode {
-            UrlInvokeMode::Buffered => self.run(ready, invocation).await.map(Answer::Whole),
+            UrlInvokeMode::Buffered => self.run(Origin::Client, ready, invocation).await.map(Answer::Whole),
             UrlInvokeMode::ResponseStream => self.run_streamed(ready, invocation).await,
         };
         answer.map_err(|refused| self.refusal(refused, &asked))

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_api::{ApiError, route};
 use hearth_clock::Clock;
 use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
-use hearth_scheduler::Limits;
+use hearth_scheduler::{Limits, Scaling};
 use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 pub(crate) const LIMITS: Limits = Limits {
     account_concurrency: 10,
+    requests_per_concurrency: None,
+    scaling: Scaling::Unlimited,
     memory_budget_mb: 4096,
     environments_max: 20,
     keep_alive: Duration::from_secs(60),

@@ -1,0 +1,164 @@
+//! What is counted: invokes in flight, of the account and of each function, requests, and how fast environments come.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::event::{FunctionKey, Limits, Origin, Throttle};
+use crate::rate::{Bucket, Rate, Scaling};
+
+/// The counts of the account.
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    functions: HashMap<FunctionKey, Function>,
+    /// Invokes in flight of functions without reserved concurrency.
+    unreserved_in_flight: u32,
+    /// Sum of what functions reserve.
+    reserved: u32,
+    /// Clients' requests for functions without reserved concurrency.
+    requests: Bucket,
+    /// New environments, where all functions share their rate.
+    scaling: Bucket,
+}
+
+/// What is counted for a function.
+#[derive(Debug, Default)]
+struct Function {
+    in_flight: u32,
+    reserved: Option<u32>,
+    /// Generations that take invokes.
+    deployed: u32,
+    /// Clients' requests, where it has reserved concurrency.
+    requests: Bucket,
+    /// New environments, where each function has a rate of its own.
+    scaling: Bucket,
+}
+
+impl Counting {
+    /// Invokes in flight, admitted and not yet answered.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.functions.values().map(|function| function.in_flight).sum()
+    }
+
+    /// Those of a function.
+    pub(crate) fn in_flight_of(&self, key: FunctionKey) -> u32 {
+        self.functions.get(&key).map_or(0, |function| function.in_flight)
+    }
+
+    /// Those of functions without reserved concurrency.
+    pub(crate) fn unreserved_in_flight(&self) -> u32 {
+        self.unreserved_in_flight
+    }
+
+    /// One more generation of the function takes invokes.
+    pub(crate) fn deployed(&mut self, key: FunctionKey) {
+        self.functions.entry(key).or_default().deployed += 1;
+    }
+
+    /// One less.
+    pub(crate) fn retired(&mut self, key: FunctionKey) {
+        if let Some(function) = self.functions.get_mut(&key) {
+            function.deployed -= 1;
+        }
+        self.forget_if_done(key);
+    }
+
+    /// From now on the function has this much for itself; none lets it share what is unreserved.
+    pub(crate) fn reserve(&mut self, key: FunctionKey, concurrency: Option<u32>) {
+        let function = self.functions.entry(key).or_default();
+        let before = std::mem::replace(&mut function.reserved, concurrency);
+        self.reserved = self.reserved - before.unwrap_or(0) + concurrency.unwrap_or(0);
+        match (before, concurrency) {
+            (None, Some(_)) => self.unreserved_in_flight -= function.in_flight,
+            (Some(_), None) => self.unreserved_in_flight += function.in_flight,
+            _ => {}
+        }
+        self.forget_if_done(key);
+    }
+
+    /// Counts one invoke, or says what it exceeds.
+    pub(crate) fn admit(
+        &mut self,
+        now: Duration,
+        limits: &Limits,
+        key: FunctionKey,
+        origin: Origin,
+    ) -> Result<(), Throttle> {
+        let function = self.functions.entry(key).or_default();
+        match function.reserved {
+            Some(reserved) => {
+                if function.in_flight >= reserved {
+                    return Err(Throttle::ReservedConcurrency);
+                }
+                if !in_time(&mut function.requests, now, limits, reserved, origin) {
+                    return Err(Throttle::ReservedRequestRate);
+                }
+            }
+            None => {
+                if self.unreserved_in_flight >= limits.account_concurrency.saturating_sub(self.reserved) {
+                    return Err(Throttle::AccountConcurrency);
+                }
+                if !in_time(&mut self.requests, now, limits, limits.account_concurrency, origin) {
+                    return Err(Throttle::RequestRate);
+                }
+                self.unreserved_in_flight += 1;
+            }
+        }
+        function.in_flight += 1;
+        Ok(())
+    }
+
+    /// One invoke of the function is answered, or was refused after all.
+    pub(crate) fn release(&mut self, key: FunctionKey) {
+        let Some(function) = self.functions.get_mut(&key) else { return };
+        function.in_flight -= 1;
+        if function.reserved.is_none() {
+            self.unreserved_in_flight -= 1;
+        }
+        self.forget_if_done(key);
+    }
+
+    /// Whether one more environment of the function may come to be now.
+    pub(crate) fn may_scale(&self, now: Duration, limits: &Limits, key: FunctionKey) -> Result<(), Throttle> {
+        let may = match limits.scaling {
+            Scaling::PerFunction(rate) => {
+                self.functions.get(&key).map(|function| function.scaling).unwrap_or_default().has(rate, now)
+            }
+            Scaling::Account(rate) => self.scaling.has(rate, now),
+            Scaling::Unlimited => true,
+        };
+        if may { Ok(()) } else { Err(Throttle::ScalingRate) }
+    }
+
+    /// One more has come to be.
+    pub(crate) fn scaled(&mut self, now: Duration, limits: &Limits, key: FunctionKey) {
+        match limits.scaling {
+            Scaling::PerFunction(rate) => self.functions.entry(key).or_default().scaling.take(rate, now),
+            Scaling::Account(rate) => self.scaling.take(rate, now),
+            Scaling::Unlimited => {}
+        }
+    }
+
+    fn forget_if_done(&mut self, key: FunctionKey) {
+        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.reserved.is_none();
+        if self.functions.get(&key).is_some_and(done) {
+            self.functions.remove(&key);
+        }
+    }
+
+    /// What must hold between two steps.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check(&self) {
+        let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
+        assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
+        let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
+        assert_eq!(reserved, self.reserved, "sum of reservations");
+    }
+}
+
+/// Takes a client's request off what this much concurrency allows in a second.
+fn in_time(requests: &mut Bucket, now: Duration, limits: &Limits, concurrency: u32, origin: Origin) -> bool {
+    match (limits.requests_per_concurrency, origin) {
+        (Some(each), Origin::Client) => requests.try_take(Rate::per_second(concurrency.saturating_mul(each)), now),
+        _ => true,
+    }
+}
