@@ -24,6 +24,8 @@ pub(crate) trait Frame: Sized {
 /// What the server asks of the spawner, under an id that the answer repeats.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request {
+    /// The runtimes' roots, before all others. Descriptor: their plans. Not answered.
+    Roots,
     /// A new sandbox. Descriptors: none.
     Make { id: u64, tmp: TmpChoice },
     /// Compose root number `root` in it. Answered on the environment's channel.
@@ -124,6 +126,7 @@ pub(crate) enum Note {
 impl Frame for Request {
     fn encode(&self) -> Bytes {
         match self {
+            Self::Roots => Writer::new(10).done(),
             Self::Make { id, tmp: TmpChoice::New { mb } } => Writer::new(1).u64(*id).u32(*mb).done(),
             Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
@@ -146,6 +149,7 @@ impl Frame for Request {
     fn decode(bytes: &Bytes) -> Option<Self> {
         let (kind, mut r) = Reader::new(bytes);
         let request = match kind {
+            10 => Self::Roots,
             1 => Self::Make { id: r.u64(), tmp: TmpChoice::New { mb: r.u32() } },
             2 => Self::Make { id: r.u64(), tmp: TmpChoice::Kept { volume: r.u64() } },
             3 => Self::Start { slot: r.u64(), root: r.u32() },
@@ -376,6 +380,7 @@ pub(crate) mod tests {
         survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX } });
         survives(Request::Start { slot: 3, root: u32::MAX });
         survives(Request::Launch { slot: 3 });
+        survives(Request::Roots);
         for layers in 0..=LAYERS {
             let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
             let code = CodeDigest([0xAB; 32]);

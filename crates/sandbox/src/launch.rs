@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::fs::MemfdFlags;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
@@ -20,13 +20,15 @@ use hearth_types::rootfs::RootPlan;
 use crate::args::{seal, sealed};
 use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure, SandboxError};
-use crate::frame::Answer;
+use crate::frame::{Answer, Request};
 use crate::jail::Reader;
 use crate::promise::{Broken, Unkept};
 use crate::{rootless, spawner, sys};
 
 /// The name under which the spawner runs; no path of a program.
 const SPAWNER: &str = "hearth-spawner";
+/// The name under which it makes the copy of this program that it runs from.
+const COPIER: &str = "hearth-spawner-copier";
 
 /// First of the host's user ids that environments use, unless told otherwise. By systemd's conventions nobody gives
 /// out ids from here to 2^31.
@@ -59,7 +61,8 @@ pub enum Authority {
 pub struct SpawnerConfig {
     /// The data folder, absolute. Packages lie unpacked below its `code/`; the disks behind `/tmp` below its `tmp/`.
     pub data_dir: PathBuf,
-    /// The runtimes' roots; a sandbox is started with an index into them.
+    /// The runtimes' roots, for [`start_spawner`]; a sandbox is started with an index into them.
+    #[serde(skip)]
     pub roots: Vec<RootPlan>,
     /// By what right.
     pub authority: Authority,
@@ -164,6 +167,10 @@ impl SpawnerConnection {
 pub fn run_if_spawner(reader: Option<Reader>) {
     let args: Vec<OsString> = std::env::args_os().collect();
     let [name, control, config] = args.as_slice() else { return };
+    let number = |arg: &OsString| arg.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
+    if name == COPIER {
+        run_from_copy(number(control), number(config));
+    }
     if name != SPAWNER {
         return;
     }
@@ -172,7 +179,6 @@ pub fn run_if_spawner(reader: Option<Reader>) {
         eprintln!("{SPAWNER}: {panic}");
         std::process::abort();
     }));
-    let number = |arg: &OsString| arg.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
     match take_over(number(control), number(config)) {
         Ok((config, control)) => spawner::run(config, control, reader),
         Err(failure) => {
@@ -192,55 +198,108 @@ fn take_over(control: i32, config: i32) -> Done<(SpawnerConfig, OwnedFd)> {
     Ok((config, control))
 }
 
-/// Starts the spawner and waits until it is ready. Needs root, or to be root of a user namespace, and a process of one thread: nothing else may fork
-/// while descriptors are handed over.
+/// Starts the spawner and waits until it is ready, see [`begin_spawner`].
 ///
 /// # Errors
 /// Says which part of the machine is missing: a cgroup controller, mkfs.ext4, loop devices, a right of root.
 pub fn start_spawner(config: &SpawnerConfig) -> Result<SpawnerConnection, SandboxError> {
+    begin_spawner(config)?.finish(&config.roots)
+}
+
+/// Starts the spawner and does not wait for it: it looks at the machine while its caller finds out what roots there are.
+/// Needs root, or to be root of a user namespace, and a process of one thread: nothing else may fork while descriptors are
+/// handed over.
+///
+/// # Errors
+/// The system's.
+pub fn begin_spawner(config: &SpawnerConfig) -> Result<StartingSpawner, SandboxError> {
     if !config.data_dir.is_absolute() {
         return Err(SandboxError::Invalid(format!("data folder {}: not an absolute path", config.data_dir.display())));
     }
-    let program = copy_of_this_program().during("copying this program into memory")?;
     let (control, spawners) = channel::pair().during("making the control socket")?;
     let text = serde_json::to_vec(config)
         .map_err(|error| SandboxError::Invalid(format!("configuration of the spawner: {error}")))?;
     let text = sealed("hearth-config", &text).during("writing the spawner's configuration")?;
     let handed_over = [spawners.as_raw_fd(), text.as_raw_fd()];
-    let mut command = Command::new(sys::fd_path(&program));
-    command.arg0(SPAWNER).args(handed_over.map(|fd| fd.to_string()));
+    let mut command = Command::new(THIS_PROGRAM);
+    command.arg0(COPIER).args(handed_over.map(|fd| fd.to_string()));
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
     #[cfg(feature = "weaken")]
     crate::weaken::hand_over(&mut command)?;
     sys::hand_over(&mut command, handed_over);
-    let mut process = command.spawn().during("starting the spawner")?;
-    drop((spawners, text));
-    let mut broken = Vec::new();
-    let last = loop {
-        match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
-            Received::Frame(Answer::Unkept { promise, failure }, _) => broken.push(Unkept { promise, failure }.into()),
-            other => break other,
+    let process = command.spawn().during("starting the spawner")?;
+    Ok(StartingSpawner { control, process, authority: config.authority })
+}
+
+/// A spawner that is on its way, and knows no roots yet. Dropped, it ends.
+#[derive(Debug)]
+pub struct StartingSpawner {
+    control: OwnedFd,
+    process: Child,
+    authority: Authority,
+}
+
+impl StartingSpawner {
+    /// Gives it the runtimes' roots and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`start_spawner`].
+    pub fn finish(self, roots: &[RootPlan]) -> Result<SpawnerConnection, SandboxError> {
+        let Self { control, mut process, authority } = self;
+        let roots =
+            serde_json::to_vec(roots).map_err(|error| SandboxError::Invalid(format!("roots of runtimes: {error}")))?;
+        let roots = sealed("hearth-roots", &roots).during("writing the runtimes' roots")?;
+        match channel::send(&control, &Request::Roots, &[roots.as_fd()], SendFlags::empty()) {
+            // It has ended, and has said why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => sent.during("sending the runtimes' roots")?,
         }
-    };
-    match last {
-        Received::Frame(Answer::Hello { cgroup_v2 }, _) => {
-            Ok(SpawnerConnection { control, process, cgroup_v2, authority: config.authority, broken })
-        }
-        Received::Frame(Answer::Failed { failure, .. }, _) => {
-            process.wait().during("waiting for the spawner's end")?;
-            Err(failure.into())
-        }
-        Received::Frame(..) | Received::Closed => {
-            process.kill().and_then(|()| process.wait()).during("waiting for the spawner's end")?;
-            Err(SandboxError::SpawnerGone)
+        let mut broken = Vec::new();
+        let last = loop {
+            match channel::receive(&control, RecvFlags::empty()).during("waiting for the spawner")? {
+                Received::Frame(Answer::Unkept { promise, failure }, _) => {
+                    broken.push(Unkept { promise, failure }.into());
+                }
+                other => break other,
+            }
+        };
+        match last {
+            Received::Frame(Answer::Hello { cgroup_v2 }, _) => {
+                Ok(SpawnerConnection { control, process, cgroup_v2, authority, broken })
+            }
+            Received::Frame(Answer::Failed { failure, .. }, _) => {
+                process.wait().during("waiting for the spawner's end")?;
+                Err(failure.into())
+            }
+            Received::Frame(..) | Received::Closed => {
+                process.kill().and_then(|()| process.wait()).during("waiting for the spawner's end")?;
+                Err(SandboxError::SpawnerGone)
+            }
         }
     }
+}
+
+/// The file that this process runs from, whatever its path is by now.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Goes on as the spawner, from a copy.
+fn run_from_copy(control: RawFd, config: RawFd) -> ! {
+    let what = "copying this program into memory";
+    let started: Done = copy_of_this_program().during(what).and_then(|program| {
+        // Both descriptors are still for whoever this process becomes.
+        let arguments = [control, config].map(|fd| fd.to_string());
+        Err(Command::new(sys::fd_path(&program)).arg0(SPAWNER).args(arguments).exec()).during("starting the copy")
+    });
+    if let (Err(failure), Ok(control)) = (started, sys::inherited(control)) {
+        let _ = channel::send(&control, &Answer::Failed { id: 0, failure }, &[], SendFlags::empty());
+    }
+    sys::exit_now(1)
 }
 
 /// The running program, where no one can change it and a function that gets hold of it finds nothing to write to.
 fn copy_of_this_program() -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut copy = File::from(rustix::fs::memfd_create(SPAWNER, flags)?);
-    io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
+    io::copy(&mut File::open(THIS_PROGRAM)?, &mut copy)?;
     seal(copy)
 }

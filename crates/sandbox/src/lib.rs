@@ -48,7 +48,7 @@ pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use jail::{Reader, Reading};
 pub use launch::{Authority, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput, UID_BASE};
-pub use launch::{run_if_spawner, start_spawner};
+pub use launch::{StartingSpawner, begin_spawner, run_if_spawner, start_spawner};
 pub use machine::{Finding, Kept, examine_machine, examine_network, examine_promises};
 pub use network::name_servers;
 pub use process::{Exit, Process, Signal};

@@ -44,17 +44,19 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     for listener in &listeners {
         listener.set_nonblocking(true).context("the listening socket")?;
     }
-    let catalogue = hearth_runtimes::discover(&data_dir, &args.runtime);
-    let spawner = hearth_sandbox::start_spawner(&SpawnerConfig {
+    let spawner = hearth_sandbox::begin_spawner(&SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
         network: match args.network {
             NetworkArg::None => NetworkMode::None,
             NetworkArg::Nat => NetworkMode::Nat,
         },
         throughput: throughput(args),
-        ..SpawnerConfig::new(data_dir.clone(), catalogue.roots().to_vec()).by(authority)
+        ..SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority)
     })
     .context("starting the spawner")?;
+    // While that one looks at the machine.
+    let catalogue = hearth_runtimes::discover(&data_dir, &args.runtime);
+    let spawner = spawner.finish(catalogue.roots()).context("starting the spawner")?;
     if let Err(refused) = hold_to(args.isolation_at_least.into(), spawner.broken()) {
         spawner.end();
         return Err(refused.into());

@@ -25,6 +25,7 @@ use self::ids::IdPool;
 use self::packages::Packages;
 use self::pool::Pool;
 use self::readers::{Ahead, Reader};
+use self::root::Roots;
 use self::slot::{Kept, Slot};
 use crate::SpawnerConfig;
 use crate::cgroup::{self, Cgroups};
@@ -100,7 +101,6 @@ enum Next {
 }
 
 struct Spawner {
-    config: SpawnerConfig,
     control: OwnedFd,
     epoll: OwnedFd,
     cgroups: Cgroups,
@@ -114,8 +114,7 @@ struct Spawner {
     unkept: Vec<Unkept>,
     filters: Filters,
     cores_piped: bool,
-    /// Mount namespaces, one for each root that was started once.
-    roots: Vec<Option<OwnedFd>>,
+    roots: Roots,
     slots: HashMap<u64, Slot>,
     kept: HashMap<u64, Kept>,
     readers: HashMap<u64, Reader>,
@@ -251,7 +250,7 @@ impl Spawner {
                 unkept: p.unkept,
                 filters: p.filters,
                 cores_piped: cores_are_piped(),
-                roots: config.roots.iter().map(|_| None).collect(),
+                roots: Roots::default(),
                 slots: HashMap::new(),
                 kept: HashMap::new(),
                 readers: HashMap::new(),
@@ -264,7 +263,6 @@ impl Spawner {
                 home: p.home,
                 reaper: p.reaper,
                 reaper_process: p.reaper_process,
-                config,
             }),
             Err(failure) => Err((control, failure)),
         }
@@ -318,6 +316,7 @@ impl Spawner {
             Err(error) => return Err(error).during("receiving a request"),
         };
         match request {
+            Request::Roots => self.roots = Roots::read(fds)?,
             Request::Make { id, tmp } => self.make(id, tmp)?,
             Request::Start { slot, root } => {
                 let started = self.start(slot, root);
@@ -346,17 +345,7 @@ impl Spawner {
     }
 
     fn start(&mut self, slot: u64, root: u32) -> Done {
-        let index = root as usize;
-        let plan = self
-            .config
-            .roots
-            .get(index)
-            .ok_or_else(|| Failure::new(libc::EINVAL, format!("root number {root}, of which there is no plan")))?;
-        let namespace = match self.roots[index].take() {
-            Some(namespace) => namespace,
-            None => root::compose(plan)?,
-        };
-        let namespace = self.roots[index].insert(namespace);
+        let namespace = self.roots.namespace(root)?;
         let Some(slot) = self.slots.get(&slot) else { return Ok(()) };
         slot.order(&Order::Start, &[namespace.as_fd()])
     }

@@ -13,7 +13,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{WaitId, WaitIdOptions};
 
-use crate::channel::{self, Received};
+use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
 use crate::frame::Event;
 use crate::sys::{self, Fork};
@@ -51,8 +51,41 @@ const HOST: &str = "/.host";
 const BIND_ATTRIBUTES: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_RDONLY.union(MountAttrFlags::MOUNT_ATTR_NOSUID).union(MountAttrFlags::MOUNT_ATTR_NODEV);
 
+/// The roots that environments can be started with.
+#[derive(Default)]
+pub(super) struct Roots {
+    plans: Vec<RootPlan>,
+    /// The mount namespace of each that was started once.
+    namespaces: Vec<Option<OwnedFd>>,
+}
+
+impl Roots {
+    /// From the plans that the server sends.
+    pub(super) fn read(fds: Vec<OwnedFd>) -> Done<Self> {
+        let what = "reading the runtimes' roots";
+        let [plans] = exactly(fds).ok_or_else(|| Failure::new(libc::EINVAL, what))?;
+        let plans = std::io::read_to_string(fs::File::from(plans)).during(what)?;
+        let plans: Vec<RootPlan> =
+            serde_json::from_str(&plans).map_err(|error| Failure::new(libc::EINVAL, format!("{what}: {error}")))?;
+        Ok(Self { namespaces: plans.iter().map(|_| None).collect(), plans })
+    }
+
+    /// That of this root, composed now where it is the first time.
+    pub(super) fn namespace(&mut self, root: u32) -> Done<&OwnedFd> {
+        let index = root as usize;
+        let (Some(plan), Some(place)) = (self.plans.get(index), self.namespaces.get_mut(index)) else {
+            return Err(Failure::new(libc::EINVAL, format!("root number {root}, of which there is no plan")));
+        };
+        let namespace = match place.take() {
+            Some(namespace) => namespace,
+            None => compose(plan)?,
+        };
+        Ok(place.insert(namespace))
+    }
+}
+
 /// Composes `plan` and returns the mount namespace. The caller's own mounts are not changed.
-pub(super) fn compose(plan: &RootPlan) -> Done<OwnedFd> {
+fn compose(plan: &RootPlan) -> Done<OwnedFd> {
     let (ours, childs) = channel::pair().during("making a socket pair")?;
     let (pid, pidfd) = match sys::fork(libc::CLONE_NEWNS, None).during("cloning into a mount namespace")? {
         Fork::Child => {
