@@ -24,7 +24,7 @@ pub(crate) trait Frame: Sized {
 /// What the server asks of the spawner, under an id that the answer repeats.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Request {
-    /// The runtimes' roots, before all others. Descriptor: their plans. Not answered.
+    /// The runtimes' roots, once, before the server gives root up. Descriptor: their plans. Not answered.
     Roots,
     /// A new sandbox. Descriptors: none.
     Make { id: u64, tmp: TmpChoice },

@@ -316,7 +316,7 @@ impl Spawner {
             Err(error) => return Err(error).during("receiving a request"),
         };
         match request {
-            Request::Roots => self.roots = Roots::read(fds)?,
+            Request::Roots => self.roots.take(fds)?,
             Request::Make { id, tmp } => self.make(id, tmp)?,
             Request::Start { slot, root } => {
                 let started = self.start(slot, root);

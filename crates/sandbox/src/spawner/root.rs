@@ -54,26 +54,36 @@ const BIND_ATTRIBUTES: MountAttrFlags =
 /// The roots that environments can be started with.
 #[derive(Default)]
 pub(super) struct Roots {
-    plans: Vec<RootPlan>,
+    /// None until the server has sent them.
+    plans: Option<Vec<RootPlan>>,
     /// The mount namespace of each that was started once.
     namespaces: Vec<Option<OwnedFd>>,
 }
 
 impl Roots {
-    /// From the plans that the server sends.
-    pub(super) fn read(fds: Vec<OwnedFd>) -> Done<Self> {
+    /// Takes the plans that the server sends while it is trusted.
+    ///
+    /// # Errors
+    /// That there are some already: a plan may name any file of the machine, and who sends again is no server of ours.
+    pub(super) fn take(&mut self, fds: Vec<OwnedFd>) -> Done {
         let what = "reading the runtimes' roots";
+        if self.plans.is_some() {
+            return Err(Failure::new(libc::EPERM, "being sent the runtimes' roots a second time"));
+        }
         let [plans] = exactly(fds).ok_or_else(|| Failure::new(libc::EINVAL, what))?;
         let plans = std::io::read_to_string(fs::File::from(plans)).during(what)?;
         let plans: Vec<RootPlan> =
             serde_json::from_str(&plans).map_err(|error| Failure::new(libc::EINVAL, format!("{what}: {error}")))?;
-        Ok(Self { namespaces: plans.iter().map(|_| None).collect(), plans })
+        self.namespaces = plans.iter().map(|_| None).collect();
+        self.plans = Some(plans);
+        Ok(())
     }
 
     /// That of this root, composed now where it is the first time.
     pub(super) fn namespace(&mut self, root: u32) -> Done<&OwnedFd> {
         let index = root as usize;
-        let (Some(plan), Some(place)) = (self.plans.get(index), self.namespaces.get_mut(index)) else {
+        let plan = self.plans.as_ref().and_then(|plans| plans.get(index));
+        let (Some(plan), Some(place)) = (plan, self.namespaces.get_mut(index)) else {
             return Err(Failure::new(libc::EINVAL, format!("root number {root}, of which there is no plan")));
         };
         let namespace = match place.take() {
@@ -233,4 +243,21 @@ fn write_file(path: &Path, content: &[u8], executable: bool) -> Done {
     file.write_all(content).during(&what)?;
     // Whatever the umask.
     file.set_permissions(fs::Permissions::from_mode(mode)).during(&what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::sealed;
+
+    #[test]
+    fn plans_are_taken_once() {
+        let plans = |text: &str| vec![sealed("plans", text.as_bytes()).unwrap()];
+        let mut roots = Roots::default();
+        assert_eq!(roots.namespace(0).unwrap_err().errno, libc::EINVAL);
+        assert_eq!(roots.take(plans("[]")), Ok(()));
+        let others = serde_json::to_string(&[RootPlan::default()]).unwrap();
+        assert_eq!(roots.take(plans(&others)).unwrap_err().errno, libc::EPERM);
+        assert_eq!(roots.namespace(0).unwrap_err().errno, libc::EINVAL);
+    }
 }
