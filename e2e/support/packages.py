@@ -87,3 +87,16 @@ def node_packages(modules, *names):
                 files[f"node_modules/{name}/{path.relative_to(folder)}"] = path.read_bytes()
         wanted += json.loads((folder / "package.json").read_text()).get("dependencies", {})
     return files
+
+
+def boto(services):
+    """boto3 for these services, as a layer has it: the whole of it has over 20,000 files."""
+    files = {}
+    for name in ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"):
+        for path in importlib.metadata.files(name):
+            parts = path.parts
+            is_data = parts[:2] in (("botocore", "data"), ("boto3", "data"))
+            if ".." in parts or path.suffix == ".pyc" or (is_data and len(parts) > 3 and parts[2] not in services):
+                continue
+            files[f"python/{path}"] = path.locate().read_bytes()
+    return files

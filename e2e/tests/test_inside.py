@@ -1,6 +1,5 @@
 """What functions reach of the server: the API, with the credentials of their role and nothing configured."""
 
-import importlib.metadata
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from botocore.config import Config
 
 from conftest import client_of, deployer, unique
-from support.packages import zip_of
+from support.packages import boto, zip_of
 from support.server import wait_until
 from test_concurrency import states
 from test_keys import made
@@ -34,19 +33,6 @@ def handler(event, context):
 """
 
 
-def boto():
-    """boto3 for the services that are called, as a layer has it: the whole of it has over 20,000 files."""
-    files = {}
-    for name in ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"):
-        for path in importlib.metadata.files(name):
-            parts = path.parts
-            is_data = parts[:2] in (("botocore", "data"), ("boto3", "data"))
-            if ".." in parts or path.suffix == ".pyc" or (is_data and len(parts) > 3 and parts[2] not in SERVICES):
-                continue
-            files[f"python/{path}"] = path.locate().read_bytes()
-    return files
-
-
 def client_for(server, service, key="test", secret="test"):
     config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
     return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret, config=config)
@@ -54,7 +40,7 @@ def client_for(server, service, key="test", secret="test"):
 
 @pytest.fixture(scope="module")
 def layer(client):
-    return client.publish_layer_version(LayerName=unique("boto"), Content={"ZipFile": zip_of(boto())})["LayerVersionArn"]
+    return client.publish_layer_version(LayerName=unique("boto"), Content={"ZipFile": zip_of(boto(SERVICES))})["LayerVersionArn"]
 
 
 def new_role(iam, trust=TRUST, name=None, **policies):
@@ -304,7 +290,7 @@ def test_where_everybody_signs_a_role_without_a_record_allows_nothing(alone):
     credentials = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
     functions, iam = client_for(server, "lambda", **credentials), client_for(server, "iam", **credentials)
     deploy, _ = deployer(functions)
-    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto())})["LayerVersionArn"]
+    layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto(SERVICES))})["LayerVersionArn"]
     listing = ["lambda", "list_functions", {}]
     listed = [{"Effect": "Allow", "Action": "lambda:ListFunctions", "Resource": "*"}]
     lister = deploy(CALLER, Layers=[layer], Role=new_role(iam, listed=listed))
@@ -329,7 +315,7 @@ def test_a_server_that_stops_still_answers_functions_in_work(alone):
     server = alone()
     client = client_of(server)
     deploy, _ = deployer(client)
-    layer = client.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto())})["LayerVersionArn"]
+    layer = client.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto(SERVICES))})["LayerVersionArn"]
     other = deploy("def handler(event, context):\n    return 'here'\n")
     caller = deploy(REPEAT, Layers=[layer], Timeout=120)
     with ThreadPoolExecutor(1) as pool:

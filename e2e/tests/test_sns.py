@@ -310,3 +310,43 @@ def test_records_and_dead_letters_go_to_topics(sns, sqs, deploy):
     letter = json.loads(taken(sqs, url)[0]["Body"])
     assert json.loads(letter["Message"]) == {"fail": "no"}
     assert {name: value["Value"] for name, value in letter["MessageAttributes"].items() if name != "RequestID"} == {"ErrorCode": "200", "ErrorMessage": "no"}
+
+
+def test_a_fifo_topic_numbers_keeps_order_and_takes_once(sns, sqs):
+    topic = sns.create_topic(Name=unique("t") + ".fifo", Attributes={"FifoTopic": "true", "ContentBasedDeduplication": "true"})["TopicArn"]
+    url = sqs.create_queue(QueueName=unique("q") + ".fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    assert refused(sns.publish, TopicArn=topic, Message="m") == ("InvalidParameter", "Invalid parameter: The MessageGroupId parameter is required for FIFO topics")
+    sent = [sns.publish(TopicArn=topic, Message=str(n), MessageGroupId="g") for n in range(3)]
+    again = sns.publish(TopicArn=topic, Message="1", MessageGroupId="g")
+    assert (again["MessageId"], again["SequenceNumber"]) == (sent[1]["MessageId"], sent[1]["SequenceNumber"])
+    numbers = [one["SequenceNumber"] for one in sent]
+    assert numbers == sorted(numbers) and all(len(number) == 20 for number in numbers)
+    bodies = [json.loads(message["Body"]) for message in taken(sqs, url, 3)]
+    assert [(body["Message"], body["SequenceNumber"]) for body in bodies] == [(str(n), numbers[n]) for n in range(3)]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_records_go_to_event_buses(quick, sqs, deploy):
+    events = client_for(quick, "events")
+    url, arn = queue_for(sqs)
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})
+    function, rule = deploy(SAY), unique("r")
+    name = f"arn:aws:lambda:us-east-1:000000000000:function:{function.name}:$LATEST"
+    events.put_rule(Name=rule, EventPattern=json.dumps({"source": ["lambda"], "resources": [name]}))
+    events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": arn}])
+    bus = "arn:aws:events:us-east-1:000000000000:event-bus/default"
+    sides = {"OnSuccess": {"Destination": bus}, "OnFailure": {"Destination": bus}}
+    function.client.put_function_event_invoke_config(FunctionName=function.name, DestinationConfig=sides, MaximumRetryAttempts=0)
+    for payload, result in ((b'{"a": 1}', "Success"), (b'{"fail": "no"}', "Failure")):
+        function.client.invoke(FunctionName=function.name, InvocationType="Event", Payload=payload)
+        event = json.loads(taken(sqs, url)[0]["Body"])
+        assert (event["source"], event["detail-type"]) == ("lambda", f"Lambda Function Invocation Result - {result}")
+        assert event["resources"] == [bus, name]
+        assert event["detail"]["requestPayload"] == json.loads(payload)
+    events.remove_targets(Rule=rule, Ids=["1"])
+    events.delete_rule(Name=rule)

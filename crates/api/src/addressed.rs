@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use crate::generated::{events, iam, lambda, logs, scheduler, sqs, ssm, sts};
+use crate::generated::{events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
 use crate::operation::{Protocol, Service, ServiceOperation as _};
 use crate::route::begins_as;
 use crate::uri::query_pairs;
 
 /// The services whose requests this crate reads.
-const SERVICES: fn() -> [&'static Service; 8] = || {
+const SERVICES: fn() -> [&'static Service; 9] = || {
     [
         lambda::Operation::service(),
         iam::Operation::service(),
@@ -20,6 +20,7 @@ const SERVICES: fn() -> [&'static Service; 8] = || {
         ssm::Operation::service(),
         logs::Operation::service(),
         sqs::Operation::service(),
+        sns::Operation::service(),
         events::Operation::service(),
         scheduler::Operation::service(),
     ]

@@ -40,6 +40,11 @@ pub trait Targets: Send + Sync + 'static {
     /// may; none where it does not lie there.
     fn place<'a>(&'a self, way: Way<'a>) -> BoxFuture<'a, Result<Option<Step>, Failure>>;
 
+    /// Whether it would be taken, as far as that can be told without sending it.
+    fn check<'a>(&'a self, way: Way<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move { self.place(way).await.map(|_| ()) })
+    }
+
     /// Such a step has been committed.
     fn placed(&self, target: &Target);
 

@@ -101,6 +101,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether something would be taken by whom it is for, as far as that can be told without sending it.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn check(&self, delivery: &Delivery) -> Result<(), Failure> {
+        self.parts.targets.check(way(delivery, &Bytes::from_static(b"{}"))).await
+    }
+
     /// The lanes with parcels that wait.
     ///
     /// # Errors

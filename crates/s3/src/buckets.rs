@@ -88,6 +88,7 @@ impl S3 {
                 restrict_public_buckets: every,
             }),
             ownership: Some(Ownership::BucketOwnerEnforced),
+            notifications: Default::default(),
             is_going: false,
         };
         let is_made = self.commit(vec![put(records::bucket(name), &bucket, Precondition::Absent)?]).await?;

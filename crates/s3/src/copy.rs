@@ -10,6 +10,7 @@ use crate::conditions::{self, OfWrite};
 use crate::contents::Kept;
 use crate::digest::{Algorithm, Digests, hex};
 use crate::error::S3Error;
+use crate::happening::Doing;
 use crate::headers::{described, iso_date, quoted, set, show_version, text};
 use crate::objects::Found;
 use crate::records::{Checksum, ChecksumKind, Content, Described, Segment};
@@ -44,7 +45,7 @@ impl S3 {
         let described = chosen(&found.content.described, given, metadata, tagging);
         let wanted = text(&call.headers, "x-amz-checksum-algorithm")?.map(algorithm).transpose()?;
         let (content, kept, found) = self.duplicate(found, described, wanted).await?;
-        let files = Files { kept, beside: Vec::new() };
+        let files = Files { kept, beside: Vec::new(), occasion: Some(call.occasion(Doing::Copy)) };
         let (etag, checksum) = (quoted(&content.etag), content.checksum.clone());
         let (version, versioning) = self.store(bucket, key, content, conditions, files).await?;
         let mut xml = Xml::new();

@@ -14,6 +14,7 @@ use crate::access::object_arn;
 use crate::address::check_key;
 use crate::conditions::OfWrite;
 use crate::error::S3Error;
+use crate::happening::Doing;
 use crate::headers::set;
 use crate::receive::collect;
 use crate::records::Versioning;
@@ -51,7 +52,7 @@ struct Deleted {
 impl S3 {
     pub(crate) async fn delete_object(self: &Arc<Self>, call: &Call, bucket: &str, key: &str) -> Answer {
         let conditions = OfWrite::of(&call.headers)?;
-        let deleted = self.delete(bucket, key, call.query.given("versionId"), conditions).await?;
+        let deleted = self.delete(call, bucket, key, call.query.given("versionId"), conditions).await?;
         let mut response = empty(StatusCode::NO_CONTENT);
         if deleted.is_marker {
             set(response.headers_mut(), "x-amz-delete-marker", "true");
@@ -111,12 +112,13 @@ impl S3 {
     ) -> Result<Deleted, S3Error> {
         let actions = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
         call.may_on_version(actions, &object_arn(bucket, key), version)?;
-        self.delete(bucket, key, version, OfWrite::default()).await
+        self.delete(call, bucket, key, version, OfWrite::default()).await
     }
 
     /// Without a version's id what was there is kept, where the bucket keeps versions; with one, that one is removed.
     async fn delete(
         self: &Arc<Self>,
+        call: &Call,
         bucket: &str,
         key: &str,
         id: Option<&str>,
@@ -125,7 +127,8 @@ impl S3 {
         let (name, marker_id, now_ms) = (key.to_owned(), crate::random_id(), self.now_ms());
         let older = if id.is_some() { Older::Read } else { self.older_needed(bucket).await? };
         let id = id.map(str::to_owned);
-        let deleted = self.change(bucket, key, older, Files::none(), move |bucket, chain| {
+        let files = Files::none(call.occasion(Doing::Delete(id.clone())));
+        let deleted = self.change(bucket, key, older, files, move |bucket, chain| {
             let is_there = chain.latest.as_ref().is_some_and(|latest| latest.record.content.is_some());
             if is_there {
                 conditions.check(&name, chain.latest.as_ref().map(|latest| &latest.record))?;

@@ -12,9 +12,12 @@ mod copy;
 mod delete;
 mod digest;
 mod error;
+mod happening;
 mod headers;
 mod list;
 mod multipart;
+mod notifications;
+mod notify;
 mod objects;
 mod parts;
 mod receive;
@@ -28,10 +31,11 @@ mod versions;
 mod xml;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use hearth_delivery::Outbox;
 use hearth_store::MetadataStore;
 use hearth_types::Place;
 
@@ -54,6 +58,8 @@ pub struct S3 {
     contents: Arc<Contents>,
     /// Objects, older versions and parts that there are.
     records: AtomicUsize,
+    /// What tells others what happened; it sends to buckets too, and comes later.
+    outbox: OnceLock<Weak<Outbox>>,
 }
 
 impl S3 {
@@ -63,7 +69,7 @@ impl S3 {
     /// When the folder or the metadata cannot be read.
     pub async fn open(parts: Parts, folder: &Path) -> Result<Arc<Self>, OpenError> {
         let contents = Contents::open(folder).map_err(|cause| OpenError(format!("{}: {cause}", folder.display())))?;
-        let s3 = Self { parts, contents: Arc::new(contents), records: AtomicUsize::new(0) };
+        let s3 = Self { parts, contents: Arc::new(contents), records: AtomicUsize::new(0), outbox: OnceLock::new() };
         s3.recover().await.map_err(|cause| OpenError(cause.to_string()))?;
         Ok(Arc::new(s3))
     }

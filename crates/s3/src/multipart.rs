@@ -18,6 +18,7 @@ use crate::contents::ContentId;
 use crate::copy::algorithm;
 use crate::digest::{Algorithm, etag_of_parts};
 use crate::error::S3Error;
+use crate::happening::Doing;
 use crate::headers::{described, iso_date, quoted, show_version, text};
 use crate::list::Shown;
 use crate::receive::{bad_checksum, collect};
@@ -129,7 +130,8 @@ impl S3 {
         let (etag, checksum) = (quoted(&content.etag), content.checksum.clone());
         // Each part that is put writes the upload too, so none of these was replaced since.
         let beside = vec![Write::delete(records::upload(bucket, key, id), Precondition::Version(upload.version))];
-        let stored = self.store(bucket, key, content, conditions, Files { kept: Vec::new(), beside }).await;
+        let files = Files { kept: Vec::new(), beside, occasion: Some(call.occasion(Doing::CompleteUpload)) };
+        let stored = self.store(bucket, key, content, conditions, files).await;
         let (version, versioning) = stored?;
         self.forget_parts(id, unused).await?;
         let mut xml = Xml::new();

@@ -13,6 +13,7 @@ use crate::conditions::{self, OfWrite};
 use crate::contents::{Kept, Pinned};
 use crate::digest::hex;
 use crate::error::S3Error;
+use crate::happening::Doing;
 use crate::headers::{described, quoted, set, show, show_checksum, show_version, text};
 use crate::receive::{Announced, Received};
 use crate::records::{Bucket, Checksum, ChecksumKind, Content, Described, Segment, Version, Versioning};
@@ -51,7 +52,8 @@ impl S3 {
         let received = announced.receive(body, &self.contents, None).await?;
         let (content, kept) = whole(received, described);
         let (etag, checksum) = (quoted(&content.etag), content.clone());
-        let files = Files { kept: kept.into_iter().collect(), beside: Vec::new() };
+        let files =
+            Files { kept: kept.into_iter().collect(), beside: Vec::new(), occasion: Some(call.occasion(Doing::Put)) };
         let (version, versioning) = self.store(bucket, key, content, conditions, files).await?;
         let mut response = empty(StatusCode::OK);
         set(response.headers_mut(), "etag", &etag);

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contents::ContentId;
 use crate::digest::Algorithm;
+use crate::notifications::Notifications;
 
 /// Prefix of all buckets.
 pub(crate) const BUCKETS: &str = "bucket/";
@@ -82,6 +83,8 @@ pub(crate) struct Bucket {
     pub(crate) public_access_block: Option<PublicAccessBlock>,
     #[serde(default)]
     pub(crate) ownership: Option<Ownership>,
+    #[serde(default)]
+    pub(crate) notifications: Notifications,
     /// It was empty and is being deleted: nothing may be put into it.
     #[serde(default)]
     pub(crate) is_going: bool,

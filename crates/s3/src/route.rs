@@ -1,6 +1,7 @@
 //! From a request to its operation.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +30,15 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     /// How the body is in chunks, where it is.
     pub(crate) framing: Option<Framing>,
+    pub(crate) origin: Origin,
+}
+
+/// Where a request came from.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Origin {
+    /// Of who sent it; empty where it is the server itself.
+    pub(crate) address: String,
+    pub(crate) request_id: String,
 }
 
 /// What a query names instead of the bucket or object itself, as far as S3 has it. What is served is asked for before.
@@ -69,7 +79,7 @@ const SUBRESOURCES: &[&str] = &[
 
 impl S3 {
     /// Answers a request of this caller, whose body is still to be read. A [`Framing`] among its extensions is what the signatures of
-    /// its chunks are checked with.
+    /// its chunks are checked with, an [`IpAddr`] who sent it.
     pub async fn handle<B>(
         self: &Arc<Self>,
         request_id: &str,
@@ -82,7 +92,7 @@ impl S3 {
     {
         let (head, body) = request.into_parts();
         let method = head.method.clone();
-        let mut response = match self.answer(caller, head, body).await {
+        let mut response = match self.answer(request_id, caller, head, body).await {
             Ok(response) => response,
             Err(error) => error.response(&method, request_id),
         };
@@ -91,7 +101,13 @@ impl S3 {
         response
     }
 
-    async fn answer<B>(self: &Arc<Self>, caller: Arc<Caller>, head: http::request::Parts, body: B) -> Answer
+    async fn answer<B>(
+        self: &Arc<Self>,
+        request_id: &str,
+        caller: Arc<Caller>,
+        head: http::request::Parts,
+        body: B,
+    ) -> Answer
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Display,
@@ -99,7 +115,10 @@ impl S3 {
         let resource = Resource::of(&head.headers, &head.uri)?;
         // Whoever checked the signature left what the chunks' signatures are checked with.
         let framing = head.extensions.get::<Framing>().cloned().or_else(|| Framing::unchecked(&head.headers));
-        let call = Call { caller, method: head.method, query: Query::of(&head.uri)?, headers: head.headers, framing };
+        let address = head.extensions.get::<IpAddr>().map(IpAddr::to_string).unwrap_or_default();
+        let origin = Origin { address, request_id: request_id.to_owned() };
+        let query = Query::of(&head.uri)?;
+        let call = Call { caller, method: head.method, query, headers: head.headers, framing, origin };
         self.check_expiry(&call.query)?;
         self.check_owner(&call.headers)?;
         match resource {
@@ -275,7 +294,14 @@ pub(crate) mod tests {
         use hearth_identity::Rights;
         use hearth_identity::policy::{Context, Principal};
         let caller = Caller::new(Principal::Anonymous, "", Rights::Everything, Context::default());
-        Call { caller: Arc::new(caller), method: Method::PUT, headers, query: Query::default(), framing }
+        Call {
+            caller: Arc::new(caller),
+            method: Method::PUT,
+            headers,
+            query: Query::default(),
+            framing,
+            origin: Origin::default(),
+        }
     }
 
     fn ends(query: &str) -> Result<Option<i64>, &'static str> {

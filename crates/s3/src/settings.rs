@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::S3;
 use crate::error::S3Error;
 use crate::headers::checked_tags;
+use crate::notifications::Notifications;
 use crate::receive::collect;
 use crate::records::{Bucket, Ownership, PublicAccessBlock, Versioning};
 use crate::route::{Answer, Call, document, empty};
@@ -42,18 +43,6 @@ struct OwnershipRule {
     object_ownership: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NotificationConfiguration {
-    #[serde(default)]
-    topic_configuration: Vec<serde::de::IgnoredAny>,
-    #[serde(default)]
-    queue_configuration: Vec<serde::de::IgnoredAny>,
-    #[serde(default)]
-    cloud_function_configuration: Vec<serde::de::IgnoredAny>,
-    event_bridge_configuration: Option<serde::de::IgnoredAny>,
-}
-
 impl S3 {
     pub(crate) async fn setting<B>(&self, call: &Call, bucket: &str, setting: &str, body: B) -> Answer
     where
@@ -65,7 +54,7 @@ impl S3 {
             Method::GET => self.get_setting(&found.record, setting),
             Method::PUT => {
                 let body = collect(call, body, S3_XML_BYTES).await?;
-                self.put_setting(bucket, setting, &body).await
+                self.put_setting(call, bucket, setting, &body).await
             }
             Method::DELETE => self.delete_setting(bucket, setting).await,
             _ => Err(S3Error::method_not_allowed(&call.method)),
@@ -94,7 +83,7 @@ impl S3 {
             "publicAccessBlock" => public_access_block(bucket, &mut xml)?,
             "ownershipControls" => ownership(bucket, &mut xml)?,
             "acl" => self.access_list(&mut xml),
-            "notification" => drop(xml.root("NotificationConfiguration").close("NotificationConfiguration")),
+            "notification" => bucket.notifications.show(&mut xml),
             "logging" => drop(xml.root("BucketLoggingStatus").close("BucketLoggingStatus")),
             "accelerate" => drop(xml.root("AccelerateConfiguration").close("AccelerateConfiguration")),
             "requestPayment" => {
@@ -115,7 +104,7 @@ impl S3 {
         xml.close("AccessControlList").close("AccessControlPolicy");
     }
 
-    async fn put_setting(&self, name: &str, setting: &str, body: &[u8]) -> Answer {
+    async fn put_setting(&self, call: &Call, name: &str, setting: &str, body: &[u8]) -> Answer {
         match setting {
             "versioning" => {
                 let asked: VersioningConfiguration = xml::read(body)?;
@@ -147,14 +136,9 @@ impl S3 {
             }
             "acl" => return Err(S3Error::bad("AccessControlListNotSupported", "The bucket does not allow ACLs")),
             "notification" => {
-                let asked: NotificationConfiguration = xml::read(body)?;
-                let is_empty = asked.topic_configuration.is_empty()
-                    && asked.queue_configuration.is_empty()
-                    && asked.cloud_function_configuration.is_empty()
-                    && asked.event_bridge_configuration.is_none();
-                if !is_empty {
-                    return Err(unsupported(&Method::PUT, setting));
-                }
+                let asked = Notifications::read(body)?;
+                self.introduce(call, name, &asked).await?;
+                self.change_bucket(name, |bucket| bucket.notifications.clone_from(&asked)).await?;
             }
             other => return Err(unsupported(&Method::PUT, other)),
         }

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::S3;
 use crate::contents::{ContentId, Kept};
 use crate::error::S3Error;
+use crate::happening::Occasion;
 use crate::records::{self, Bucket, Part, Version};
 use crate::versions::{Chain, Plan, Step, Stored};
 
@@ -125,7 +126,7 @@ impl S3 {
     }
 
     async fn change_now<T>(
-        &self,
+        self: &Arc<Self>,
         bucket: &str,
         key: &str,
         older: Older,
@@ -144,12 +145,18 @@ impl S3 {
             }
             let mut writes = vec![Write::check(records::bucket(bucket), Precondition::Version(within.version))];
             writes.extend(files.beside.iter().cloned());
+            let notice = match &files.occasion {
+                Some(occasion) => self.notice(bucket, &within.record, key, occasion, (&chain, &plan))?,
+                None => None,
+            };
+            writes.extend(notice.clone());
             for step in plan.steps {
                 writes.push(write(bucket, key, step)?);
             }
             match self.try_commit(writes).await {
                 Ok(()) => {
                     files.kept.into_iter().for_each(Kept::keep);
+                    notice.into_iter().for_each(|notice| self.tell(notice));
                     self.remove_later(plan.freed);
                     return Ok(outcome);
                 }
@@ -241,11 +248,14 @@ impl S3 {
 pub(crate) struct Files {
     pub(crate) kept: Vec<Kept>,
     pub(crate) beside: Vec<Write>,
+    /// What others are told of it.
+    pub(crate) occasion: Option<Occasion>,
 }
 
 impl Files {
-    pub(crate) fn none() -> Self {
-        Self::default()
+    /// No files, on this occasion.
+    pub(crate) fn none(occasion: Occasion) -> Self {
+        Self { kept: Vec::new(), beside: Vec::new(), occasion: Some(occasion) }
     }
 }
 

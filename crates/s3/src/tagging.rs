@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::S3;
 use crate::error::S3Error;
+use crate::happening::{Doing, Occasion};
 use crate::headers::{checked_tags, show_version};
 use crate::receive::collect;
 use crate::records::Version;
@@ -76,24 +77,26 @@ impl S3 {
             Method::PUT => {
                 let body = collect(call, body, S3_XML_BYTES).await?;
                 let tags = checked_tags(xml::read::<Tagging>(&body)?.pairs(), S3_OBJECT_TAGS)?;
-                self.set_tags(bucket, key, wanted, tags, StatusCode::OK).await
+                self.set_tags(call.occasion(Doing::SetTags), (bucket, key, wanted), tags, StatusCode::OK).await
             }
-            Method::DELETE => self.set_tags(bucket, key, wanted, BTreeMap::new(), StatusCode::NO_CONTENT).await,
+            Method::DELETE => {
+                let occasion = call.occasion(Doing::RemoveTags);
+                self.set_tags(occasion, (bucket, key, wanted), BTreeMap::new(), StatusCode::NO_CONTENT).await
+            }
             _ => Err(S3Error::method_not_allowed(&call.method)),
         }
     }
 
     async fn set_tags(
         self: &Arc<Self>,
-        bucket: &str,
-        key: &str,
-        wanted: Option<&str>,
+        occasion: Occasion,
+        (bucket, key, wanted): (&str, &str, Option<&str>),
         tags: BTreeMap<String, String>,
         status: StatusCode,
     ) -> Answer {
         let (name, wanted) = (key.to_owned(), wanted.map(str::to_owned));
         let older = if wanted.is_some() { Older::Read } else { Older::Unread };
-        let changed = self.change(bucket, key, older, Files::none(), move |bucket, chain| {
+        let changed = self.change(bucket, key, older, Files::none(occasion), move |bucket, chain| {
             let mut found = chain.find(&name, wanted.as_deref())?.clone();
             let Some(content) = &mut found.record.content else {
                 return Err(S3Error::method_not_allowed(&Method::PUT));

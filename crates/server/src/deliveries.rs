@@ -1,6 +1,7 @@
 //! What the outbox sends, taken to this server's own services.
 
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_access::Access;
@@ -23,7 +24,7 @@ use hearth_types::keys::{self, Part};
 use hearth_types::limits::{SNS_HTTP_ANSWER_BYTES, SNS_HTTP_PATIENCE};
 use hearth_types::policy::Policy;
 use hearth_types::{Place, RequestId};
-use http::{Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::Full;
 use uuid::Uuid;
 
@@ -96,12 +97,13 @@ impl OwnTargets {
         let policy = self.policy_of(&target).await?;
         self.may(way.sender, "lambda:InvokeFunction", arn, policy.as_deref()).await?;
         let events = up(&self.events)?;
+        let request_id = RequestId(Uuid::new_v4());
         Ok(events.step(NewEvent {
             function: target.name,
             qualifier: target.qualifier,
-            request_id: RequestId(Uuid::new_v4()),
+            request_id,
             payload: way.body.clone(),
-            trace_id: way.trace.unwrap_or_default().into(),
+            trace_id: traced(way.trace, request_id, self.clock.now()),
         }))
     }
 
@@ -132,9 +134,9 @@ impl OwnTargets {
 
     async fn bus(&self, way: Way<'_>, arn: &str, event: Event) -> Result<(), Failure> {
         let caller = self.caller(way.sender).await?;
-        let rules = self.rules.get().and_then(Weak::upgrade);
-        let rules = rules.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))?;
-        to_bus(&rules, &caller, arn, event).await
+        // S3's own events come to the bus of the account whatever its policy says.
+        let is_of_s3 = matches!(way.sender, Sender::Service { principal, .. } if principal == "s3.amazonaws.com");
+        to_bus(&*up(&self.rules)?, Some(&caller).filter(|_| !is_of_s3), arn, event).await
     }
 
     async fn object(&self, way: Way<'_>, bucket: &str, key: &str) -> Result<(), Failure> {
@@ -183,6 +185,15 @@ impl OwnTargets {
     }
 }
 
+/// As the function is to see it: what led to it, where that is known, goes on in it.
+fn traced(given: Option<&str>, request_id: RequestId, now: Duration) -> Arc<str> {
+    let mut headers = HeaderMap::new();
+    if let Some(value) = given.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert("x-amzn-trace-id", value);
+    }
+    hearth_frontend::url::trace_id(&headers, request_id, now)
+}
+
 fn up<T>(part: &OnceLock<Weak<T>>) -> Result<Arc<T>, Failure> {
     let up = part.get().and_then(Weak::upgrade);
     up.ok_or_else(|| Failure::passing("INTERNAL_ERROR", "the server is starting or stopping"))
@@ -212,6 +223,19 @@ impl Targets for OwnTargets {
                 | Target::LogGroup { .. }
                 | Target::Object { .. }
                 | Target::Http { .. } => Ok(None),
+            }
+        })
+    }
+
+    fn check<'a>(&'a self, way: Way<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            match way.target {
+                Target::Topic { arn, .. } => {
+                    let caller = self.caller(way.sender).await?;
+                    let may = up(&self.sns)?.may_publish(&caller, arn).await;
+                    may.map_err(|error| Failure::lasting("NO_PERMISSIONS", error.to_string()))
+                }
+                _ => self.place(way).await.map(|_| ()),
             }
         })
     }

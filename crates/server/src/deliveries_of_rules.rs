@@ -11,8 +11,8 @@ use hearth_rules::{Event, Rules};
 use hearth_types::Place;
 
 /// Puts an event on a bus.
-pub(crate) async fn to_bus(rules: &Rules, caller: &Caller, arn: &str, event: Event) -> Result<(), Failure> {
-    rules.publish(Some(caller), arn, &event).await.map_err(|error: ApiError| match error.kind.status {
+pub(crate) async fn to_bus(rules: &Rules, caller: Option<&Caller>, arn: &str, event: Event) -> Result<(), Failure> {
+    rules.publish(caller, arn, &event).await.map_err(|error: ApiError| match error.kind.status {
         403 => Failure::lasting("NO_PERMISSIONS", error.to_string()),
         400..500 => Failure::lasting("NO_RESOURCE", error.to_string()),
         _ => Failure::passing("INTERNAL_ERROR", error.to_string()),

@@ -208,6 +208,7 @@ impl Gateway {
         if let Some(Body::Chunked(framing)) = signed {
             head.extensions.insert(framing);
         }
+        head.extensions.insert(arrival.peer.ip());
         self.s3.handle(&arrival.id.to_string(), caller, Request::from_parts(head, body)).await
     }
 

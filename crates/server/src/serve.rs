@@ -186,6 +186,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         clock: clock.clone(),
     });
     targets.sns.get_or_init(|| Arc::downgrade(&sns));
+    s3.tell_by(&outbox).await.map_err(anyhow::Error::msg).context("telling what happened in buckets")?;
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),
         store: Arc::clone(&store),

@@ -158,6 +158,14 @@ impl Sns {
         self.send(&topic, vec![ready]).await.map(|_| ()).map_err(of)
     }
 
+    /// Whether a service of this server may publish to a topic.
+    ///
+    /// # Errors
+    /// NotFound, AuthorizationError.
+    pub async fn may_publish(&self, caller: &Caller, arn: &str) -> Result<(), ApiError> {
+        self.asked_for(caller, Operation::Publish, arn).await.map(|_| ())
+    }
+
     /// Posts all of it in one commit.
     async fn send(&self, topic: &Topic, entries: Vec<Ready>) -> Result<Vec<Published>, ApiError> {
         let subscriptions = self.all_of(&topic.name).await?;

@@ -136,5 +136,7 @@ pub const SNS_RETRY_AGE_MS: i64 = 23 * 24 * 60 * 60 * 1000;
 pub const SNS_HTTP_PATIENCE: Duration = Duration::from_secs(15);
 /// Bytes of its answer that are read. Ours: only its status counts.
 pub const SNS_HTTP_ANSWER_BYTES: usize = 64 * 1024;
+/// Milliseconds for which a bucket's event is tried to be delivered (S3: a day).
+pub const S3_NOTICE_AGE_MS: i64 = 24 * 60 * 60 * 1000;
 /// Invokes of a function in one chain of what led to what; the next one is refused (Lambda: about 16).
 pub const RECURSIVE_INVOKES: u32 = 16;
