@@ -1,5 +1,6 @@
 //! Rules that are due at times.
 
+use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_store::Precondition;
 use hearth_types::keys;
@@ -43,8 +44,8 @@ impl Rules {
             resources: vec![self.rule_arn(&rule.bus, &rule.name)],
             ..Event::new("aws.events", "Scheduled Event", due_ms.div_euclid(1000), "{}".to_owned())
         };
-        let text = event.text(&self.parts.place);
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let text = Bytes::from(event.text(&self.parts.place));
+        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let mut buses = vec![];
         let mut parcels = vec![];
         for target in &rule.targets {

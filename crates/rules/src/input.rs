@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use hearth_types::limits::TARGET_INPUT_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,18 +50,19 @@ pub(crate) const PREDEFINED: [&str; 5] = [
 ];
 
 impl Input {
-    /// What the target gets. `text` is the event as it came, `event` the same, read.
-    pub(crate) fn of(&self, text: &str, event: &Value, about: About<'_>) -> String {
+    /// What the target gets; none where that is more than targets take. `text` is the event as it came, `event` the same,
+    /// read.
+    pub(crate) fn of(&self, text: &Bytes, event: &Value, about: About<'_>) -> Option<Bytes> {
         match self {
-            Input::Event => text.to_owned(),
-            Input::Constant(constant) => constant.clone(),
-            Input::Path(path) if path == "$" => text.to_owned(),
+            Input::Event => Some(text.clone()),
+            Input::Constant(constant) => Some(Bytes::from(constant.clone())),
+            Input::Path(path) if path == "$" => Some(text.clone()),
             // What is not there is given as nothing that JSON can say.
-            Input::Path(path) => at(path, event).unwrap_or(Value::Null).to_string(),
+            Input::Path(path) => Some(Bytes::from(at(path, event).unwrap_or(Value::Null).to_string())),
             Input::Template { paths, template } => {
                 let variable =
                     |name: &str| predefined(name, text, event, about).or_else(|| at(paths.get(name)?, event));
-                fill(template, variable)
+                fill(template, variable).map(Bytes::from)
             }
         }
     }
@@ -69,12 +72,12 @@ fn at(path: &str, event: &Value) -> Option<Value> {
     Path::parse(path)?.find(event)
 }
 
-fn predefined(name: &str, text: &str, event: &Value, about: About<'_>) -> Option<Value> {
+fn predefined(name: &str, text: &[u8], event: &Value, about: About<'_>) -> Option<Value> {
     match name {
         "aws.events.rule-arn" => Some(about.rule_arn.into()),
         "aws.events.rule-name" => Some(about.rule_name.into()),
         "aws.events.event.ingestion-time" => Some(about.ingestion_time.into()),
-        "aws.events.event.json" => serde_json::from_str(text).ok(),
+        "aws.events.event.json" => serde_json::from_slice(text).ok(),
         "aws.events.event" => {
             let mut event = event.clone();
             event.as_object_mut()?.remove("detail");
@@ -92,9 +95,12 @@ pub(crate) fn variables(template: &str) -> Vec<&str> {
 }
 
 /// Inside quotes a variable is text; outside it is JSON: texts get quotes, and what is not there is an empty text.
-fn fill(template: &str, variable: impl Fn(&str) -> Option<Value>) -> String {
+fn fill(template: &str, variable: impl Fn(&str) -> Option<Value>) -> Option<String> {
     let mut filled = String::with_capacity(template.len());
     for piece in pieces(template) {
+        if filled.len() > TARGET_INPUT_BYTES {
+            return None;
+        }
         match piece {
             Piece::Text(text) => filled.push_str(text),
             Piece::Variable { name, quoted: true } => filled.push_str(&as_text(variable(name))),
@@ -103,7 +109,7 @@ fn fill(template: &str, variable: impl Fn(&str) -> Option<Value>) -> String {
             }
         }
     }
-    filled
+    (filled.len() <= TARGET_INPUT_BYTES).then_some(filled)
 }
 
 /// Within a JSON string: a text as it stands in one, of anything else the JSON without its quotes.
@@ -185,7 +191,15 @@ mod tests {
 
     fn of(input: Input) -> String {
         let about = About { rule_arn: "arn:rule", rule_name: "rule", ingestion_time: "2024-01-01T00:00:00Z" };
-        input.of(EVENT, &serde_json::from_str(EVENT).unwrap(), about)
+        let made = input.of(&Bytes::from_static(EVENT.as_bytes()), &serde_json::from_str(EVENT).unwrap(), about);
+        String::from_utf8(made.unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_is_made_has_a_bound() {
+        let variable = |_: &str| Some(Value::from("x".repeat(1000)));
+        assert!(fill(&"<a>".repeat(200), variable).is_some());
+        assert_eq!(fill(&"<a>".repeat(100_000), variable), None);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_api::events::Operation;
-use hearth_delivery::{DeadLetter, Delivery, Kind, Parcel, Sender, Source};
+use hearth_delivery::{DeadLetter, Delivery, Kind, Parcel, Sender, Source, Target};
 use hearth_identity::Caller;
 use hearth_sqs::Attribute;
 use hearth_types::limits::EVENT_BUSES;
 use serde_json::Value;
 use tracing::{debug, error, warn};
 
-use crate::event::{Event, time};
+use crate::errors::invalid;
+use crate::event::{Event, is_object, time};
 use crate::input::About;
 use crate::rule::RuleRecord;
 use crate::target::{Leads, TargetRecord, retry};
@@ -26,6 +27,9 @@ impl Rules {
     /// # Errors
     /// AccessDeniedException, ResourceNotFoundException where there is no such bus, and when the store cannot be written.
     pub async fn publish(&self, caller: Option<&Caller>, bus: &str, event: &Event) -> Result<(), ApiError> {
+        if !is_object(&event.detail) {
+            return Err(invalid("Detail is malformed."));
+        }
         let bus = self.bus_name(Some(bus))?;
         let policy = self.bus(&bus).await?.0.document();
         if let Some(caller) = caller {
@@ -48,8 +52,8 @@ impl Rules {
 
     /// What all targets get of an event that comes to a bus.
     pub(crate) async fn parcels(&self, bus: &str, event: &Event) -> Result<Vec<Parcel>, ApiError> {
-        let text = event.text(&self.parts.place);
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let text = Bytes::from(event.text(&self.parts.place));
+        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let mut parcels = vec![];
         let mut buses = vec![bus.to_owned()];
         let mut come_to = 0;
@@ -95,38 +99,46 @@ impl Rules {
         rule: &RuleRecord,
         target: &TargetRecord,
         event: &Event,
-        text: &str,
+        text: &Bytes,
         value: &Value,
     ) -> Option<Parcel> {
         let arn = self.rule_arn(&rule.bus, &rule.name);
         let now = time(self.now_ms().div_euclid(1000));
         let about = About { rule_arn: &arn, rule_name: &rule.name, ingestion_time: &now };
-        let body = target.input.of(text, value, about);
         let sender = match &target.role {
             Some(role) => Sender::Role { arn: role.clone(), session: format!("Events_Invoke_{}", rule.name) },
             None => Sender::Service { principal: PRINCIPAL.to_owned(), source_arn: arn.clone() },
         };
         let dead_letter = target.dead_letters.as_ref().map(|queue| DeadLetter {
             says_why: true,
-            body: Some(text.to_owned()),
+            body: Some(String::from_utf8_lossy(text).into_owned()),
             attributes: [("RULE_ARN", arn.as_str()), ("TARGET_ARN", target.arn.as_str())]
                 .map(|(name, value)| (name.to_owned(), Attribute::text("String", value)))
                 .into(),
             ..DeadLetter::plain(queue)
         });
+        let (destination, body, dead_letter) = match target.input.of(text, value, about) {
+            Some(body) => (target.destination()?, body, dead_letter),
+            None => {
+                warn!("rule {}: what target {} is to get is too large", rule.name, target.id);
+                let DeadLetter { arn, mut attributes, .. } = dead_letter?;
+                attributes.insert("ERROR_CODE".to_owned(), Attribute::text("String", "INVALID_PARAMETER"));
+                (Target::queue(arn, attributes), text.clone(), None)
+            }
+        };
         Some(Parcel {
             lane: format!("rule/{}/{}/{}", rule.bus, rule.name, target.id),
             delivery: Delivery {
                 source: Source { kind: Kind::Rule, arn },
                 sender,
-                target: target.destination()?,
+                target: destination,
                 retry: retry(target.attempts, target.age_s),
                 dead_letter,
                 trace: event.trace.clone(),
                 since_ms: 0,
                 attempts: 0,
             },
-            body: Bytes::from(body),
+            body,
         })
     }
 }
