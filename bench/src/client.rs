@@ -22,13 +22,29 @@ pub(crate) struct Target {
 impl Target {
     /// An Invoke of `function`.
     pub(crate) fn invoke(host: &str, function: &str, payload: &[u8]) -> Self {
-        let path = format!("/2015-03-31/functions/{function}/invocations");
-        Self { host: host.to_owned(), request: request(host, "POST", &path, payload) }
+        Self { host: host.to_owned(), request: request(host, "POST", &invocations(function), "", payload) }
+    }
+
+    /// The same as an event.
+    pub(crate) fn event(host: &str, function: &str, payload: &[u8]) -> Self {
+        let request = request(host, "POST", &invocations(function), "X-Amz-Invocation-Type: Event\r\n", payload);
+        Self { host: host.to_owned(), request }
+    }
+
+    /// A request of the control plane that changes nothing.
+    pub(crate) fn get(host: &str, path: &str) -> Self {
+        Self { host: host.to_owned(), request: request(host, "GET", path, "", b"") }
     }
 }
 
-fn request(host: &str, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n", body.len());
+fn invocations(function: &str) -> String {
+    format!("/2015-03-31/functions/{function}/invocations")
+}
+
+/// `headers` are whole lines.
+fn request(host: &str, method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
@@ -77,7 +93,7 @@ impl Answer {
     }
 
     pub(crate) fn is_good(self) -> bool {
-        self.status == 200 && !self.function_error
+        matches!(self.status, 200 | 202) && !self.function_error
     }
 }
 
@@ -113,11 +129,28 @@ impl Connection {
 
     /// A request of the control plane and its JSON; connects again after a long measurement.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: &[u8]) -> Result<(u16, Value)> {
+        self.call_with(method, path, "", body)
+    }
+
+    /// A request to SQS and its JSON.
+    pub(crate) fn sqs(&mut self, operation: &str, input: &Value) -> Result<Value> {
+        let headers = format!("X-Amz-Target: AmazonSQS.{operation}\r\nContent-Type: application/x-amz-json-1.0\r\n");
+        let (status, answer) = self.call_with("POST", "/", &headers, input.to_string().as_bytes())?;
+        ensure!(status == 200, "{operation} was answered {status}: {answer}");
+        Ok(answer)
+    }
+
+    /// Address and port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn call_with(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, Value)> {
         if self.used.elapsed() > IDLE {
             *self = Self::open(&self.host)?;
         }
         self.used = Instant::now();
-        let request = request(&self.host, method, path, body);
+        let request = request(&self.host, method, path, headers, body);
         let answer = self.exchange(&request)?;
         let text = self.body(answer);
         let json =

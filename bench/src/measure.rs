@@ -5,6 +5,7 @@ mod bare;
 mod cold;
 mod control;
 mod deploy;
+mod events;
 mod idle;
 mod queues;
 mod throughput;
@@ -26,13 +27,14 @@ const AMPLE: [&str; 8] =
 /// All that are wanted, one after the other: the machine is small.
 pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
     type Group = fn(&RunArgs, &mut Report) -> Result<()>;
-    let groups: [(&str, Group); 7] = [
+    let groups: [(&str, Group); 8] = [
         ("warm", warm::measure),
         ("throughput", throughput::measure),
         ("cold", cold::measure),
         ("idle", idle::measure),
         ("deploy", deploy::measure),
         ("control", control::measure),
+        ("events", events::measure),
         ("queues", queues::measure),
     ];
     for (name, measure) in groups.into_iter().filter(|(name, _)| args.wants(name)) {
