@@ -2,12 +2,20 @@
 
 import http.client
 import json
+import urllib.parse
 
-# Whose request it is, for a server that checks no signatures.
-S3 = {
-    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
-    "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD",
-}
+
+def signed(service):
+    """Whose request it is, for a server that checks no signatures."""
+    return f"AWS4-HMAC-SHA256 Credential=test/20240101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+
+
+S3 = {"Authorization": signed("s3"), "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}
+SNS = {"Authorization": signed("sns"), "Content-Type": "application/x-www-form-urlencoded"}
+
+
+def target(service, operation):
+    return {"X-Amz-Target": f"{service}.{operation}", "Content-Type": "application/x-amz-json-1.0"}
 
 
 class NoAnswer(Exception):
@@ -66,8 +74,17 @@ class Wire:
                 raise
 
     def sqs(self, operation, **members):
-        headers = {"X-Amz-Target": f"AmazonSQS.{operation}", "Content-Type": "application/x-amz-json-1.0"}
-        return self.well("POST", "/", json.dumps(members), headers)[1]
+        return self.well("POST", "/", json.dumps(members), target("AmazonSQS", operation))[1]
+
+    def ask_sqs(self, operation, **members):
+        return self.ask("POST", "/", json.dumps(members), target("AmazonSQS", operation))
+
+    def events(self, operation, **members):
+        return self.well("POST", "/", json.dumps(members), target("AWSEvents", operation))[1]
+
+    def sns(self, operation, **members):
+        form = urllib.parse.urlencode({"Action": operation, "Version": "2010-03-31", **members})
+        return self.well("POST", "/", form, SNS)[1]
 
     def s3(self, method, path, body=None):
         """The answer's body; None where there is no such object."""

@@ -174,9 +174,15 @@ impl Kept {
         self.name
     }
 
-    /// A record names it, or may do so.
-    pub(crate) fn keep(mut self) {
+    /// A record names it, or may do so: it stays. To be said before the commit that names it: who waits for that may go
+    /// at any time, as at the end of the server, and the commit goes on.
+    pub(crate) fn keep(&mut self) {
         self.id = None;
+    }
+
+    /// No record names it after all.
+    pub(crate) fn is_not_named(&mut self) {
+        self.id = Some(self.name);
     }
 }
 
@@ -249,7 +255,7 @@ mod tests {
         drop(contents.create().unwrap());
         drop(written(&contents, "dropped"));
         assert_eq!(files(&contents), 0);
-        let (first, second) = (written(&contents, "first"), written(&contents, "second"));
+        let (mut first, mut second) = (written(&contents, "first"), written(&contents, "second"));
         let (used, garbage) = (first.id(), second.id());
         first.keep();
         second.keep();
@@ -275,7 +281,7 @@ mod tests {
     fn a_file_goes_with_its_last_reader() {
         let folder = tempfile::tempdir().unwrap();
         let contents = Arc::new(Contents::open(folder.path()).unwrap());
-        let kept = written(&contents, "text");
+        let mut kept = written(&contents, "text");
         let id = kept.id();
         kept.keep();
         let (one, two) = (contents.pin(vec![id]), contents.pin(vec![id]));

@@ -146,7 +146,7 @@ impl S3 {
         id: &str,
         number: u32,
         part: Part,
-        kept: Kept,
+        mut kept: Kept,
     ) -> Result<Part, S3Error> {
         let at = records::part(id, number);
         loop {
@@ -158,18 +158,15 @@ impl S3 {
                 put(records::upload(bucket, key, id), &upload.record, Precondition::Version(upload.version))?,
                 put(at.clone(), &part, unchanged)?,
             ];
+            kept.keep();
             match self.commit(writes).await {
-                Ok(false) => {}
+                Ok(false) => kept.is_not_named(),
                 Ok(true) => {
-                    kept.keep();
                     self.remove_later(before.into_iter().map(|part| part.record.segment.file).collect());
                     return Ok(part);
                 }
                 // It may be there all the same: the next start looks.
-                Err(cause) => {
-                    kept.keep();
-                    return Err(cause);
-                }
+                Err(cause) => return Err(cause),
             }
         }
     }

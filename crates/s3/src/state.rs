@@ -130,7 +130,7 @@ impl S3 {
         bucket: &str,
         key: &str,
         older: Older,
-        files: Files,
+        mut files: Files,
         decide: impl Fn(&Bucket, &Chain) -> Result<(T, Plan), S3Error>,
     ) -> Result<T, S3Error> {
         for _ in 0..TRIES {
@@ -153,18 +153,16 @@ impl S3 {
             for step in plan.steps {
                 writes.push(write(bucket, key, step)?);
             }
+            files.kept.iter_mut().for_each(Kept::keep);
             match self.try_commit(writes).await {
                 Ok(()) => {
-                    files.kept.into_iter().for_each(Kept::keep);
                     notice.into_iter().for_each(|notice| self.tell(notice));
                     self.remove_later(plan.freed);
                     return Ok(outcome);
                 }
-                Err(NotWritten::Conflict) => {}
-                Err(NotWritten::Failed(cause)) => {
-                    files.kept.into_iter().for_each(Kept::keep);
-                    return Err(cause);
-                }
+                Err(NotWritten::Conflict) => files.kept.iter_mut().for_each(Kept::is_not_named),
+                // It may be there all the same: the next start looks.
+                Err(NotWritten::Failed(cause)) => return Err(cause),
             }
         }
         Err(S3Error::operation_aborted())

@@ -25,8 +25,26 @@ pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<(String, Qu
 
 /// How many messages each queue has.
 pub(super) fn depths(connection: &Connection) -> rusqlite::Result<HashMap<QueueKey, u64>> {
-    let mut select = connection.prepare("SELECT queue, count(*) FROM message GROUP BY queue")?;
-    select.query_map([], |row| Ok((QueueKey(row.get(0)?), row.get(1)?)))?.collect()
+    // Said as the indices have it: nothing but these is read, however many messages there are.
+    let mut select = connection.prepare(
+        "SELECT queue, count(*) FROM message WHERE grp IS NULL GROUP BY queue
+         UNION ALL SELECT queue, count(*) FROM message WHERE grp IS NOT NULL GROUP BY queue",
+    )?;
+    let mut depths = HashMap::new();
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        *depths.entry(QueueKey(row.get(0)?)).or_default() += row.get::<_, u64>(1)?;
+    }
+    Ok(depths)
+}
+
+/// Forgets the names of queues that have no messages.
+pub(super) fn forget_empty(connection: &Connection, depths: &HashMap<QueueKey, u64>) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    for (_, key) in names(connection)?.into_iter().filter(|(_, key)| !depths.contains_key(key)) {
+        transaction.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([key.0])?;
+    }
+    transaction.commit()
 }
 
 pub(super) fn set_last(connection: &Connection, last: u64) -> rusqlite::Result<()> {

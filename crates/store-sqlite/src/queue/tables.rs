@@ -91,7 +91,7 @@ impl Tables {
     pub(super) fn load(connection: Connection) -> rusqlite::Result<Self> {
         let last = connection.query_row("SELECT last_message FROM state", [], |row| row.get(0))?;
         let depths = access::depths(&connection)?;
-        connection.execute("DELETE FROM queue WHERE id NOT IN (SELECT DISTINCT queue FROM message)", [])?;
+        access::forget_empty(&connection, &depths)?;
         let queues = access::names(&connection)?.into_iter().collect();
         Ok(Self { connection, queues, depths, last })
     }
