@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 from loss.wire import NoAnswer, Wrong
 from loss.world import BUCKET, PYTHON, ROLE, drain, package, queue_url, until_active
@@ -71,20 +72,22 @@ class Sqs(Client):
         self.sent.update(bodies)
 
     def receive(self, wire):
-        wait = self.chance.choice((0, 1, 30))
+        wait, until = self.chance.choice((0, 1, 30)), time.monotonic() + 25
         answer = wire.sqs("ReceiveMessage", QueueUrl=self.url, MaxNumberOfMessages=5, VisibilityTimeout=wait)
         for message in answer.get("Messages", ()):
             body = text_of(message)
             if body in self.deleted:
                 raise Wrong(f"{body} is back after it was deleted")
             if wait == 30:
-                self.held.append((body, message["ReceiptHandle"]))
+                self.held.append((body, message["ReceiptHandle"], until))
 
     def delete(self, wire):
-        body, handle = self.held.pop(self.chance.randrange(len(self.held)))
+        body, handle, until = self.held.pop(self.chance.randrange(len(self.held)))
         self.deleting.add(body)
         wire.sqs("DeleteMessage", QueueUrl=self.url, ReceiptHandle=handle)
-        self.deleted.add(body)
+        # With a handle whose time is over nothing is deleted: the message is somebody else's by then.
+        if time.monotonic() < until:
+            self.deleted.add(body)
 
 
 class Deployer(Client):

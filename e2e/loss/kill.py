@@ -9,7 +9,9 @@ import random
 import secrets
 import time
 
+from loss import flows
 from loss.clients import Deployer, Objects, Sender, Sqs, Temporary
+from loss.flows import Fifo, Line, Mover
 from loss.round import Round
 from loss.verdict import PATIENCE_S, Events, check_messages, prepare
 from loss.witness import Witness
@@ -33,6 +35,7 @@ class Run:
     def begin(self):
         self.world.must_start()
         prepare(self.world.wire(), deploy, queue)
+        flows.prepare(self.world.wire(), deploy)
         self.hire()
 
     def hire(self):
@@ -43,6 +46,8 @@ class Run:
         self.senders = [make(Sender, f"s{n}", self.witness) for n in range(2)]
         self.queuers = [make(Sqs, f"q{n}") for n in range(2)]
         self.others = [make(Deployer, "d"), make(Temporary, "t"), make(Objects, "o")]
+        self.line = line = Line()
+        self.others += [*(make(Fifo, f"f{n}", line) for n in range(2)), make(Mover, "m", self.witness)]
         self.since = self.crashes
 
     def clients(self):
@@ -65,6 +70,11 @@ class Run:
             self.crashes += 1
         self.world.must_start()
 
+    def moved(self):
+        """Messages of FIFO queues, mappings, topics and rules."""
+        kinds = [kind for client in self.others if isinstance(client, Mover) for kind in client.sent.values()]
+        return sum(len(sent) for sent in kinds) + sum(len(sent) for sent in self.line.sent.values())
+
     def look(self):
         """Everything that was acknowledged since the last look has ended well."""
         events = Events(self.senders, self.witness)
@@ -76,7 +86,7 @@ class Run:
             client.check(wire)
             client.leave(wire)
         print(f"{self.crashes} crashes: {len(events.acknowledged)} events, run {again} times more than without; "
-              f"{sent} messages, {deleted} of them deleted; nothing lost", flush=True)
+              f"{sent} messages, {deleted} of them deleted; {self.moved()} in groups and moved on; nothing lost", flush=True)
         self.hire()
 
 
