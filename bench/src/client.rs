@@ -158,20 +158,6 @@ impl Connection {
         Ok((answer.status, json))
     }
 
-    /// An operation of a service whose requests name it in a header: `AmazonSQS.SendMessage`.
-    pub(crate) fn operation(&mut self, target: &str, input: &Value) -> Result<Value> {
-        let body = input.to_string();
-        let (host, length) = (&self.host, body.len());
-        let type_of = "Content-Type: application/x-amz-json-1.0";
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: {host}\r\n{type_of}\r\nX-Amz-Target: {target}\r\nContent-Length: {length}"
-        );
-        let answer = self.exchange(format!("{head}\r\n\r\n{body}").as_bytes())?;
-        let text = self.body(answer);
-        ensure!(answer.is_good(), "{target} was answered {}: {text}", answer.status);
-        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
-    }
-
     fn body(&self, answer: Answer) -> String {
         String::from_utf8_lossy(&self.answer[answer.head..answer.head + answer.length]).into_owned()
     }

@@ -91,7 +91,7 @@ fn timed(samples: &mut Samples, work: impl FnOnce() -> Result<()>) -> Result<()>
 fn create(server: &Server, kind: &str, number: usize) -> Result<String> {
     let (suffix, attributes) = if kind == "fifo" { (".fifo", json!({"FifoQueue": "true"})) } else { ("", json!({})) };
     let input = json!({"QueueName": format!("bench-{number}{suffix}"), "Attributes": attributes});
-    let answer = server.connect()?.operation("AmazonSQS.CreateQueue", &input)?;
+    let answer = server.connect()?.sqs("CreateQueue", &input)?;
     answer["QueueUrl"].as_str().map(str::to_owned).context("no queue was made")
 }
 
@@ -102,13 +102,13 @@ fn send(connection: &mut Connection, queue: &str, kind: &str, client: usize, n: 
         input["MessageGroupId"] = json!(client.to_string());
         input["MessageDeduplicationId"] = json!(format!("{client}-{n}"));
     }
-    connection.operation("AmazonSQS.SendMessage", &input).map(drop)
+    connection.sqs("SendMessage", &input).map(drop)
 }
 
 fn send_batch(connection: &mut Connection, queue: &str, client: usize, n: usize) -> Result<()> {
     let entry = |index| json!({"Id": format!("{client}-{n}-{index}"), "MessageBody": "x".repeat(BODY_BYTES)});
     let entries: Vec<Value> = (0..BATCH).map(entry).collect();
-    let answer = connection.operation("AmazonSQS.SendMessageBatch", &json!({"QueueUrl": queue, "Entries": entries}))?;
+    let answer = connection.sqs("SendMessageBatch", &json!({"QueueUrl": queue, "Entries": entries}))?;
     ensure!(answer["Failed"].as_array().is_none_or(Vec::is_empty), "some were not sent: {answer}");
     Ok(())
 }
@@ -118,16 +118,16 @@ fn take(connection: &mut Connection, queue: &str, most: usize) -> Result<usize> 
     let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
         let input = json!({"QueueUrl": queue, "MaxNumberOfMessages": most, "WaitTimeSeconds": 1});
-        let answer = connection.operation("AmazonSQS.ReceiveMessage", &input)?;
+        let answer = connection.sqs("ReceiveMessage", &input)?;
         let Some(messages) = answer["Messages"].as_array() else { continue };
         let entry =
             |(n, message): (usize, &Value)| json!({"Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"]});
         if most == 1 {
             let input = json!({"QueueUrl": queue, "ReceiptHandle": messages[0]["ReceiptHandle"]});
-            connection.operation("AmazonSQS.DeleteMessage", &input)?;
+            connection.sqs("DeleteMessage", &input)?;
         } else {
             let entries: Vec<Value> = messages.iter().enumerate().map(entry).collect();
-            connection.operation("AmazonSQS.DeleteMessageBatch", &json!({"QueueUrl": queue, "Entries": entries}))?;
+            connection.sqs("DeleteMessageBatch", &json!({"QueueUrl": queue, "Entries": entries}))?;
         }
         return Ok(messages.len());
     }
