@@ -18,7 +18,9 @@ ROLE = "arn:aws:iam::000000000000:role/test"
 PACKAGES = [zip_of({"app.py": f"def handler(event, context):\n    return {n}\n"}) for n in range(4)]
 SHAS = [base64.b64encode(hashlib.sha256(package).digest()).decode() for package in PACKAGES]
 SIDS = ("one", "two")
-SOURCES = [f"arn:aws:sqs:us-east-1:000000000000:queue-{n}" for n in range(2)]
+QUEUES = ["queue-0", "queue-1"]
+SOURCES = [f"arn:aws:sqs:us-east-1:000000000000:{name}" for name in QUEUES]
+NOT_YET = ("is in progress for resource", "because it is in use", "An event source mapping with SQS arn")
 
 
 class Anything:
@@ -58,8 +60,8 @@ class Operation:
             try:
                 return getattr(clients[self.service], self.name)(**self.args)
             except ClientError as error:
-                # Refused, so that nothing has changed: the update before this one is not effective yet.
-                if "is in progress for resource" not in str(error):
+                # Refused, so that nothing has changed: what was done before this is not effective yet.
+                if not any(text in str(error) for text in NOT_YET):
                     raise
 
     def after(self, ledger, answer):
@@ -453,6 +455,8 @@ def read_lambda(client):
         for config in listed("list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs", FunctionName=name):
             found["provisioned", name, qualifier_of(config)] = config["RequestedProvisionedConcurrentExecutions"]
     for mapping in listed("list_event_source_mappings", "EventSourceMappings"):
+        if mapping["State"] == "Deleting":
+            continue
         found["mapping", mapping["FunctionArn"].split(":")[6], mapping["EventSourceArn"]] = mapping["UUID"]
     for layer in (item["LayerName"] for item in listed("list_layers", "Layers")):
         for number in (item["Version"] for item in listed("list_layer_versions", "LayerVersions", LayerName=layer)):

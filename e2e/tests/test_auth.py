@@ -110,7 +110,7 @@ def test_clocks_may_differ_by_five_minutes(strict, admin, shift, says):
     "members, says",
     [
         ({"region": "eu-west-1"}, "Credential should be scoped to a valid region."),
-        ({"service": "sns"}, None),
+        ({"service": "ec2"}, None),
     ],
 )
 def test_a_scope_is_for_this_place_and_service(strict, admin, members, says):

@@ -9,7 +9,8 @@ import urllib.request
 from botocore.exceptions import ClientError
 
 from conftest import Function, client_of
-from support.ledger import Worker, clients_of, read
+from support.ledger import QUEUES, Worker, clients_of, read
+from support.sources import sqs_of
 
 ROUNDS = 4
 CLIENTS = 4
@@ -68,6 +69,8 @@ def test_what_was_acknowledged_is_there_after_every_kill(alone):
     chance = random.Random(seed)
     workers = [Worker(f"c{n}", random.Random(f"{seed}-{n}")) for n in range(CLIENTS)]
     server = alone()
+    for name in QUEUES:
+        sqs_of(server).create_queue(QueueName=name)
     for _ in range(ROUNDS):
         round_ = Round(workers, chance.randint(1, MOST_BETWEEN))
         round_.play(server)
