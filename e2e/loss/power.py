@@ -17,6 +17,7 @@ from loss.kill import Run
 from loss.verdict import LOST
 from loss.witness import Witness
 from loss.world import World
+from support.server import wait_until
 
 PAGE = 4096
 # Of what was not flushed, how much is there nevertheless: nothing, or about so much, in any order.
@@ -30,6 +31,8 @@ FLUSHES = ("queues.db-wal", "meta.db-wal", "/.unfinished-", "/blobs\n", "/object
 SHOWN_WITHIN = 12
 # Without any sign of life, where something is expected to be missed.
 MISSED_S = 30
+# For what is taken down after a failure.
+REMOVED_S = 30
 
 
 class Disk:
@@ -49,8 +52,9 @@ class Disk:
         survives = chance.choice(SURVIVES)
         after = self.data.with_name("after")
         self.rebuild(self.data, self.data.stat().st_ino, after, lambda: chance.random() < survives)
-        shutil.rmtree(self.data)
+        before = self.data.rename(self.data.with_name("before"))
         after.rename(self.data)
+        wait_until(lambda: is_removed(before), REMOVED_S, "the data folder of before the failure cannot be removed")
         for kept in self.folder.glob("[df]-*"):
             kept.unlink()
         self.keep(self.data)
@@ -117,6 +121,12 @@ class Disk:
 def owner(path):
     found = path.stat()
     return found.st_uid, found.st_gid
+
+
+def is_removed(folder):
+    """What takes an environment down may still be at work in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def kind_of(entry):
