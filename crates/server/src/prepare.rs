@@ -44,7 +44,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     for listener in &listeners {
         listener.set_nonblocking(true).context("the listening socket")?;
     }
-    let spawner = hearth_sandbox::begin_spawner(&SpawnerConfig {
+    let config = SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
         network: match args.network {
             NetworkArg::None => NetworkMode::None,
@@ -52,10 +52,18 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
         },
         throughput: throughput(args),
         ..SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority)
-    })
-    .context("starting the spawner")?;
-    // While that one looks at the machine.
-    let catalogue = hearth_runtimes::discover(&data_dir, &args.runtime);
+    };
+    let begin = || hearth_sandbox::begin_spawner(&config).context("starting the spawner");
+    let discover = || hearth_runtimes::discover(&data_dir, &args.runtime);
+    let (spawner, catalogue) = match authority {
+        // While the one looks at the machine, the other looks at its runtimes.
+        Authority::Root => (begin()?, discover()),
+        // What the interpreters are asked by would be in the group that the spawner takes for environments alone.
+        Authority::UserNamespace => {
+            let catalogue = discover();
+            (begin()?, catalogue)
+        }
+    };
     let spawner = spawner.finish(catalogue.roots()).context("starting the spawner")?;
     if let Err(refused) = hold_to(args.isolation_at_least.into(), spawner.broken()) {
         spawner.end();
