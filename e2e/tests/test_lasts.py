@@ -83,11 +83,16 @@ def test_a_crash_leaves_nothing_behind(alone, both):
 def test_a_dead_spawner_ends_environments_and_is_told(alone):
     server = alone()
     deploy, _ = deployer(client_of(server))
-    function = deploy(CODE)
-    function.call()
+    function = deploy(CODE.replace("    time", "    print('begun')\n    time", 1))
+    answers = []
+    invoke = threading.Thread(target=lambda: ignore_errors(function, {"sleep": 15}, answers))
+    invoke.start()
+    wait_until(lambda: "begun" in logged(server, function), 20, "the function did not begin")
     traces = Traces(server)
     os.kill(server.spawner(), signal.SIGKILL)
     traces.check(cgroups=False)
+    invoke.join()
+    assert not answers, "the function is blamed for what became of the platform"
     # The server either makes a new spawner or ends with an error; it does not hang on.
     def settled():
         if not server.running():
@@ -100,9 +105,17 @@ def test_a_dead_spawner_ends_environments_and_is_told(alone):
     wait_until(settled, 20, "the server neither recovered nor ended")
 
 
-def ignore_errors(function, event):
+def logged(server, function):
+    """What the function has logged so far."""
+    done = subprocess.run([HEARTH, "logs", function.name, "--endpoint", server.url], capture_output=True, text=True, timeout=30)
+    return done.stdout
+
+
+def ignore_errors(function, event, answers=None):
     try:
-        function.invoke(event)
+        answer = function.invoke(event)
+        if answers is not None:
+            answers.append(answer)
     except Exception:
         pass
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_types::limits::SPAWNER_REQUESTS;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -80,6 +81,13 @@ impl Spawner {
 
     pub(crate) fn cgroup_v2(&self) -> bool {
         self.shared().cgroup_v2
+    }
+
+    /// Whether its end of the socket is closed: known as soon as it is dead, before what it made has been killed.
+    pub(crate) fn has_died(&self) -> bool {
+        let mut ends = [PollFd::new(self.shared().socket.get_ref(), PollFlags::empty())];
+        rustix::event::poll(&mut ends, Some(&Timespec::default())).is_ok()
+            && ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
     fn shared(&self) -> &Shared {

@@ -328,7 +328,7 @@ impl Sandbox {
             }
             let exit = match self.happening().await {
                 Happening::Ended(Process::Runtime, exit) => exit,
-                Happening::Gone => Exit::Signal(libc::SIGKILL),
+                Happening::Gone | Happening::Failed(SandboxError::SpawnerGone) => Exit::Signal(libc::SIGKILL),
                 _ => continue,
             };
             self.0.exit.get_or_init(|| exit);
@@ -338,13 +338,19 @@ impl Sandbox {
     /// Returns when something has happened. Can be dropped and called again at any time.
     pub async fn happening(&self) -> Happening {
         loop {
-            return match self.0.next_event().await {
+            let happening = match self.0.next_event().await {
                 Ok(Some((Event::Exited(process, exit), _))) => Happening::Ended(process, exit),
                 Ok(Some((Event::Running, _))) => Happening::RuntimeRuns,
                 Ok(Some((Event::Failed(failure), _))) => Happening::Failed(failure.into()),
                 Ok(Some((Event::NotExecutable(failure), _))) => Happening::Failed(not_executable(failure)),
                 Ok(Some((Event::Gone, _)) | None) | Err(_) => Happening::Gone,
                 Ok(Some((Event::Ready | Event::Started, _))) => continue,
+            };
+            // A dead spawner's sandboxes are killed by the kernel: what ran inside is not to blame.
+            let killed = matches!(happening, Happening::Gone | Happening::Ended(_, Exit::Signal(libc::SIGKILL)));
+            return match killed && self.0.spawner.has_died() {
+                true => Happening::Failed(SandboxError::SpawnerGone),
+                false => happening,
             };
         }
     }
