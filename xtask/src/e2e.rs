@@ -10,6 +10,9 @@ use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
 use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
 
+/// Builds the server as it ships.
+pub(crate) const BUILD: &[&str] = &["build", "--release", "--locked", "--package", "hearth-server"];
+
 /// Where Debian's package puts it.
 const AWS_CLI_2: &str = "/usr/bin/aws";
 
@@ -36,7 +39,7 @@ pub(crate) fn step(tally: &mut Tally) -> Result<()> {
 
 /// What users run is what is tested.
 fn build() -> Result<()> {
-    run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))
+    run_command(&mut cargo(BUILD))
 }
 
 /// The tests in e2e/tests, two at a time, each worker with a server of its own.

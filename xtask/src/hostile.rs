@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use crate::demo::packages::rust_binary;
-use crate::e2e::settle;
+use crate::e2e::{self, settle};
 use crate::test::tally::Tally;
 use crate::tools::{cargo, follow, install, root, run as run_command, server, target};
 
@@ -41,7 +41,7 @@ fn table() -> Result<()> {
 fn pytest(tally: &mut Tally, args: &[String]) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "what is left behind on the machine is counted as root");
     let weak = weak_build()?;
-    run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))?;
+    run_command(&mut cargo(e2e::BUILD))?;
     let shipped = server::binary("release")?;
     ensure!(knows(&weak, SETTING)?, "{} cannot be weakened: the twins would prove nothing", weak.display());
     ensure!(!knows(&shipped, SETTING)?, "{} can be weakened: it must not be shipped", shipped.display());

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::e2e;
 use crate::hostile::knows;
 use crate::test::tally::Tally;
 use crate::tools::{cargo, install, root, run as run_command, server, target};
@@ -52,7 +53,7 @@ impl Binaries {
             "a network of its own, and a server with its sandboxes, need root"
         );
         let crashing = crashing_build()?;
-        run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))?;
+        run_command(&mut cargo(e2e::BUILD))?;
         let shipped = server::binary("release")?;
         ensure!(knows(&crashing, SETTING)?, "{} cannot be crashed: it would prove nothing", crashing.display());
         ensure!(!knows(&shipped, SETTING)?, "{} can be crashed: it must not be shipped", shipped.display());

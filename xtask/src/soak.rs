@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
+use crate::e2e;
 use crate::test::tally::Tally;
 use crate::tools::{cargo, install, root, run as run_command, server};
 
@@ -13,7 +14,7 @@ const SHORT: &str = "200";
 /// Runs the task.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "what is left behind on the machine is counted as root");
-    run_command(&mut cargo(&["build", "--release", "--locked", "--package", "hearth-server"]))?;
+    run_command(&mut cargo(e2e::BUILD))?;
     let mut soak = Command::new(install::clients()?.join("python"));
     soak.args(["-m", "hostile.soak"]).args(args).current_dir(root().join("e2e"));
     run_command(soak.env("HEARTH", server::binary("release")?).env("PYTHONDONTWRITEBYTECODE", "1"))

@@ -1,12 +1,13 @@
 //! The project's own proof on cgroup v2: what is run in the guest when no command is given.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{Job, repository};
+use crate::tools::cargo;
 
 /// The sandbox's own tests; the server with its smoke test, started by root; the same by an ordinary user.
 pub(super) const PARTS: [&str; 3] = ["sandbox", "server", "ordinary"];
@@ -37,10 +38,8 @@ pub(super) fn prepare(job: &mut Job) -> Result<()> {
 
 /// Runs cargo and returns the programs that it built.
 fn executables(args: &[&str]) -> Result<Vec<PathBuf>> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(args)
+    let output = cargo(args)
         .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(repository())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
