@@ -37,6 +37,7 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
 use hearth_image::Unpacker;
+use hearth_records::Records;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_types::limits::PACKAGES_FETCHED;
 use hearth_types::{CodeDigest, Place, RevisionId};
@@ -87,6 +88,7 @@ pub struct Parts {
 /// The control plane's operations.
 pub struct Control {
     parts: Parts,
+    records: Records,
     unpacking: Arc<Semaphore>,
     /// A place for each package that is fetched and held in memory.
     fetching: Arc<Semaphore>,
@@ -101,6 +103,7 @@ impl Control {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
+            records: Records::of(&parts.store),
             parts,
             unpacking: Arc::new(Semaphore::new(UNPACKING)),
             fetching: Arc::new(Semaphore::new(PACKAGES_FETCHED)),

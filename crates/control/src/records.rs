@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use hearth_api::ApiError;
+pub(crate) use hearth_records::{TRIES, contended, put};
 pub(crate) use hearth_store::typed::as_found;
-use hearth_store::{CommitError, Precondition, Write, typed};
+use hearth_store::{Precondition, Write, typed};
 use hearth_types::function::FunctionRecord;
 use hearth_types::{FunctionName, Target, keys};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::error;
 
 use crate::Control;
-
-/// Tries against other writers of one record. Each failed one means that another writer got ahead.
-pub(crate) const TRIES: usize = 16;
 
 /// Records that are read at a time where all are looked at.
 const VISITED: usize = 100;
@@ -24,7 +21,7 @@ pub(crate) type Loaded<T = FunctionRecord> = typed::Loaded<T>;
 impl Control {
     /// The record under a key, once the front end knows it too where it follows it.
     pub(crate) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Loaded<T>>, ApiError> {
-        let found = typed::read::<T>(&*self.parts.store, key).await.map_err(|fault| failed(&fault))?;
+        let found = self.records.read::<T>(key).await?;
         if let Some(found) = &found
             && key.starts_with(keys::FOLLOWED)
         {
@@ -41,7 +38,7 @@ impl Control {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
-        typed::read_page(&*self.parts.store, prefix, after, limit).await.map_err(|fault| failed(&fault))
+        self.records.read_page(prefix, after, limit).await
     }
 
     /// All records whose keys begin with `prefix`. For what is bounded by the function that it belongs to.
@@ -60,8 +57,7 @@ impl Control {
         limit: usize,
         keep: impl Fn(&T) -> bool,
     ) -> Result<Vec<(String, Loaded<T>)>, ApiError> {
-        let store = &*self.parts.store;
-        typed::read_matching(store, prefix, after, limit, keep).await.map_err(|fault| failed(&fault))
+        self.records.read_matching(prefix, after, limit, keep).await
     }
 
     /// Shows all records whose keys begin with `prefix`, some at a time, with what follows the prefix in their keys.
@@ -83,8 +79,7 @@ impl Control {
 
     /// All keys that begin with `prefix`.
     pub(crate) async fn keys(&self, prefix: &str) -> Result<Vec<String>, ApiError> {
-        let found = self.parts.store.list(prefix, None, usize::MAX).await.map_err(|cause| failed(&cause.into()))?;
-        Ok(found.into_iter().map(|(key, _)| key).collect())
+        self.records.keys(prefix, None, usize::MAX).await
     }
 
     /// Does all the writes, or none; returns when they are on stable storage and the front end has them.
@@ -93,18 +88,11 @@ impl Control {
     /// looked at again, up to [`TRIES`] times; after that it is [`contended`].
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<bool, ApiError> {
         let is_followed = writes.iter().any(|write| write.key.starts_with(keys::FOLLOWED));
-        match self.parts.store.commit(writes).await {
-            Ok(version) if is_followed => {
-                self.until_applied(version).await;
-                Ok(true)
-            }
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(cause) => {
-                error!("the metadata store refused a commit: {cause}");
-                Err(ApiError::service("The metadata store is not available."))
-            }
+        let committed = self.records.committed(writes).await?;
+        if let Some(version) = committed.filter(|_| is_followed) {
+            self.until_applied(version).await;
         }
+        Ok(committed.is_some())
     }
 
     /// The record of a function.
@@ -173,22 +161,4 @@ impl Control {
 /// removes the parts that it found, and must notice when there is one more.
 pub(crate) fn touch(function: &Loaded) -> Result<Write, ApiError> {
     put(keys::function(function.record.name.as_str()), &function.record, function.unchanged())
-}
-
-/// For an operation that [`TRIES`] other writers got ahead of.
-pub(crate) fn contended() -> ApiError {
-    ApiError::service("The record is being written by others.")
-}
-
-/// Sets a record.
-pub(crate) fn put<T: Serialize>(key: String, record: &T, precondition: Precondition) -> Result<Write, ApiError> {
-    typed::put(key, record, precondition).map_err(|fault| failed(&fault))
-}
-
-fn failed(fault: &typed::Fault) -> ApiError {
-    error!("the metadata store: {fault}");
-    ApiError::service(match fault {
-        typed::Fault::Damaged { .. } => "A stored record is damaged; the server's log names it.",
-        typed::Fault::Store(_) => "The metadata store is not available.",
-    })
 }

@@ -2,7 +2,6 @@
 //! of SSM. Plain async functions that know no HTTP, over the store's seam.
 
 mod iam;
-mod records;
 mod ssm;
 mod sts;
 
@@ -12,6 +11,7 @@ use hearth_api::{ApiError, ServiceOperation, Timestamp};
 use hearth_clock::Clock;
 use hearth_identity::session::Sessions;
 use hearth_identity::{Caller, MasterKey};
+use hearth_records::Records;
 use hearth_store::MetadataStore;
 use hearth_types::Place;
 use tracing::error;
@@ -31,6 +31,7 @@ pub struct Parts {
 /// The services.
 pub struct Neighbours {
     parts: Parts,
+    records: Records,
     sessions: Sessions,
 }
 
@@ -38,7 +39,7 @@ impl Neighbours {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { sessions: Sessions::new(parts.key.clone()), parts }
+        Self { sessions: Sessions::new(parts.key.clone()), records: Records::of(&parts.store), parts }
     }
 
     /// Milliseconds since 1970.

@@ -32,7 +32,7 @@ impl Neighbours {
     /// The parameter that a client named.
     async fn parameter(&self, wanted: &Wanted) -> Result<Option<Loaded<ParameterRecord>>, ApiError> {
         for name in &wanted.names {
-            if let Some(found) = self.read(&keys::parameter(name)).await? {
+            if let Some(found) = self.records.read(&keys::parameter(name)).await? {
                 return Ok(Some(found));
             }
         }

@@ -76,7 +76,7 @@ impl Neighbours {
 
     async fn role_to_assume(&self, arn: &str) -> Result<Option<RoleRecord>, ApiError> {
         let name = role_name(arn).ok_or_else(|| ApiError::validation("Request ARN is invalid"))?;
-        let found: Option<Loaded<RoleRecord>> = self.read(&keys::role(name)).await?;
+        let found: Option<Loaded<RoleRecord>> = self.records.read(&keys::role(name)).await?;
         Ok(found.map(|role| role.record).filter(|role| self.role_arn(role) == arn))
     }
 }

@@ -10,9 +10,9 @@ use tracing::warn;
 use crate::Rules;
 use crate::bus::DEFAULT;
 use crate::event::{Event, time};
-use crate::records::put;
 use crate::rule::RuleRecord;
 use crate::target::Leads;
+use hearth_records::put;
 
 impl Rules {
     /// Fires the rules that are due; when one is due next.
@@ -23,7 +23,7 @@ impl Rules {
         for rule in self.compiled(DEFAULT).await?.iter() {
             let rule = &rule.record;
             let Some(timetable) = rule.timetable() else { continue };
-            let seen = self.read::<i64>(&keys::rule_time(&rule.bus, &rule.name)).await?;
+            let seen = self.records.read::<i64>(&keys::rule_time(&rule.bus, &rule.name)).await?;
             let mut seen_ms = seen.map_or(rule.start_ms, |seen| seen.record.max(rule.start_ms));
             if let Some(due_ms) = timetable.latest(seen_ms, now_ms) {
                 if let Some(missed) = timetable.next(seen_ms).filter(|first| *first < due_ms) {
@@ -59,6 +59,6 @@ impl Rules {
         }
         self.send(parcels).await?;
         let write = put(keys::rule_time(&rule.bus, &rule.name), &due_ms, Precondition::Any)?;
-        self.commit(vec![write]).await.map(drop)
+        self.records.commit(vec![write]).await.map(drop)
     }
 }

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::Rules;
 use crate::agenda::Agenda;
 use crate::event::time;
-use crate::records::put;
 use crate::schedule::ScheduleRecord;
 use crate::schedules::without_schedule;
 use crate::target::retry;
+use hearth_records::put;
 
 impl Rules {
     /// All schedules that there are, on the agenda at once.
@@ -25,7 +25,8 @@ impl Rules {
         let mut after: Option<String> = None;
         loop {
             let prefix = keys::SCHEDULES;
-            let some = self.read_matching::<ScheduleRecord>(prefix, after.as_deref(), RULES_PAGE, |_| true).await?;
+            let some =
+                self.records.read_matching::<ScheduleRecord>(prefix, after.as_deref(), RULES_PAGE, |_| true).await?;
             let Some((last, _)) = some.last() else { return Ok(()) };
             after = Some(format!("{prefix}{last}"));
             for (rest, _) in &some {
@@ -57,11 +58,11 @@ impl Rules {
     ///
     /// Of the times that were missed, the last one counts, where it is not older than its target wants events.
     async fn attend(&self, key: &str, now_ms: i64) -> Result<Option<i64>, ApiError> {
-        let Some(found) = self.read::<ScheduleRecord>(key).await? else { return Ok(None) };
+        let Some(found) = self.records.read::<ScheduleRecord>(key).await? else { return Ok(None) };
         let schedule = &found.record;
         let Some(timetable) = schedule.timetable() else { return Ok(None) };
         let seen_key = keys::schedule_time(&schedule.group, &schedule.name);
-        let seen = self.read::<i64>(&seen_key).await?;
+        let seen = self.records.read::<i64>(&seen_key).await?;
         let mut seen_ms = schedule.first_ms() - 1;
         if let Some(seen) = &seen {
             seen_ms = seen_ms.max(seen.record);
@@ -80,7 +81,7 @@ impl Rules {
         }
         self.send(self.parcel_of_schedule(schedule, time_ms, now_ms).into_iter().collect()).await?;
         // A crash before this repeats it, and nothing else.
-        self.commit(vec![put(seen_key, &time_ms, Precondition::Any)?]).await?;
+        self.records.commit(vec![put(seen_key, &time_ms, Precondition::Any)?]).await?;
         match next(time_ms) {
             Some(next) => Ok(Some(due(next))),
             None => self.completed(schedule, found.unchanged()).await,
@@ -90,7 +91,7 @@ impl Rules {
     /// No time is to come. Whoever changes it meanwhile has it seen to again.
     async fn completed(&self, schedule: &ScheduleRecord, as_found: Precondition) -> Result<Option<i64>, ApiError> {
         if schedule.ends_deleted {
-            self.commit(without_schedule(&schedule.group, &schedule.name, as_found)).await?;
+            self.records.commit(without_schedule(&schedule.group, &schedule.name, as_found)).await?;
         }
         Ok(None)
     }

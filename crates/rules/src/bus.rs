@@ -58,7 +58,7 @@ impl Rules {
 
     /// The bus, with the version of its record. The default bus is there without a record.
     pub(crate) async fn bus(&self, name: &str) -> Result<(BusRecord, Option<Loaded<BusRecord>>), ApiError> {
-        match self.read::<BusRecord>(&keys::event_bus(name)).await? {
+        match self.records.read::<BusRecord>(&keys::event_bus(name)).await? {
             Some(found) => Ok((found.record.clone(), Some(found))),
             None if name == DEFAULT => Ok((BusRecord { name: DEFAULT.to_owned(), ..BusRecord::default() }, None)),
             None => Err(no_bus(name)),

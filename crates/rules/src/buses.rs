@@ -10,9 +10,9 @@ use hearth_types::keys;
 
 use crate::bus::{self, BusRecord, DEFAULT};
 use crate::errors::{invalid, unsupported};
-use crate::records::put;
 use crate::rule::RuleRecord;
 use crate::{Rules, allow, page};
+use hearth_records::put;
 
 impl Rules {
     /// CreateEventBus.
@@ -40,7 +40,7 @@ impl Rules {
             modified_ms: now_ms,
         };
         let made = input.name != DEFAULT
-            && self.commit(vec![put(keys::event_bus(&input.name), &bus, Precondition::Absent)?]).await?;
+            && self.records.commit(vec![put(keys::event_bus(&input.name), &bus, Precondition::Absent)?]).await?;
         if !made {
             let text = format!("Event bus {} already exists.", input.name);
             return Err(ApiError::new(&errors::RESOURCE_ALREADY_EXISTS, text));
@@ -122,7 +122,8 @@ impl Rules {
         let prefix = input.name_prefix.unwrap_or_default();
         let after = page.after.as_deref().map(keys::event_bus);
         let named = keys::event_bus(&prefix);
-        let found = self.read_matching::<BusRecord>(&named, after.as_deref(), page.read(), |bus| bus.name != DEFAULT);
+        let found =
+            self.records.read_matching::<BusRecord>(&named, after.as_deref(), page.read(), |bus| bus.name != DEFAULT);
         let mut buses: Vec<BusRecord> = found.await?.into_iter().map(|(_, found)| found.record).collect();
         if page.after.is_none() && DEFAULT.starts_with(&prefix) {
             buses.insert(0, self.bus(DEFAULT).await?.0);
@@ -152,16 +153,18 @@ impl Rules {
         }
         let (name, key) = (name.as_str(), keys::event_bus(&name));
         let key = key.as_str();
-        self.until_written(|| async move {
-            let Some(found) = self.read::<BusRecord>(key).await? else { return Ok(Some(())) };
-            if !self.read_matching::<RuleRecord>(&keys::rules_of(name), None, 1, |_| true).await?.is_empty() {
-                return Err(invalid(format!("Event bus {name} has rules: delete them first.")));
-            }
-            // A rule that is made meanwhile touches the bus.
-            let gone = self.commit(vec![Write::delete(key, found.unchanged())]).await?;
-            Ok(gone.then_some(()))
-        })
-        .await
+        self.records
+            .until_written(|| async move {
+                let Some(found) = self.records.read::<BusRecord>(key).await? else { return Ok(Some(())) };
+                if !self.records.read_matching::<RuleRecord>(&keys::rules_of(name), None, 1, |_| true).await?.is_empty()
+                {
+                    return Err(invalid(format!("Event bus {name} has rules: delete them first.")));
+                }
+                // A rule that is made meanwhile touches the bus.
+                let gone = self.records.commit(vec![Write::delete(key, found.unchanged())]).await?;
+                Ok(gone.then_some(()))
+            })
+            .await
     }
 
     /// Changes the record of a bus.
@@ -171,14 +174,15 @@ impl Rules {
         change: impl Fn(&mut BusRecord) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         let change = &change;
-        self.until_written(|| async move {
-            let (mut bus, found) = self.bus(name).await?;
-            change(&mut bus)?;
-            bus.modified_ms = self.now_ms();
-            let write = put(keys::event_bus(name), &bus, as_found(found.as_ref()))?;
-            Ok(self.commit(vec![write]).await?.then_some(()))
-        })
-        .await
+        self.records
+            .until_written(|| async move {
+                let (mut bus, found) = self.bus(name).await?;
+                change(&mut bus)?;
+                bus.modified_ms = self.now_ms();
+                let write = put(keys::event_bus(name), &bus, as_found(found.as_ref()))?;
+                Ok(self.records.commit(vec![write]).await?.then_some(()))
+            })
+            .await
     }
 }
 

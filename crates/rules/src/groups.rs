@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::DEFAULT;
 use crate::errors::invalid;
-use crate::records::put;
 use crate::schedule::ScheduleRecord;
 use crate::schedules::without_schedule;
 use crate::{Rules, allow, page};
+use hearth_records::put;
 
 /// A group.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Rules {
         let tags = with_tags(BTreeMap::new(), input.tags.unwrap_or_default())?;
         let group = GroupRecord { name: input.name.clone(), tags, created_ms: now_ms, modified_ms: now_ms };
         let write = put(keys::schedule_group(&input.name), &group, Precondition::Absent)?;
-        if input.name == DEFAULT || !self.commit(vec![write]).await? {
+        if input.name == DEFAULT || !self.records.commit(vec![write]).await? {
             let text = format!("Schedule group {} already exists.", input.name);
             return Err(ApiError::new(&errors::CONFLICT, text));
         }
@@ -89,8 +89,9 @@ impl Rules {
         let start = input.name_prefix.unwrap_or_default();
         let after = page.after.as_deref().map(keys::schedule_group);
         let prefix = keys::schedule_group(&start);
-        let found =
-            self.read_matching::<GroupRecord>(&prefix, after.as_deref(), page.read(), |group| group.name != DEFAULT);
+        let found = self
+            .records
+            .read_matching::<GroupRecord>(&prefix, after.as_deref(), page.read(), |group| group.name != DEFAULT);
         let mut groups: Vec<GroupRecord> = found.await?.into_iter().map(|(_, found)| found.record).collect();
         if page.after.is_none() && DEFAULT.starts_with(&start) {
             groups.insert(0, self.group(DEFAULT).await?.0);
@@ -123,12 +124,16 @@ impl Rules {
         // First them, so that a crash leaves none without its group; then those that were made meanwhile.
         self.group(name).await?;
         self.delete_schedules(name).await?;
-        self.until_written(|| async move {
-            let (_, found) = self.group(name).await?;
-            let gone = self.commit(vec![Write::delete(keys::schedule_group(name), as_found(found.as_ref()))]).await?;
-            Ok(gone.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                let (_, found) = self.group(name).await?;
+                let gone = self
+                    .records
+                    .commit(vec![Write::delete(keys::schedule_group(name), as_found(found.as_ref()))])
+                    .await?;
+                Ok(gone.then_some(()))
+            })
+            .await?;
         self.delete_schedules(name).await?;
         Ok(api::DeleteScheduleGroupOutput {})
     }
@@ -136,12 +141,12 @@ impl Rules {
     async fn delete_schedules(&self, group: &str) -> Result<(), ApiError> {
         loop {
             let prefix = keys::schedules_of(group);
-            let some = self.read_matching::<ScheduleRecord>(&prefix, None, RULES_PAGE / 2, |_| true).await?;
+            let some = self.records.read_matching::<ScheduleRecord>(&prefix, None, RULES_PAGE / 2, |_| true).await?;
             if some.is_empty() {
                 return Ok(());
             }
             let writes = some.iter().flat_map(|(name, _)| without_schedule(group, name, Precondition::Any));
-            self.commit(writes.collect()).await?;
+            self.records.commit(writes.collect()).await?;
             for (name, _) in some {
                 self.schedule_changed(group, &name);
             }
@@ -201,13 +206,14 @@ impl Rules {
         change: impl Fn(BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError>,
     ) -> Result<(), ApiError> {
         let (name, change) = (self.group_of(arn)?, &change);
-        self.until_written(|| async move {
-            let (group, found) = self.group(name).await?;
-            let group = GroupRecord { tags: change(group.tags)?, modified_ms: self.now_ms(), ..group };
-            let write = put(keys::schedule_group(name), &group, as_found(found.as_ref()))?;
-            Ok(self.commit(vec![write]).await?.then_some(()))
-        })
-        .await
+        self.records
+            .until_written(|| async move {
+                let (group, found) = self.group(name).await?;
+                let group = GroupRecord { tags: change(group.tags)?, modified_ms: self.now_ms(), ..group };
+                let write = put(keys::schedule_group(name), &group, as_found(found.as_ref()))?;
+                Ok(self.records.commit(vec![write]).await?.then_some(()))
+            })
+            .await
     }
 
     fn group_of<'a>(&self, arn: &'a str) -> Result<&'a str, ApiError> {
@@ -217,7 +223,7 @@ impl Rules {
 
     /// The group, with the version of its record. The default group is there without a record.
     async fn group(&self, name: &str) -> Result<(GroupRecord, Option<Loaded<GroupRecord>>), ApiError> {
-        match self.read::<GroupRecord>(&keys::schedule_group(name)).await? {
+        match self.records.read::<GroupRecord>(&keys::schedule_group(name)).await? {
             Some(found) => Ok((found.record.clone(), Some(found))),
             None if name == DEFAULT => Ok((GroupRecord { name: name.to_owned(), ..GroupRecord::default() }, None)),
             None => {

@@ -17,7 +17,6 @@ mod path;
 mod permissions;
 mod publish;
 mod put_events;
-mod records;
 mod rule;
 mod rules;
 mod schedule;
@@ -35,6 +34,7 @@ use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 use hearth_identity::Caller;
 use hearth_identity::policy::Document;
+use hearth_records::Records;
 use hearth_store::MetadataStore;
 use hearth_types::{Place, keys};
 use tokio::sync::Notify;
@@ -58,6 +58,7 @@ pub struct Parts {
 /// All buses, rules and schedules of a server.
 pub struct Rules {
     parts: Parts,
+    records: Records,
     compiled: Compiled,
     /// Something that is due at a time was changed.
     changed: Notify,
@@ -69,7 +70,13 @@ impl Rules {
     /// Over these parts. Nothing is due before [`Rules::run`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, compiled: Compiled::default(), changed: Notify::new(), schedules: Mutex::default() })
+        Arc::new(Self {
+            records: Records::of(&parts.store),
+            parts,
+            compiled: Compiled::default(),
+            changed: Notify::new(),
+            schedules: Mutex::default(),
+        })
     }
 
     fn now_ms(&self) -> i64 {

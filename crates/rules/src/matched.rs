@@ -68,7 +68,7 @@ impl Rules {
             }
             kept.generation
         };
-        let found = self.read_matching::<RuleRecord>(&keys::rules_of(bus), None, RULES_MAX, |_| true).await?;
+        let found = self.records.read_matching::<RuleRecord>(&keys::rules_of(bus), None, RULES_MAX, |_| true).await?;
         let rules: Arc<Vec<_>> = Arc::new(found.into_iter().map(|(_, found)| CompiledRule::of(found.record)).collect());
         let mut kept = self.compiled.kept();
         if kept.generation == generation {

@@ -56,6 +56,6 @@ impl Rules {
     }
 
     pub(crate) async fn rule(&self, bus: &str, name: &str) -> Result<Loaded<RuleRecord>, ApiError> {
-        self.read(&keys::rule(bus, name)).await?.ok_or_else(|| no_rule(name, bus))
+        self.records.read(&keys::rule(bus, name)).await?.ok_or_else(|| no_rule(name, bus))
     }
 }

@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use crate::bus::{self, DEFAULT};
 use crate::errors::{invalid, no_pattern, too_many, unsupported};
-use crate::records::put;
 use crate::rule::RuleRecord;
 use crate::{Asked, Rules, allow, page};
+use hearth_records::put;
 
 impl Rules {
     /// PutRule: makes it, or changes it and leaves its targets and tags.
@@ -34,21 +34,22 @@ impl Rules {
         check(&input, &bus)?;
         let tags = bus::tags(input.tags.clone())?;
         let (name, input, tags) = (bus.as_str(), &input, &tags);
-        self.until_written(|| async move {
-            // The bus is written with its rule, so that no deletion comes between.
-            let (record, bus) = self.bus(name).await?;
-            let found = self.read::<RuleRecord>(&keys::rule(name, &input.name)).await?;
-            if found.is_none() && self.names(name).await?.len() >= RULES_MAX {
-                return Err(too_many());
-            }
-            let rule = self.changed_rule(name, input, found.as_ref().map(|found| &found.record), tags);
-            let writes = vec![
-                put(keys::rule(name, &input.name), &rule, as_found(found.as_ref()))?,
-                put(keys::event_bus(name), &record, as_found(bus.as_ref()))?,
-            ];
-            Ok(self.commit(writes).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                // The bus is written with its rule, so that no deletion comes between.
+                let (record, bus) = self.bus(name).await?;
+                let found = self.records.read::<RuleRecord>(&keys::rule(name, &input.name)).await?;
+                if found.is_none() && self.names(name).await?.len() >= RULES_MAX {
+                    return Err(too_many());
+                }
+                let rule = self.changed_rule(name, input, found.as_ref().map(|found| &found.record), tags);
+                let writes = vec![
+                    put(keys::rule(name, &input.name), &rule, as_found(found.as_ref()))?,
+                    put(keys::event_bus(name), &record, as_found(bus.as_ref()))?,
+                ];
+                Ok(self.records.commit(writes).await?.then_some(()))
+            })
+            .await?;
         self.rules_changed(&bus);
         Ok(api::PutRuleResponse { rule_arn: Some(arn) })
     }
@@ -119,7 +120,7 @@ impl Rules {
         let page = page("rules", input.next_token.as_deref(), input.limit)?;
         let after = page.after.as_deref().map(|name| keys::rule(&bus, name));
         let prefix = keys::rule(&bus, input.name_prefix.as_deref().unwrap_or_default());
-        let found = self.read_matching::<RuleRecord>(&prefix, after.as_deref(), page.read(), |_| true).await?;
+        let found = self.records.read_matching::<RuleRecord>(&prefix, after.as_deref(), page.read(), |_| true).await?;
         let mut rules: Vec<RuleRecord> = found.into_iter().map(|(_, found)| found.record).collect();
         let next_token = page.cut(&mut rules, |rule| &rule.name);
         let shown = |rule: RuleRecord| api::Rule {
@@ -181,18 +182,21 @@ impl Rules {
         allow(caller, Operation::DeleteRule, &self.rule_arn(&bus, &input.name), None)?;
         self.bus(&bus).await?;
         let (bus, name) = (bus.as_str(), input.name.as_str());
-        self.until_written(|| async move {
-            let Some(found) = self.read::<RuleRecord>(&keys::rule(bus, name)).await? else { return Ok(Some(())) };
-            if !found.record.targets.is_empty() {
-                return Err(invalid("Rule can't be deleted since it has targets."));
-            }
-            let writes = vec![
-                Write::delete(keys::rule(bus, name), found.unchanged()),
-                Write::delete(keys::rule_time(bus, name), Precondition::Any),
-            ];
-            Ok(self.commit(writes).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                let Some(found) = self.records.read::<RuleRecord>(&keys::rule(bus, name)).await? else {
+                    return Ok(Some(()));
+                };
+                if !found.record.targets.is_empty() {
+                    return Err(invalid("Rule can't be deleted since it has targets."));
+                }
+                let writes = vec![
+                    Write::delete(keys::rule(bus, name), found.unchanged()),
+                    Write::delete(keys::rule_time(bus, name), Precondition::Any),
+                ];
+                Ok(self.records.commit(writes).await?.then_some(()))
+            })
+            .await?;
         self.rules_changed(bus);
         Ok(())
     }
@@ -222,7 +226,7 @@ impl Rules {
 
     /// The names of all rules of a bus.
     async fn names(&self, bus: &str) -> Result<Vec<String>, ApiError> {
-        let found = self.read_matching::<RuleRecord>(&keys::rules_of(bus), None, RULES_MAX, |_| true).await?;
+        let found = self.records.read_matching::<RuleRecord>(&keys::rules_of(bus), None, RULES_MAX, |_| true).await?;
         Ok(found.into_iter().map(|(name, _)| name).collect())
     }
 
@@ -249,14 +253,15 @@ impl Rules {
         change: impl Fn(&mut RuleRecord) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         let change = &change;
-        self.until_written(|| async move {
-            let found = self.rule(bus, name).await?;
-            let mut rule = found.record.clone();
-            change(&mut rule)?;
-            let write = put(keys::rule(bus, name), &rule, found.unchanged())?;
-            Ok(self.commit(vec![write]).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                let found = self.rule(bus, name).await?;
+                let mut rule = found.record.clone();
+                change(&mut rule)?;
+                let write = put(keys::rule(bus, name), &rule, found.unchanged())?;
+                Ok(self.records.commit(vec![write]).await?.then_some(()))
+            })
+            .await?;
         self.rules_changed(bus);
         Ok(())
     }

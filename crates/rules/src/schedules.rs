@@ -12,9 +12,9 @@ use hearth_types::keys;
 
 use crate::bus::DEFAULT;
 use crate::errors::{invalid, unsupported};
-use crate::records::put;
 use crate::schedule::{ScheduleRecord, ScheduleTarget, When};
 use crate::{Rules, allow, page};
+use hearth_records::put;
 
 /// The name of the Scheduler as a principal.
 const PRINCIPAL: &str = "scheduler.amazonaws.com";
@@ -90,18 +90,19 @@ impl Rules {
         let schedule = wanted.record(now_ms, now_ms, now_ms);
         let (schedule, key) = (&schedule, keys::schedule(&group, &name));
         let key = key.as_str();
-        self.until_written(|| async move {
-            if let Some(found) = self.read::<ScheduleRecord>(key).await? {
-                let same = found.record.token.is_some() && found.record.token == schedule.token;
-                let text = format!("Schedule {} already exists.", schedule.name);
-                return if same { Ok(Some(())) } else { Err(ApiError::new(&errors::CONFLICT, text)) };
-            }
-            let mut writes = vec![put(key.to_owned(), schedule, Precondition::Absent)?];
-            // A group that is deleted meanwhile is noticed.
-            writes.extend(self.group_is_there(&schedule.group).await?);
-            Ok(self.commit(writes).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                if let Some(found) = self.records.read::<ScheduleRecord>(key).await? {
+                    let same = found.record.token.is_some() && found.record.token == schedule.token;
+                    let text = format!("Schedule {} already exists.", schedule.name);
+                    return if same { Ok(Some(())) } else { Err(ApiError::new(&errors::CONFLICT, text)) };
+                }
+                let mut writes = vec![put(key.to_owned(), schedule, Precondition::Absent)?];
+                // A group that is deleted meanwhile is noticed.
+                writes.extend(self.group_is_there(&schedule.group).await?);
+                Ok(self.records.commit(writes).await?.then_some(()))
+            })
+            .await?;
         self.schedule_changed(&group, &name);
         Ok(api::CreateScheduleOutput { schedule_arn: arn })
     }
@@ -123,19 +124,20 @@ impl Rules {
         let now_ms = self.now_ms();
         let schedule = wanted.record(now_ms, now_ms, now_ms);
         let (schedule, group_name, schedule_name) = (&schedule, group.as_str(), name.as_str());
-        self.until_written(|| async move {
-            let before = self.schedule(group_name, schedule_name).await?;
-            let goes_on = before.record.when == schedule.when && before.record.enabled && schedule.enabled;
-            let schedule = ScheduleRecord {
-                start_ms: if goes_on { before.record.start_ms } else { now_ms },
-                created_ms: before.record.created_ms,
-                token: before.record.token.clone(),
-                ..schedule.clone()
-            };
-            let write = put(keys::schedule(group_name, schedule_name), &schedule, before.unchanged())?;
-            Ok(self.commit(vec![write]).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                let before = self.schedule(group_name, schedule_name).await?;
+                let goes_on = before.record.when == schedule.when && before.record.enabled && schedule.enabled;
+                let schedule = ScheduleRecord {
+                    start_ms: if goes_on { before.record.start_ms } else { now_ms },
+                    created_ms: before.record.created_ms,
+                    token: before.record.token.clone(),
+                    ..schedule.clone()
+                };
+                let write = put(keys::schedule(group_name, schedule_name), &schedule, before.unchanged())?;
+                Ok(self.records.commit(vec![write]).await?.then_some(()))
+            })
+            .await?;
         self.schedule_changed(&group, &name);
         Ok(api::UpdateScheduleOutput { schedule_arn: arn })
     }
@@ -200,7 +202,7 @@ impl Rules {
         let kept = |schedule: &ScheduleRecord| {
             schedule.name.starts_with(&start) && input.state.is_none_or(|wanted| wanted == state(schedule))
         };
-        let found = self.read_matching::<ScheduleRecord>(&prefix, after.as_deref(), page.read(), kept).await?;
+        let found = self.records.read_matching::<ScheduleRecord>(&prefix, after.as_deref(), page.read(), kept).await?;
         let mut found: Vec<(String, ScheduleRecord)> = found
             .into_iter()
             .map(|(_, found)| (format!("{}/{}", found.record.group, found.record.name), found.record))
@@ -230,11 +232,12 @@ impl Rules {
         let group = input.group_name.as_deref().unwrap_or(DEFAULT);
         allow(caller, Operation::DeleteSchedule, &self.schedule_arn(group, &input.name), None)?;
         let name = input.name.as_str();
-        self.until_written(|| async move {
-            let found = self.schedule(group, name).await?;
-            Ok(self.commit(without_schedule(group, name, found.unchanged())).await?.then_some(()))
-        })
-        .await?;
+        self.records
+            .until_written(|| async move {
+                let found = self.schedule(group, name).await?;
+                Ok(self.records.commit(without_schedule(group, name, found.unchanged())).await?.then_some(()))
+            })
+            .await?;
         self.schedule_changed(group, name);
         Ok(api::DeleteScheduleOutput {})
     }
@@ -244,14 +247,14 @@ impl Rules {
     }
 
     async fn schedule(&self, group: &str, name: &str) -> Result<Loaded<ScheduleRecord>, ApiError> {
-        let found = self.read(&keys::schedule(group, name)).await?;
+        let found = self.records.read(&keys::schedule(group, name)).await?;
         found.ok_or_else(|| ApiError::new(&errors::RESOURCE_NOT_FOUND, format!("Schedule {name} does not exist.")))
     }
 
     /// That the Scheduler may take a role on. One that nobody made lets it do nothing where signatures are asked for.
     async fn assumable(&self, role: &str) -> Result<(), ApiError> {
         let name = role.rsplit('/').next().unwrap_or_default();
-        let found = self.read::<RoleRecord>(&keys::role(name)).await?.map(|found| found.record);
+        let found = self.records.read::<RoleRecord>(&keys::role(name)).await?.map(|found| found.record);
         let account = &self.parts.place.account;
         let found =
             found.filter(|RoleRecord { path, name, .. }| role == format!("arn:aws:iam::{account}:role{path}{name}"));

@@ -95,8 +95,10 @@ impl Rules {
         let page = page("rules-by-target", input.next_token.as_deref(), input.limit)?;
         let after = page.after.as_deref().map(|name| keys::rule(&bus, name));
         let leads = |rule: &RuleRecord| rule.targets.iter().any(|target| target.arn == input.target_arn);
-        let found =
-            self.read_matching(&keys::rules_of(&bus), after.as_deref(), page.read().min(RULES_MAX), leads).await?;
+        let found = self
+            .records
+            .read_matching(&keys::rules_of(&bus), after.as_deref(), page.read().min(RULES_MAX), leads)
+            .await?;
         let mut names: Vec<String> = found.into_iter().map(|(name, _)| name).collect();
         let next_token = page.cut(&mut names, |name| name);
         Ok(api::ListRuleNamesByTargetResponse { rule_names: Some(names), next_token })

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hearth_api::ApiError;
-use hearth_store::typed;
+use hearth_records::put;
 use hearth_store::{Precondition, Write};
 use hearth_types::digest::CodeDigest;
 use hearth_types::limits::SNS_DEDUPLICATION_MS;
 use serde::{Deserialize, Serialize};
 
 use crate::Sns;
-use crate::errors::unavailable;
 
 /// Where the numbers begin: the service's have 20 digits.
 const FIRST: u64 = 10_000_000_000_000_000_000;
@@ -44,8 +43,8 @@ fn key(topic: &str, deduplication: &str) -> String {
 impl Sns {
     /// What was published under this id in the last minutes.
     pub(crate) async fn published(&self, topic: &str, deduplication: &str) -> Result<Option<Once>, ApiError> {
-        let found = typed::read::<Once>(&*self.parts.metadata, &key(topic, deduplication)).await;
-        let found = found.map_err(|fault| unavailable(&fault))?;
+        let found = self.records.read::<Once>(&key(topic, deduplication)).await;
+        let found = found?;
         Ok(found.map(|found| found.record).filter(|once| once.until_ms > self.now_ms()))
     }
 
@@ -62,15 +61,15 @@ impl Sns {
         let mut writes = self.forgotten(topic).await?;
         let key = key(topic, deduplication);
         writes.retain(|write| write.key != key);
-        writes.push(typed::put(key, &once, Precondition::Any).map_err(|fault| unavailable(&fault))?);
-        self.commit(writes).await.map(|_| ())
+        writes.push(put(key, &once, Precondition::Any)?);
+        self.records.commit(writes).await.map(|_| ())
     }
 
     /// What takes some ids away whose time is over.
     async fn forgotten(&self, topic: &str) -> Result<Vec<Write>, ApiError> {
         let prefix = format!("topic-once/{topic}/");
-        let some = typed::read_page::<Once>(&*self.parts.metadata, &prefix, None, 16).await;
-        let over = some.map_err(|fault| unavailable(&fault))?.into_iter();
+        let some = self.records.read_page::<Once>(&prefix, None, 16).await;
+        let over = some?.into_iter();
         let over = over.filter(|(_, once)| once.record.until_ms <= self.now_ms());
         Ok(over.map(|(rest, _)| Write::delete(format!("{prefix}{rest}"), Precondition::Any)).collect())
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use hearth_clock::Clock;
 use hearth_delivery::Outbox;
+use hearth_records::Records;
 use hearth_store::MetadataStore;
 use hearth_types::Place;
 
@@ -45,6 +46,7 @@ pub struct Parts {
 /// All topics of a server.
 pub struct Sns {
     parts: Parts,
+    records: Records,
     sequence: Sequence,
 }
 
@@ -52,7 +54,7 @@ impl Sns {
     /// Over these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, sequence: Sequence::default() })
+        Arc::new(Self { records: Records::of(&parts.metadata), parts, sequence: Sequence::default() })
     }
 
     fn now_ms(&self) -> i64 {

@@ -1,20 +1,18 @@
 //! Reading and writing records.
 
 use hearth_api::ApiError;
-use hearth_store::typed::{self, Loaded};
-use hearth_store::{CommitError, Precondition, Write};
+use hearth_records::put;
+use hearth_store::typed::Loaded;
+use hearth_store::{Precondition, Write};
 use hearth_types::limits::SNS_PAGE;
 
 use crate::Sns;
-use crate::errors::{no_subscription, no_topic, unavailable};
+use crate::errors::{no_subscription, no_topic};
 use crate::record::{Subscription, Topic, subscriptions_of, topic_key};
-
-/// Tries against other writers of one record.
-pub(crate) const TRIES: usize = 16;
 
 impl Sns {
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Loaded<Topic>>, ApiError> {
-        typed::read(&*self.parts.metadata, &topic_key(name)).await.map_err(|fault| unavailable(&fault))
+        self.records.read(&topic_key(name)).await
     }
 
     /// The topic of this server with this ARN.
@@ -28,8 +26,7 @@ impl Sns {
         let parts = arn.strip_prefix(&self.arn("")).and_then(|rest| rest.rsplit_once(':'));
         let (topic, id) = parts.ok_or_else(no_subscription)?;
         let key = format!("{}{id}", subscriptions_of(topic));
-        let found = typed::read(&*self.parts.metadata, &key).await.map_err(|fault| unavailable(&fault))?;
-        found.ok_or_else(no_subscription)
+        self.records.read(&key).await?.ok_or_else(no_subscription)
     }
 
     /// All subscriptions of a topic.
@@ -48,22 +45,12 @@ impl Sns {
 
     /// Subscriptions behind a key.
     pub(crate) async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Loaded<Subscription>>, ApiError> {
-        let page = typed::read_page(&*self.parts.metadata, prefix, after, SNS_PAGE).await;
-        Ok(page.map_err(|fault| unavailable(&fault))?.into_iter().map(|(_, loaded)| loaded).collect())
-    }
-
-    /// False where somebody else was faster.
-    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<bool, ApiError> {
-        match self.parts.metadata.commit(writes).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(cause) => Err(unavailable(&cause)),
-        }
+        let page = self.records.read_page(prefix, after, SNS_PAGE).await?;
+        Ok(page.into_iter().map(|(_, loaded)| loaded).collect())
     }
 
     pub(crate) async fn keep_topic(&self, topic: &Topic, precondition: Precondition) -> Result<bool, ApiError> {
-        let write = typed::put(topic_key(&topic.name), topic, precondition).map_err(|fault| unavailable(&fault))?;
-        self.commit(vec![write]).await
+        self.records.commit(vec![put(topic_key(&topic.name), topic, precondition)?]).await
     }
 
     /// Keeps a subscription, as long as its topic is there.
@@ -73,8 +60,8 @@ impl Sns {
         subscription: &Subscription,
         precondition: Precondition,
     ) -> Result<bool, ApiError> {
-        let write = typed::put(subscription.key(), subscription, precondition).map_err(|fault| unavailable(&fault))?;
-        self.commit(vec![Write::check(topic_key(&topic.record.name), topic.unchanged()), write]).await
+        let write = put(subscription.key(), subscription, precondition)?;
+        self.records.commit(vec![Write::check(topic_key(&topic.record.name), topic.unchanged()), write]).await
     }
 }
 

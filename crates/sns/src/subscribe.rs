@@ -7,7 +7,8 @@ use hearth_api::ApiError;
 use hearth_api::sns::{Operation, errors, types as api};
 use hearth_identity::Caller;
 use hearth_identity::policy::Principal;
-use hearth_store::typed::{self, Loaded, as_found};
+use hearth_records::TRIES;
+use hearth_store::typed::{Loaded, as_found};
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::SNS_SUBSCRIPTIONS;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ use crate::attributes::set_of_subscription;
 use crate::errors::{invalid, invalid_because, no_subscription, unavailable, unsupported};
 use crate::message::{Notice, confirmation};
 use crate::record::{Protocol, Subscription, Topic};
-use crate::store::{TRIES, busy};
+use crate::store::busy;
 
 /// What is shown in the place of an ARN until the endpoint has confirmed.
 pub(crate) const PENDING: &str = "pending confirmation";
@@ -61,8 +62,8 @@ impl Sns {
             for (name, value) in given.iter() {
                 set_of_subscription(&mut subscription, name, value)?;
             }
-            let there = typed::read::<Subscription>(&*self.parts.metadata, &subscription.key()).await;
-            if let Some(there) = there.map_err(|fault| unavailable(&fault))? {
+            let there = self.records.read::<Subscription>(&subscription.key()).await;
+            if let Some(there) = there? {
                 if !given.is_empty() && there.record.attributes != subscription.attributes {
                     return Err(invalid_because("Attributes", "Subscription already exists with different attributes"));
                 }
@@ -144,7 +145,7 @@ impl Sns {
             Err(error) if error.kind.code == no_subscription().kind.code => return Ok(()),
             found => found?,
         };
-        self.commit(vec![Write::delete(found.record.key(), Precondition::Any)]).await.map(|_| ())
+        self.records.commit(vec![Write::delete(found.record.key(), Precondition::Any)]).await.map(|_| ())
     }
 }
 

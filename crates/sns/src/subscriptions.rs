@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hearth_api::sns::{Operation, types as api};
 use hearth_api::{ApiError, Map};
 use hearth_identity::Caller;
+use hearth_records::TRIES;
 use hearth_store::typed::{Loaded, as_found};
 use hearth_types::limits::SNS_PAGE;
 
@@ -12,7 +13,7 @@ use crate::Sns;
 use crate::attributes::{DEFAULT_DELIVERY, set_of_subscription};
 use crate::errors::invalid_because;
 use crate::record::{SUBSCRIPTIONS, Subscription, subscriptions_of};
-use crate::store::{TRIES, busy};
+use crate::store::busy;
 
 impl Sns {
     /// ListSubscriptions.

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use hearth_api::sns::{Operation, errors, types as api};
 use hearth_api::{ApiError, Map};
 use hearth_identity::Caller;
-use hearth_store::typed::{self, as_found};
+use hearth_records::TRIES;
+use hearth_store::typed::as_found;
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::{SNS_NAME_CHARS, SNS_PAGE, STORE_COMMIT_WRITES, TAGS};
 
 use crate::Sns;
 use crate::attributes::{DEFAULT_DELIVERY, no_fifo_name, set_of_topic};
-use crate::errors::{invalid, invalid_because, unavailable, unsupported};
+use crate::errors::{invalid, invalid_because, unsupported};
 use crate::policy;
 use crate::record::{TOPICS, Topic, topic_key};
-use crate::store::{TRIES, busy};
+use crate::store::busy;
 
 impl Sns {
     /// CreateTopic; one that is there already is no error where it is the same.
@@ -75,7 +76,7 @@ impl Sns {
             let mut writes: Vec<Write> = keys.map(|key| Write::delete(key, Precondition::Any)).collect();
             writes.truncate(STORE_COMMIT_WRITES - 1);
             writes.push(Write::delete(topic_key(&found.record.name), found.unchanged()));
-            if self.commit(writes).await? {
+            if self.records.commit(writes).await? {
                 return Ok(());
             }
         }
@@ -93,8 +94,8 @@ impl Sns {
     ) -> Result<api::ListTopicsResponse, ApiError> {
         self.allow(caller, Operation::ListTopics, None, &self.arn("*"))?;
         let after = input.next_token.as_deref().map(topic_key);
-        let page = typed::read_page::<Topic>(&*self.parts.metadata, TOPICS, after.as_deref(), SNS_PAGE + 1).await;
-        let mut page = page.map_err(|fault| unavailable(&fault))?;
+        let page = self.records.read_page::<Topic>(TOPICS, after.as_deref(), SNS_PAGE + 1).await;
+        let mut page = page?;
         let has_more = page.len() > SNS_PAGE;
         page.truncate(SNS_PAGE);
         let next_token = page.last().filter(|_| has_more).map(|(name, _)| name.clone());

@@ -4,7 +4,6 @@ use hearth_api::ApiError;
 use hearth_api::sqs::types::QueueAttributeName as Name;
 use hearth_api::sqs::{Operation, types as api};
 use hearth_identity::Caller;
-use hearth_store::typed;
 use hearth_types::limits::SQS_LIST_PAGE;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
@@ -12,7 +11,6 @@ use serde_json::Value;
 use crate::Sqs;
 use crate::errors::invalid_value;
 use crate::queue::{QUEUES, QueueRecord, key};
-use crate::queues::failed;
 
 /// The receives after which a message goes to the dead-letter queue, at most (SQS).
 const RECEIVES_MAX: u32 = 1000;
@@ -147,9 +145,9 @@ impl Sqs {
     ) -> Result<Vec<String>, ApiError> {
         let sends_there =
             |queue: &QueueRecord| queue.redrive().is_some_and(|policy| policy.dead_letter_target_arn == arn);
-        let (metadata, after) = (&*self.parts.metadata, after.map(key));
-        let found = typed::read_matching::<QueueRecord>(metadata, QUEUES, after.as_deref(), limit, sends_there).await;
-        Ok(found.map_err(|fault| failed(&fault))?.into_iter().map(|(name, _)| name).collect())
+        let after = after.map(key);
+        let found = self.records.read_matching::<QueueRecord>(QUEUES, after.as_deref(), limit, sends_there).await;
+        Ok(found?.into_iter().map(|(name, _)| name).collect())
     }
 
     /// ListDeadLetterSourceQueues.

@@ -28,6 +28,7 @@ use hearth_api::sqs::Operation;
 use hearth_clock::Clock;
 use hearth_identity::Caller;
 use hearth_identity::policy::{Document, Kind};
+use hearth_records::Records;
 use hearth_store::{MetadataStore, QueueError, QueueStore};
 use hearth_types::Place;
 use tracing::error;
@@ -54,6 +55,7 @@ pub struct Parts {
 /// All queues of a server.
 pub struct Sqs {
     parts: Parts,
+    records: Records,
     waiting: Waiting,
     in_flight: InFlight,
     secret: Secret,
@@ -64,7 +66,7 @@ impl Sqs {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (waiting, in_flight) = (Waiting::default(), InFlight::default());
-        Arc::new(Self { parts, waiting, in_flight, secret: Secret::new() })
+        Arc::new(Self { records: Records::of(&parts.metadata), parts, waiting, in_flight, secret: Secret::new() })
     }
 
     fn now_ms(&self) -> i64 {

@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use hearth_api::ApiError;
 use hearth_api::sqs::{Operation, errors, types as api};
 use hearth_identity::Caller;
-use hearth_store::typed::{self, Loaded, as_found};
-use hearth_store::{CommitError, Message, Precondition, Step, Take, Write};
+use hearth_records::put;
+use hearth_store::typed::{Loaded, as_found};
+use hearth_store::{Message, Precondition, Step, Take, Write};
 use hearth_types::limits::{SQS_MOVE_BATCH, SQS_MOVE_HOLD_MS, SQS_MOVE_RATE, SQS_MOVE_TASKS, SQS_RECEIVE_BYTES};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use uuid::Uuid;
 use crate::errors::invalid_value;
 use crate::message::Head;
 use crate::queue::{QueueRecord, key};
-use crate::queues::{failed, refused};
 use crate::{Sqs, unavailable};
 
 /// The prefix of tasks' records: `sqs-move/QUEUE/START-ID`, so that those of a queue are in the order of their starts.
@@ -140,18 +140,12 @@ impl Sqs {
         }
         // Where two begin at once, the older one that both saw, or the record of the queue's turn, is in their way.
         let turn = format!("{TASKS}{}", task.source);
-        let last = typed::read::<Uuid>(&*self.parts.metadata, &turn).await.map_err(|fault| failed(&fault))?;
-        let mut writes = vec![
-            typed::put(turn, &task.id, as_found(last.as_ref())).map_err(|fault| failed(&fault))?,
-            typed::put(task.key(), task, Precondition::Absent).map_err(|fault| failed(&fault))?,
-        ];
+        let last = self.records.read::<Uuid>(&turn).await?;
+        let mut writes =
+            vec![put(turn, &task.id, as_found(last.as_ref()))?, put(task.key(), task, Precondition::Absent)?];
         let over = there.len().saturating_sub(SQS_MOVE_TASKS - 1);
         writes.extend(there.iter().take(over).map(|old| Write::delete(old.record.key(), Precondition::Any)));
-        match self.parts.metadata.commit(writes).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::Conflict { .. }) => Err(busy()),
-            Err(cause) => Err(refused(&cause)),
-        }
+        if self.records.commit(writes).await? { Ok(()) } else { Err(busy()) }
     }
 
     /// CancelMessageMoveTask.
@@ -241,18 +235,14 @@ impl Sqs {
     /// Of a queue, the oldest first.
     async fn tasks(&self, source: &str) -> Result<Vec<Loaded<Task>>, ApiError> {
         let prefix = format!("{TASKS}{source}/");
-        let found = typed::read_page::<Task>(&*self.parts.metadata, &prefix, None, 2 * SQS_MOVE_TASKS).await;
-        Ok(found.map_err(|fault| failed(&fault))?.into_iter().map(|(_, task)| task).collect())
+        let found = self.records.read_page::<Task>(&prefix, None, 2 * SQS_MOVE_TASKS).await;
+        Ok(found?.into_iter().map(|(_, task)| task).collect())
     }
 
     /// False where somebody else was faster.
     async fn keep(&self, task: &Task, version: u64) -> Result<bool, ApiError> {
-        let write = typed::put(task.key(), task, Precondition::Version(version)).map_err(|fault| failed(&fault))?;
-        match self.parts.metadata.commit(vec![write]).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(cause) => Err(refused(&cause)),
-        }
+        let write = put(task.key(), task, Precondition::Version(version))?;
+        self.records.commit(vec![write]).await
     }
 
     /// Goes on with what an earlier process of this server had begun.
@@ -317,8 +307,7 @@ impl Sqs {
         next: impl Fn(Status) -> Option<(Status, Option<String>)>,
     ) -> Result<Status, ApiError> {
         for _ in 0..TRIES {
-            let found =
-                typed::read::<Task>(&*self.parts.metadata, &task.key()).await.map_err(|fault| failed(&fault))?;
+            let found = self.records.read::<Task>(&task.key()).await?;
             // Forgotten meanwhile, it is over.
             let Some(Loaded { mut record, version }) = found else { return Ok(Status::Cancelled) };
             record.moved += moved;

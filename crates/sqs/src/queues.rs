@@ -7,10 +7,10 @@ use hearth_api::sqs::types::QueueAttributeName as Name;
 use hearth_api::sqs::{Operation, errors};
 use hearth_api::{ApiError, Map};
 use hearth_identity::Caller;
-use hearth_store::typed::{self, Fault, Loaded, as_found};
-use hearth_store::{CommitError, Precondition};
+use hearth_records::put;
+use hearth_store::Precondition;
+use hearth_store::typed::{Loaded, as_found};
 use hearth_types::limits::{SQS_NAME_CHARS, SQS_TAG_KEY_CHARS, SQS_TAG_VALUE_CHARS, TAGS};
-use tracing::error;
 
 use crate::dead_letters::page;
 use crate::errors::{invalid_attribute, invalid_parameter, no_queue, unknown_attribute};
@@ -101,8 +101,8 @@ impl Sqs {
     }
 
     async fn names(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, ApiError> {
-        let found = self.parts.metadata.list(prefix, after, limit).await.map_err(|cause| failed(&cause.into()))?;
-        Ok(found.iter().filter_map(|(key, _)| key.strip_prefix(QUEUES).map(str::to_owned)).collect())
+        let found = self.records.keys(prefix, after, limit).await?;
+        Ok(found.iter().filter_map(|key| key.strip_prefix(QUEUES).map(str::to_owned)).collect())
     }
 
     /// GetQueueAttributes.
@@ -222,7 +222,7 @@ impl Sqs {
     }
 
     pub(crate) async fn queue(&self, name: &str) -> Result<Option<Loaded<QueueRecord>>, ApiError> {
-        typed::read(&*self.parts.metadata, &key(name)).await.map_err(|fault| failed(&fault))
+        self.records.read(&key(name)).await
     }
 
     /// Changes the record of a queue where the caller may; gives what it is now.
@@ -249,12 +249,8 @@ impl Sqs {
 
     /// False where somebody else was faster.
     async fn write(&self, queue: &QueueRecord, precondition: Precondition) -> Result<bool, ApiError> {
-        let write = typed::put(key(&queue.name), queue, precondition).map_err(|fault| failed(&fault))?;
-        match self.parts.metadata.commit(vec![write]).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Conflict { .. }) => Ok(false),
-            Err(cause) => Err(refused(&cause)),
-        }
+        let write = put(key(&queue.name), queue, precondition)?;
+        self.records.commit(vec![write]).await
     }
 }
 
@@ -292,14 +288,4 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
         None => Ok(()),
         Some((key, _)) => Err(invalid_parameter(format!("Tag key or value of {key} is invalid."))),
     }
-}
-
-pub(crate) fn failed(fault: &Fault) -> ApiError {
-    error!("SQS: {fault}");
-    ApiError::service("The metadata store is not available.")
-}
-
-pub(crate) fn refused(cause: &CommitError) -> ApiError {
-    error!("SQS: the metadata store refused a commit: {cause}");
-    ApiError::service("The metadata store is not available.")
 }

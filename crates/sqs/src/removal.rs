@@ -6,13 +6,13 @@ use hearth_api::ApiError;
 use hearth_api::sqs::{Operation, errors, types as api};
 use hearth_crash::{self as crash, Point};
 use hearth_identity::Caller;
+use hearth_records::put;
 use hearth_store::typed::{self, Loaded};
 use hearth_store::{Precondition, Write};
 use hearth_types::limits::{SQS_DELETED_MS, SQS_LIST_PAGE, SQS_PURGE_MS, SQS_SWEEP};
 use tracing::error;
 
 use crate::queue::{QUEUES, QueueRecord, key};
-use crate::queues::{failed, refused};
 use crate::{Sqs, unavailable};
 
 /// The prefix of what is kept of deleted queues: when it was, in milliseconds since 1970.
@@ -44,10 +44,9 @@ impl Sqs {
     pub async fn delete_queue(&self, caller: &Caller, input: api::DeleteQueueRequest) -> Result<(), ApiError> {
         let queue = self.asked_for(caller, Operation::DeleteQueue, &input.queue_url).await?.record;
         let key = key(&queue.name);
-        let note = typed::put(format!("{DELETED}{}", queue.name), &self.now_ms(), Precondition::Any);
-        let note = note.map_err(|fault| failed(&fault))?;
+        let note = put(format!("{DELETED}{}", queue.name), &self.now_ms(), Precondition::Any)?;
         let delete = Write::delete(key.as_str(), Precondition::Any);
-        self.parts.metadata.commit(vec![delete, note]).await.map_err(|cause| refused(&cause))?;
+        self.records.commit(vec![delete, note]).await?;
         crash::point(Point::QueueGone);
         self.in_flight.forget(&queue.name);
         self.parts.queues.purge(&key).await.map(drop).map_err(|cause| unavailable(&cause))
@@ -55,8 +54,8 @@ impl Sqs {
 
     /// A name is not given again for a minute.
     pub(crate) async fn not_deleted_recently(&self, name: &str, now_ms: i64) -> Result<(), ApiError> {
-        let note = typed::read::<i64>(&*self.parts.metadata, &format!("{DELETED}{name}")).await;
-        match note.map_err(|fault| failed(&fault))? {
+        let note = self.records.read::<i64>(&format!("{DELETED}{name}")).await?;
+        match note {
             Some(Loaded { record: then_ms, .. }) if (then_ms..then_ms + SQS_DELETED_MS).contains(&now_ms) => {
                 let text =
                     "You must wait 60 seconds after deleting a queue before you can create another with the same name.";

@@ -14,7 +14,7 @@ use hearth_types::limits::ATTACHED_POLICIES;
 use super::policies::{Managed, not_found};
 use super::{limit_exceeded, no_such, page, page_of};
 use crate::Neighbours;
-use crate::records::put;
+use hearth_records::put;
 
 impl Neighbours {
     /// AttachRolePolicy: nothing where it is attached already.
@@ -28,22 +28,25 @@ impl Neighbours {
     ) -> Result<(), ApiError> {
         let arn = &input.policy_arn;
         check_arn(arn)?;
-        self.until_written(|| async {
-            let role = self.role(caller, Operation::AttachRolePolicy, &input.role_name).await?;
-            let policy = self.managed(arn).await?.ok_or_else(|| not_attachable(arn))?;
-            if role.record.attached.contains(arn) {
-                return Ok(Some(()));
-            }
-            let mut changed = role.record.clone();
-            changed.attached.push(arn.clone());
-            if changed.attached.len() > ATTACHED_POLICIES {
-                return Err(limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES}")));
-            }
-            let mut writes = vec![put(keys::role(&changed.name), &changed, role.unchanged())?];
-            writes.extend(touch(&policy)?);
-            Ok(self.commit(writes).await?.then_some(()))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let role = self.role(caller, Operation::AttachRolePolicy, &input.role_name).await?;
+                let policy = self.managed(arn).await?.ok_or_else(|| not_attachable(arn))?;
+                if role.record.attached.contains(arn) {
+                    return Ok(Some(()));
+                }
+                let mut changed = role.record.clone();
+                changed.attached.push(arn.clone());
+                if changed.attached.len() > ATTACHED_POLICIES {
+                    return Err(limit_exceeded(format!(
+                        "Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES}"
+                    )));
+                }
+                let mut writes = vec![put(keys::role(&changed.name), &changed, role.unchanged())?];
+                writes.extend(touch(&policy)?);
+                Ok(self.records.commit(writes).await?.then_some(()))
+            })
+            .await
     }
 
     /// DetachRolePolicy.
@@ -110,13 +113,13 @@ impl Neighbours {
         let mut entities = BTreeMap::new();
         if wanted(api::EntityType::Role) {
             let has = |role: &RoleRecord| role.attached.contains(arn) && role.path.starts_with(&prefix);
-            for role in self.all(keys::ROLES, has).await? {
+            for role in self.records.all(keys::ROLES, has).await? {
                 let shown = api::PolicyRole { role_name: Some(role.name.clone()), role_id: Some(role.id) };
                 entities.insert(format!("role/{}", role.name), Entity::Role(shown));
             }
         }
         if wanted(api::EntityType::User) && "/".starts_with(&prefix) {
-            for key in self.all(keys::ACCESS_KEYS, |key: &AccessKeyRecord| key.attached.contains(arn)).await? {
+            for key in self.records.all(keys::ACCESS_KEYS, |key: &AccessKeyRecord| key.attached.contains(arn)).await? {
                 let shown = api::PolicyUser { user_name: Some(key.user.clone()), user_id: Some(key.user_id) };
                 entities.insert(format!("user/{}", key.user), Entity::User(shown));
             }

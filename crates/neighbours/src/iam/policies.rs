@@ -16,8 +16,8 @@ use hearth_types::limits::MANAGED_POLICY_CHARS;
 use hearth_types::{CodeDigest, keys};
 
 use super::{chars, check_document, limit_exceeded, no_such, page, page_of, shown_tags, shown_tags_if_any, tags};
-use crate::records::put;
 use crate::{Neighbours, allow, random, seconds};
+use hearth_records::put;
 
 /// Whoever has a role of policies attached: how many there are of each ARN.
 type Attachments = HashMap<String, usize>;
@@ -63,7 +63,7 @@ impl Neighbours {
             created_ms: now,
             updated_ms: now,
         };
-        if !self.commit(vec![put(keys::policy(&policy.name), &policy, Precondition::Absent)?]).await? {
+        if !self.records.commit(vec![put(keys::policy(&policy.name), &policy, Precondition::Absent)?]).await? {
             let text = format!("A policy called {} already exists. Duplicate names are not allowed.", policy.name);
             return Err(ApiError::new(&errors::ENTITY_ALREADY_EXISTS, text));
         }
@@ -112,7 +112,7 @@ impl Neighbours {
         let scope = input.scope.unwrap_or(api::PolicyScopeType::All);
         let mut entries = Vec::new();
         if scope != api::PolicyScopeType::Aws {
-            for policy in self.all::<PolicyRecord>(keys::POLICIES, |_| true).await? {
+            for policy in self.records.all::<PolicyRecord>(keys::POLICIES, |_| true).await? {
                 let arn = self.policy_arn(&policy);
                 if wanted(&policy.path, &arn) {
                     let shown =
@@ -140,7 +140,7 @@ impl Neighbours {
     /// # Errors
     /// NoSuchEntity; DeleteConflict as long as it is attached or has versions besides the default one.
     pub async fn delete_policy(&self, caller: &Caller, input: api::DeletePolicyRequest) -> Result<(), ApiError> {
-        self.until_written(|| async {
+        self.records.until_written(|| async {
             let policy = self.customer_policy(caller, Operation::DeletePolicy, &input.policy_arn).await?;
             if self.attachments().await?.contains_key(&input.policy_arn) {
                 return Err(delete_conflict("Cannot delete a policy attached to entities."));
@@ -153,7 +153,7 @@ impl Neighbours {
             }
             // Attaching it writes it too, so that one that was attached meanwhile stays.
             let delete = Write::delete(keys::policy(&policy.record.name), policy.unchanged());
-            Ok(self.commit(vec![delete]).await?.then_some(()))
+            Ok(self.records.commit(vec![delete]).await?.then_some(()))
         })
         .await
     }
@@ -187,7 +187,7 @@ impl Neighbours {
             return Ok(Some(Managed::Aws(policy)));
         }
         let Some((_, name)) = arn.rsplit_once('/') else { return Ok(None) };
-        let found: Option<Loaded<PolicyRecord>> = self.read(&keys::policy(name)).await?;
+        let found: Option<Loaded<PolicyRecord>> = self.records.read(&keys::policy(name)).await?;
         Ok(found.filter(|policy| self.policy_arn(&policy.record) == arn).map(Managed::Customer))
     }
 
@@ -199,27 +199,28 @@ impl Neighbours {
         arn: &str,
         change: impl Fn(&mut PolicyRecord) -> Result<(), ApiError>,
     ) -> Result<PolicyRecord, ApiError> {
-        self.until_written(|| async {
-            let policy = self.customer_policy(caller, operation, arn).await?;
-            let mut changed = policy.record.clone();
-            change(&mut changed)?;
-            let write = put(keys::policy(&changed.name), &changed, policy.unchanged())?;
-            Ok(self.commit(vec![write]).await?.then_some(changed))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let policy = self.customer_policy(caller, operation, arn).await?;
+                let mut changed = policy.record.clone();
+                change(&mut changed)?;
+                let write = put(keys::policy(&changed.name), &changed, policy.unchanged())?;
+                Ok(self.records.commit(vec![write]).await?.then_some(changed))
+            })
+            .await
     }
 
     /// How many roles and users have each managed policy.
     async fn attachments(&self) -> Result<Attachments, ApiError> {
         let mut count = Attachments::new();
         let has_some = |role: &RoleRecord| !role.attached.is_empty();
-        for role in self.all::<RoleRecord>(keys::ROLES, has_some).await? {
+        for role in self.records.all::<RoleRecord>(keys::ROLES, has_some).await? {
             for arn in role.attached {
                 *count.entry(arn).or_default() += 1;
             }
         }
         let mut users: Vec<(String, String)> = Vec::new();
-        for key in self.all::<AccessKeyRecord>(keys::ACCESS_KEYS, |key| !key.attached.is_empty()).await? {
+        for key in self.records.all::<AccessKeyRecord>(keys::ACCESS_KEYS, |key| !key.attached.is_empty()).await? {
             users.extend(key.attached.into_iter().map(|arn| (key.user.clone(), arn)));
         }
         users.sort();

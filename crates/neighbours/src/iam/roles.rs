@@ -13,8 +13,8 @@ use hearth_types::keys;
 use hearth_types::limits::{SESSION_DEFAULT_S, TRUST_POLICY_CHARS};
 
 use super::{chars, check_document, limit_exceeded, no_such, page, shown_document, shown_tags_if_any, tags};
-use crate::records::put;
 use crate::{Neighbours, allow, random, seconds};
+use hearth_records::put;
 
 impl Neighbours {
     /// CreateRole.
@@ -44,7 +44,7 @@ impl Neighbours {
             max_session_s: session_s(input.max_session_duration),
             created_ms: self.now_ms(),
         };
-        if !self.commit(vec![put(keys::role(&role.name), &role, Precondition::Absent)?]).await? {
+        if !self.records.commit(vec![put(keys::role(&role.name), &role, Precondition::Absent)?]).await? {
             let text = format!("Role with name {} already exists.", role.name);
             return Err(ApiError::new(&errors::ENTITY_ALREADY_EXISTS, text));
         }
@@ -80,7 +80,7 @@ impl Neighbours {
         let prefix = input.path_prefix.unwrap_or_default();
         let below = |role: &RoleRecord| role.path.starts_with(&prefix);
         let after = page.after.as_deref().map(keys::role);
-        let mut found = self.read_matching(keys::ROLES, after.as_deref(), page.read(), below).await?;
+        let mut found = self.records.read_matching(keys::ROLES, after.as_deref(), page.read(), below).await?;
         let marker = page.cut(&mut found, |(name, _)| name);
         let untagged = |role: &RoleRecord| api::Role { tags: None, ..self.shown_role(role) };
         Ok(api::ListRolesResponse {
@@ -152,18 +152,20 @@ impl Neighbours {
     /// # Errors
     /// NoSuchEntity; DeleteConflict as long as it has policies.
     pub async fn delete_role(&self, caller: &Caller, input: api::DeleteRoleRequest) -> Result<(), ApiError> {
-        self.until_written(|| async {
-            let role = self.role(caller, Operation::DeleteRole, &input.role_name).await?;
-            if !role.record.attached.is_empty() {
-                return Err(has_policies("Cannot delete entity, must detach all policies first."));
-            }
-            if !role.record.inline.is_empty() {
-                return Err(has_policies("Cannot delete entity, must delete policies first."));
-            }
-            let deleted = self.commit(vec![Write::delete(keys::role(&input.role_name), role.unchanged())]).await?;
-            Ok(deleted.then_some(()))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let role = self.role(caller, Operation::DeleteRole, &input.role_name).await?;
+                if !role.record.attached.is_empty() {
+                    return Err(has_policies("Cannot delete entity, must detach all policies first."));
+                }
+                if !role.record.inline.is_empty() {
+                    return Err(has_policies("Cannot delete entity, must delete policies first."));
+                }
+                let deleted =
+                    self.records.commit(vec![Write::delete(keys::role(&input.role_name), role.unchanged())]).await?;
+                Ok(deleted.then_some(()))
+            })
+            .await
     }
 
     /// The role that an operation is about, where the caller may do it.
@@ -173,7 +175,7 @@ impl Neighbours {
         operation: Operation,
         name: &str,
     ) -> Result<Loaded<RoleRecord>, ApiError> {
-        let found: Option<Loaded<RoleRecord>> = self.read(&keys::role(name)).await?;
+        let found: Option<Loaded<RoleRecord>> = self.records.read(&keys::role(name)).await?;
         let arn = match &found {
             Some(role) => self.role_arn(&role.record),
             None => self.role_arn_of("/", name),
@@ -190,17 +192,18 @@ impl Neighbours {
         name: &str,
         change: impl Fn(&mut RoleRecord) -> Result<(), ApiError>,
     ) -> Result<RoleRecord, ApiError> {
-        self.until_written(|| async {
-            let role = self.role(caller, operation, name).await?;
-            let mut changed = role.record.clone();
-            change(&mut changed)?;
-            if changed == role.record {
-                return Ok(Some(changed));
-            }
-            let written = self.commit(vec![put(keys::role(name), &changed, role.unchanged())?]).await?;
-            Ok(written.then_some(changed))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let role = self.role(caller, operation, name).await?;
+                let mut changed = role.record.clone();
+                change(&mut changed)?;
+                if changed == role.record {
+                    return Ok(Some(changed));
+                }
+                let written = self.records.commit(vec![put(keys::role(name), &changed, role.unchanged())?]).await?;
+                Ok(written.then_some(changed))
+            })
+            .await
     }
 
     pub(crate) fn role_arn(&self, role: &RoleRecord) -> String {

@@ -35,7 +35,7 @@ impl Neighbours {
         };
         let arn = format!("arn:aws:iam::{}:user/{name}", self.account());
         allow(caller, Operation::GetUser, &arn)?;
-        let of_user = self.all(keys::ACCESS_KEYS, |key: &AccessKeyRecord| key.user == name).await?;
+        let of_user = self.records.all(keys::ACCESS_KEYS, |key: &AccessKeyRecord| key.user == name).await?;
         let oldest = of_user.into_iter().min_by_key(|key| key.created_ms);
         let key = oldest.ok_or_else(|| no_such(format!("The user with name {name} cannot be found.")))?;
         let user = api::User {

@@ -51,15 +51,16 @@ impl Neighbours {
         if wanted.selector.is_some() {
             return Ok(false);
         }
-        self.until_written(|| async {
-            let Some(parameter) = self.parameter(&wanted).await? else { return Ok(Some(false)) };
-            let record = &parameter.record;
-            let mut writes = vec![Write::delete(keys::parameter(&record.name), parameter.unchanged())];
-            let earlier = record.oldest..record.latest.number;
-            let version = |number| Write::delete(keys::parameter_version(&record.name, number), Precondition::Any);
-            writes.extend(earlier.map(version));
-            Ok(self.commit(writes).await?.then_some(true))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let Some(parameter) = self.parameter(&wanted).await? else { return Ok(Some(false)) };
+                let record = &parameter.record;
+                let mut writes = vec![Write::delete(keys::parameter(&record.name), parameter.unchanged())];
+                let earlier = record.oldest..record.latest.number;
+                let version = |number| Write::delete(keys::parameter_version(&record.name, number), Precondition::Any);
+                writes.extend(earlier.map(version));
+                Ok(self.records.commit(writes).await?.then_some(true))
+            })
+            .await
     }
 }

@@ -36,7 +36,7 @@ impl Neighbours {
         let is_shared = input.shared == Some(true);
         let keep = |parameter: &ParameterRecord| !is_shared && filters.fit(parameter);
         let after = page.after.as_deref().map(keys::parameter);
-        let mut found = self.read_matching(keys::PARAMETERS, after.as_deref(), page.read(), keep).await?;
+        let mut found = self.records.read_matching(keys::PARAMETERS, after.as_deref(), page.read(), keep).await?;
         let next_token = page.cut(&mut found, |(name, _)| name);
         let parameters = found.iter().map(|(_, parameter)| self.shown_metadata(&parameter.record)).collect();
         Ok(api::DescribeParametersResult { parameters: Some(parameters), next_token })

@@ -72,7 +72,7 @@ impl Neighbours {
         // Names without a slash are at the root too.
         let prefix = if path == "/" { keys::PARAMETERS.to_owned() } else { keys::parameter(&path) };
         let after = page.after.as_deref().map(keys::parameter);
-        let mut found = self.read_matching(&prefix, after.as_deref(), page.read(), keep).await?;
+        let mut found = self.records.read_matching(&prefix, after.as_deref(), page.read(), keep).await?;
         let next_token = page.cut(&mut found, |(_, parameter)| &parameter.record.name);
         let mut parameters = Vec::new();
         for (_, parameter) in found {
@@ -116,7 +116,7 @@ impl Neighbours {
         if number == parameter.latest.number {
             return Ok(Some(parameter.latest.clone()));
         }
-        let found = self.read(&keys::parameter_version(&parameter.name, number)).await?;
+        let found = self.records.read(&keys::parameter_version(&parameter.name, number)).await?;
         Ok(found.map(|version| version.record))
     }
 

@@ -32,7 +32,7 @@ impl Neighbours {
         let after = page.after.as_deref().map(|number| format!("{prefix}{number}"));
         // A version that was written after the record was read is not shown: the next call does.
         let kept = |version: &VersionRecord| (parameter.oldest..parameter.latest.number).contains(&version.number);
-        let earlier = self.read_matching(&prefix, after.as_deref(), page.read(), kept).await?;
+        let earlier = self.records.read_matching(&prefix, after.as_deref(), page.read(), kept).await?;
         let latest = format!("{:020}", parameter.latest.number);
         let mut versions: Vec<(String, VersionRecord)> =
             earlier.into_iter().map(|(number, version)| (number, version.record)).collect();

@@ -10,8 +10,8 @@ use hearth_types::limits::PARAMETER_LABELS;
 use super::names::Wanted;
 use super::not_found;
 use super::record::ParameterRecord;
-use crate::records::put;
 use crate::{Neighbours, allow};
+use hearth_records::put;
 
 impl Neighbours {
     /// LabelParameterVersion: of the latest one where none is named. A label moves from the version that had it.
@@ -77,17 +77,18 @@ impl Neighbours {
     ) -> Result<T, ApiError> {
         let wanted = Wanted::parse(name, &self.parts.place);
         allow(caller, operation, &self.parameter_arn(wanted.name()))?;
-        self.until_written(|| async {
-            let found = self.parameter(&wanted).await?.ok_or_else(not_found)?;
-            let mut changed = found.record.clone();
-            let said = change(&mut changed)?;
-            if changed == found.record {
-                return Ok(Some(said));
-            }
-            let write = put(keys::parameter(&changed.name), &changed, found.unchanged())?;
-            Ok(self.commit(vec![write]).await?.then_some(said))
-        })
-        .await
+        self.records
+            .until_written(|| async {
+                let found = self.parameter(&wanted).await?.ok_or_else(not_found)?;
+                let mut changed = found.record.clone();
+                let said = change(&mut changed)?;
+                if changed == found.record {
+                    return Ok(Some(said));
+                }
+                let write = put(keys::parameter(&changed.name), &changed, found.unchanged())?;
+                Ok(self.records.commit(vec![write]).await?.then_some(said))
+            })
+            .await
     }
 }
 

@@ -14,8 +14,8 @@ use hearth_types::limits::{PARAMETER_ADVANCED_CHARS, PARAMETER_CHARS, PARAMETER_
 
 use super::record::{Held, ParameterRecord, VersionRecord};
 use super::{DEFAULT_KEY, names, tags};
-use crate::records::put;
 use crate::{Neighbours, allow};
+use hearth_records::put;
 
 impl Neighbours {
     /// PutParameter: a new parameter, or with Overwrite a new version of one.
@@ -40,8 +40,8 @@ impl Neighbours {
                  RemoveTagsFromResource.",
             ));
         }
-        self.until_written(|| async {
-            let found: Option<Loaded<ParameterRecord>> = self.read(&keys::parameter(&input.name)).await?;
+        self.records.until_written(|| async {
+            let found: Option<Loaded<ParameterRecord>> = self.records.read(&keys::parameter(&input.name)).await?;
             if found.is_some() && !overwrite {
                 return Err(ApiError::new(
                     &errors::PARAMETER_ALREADY_EXISTS,
@@ -63,7 +63,7 @@ impl Neighbours {
                 Some(found) => behind(&found.record, latest, &mut writes)?,
             };
             writes.push(put(keys::parameter(&input.name), &record, as_found(found.as_ref()))?);
-            Ok(self.commit(writes).await?.then_some(result))
+            Ok(self.records.commit(writes).await?.then_some(result))
         })
         .await
     }
