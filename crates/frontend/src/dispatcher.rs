@@ -8,7 +8,7 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
 use hearth_metrics::Metrics;
-use hearth_scheduler::{Action, Event, InvokeId, Limits, Origin, Scheduler, Throttle};
+use hearth_scheduler::{Action, Event, InvokeId, Limits, Origin, Scheduler, Throttle, WorkerId};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
 use hearth_worker::{
@@ -109,7 +109,7 @@ pub(crate) enum Refused {
 
 /// Something to do outside the lock.
 enum Work {
-    Create(EnvironmentId, Waiting),
+    Create(WorkerId, EnvironmentId, Waiting),
     Assign(EnvironmentId, Waiting),
     Refuse(Waiting, Throttle),
     LookUp(Waiting),
@@ -243,9 +243,9 @@ impl<W: Environments> Dispatcher<W> {
     fn carry_out(&self, work: Vec<Work>) {
         for work in work {
             match work {
-                Work::Create(environment, Waiting { ready, invocation, fate, .. }) => {
+                Work::Create(worker, environment, Waiting { ready, invocation, fate, .. }) => {
                     let _ = fate.send(Fate::Created(environment));
-                    self.worker.create(environment, Arc::clone(&ready.spec), invocation);
+                    self.worker.create(worker, environment, Arc::clone(&ready.spec), invocation);
                 }
                 Work::Assign(environment, waiting) => self.worker.invoke(environment, waiting.invocation),
                 Work::Refuse(waiting, reason) => {
@@ -313,7 +313,9 @@ impl Core {
     fn work(&mut self, action: Action) -> Option<Work> {
         let waiting = &mut self.waiting;
         match action {
-            Action::Create { invoke, environment, .. } => Some(Work::Create(environment, waiting.remove(&invoke)?)),
+            Action::Create { invoke, environment, worker, .. } => {
+                Some(Work::Create(worker, environment, waiting.remove(&invoke)?))
+            }
             Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
             Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),
             Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),

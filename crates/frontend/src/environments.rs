@@ -1,16 +1,17 @@
-//! What the dispatcher needs of a worker; the tests have a simulated one.
+//! What the dispatcher needs of workers; the tests have a simulated one.
 
 use std::future::Future;
 use std::sync::Arc;
 
+use hearth_scheduler::WorkerId;
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
 use hearth_worker::{Invocation, Worker};
 
 /// Runs environments. No call blocks; what becomes of them comes back as events.
 pub trait Environments: Send + Sync + 'static {
-    /// Makes an environment and gives it its first invoke.
-    fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation);
+    /// Makes an environment on this worker and gives it its first invoke.
+    fn create(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation);
 
     /// Gives an idle environment an invoke.
     fn invoke(&self, id: EnvironmentId, invocation: Invocation);
@@ -22,8 +23,9 @@ pub trait Environments: Send + Sync + 'static {
     fn drain(&self) -> impl Future<Output = ()> + Send;
 }
 
+/// Alone, it is all workers that there are.
 impl Environments for Worker {
-    fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+    fn create(&self, _: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         Worker::create(self, id, spec, first);
     }
 

@@ -197,6 +197,8 @@ fn throttled(reason: Throttle, name: &str) -> ApiError {
         Throttle::AccountConcurrency | Throttle::ScalingRate | Throttle::Memory | Throttle::Environments => {
             ApiError::too_many_requests("ConcurrentInvocationLimitExceeded")
         }
+        // No limit of the client's is reached: the service cannot, and may in a moment.
+        Throttle::NoWorker => ApiError::service("No worker takes new environments at the moment. Try again."),
         Throttle::RequestRate => ApiError::too_many_requests("FunctionInvocationRateLimitExceeded"),
         Throttle::ReservedRequestRate => ApiError::too_many_requests("ReservedFunctionInvocationRateLimitExceeded"),
         // Trying again would not help, so this is no throttle to the client.

@@ -22,6 +22,7 @@ mod snapshot;
 mod streamed;
 mod trace;
 pub mod url;
+mod workers;
 mod writer;
 
 pub use changes::FunctionChange;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
+use crate::placement::{Capacity, Placement, WorkerId};
 use crate::rate::Scaling;
 
 /// One deployed generation of one version. Only what has been deployed and not yet retired takes invokes.
@@ -28,10 +29,8 @@ pub struct Limits {
     pub requests_per_concurrency: Option<u32>,
     /// How fast environments may come to be.
     pub scaling: Scaling,
-    /// MB that all living environments may have as their memory limits together.
-    pub memory_budget_mb: u64,
-    /// Living environments; each costs descriptors and kernel memory.
-    pub environments_max: u32,
+    /// Which worker gets a new environment.
+    pub placement: Placement,
     /// How long an environment may be idle before it goes.
     pub keep_alive: Duration,
     /// How long an environment may live: an older one goes as soon as it is idle, and takes no invoke any more.
@@ -93,6 +92,17 @@ pub enum Event {
     Idle(EnvironmentId),
     /// The environment is no more; its invoke, if it had one, has been answered.
     Gone(EnvironmentId),
+    /// A worker takes environments from now on.
+    Join {
+        /// Must be new.
+        worker: WorkerId,
+        /// What it has room for.
+        capacity: Capacity,
+    },
+    /// The worker gets no new environment: idle ones go now, busy ones after their invoke.
+    Drain(WorkerId),
+    /// The worker is no more, nor is any of its environments; the invokes that they had have been answered.
+    Lost(WorkerId),
     /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
     Tick,
 }
@@ -124,6 +134,8 @@ pub enum Action {
         environment: EnvironmentId,
         /// What it runs for its whole life.
         generation: Generation,
+        /// Where it is made.
+        worker: WorkerId,
     },
     /// Refuse the invoke.
     Throttle {
@@ -157,15 +169,17 @@ pub enum Throttle {
     ReservedRequestRate,
     /// Environments came to be as fast as they may.
     ScalingRate,
-    /// The memory budget is used up by environments that are busy.
+    /// Where it would fit, the memory is used up by environments that are busy.
     Memory,
     /// As many environments live as may.
     Environments,
-    /// One environment of this function needs more than the whole budget: waiting does not help.
+    /// No worker takes environments now, or none that is large enough.
+    NoWorker,
+    /// One environment of this function needs more than any worker has: waiting does not help.
     NeverFits {
         /// MB of one environment.
         needed_mb: u32,
-        /// MB of the budget.
+        /// MB of the largest worker.
         budget_mb: u64,
     },
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 
 use crate::event::{Activity, FunctionKey, Generation, InvokeId};
+use crate::placement::{Use, WorkerId, Workers};
 
 /// What an environment is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,8 +25,11 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 struct Environment {
     generation: Generation,
+    worker: WorkerId,
     phase: Phase,
     made_at: Duration,
+    /// Of the last time that it became idle.
+    turn: u64,
     /// It has not answered an invoke yet.
     fresh: bool,
 }
@@ -62,13 +66,12 @@ pub(crate) struct Version {
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     pub(crate) versions: HashMap<Generation, Version>,
+    pub(crate) workers: Workers,
     environments: HashMap<EnvironmentId, Environment>,
     /// MB of all environments that are not stopping.
     memory_mb: u64,
     /// Environments that are not stopping.
     living: u32,
-    /// Environments in [`Phase::Settling`].
-    settling: u32,
     last_id: u64,
     last_turn: u64,
 }
@@ -82,22 +85,24 @@ impl Fleet {
         self.living
     }
 
-    /// Environments that have been told to go and are not gone.
-    pub(crate) fn stopping(&self) -> usize {
-        self.environments.len() - self.living as usize
-    }
-
-    /// Environments that have answered and are about to be idle.
-    pub(crate) fn settling(&self) -> u32 {
-        self.settling
-    }
-
     pub(crate) fn phase(&self, id: EnvironmentId) -> Option<Phase> {
         self.environments.get(&id).map(|environment| environment.phase)
     }
 
     pub(crate) fn generation(&self, id: EnvironmentId) -> Option<Generation> {
         self.environments.get(&id).map(|environment| environment.generation)
+    }
+
+    pub(crate) fn worker(&self, id: EnvironmentId) -> Option<WorkerId> {
+        self.environments.get(&id).map(|environment| environment.worker)
+    }
+
+    /// All environments of a worker, the oldest first.
+    pub(crate) fn on(&self, worker: WorkerId) -> Vec<EnvironmentId> {
+        let on_it = self.environments.iter().filter(|(_, environment)| environment.worker == worker);
+        let mut all: Vec<_> = on_it.map(|(id, _)| *id).collect();
+        all.sort_unstable();
+        all
     }
 
     pub(crate) fn made_at(&self, id: EnvironmentId) -> Option<Duration> {
@@ -130,15 +135,17 @@ impl Fleet {
         all
     }
 
-    /// Adds a busy environment of a known generation.
-    pub(crate) fn create(&mut self, generation: Generation, now: Duration) -> EnvironmentId {
+    /// Adds a busy environment of a known generation on this worker.
+    pub(crate) fn create(&mut self, generation: Generation, worker: WorkerId, now: Duration) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
-        self.environments.insert(id, Environment { generation, phase: Phase::Busy, made_at: now, fresh: true });
+        let made = Environment { generation, worker, phase: Phase::Busy, made_at: now, turn: 0, fresh: true };
+        self.environments.insert(id, made);
         if let Some(version) = self.versions.get_mut(&generation) {
             version.alive += 1;
             self.memory_mb += u64::from(version.memory_mb);
             self.living += 1;
+            self.workers.count(worker, id, version.memory_mb, Use::Made);
         }
         id
     }
@@ -164,6 +171,9 @@ impl Fleet {
         let Some(made_at) = self.made_at(id) else { return };
         self.last_turn += 1;
         let resting = Resting { id, since: now, made_at, turn: self.last_turn };
+        if let Some(environment) = self.environments.get_mut(&id) {
+            environment.turn = self.last_turn;
+        }
         if let Some(version) = self.set(id, Phase::Idle) {
             version.idle.push_back(resting);
         }
@@ -191,6 +201,7 @@ impl Fleet {
         let Some(environment) = self.environments.remove(&id) else { return };
         if let Some(version) = self.versions.get_mut(&environment.generation) {
             version.alive -= 1;
+            self.workers.count(environment.worker, id, version.memory_mb, Use::Gone);
         }
         self.forget_if_done(environment.generation);
     }
@@ -202,37 +213,36 @@ impl Fleet {
         }
     }
 
-    /// The environment that has been idle longest.
-    pub(crate) fn longest_idle(&self) -> Option<Resting> {
-        self.versions.values().filter_map(|version| version.idle.front()).min_by_key(|resting| resting.turn).copied()
-    }
-
-    /// MB and count of all idle environments.
-    pub(crate) fn idle_room(&self) -> (u64, u32) {
-        self.versions.values().fold((0, 0), |(mb, count), version| {
-            let idle = version.idle.len() as u32;
-            (mb + u64::from(version.memory_mb) * u64::from(idle), count + idle)
-        })
-    }
-
     /// Moves an environment from one phase to another and keeps the version's lists in step.
     fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
         environment.fresh = false;
+        let (worker, turn) = (environment.worker, environment.turn);
         let version = self.versions.get_mut(&environment.generation)?;
+        let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
             Phase::Settling => {
                 version.settling -= 1;
-                self.settling -= 1;
+                count(Use::Settled);
             }
-            // Assignment has taken it from the list already.
-            Phase::Idle if phase != Phase::Busy => version.idle.retain(|resting| resting.id != id),
-            _ => {}
+            Phase::Idle => {
+                // Assignment has taken it from the list already.
+                if phase != Phase::Busy {
+                    version.idle.retain(|resting| resting.id != id);
+                }
+                count(Use::Woke(turn));
+            }
+            Phase::Busy | Phase::Stopping => {}
         }
-        if phase == Phase::Settling {
-            version.settling += 1;
-            self.settling += 1;
+        match phase {
+            Phase::Settling => {
+                version.settling += 1;
+                count(Use::Settling);
+            }
+            Phase::Idle => count(Use::Rests(turn)),
+            Phase::Stopping => count(Use::Stopping),
+            Phase::Busy => {}
         }
         Some(version)
     }
@@ -242,7 +252,6 @@ impl Fleet {
     pub(crate) fn check(&self) {
         let mut memory_mb = 0;
         let mut living = 0;
-        let mut settling = 0;
         for (generation, version) in &self.versions {
             let of =
                 |phase| self.environments.values().filter(|e| e.generation == *generation && e.phase == phase).count();
@@ -259,10 +268,20 @@ impl Fleet {
             assert!(!version.retired || (version.idle.is_empty() && version.parked.is_empty()), "retired is drained");
             memory_mb += u64::from(version.memory_mb) * here as u64;
             living += here;
-            settling += version.settling;
         }
-        assert_eq!(settling, self.settling as usize, "settling of the fleet");
         assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
         assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
+        self.workers.check(|worker| self.counted_anew(worker));
+    }
+
+    /// MB, living, stopping, settling and idle environments of a worker.
+    #[cfg(debug_assertions)]
+    fn counted_anew(&self, worker: WorkerId) -> (u64, u32, u32, u32, u32) {
+        let on_it = || self.environments.values().filter(|e| e.worker == worker);
+        let of = |phase| on_it().filter(|e| e.phase == phase).count() as u32;
+        let living = || on_it().filter(|e| e.phase != Phase::Stopping);
+        let memory_mb = living().filter_map(|e| self.versions.get(&e.generation)).map(|v| u64::from(v.memory_mb)).sum();
+        let (stopping, settling, idle) = (of(Phase::Stopping), of(Phase::Settling), of(Phase::Idle));
+        (memory_mb, living().count() as u32, stopping, settling, idle)
     }
 }

@@ -9,6 +9,9 @@ use hearth_types::EnvironmentId;
 use crate::counting::Counting;
 use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
+use crate::placement::{WorkerId, WorkerView};
+
+mod workers;
 
 /// A shorter wait would let time stand still.
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
@@ -16,7 +19,7 @@ const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 #[cfg(debug_assertions)]
 const CHECKED_VERSIONS: usize = 64;
 
-/// Counting, assignment, placement and keep-alive of one worker's environments.
+/// Counting, assignment, placement and keep-alive of the environments of some workers.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
@@ -52,7 +55,7 @@ enum Placing {
 }
 
 impl Scheduler {
-    /// A scheduler without any function.
+    /// A scheduler without any function or worker.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -76,6 +79,9 @@ impl Scheduler {
             Event::Answered(environment) => self.answered(now, environment),
             Event::Idle(environment) => self.idle(now, environment, actions),
             Event::Gone(environment) => self.gone(now, environment, actions),
+            Event::Join { worker, capacity } => self.join(worker, capacity),
+            Event::Drain(worker) => self.drain(worker, actions),
+            Event::Lost(worker) => self.lost(now, worker, actions),
             Event::Tick => self.tick(now, actions),
         }
         #[cfg(debug_assertions)]
@@ -117,6 +123,18 @@ impl Scheduler {
     #[must_use]
     pub fn memory_mb(&self) -> u64 {
         self.fleet.memory_mb()
+    }
+
+    /// The workers, the first to join first.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerView> {
+        self.fleet.workers.views()
+    }
+
+    /// Where an environment is.
+    #[must_use]
+    pub fn worker_of(&self, environment: EnvironmentId) -> Option<WorkerId> {
+        self.fleet.worker(environment)
     }
 
     /// The living environments of a function, oldest first: what each runs, and what it is doing.
@@ -229,10 +247,10 @@ impl Scheduler {
         let room =
             self.counting.may_scale(now, &self.limits, function).and_then(|()| self.make_room(memory_mb, actions));
         match room {
-            Ok(()) => {
+            Ok(worker) => {
                 self.counting.scaled(now, &self.limits, function);
-                let environment = self.fleet.create(generation, now);
-                actions.push(Action::Create { invoke, environment, generation });
+                let environment = self.fleet.create(generation, worker, now);
+                actions.push(Action::Create { invoke, environment, generation, worker });
             }
             Err(reason) if now < give_up_at && self.room_is_coming(reason) => return Placing::Wait,
             Err(reason) => {
@@ -246,8 +264,10 @@ impl Scheduler {
     /// Whether what is short will be less so without any invoke's end.
     fn room_is_coming(&self, short: Throttle) -> bool {
         match short {
-            Throttle::Memory => self.fleet.settling() > 0,
-            Throttle::Environments => self.fleet.settling() > 0 || self.fleet.stopping() > 0,
+            Throttle::Memory => self.fleet.workers.any_settling(),
+            Throttle::Environments => self.fleet.workers.any_settling() || self.fleet.workers.any_stopping(),
+            // One that was lost comes back, or another takes its place.
+            Throttle::NoWorker => true,
             Throttle::AccountConcurrency
             | Throttle::ReservedConcurrency
             | Throttle::RequestRate
@@ -257,36 +277,15 @@ impl Scheduler {
         }
     }
 
-    /// Stops idle environments, the longest idle first, until one more of `memory_mb` fits. Stops none where all of
-    /// them together would not be enough.
-    fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<(), Throttle> {
-        let Limits { memory_budget_mb: budget, environments_max, .. } = self.limits;
-        let needed = u64::from(memory_mb);
-        if needed > budget {
-            return Err(Throttle::NeverFits { needed_mb: memory_mb, budget_mb: budget });
+    /// Where one more of `memory_mb` goes. Stops idle environments there, the longest idle first, until it fits; none
+    /// where all of them together would not be enough.
+    fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<WorkerId, Throttle> {
+        let worker = self.fleet.workers.place(self.limits.placement, memory_mb)?;
+        while !self.fleet.workers.fits(worker, memory_mb) {
+            let Some(oldest) = self.fleet.workers.longest_idle(worker) else { break };
+            self.stop(oldest, actions);
         }
-        // What is stopping uses the machine still; a bound on it keeps a storm of evictions from piling up.
-        if self.fleet.stopping() >= environments_max as usize {
-            return Err(Throttle::Environments);
-        }
-        // What is short once `idle_mb` of `idle` environments are gone.
-        let short = |fleet: &Fleet, (idle_mb, idle): (u64, u32)| {
-            if fleet.memory_mb() - idle_mb + needed > budget {
-                Err(Throttle::Memory)
-            } else if fleet.living() - idle >= environments_max {
-                Err(Throttle::Environments)
-            } else {
-                Ok(())
-            }
-        };
-        if short(&self.fleet, (0, 0)).is_err() {
-            short(&self.fleet, self.fleet.idle_room())?;
-        }
-        while short(&self.fleet, (0, 0)).is_err() {
-            let Some(oldest) = self.fleet.longest_idle() else { break };
-            self.stop(oldest.id, actions);
-        }
-        Ok(())
+        Ok(worker)
     }
 
     fn answered(&mut self, now: Duration, environment: EnvironmentId) {
@@ -305,7 +304,7 @@ impl Scheduler {
             return;
         }
         let Some(generation) = self.fleet.generation(environment) else { return };
-        let is_old = self.is_old(environment, now);
+        let is_old = self.is_old(environment, now) || self.is_on_draining(environment);
         let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
         if version.retired {
             self.stop(environment, actions);
@@ -410,8 +409,6 @@ impl Scheduler {
         }
         self.fleet.check();
         self.counting.check();
-        assert!(self.fleet.memory_mb() <= self.limits.memory_budget_mb, "memory budget");
-        assert!(self.fleet.living() <= self.limits.environments_max, "count of environments");
         assert!(
             self.fleet.versions.values().all(|v| v.idle.is_empty()) || self.reap_at.is_some(),
             "idle ones are reaped"

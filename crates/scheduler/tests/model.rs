@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Scaling, Scheduler, Throttle,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scaling, Scheduler,
+    Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
@@ -14,8 +15,7 @@ const LIMITS: Limits = Limits {
     account_concurrency: 9,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
-    memory_budget_mb: 3000,
-    environments_max: 7,
+    placement: Placement::Pack,
     keep_alive: Duration::from_millis(90),
     life: Duration::from_millis(160),
     life_spread: Duration::from_millis(40),
@@ -23,6 +23,10 @@ const LIMITS: Limits = Limits {
     settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
 };
+
+/// There is one; see `placement.rs` for several.
+const WORKER: WorkerId = WorkerId(1);
+const CAPACITY: Capacity = Capacity { memory_mb: 3000, environments: 7 };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Phase {
@@ -121,14 +125,14 @@ impl Model {
     /// Whether the invoke's fate is decided.
     fn place(&mut self, now: Duration, invoke: InvokeId, generation: Generation, give_up_at: Duration) -> bool {
         let memory_mb = self.version(generation).memory_mb;
-        let max = LIMITS.environments_max as usize;
+        let max = CAPACITY.environments as usize;
         let (used_mb, used) = self.room(false);
         let (idle_mb, idle) = self.room(true);
-        let refused = if memory_mb > LIMITS.memory_budget_mb {
-            Some(Throttle::NeverFits { needed_mb: memory_mb as u32, budget_mb: LIMITS.memory_budget_mb })
+        let refused = if memory_mb > CAPACITY.memory_mb {
+            Some(Throttle::NeverFits { needed_mb: memory_mb as u32, budget_mb: CAPACITY.memory_mb })
         } else if self.environments.len() - used >= max {
             Some(Throttle::Environments)
-        } else if used_mb - idle_mb + memory_mb > LIMITS.memory_budget_mb {
+        } else if used_mb - idle_mb + memory_mb > CAPACITY.memory_mb {
             Some(Throttle::Memory)
         } else if used - idle >= max {
             Some(Throttle::Environments)
@@ -149,7 +153,7 @@ impl Model {
             self.actions.push(Action::Throttle { invoke, reason });
             return true;
         }
-        while self.room(false).0 + memory_mb > LIMITS.memory_budget_mb || self.room(false).1 >= max {
+        while self.room(false).0 + memory_mb > CAPACITY.memory_mb || self.room(false).1 >= max {
             self.stop_longest_idle();
         }
         self.created += 1;
@@ -161,7 +165,7 @@ impl Model {
             generation,
             phase: Phase::Busy,
         });
-        self.actions.push(Action::Create { invoke, environment, generation });
+        self.actions.push(Action::Create { invoke, environment, generation, worker: WORKER });
         true
     }
 
@@ -202,6 +206,7 @@ impl Model {
             Event::Idle(id) => self.idle(now, id),
             Event::Gone(id) => self.gone(now, id),
             Event::Tick => self.tick(now),
+            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) => {}
         }
     }
 
@@ -393,6 +398,7 @@ proptest! {
         let (mut scheduler, mut model) = (Scheduler::new(LIMITS), Model::default());
         let (mut now, mut invokes) = (Duration::ZERO, 0);
         let first = Event::Deploy { generation: Generation(1), function: FunctionKey(1), memory_mb: 128 };
+        scheduler.step(now, Event::Join { worker: WORKER, capacity: CAPACITY }, &mut Vec::new());
         scheduler.step(now, first, &mut Vec::new());
         model.step(now, first);
         for step in steps {

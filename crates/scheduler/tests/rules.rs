@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Rate, Scaling, Scheduler, Throttle,
+    Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Rate, Scaling,
+    Scheduler, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
@@ -14,8 +15,7 @@ const LIMITS: Limits = Limits {
     account_concurrency: 10,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
-    memory_budget_mb: 2048,
-    environments_max: 8,
+    placement: Placement::Pack,
     keep_alive: Duration::from_secs(60),
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
@@ -23,6 +23,9 @@ const LIMITS: Limits = Limits {
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
 };
+
+const WORKER: WorkerId = WorkerId(1);
+const CAPACITY: Capacity = Capacity { memory_mb: 2048, environments: 8 };
 
 /// A scheduler with a clock that the test moves.
 struct Bench {
@@ -32,12 +35,23 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits) -> Self {
-        Self { scheduler: Scheduler::new(limits), now: Duration::ZERO }
+        Self::on(CAPACITY, limits)
+    }
+
+    /// With one worker.
+    fn on(capacity: Capacity, limits: Limits) -> Self {
+        let mut bench = Self { scheduler: Scheduler::new(limits), now: Duration::ZERO };
+        assert_eq!(bench.step(Event::Join { worker: WORKER, capacity }), []);
+        bench
     }
 
     /// With generation 1 of function 1, 128 MB.
     fn deployed(limits: Limits) -> Self {
-        let mut bench = Self::new(limits);
+        Self::deployed_on(CAPACITY, limits)
+    }
+
+    fn deployed_on(capacity: Capacity, limits: Limits) -> Self {
+        let mut bench = Self::on(capacity, limits);
         bench.deploy(1, 1, 128);
         bench
     }
@@ -72,7 +86,8 @@ fn env(id: u64) -> EnvironmentId {
 }
 
 fn create(invoke: u64, environment: u64, generation: u64) -> Action {
-    Action::Create { invoke: InvokeId(invoke), environment: env(environment), generation: Generation(generation) }
+    let (invoke, generation) = (InvokeId(invoke), Generation(generation));
+    Action::Create { invoke, environment: env(environment), generation, worker: WORKER }
 }
 
 fn assign(invoke: u64, environment: u64) -> Action {
@@ -156,7 +171,7 @@ fn what_can_never_fit_says_so() {
 
 #[test]
 fn the_count_of_environments_is_bounded() {
-    let mut bench = Bench::deployed(Limits { environments_max: 1, ..LIMITS });
+    let mut bench = Bench::deployed_on(Capacity { environments: 1, ..CAPACITY }, LIMITS);
     bench.deploy(2, 2, 128);
     assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
     assert_eq!(bench.invoke(2, 1), [throttle(2, Throttle::Environments)]);
@@ -292,7 +307,7 @@ fn an_invoke_without_room_waits_while_room_is_coming() {
 
 #[test]
 fn a_deploy_in_a_full_house_refuses_nobody() {
-    let mut bench = Bench::deployed(Limits { environments_max: 2, ..LIMITS });
+    let mut bench = Bench::deployed_on(Capacity { environments: 2, ..CAPACITY }, LIMITS);
     bench.invoke(1, 1);
     bench.invoke(2, 1);
     bench.deploy(2, 1, 128);

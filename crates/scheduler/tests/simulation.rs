@@ -7,7 +7,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Scaling, Scheduler, Throttle,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scaling, Scheduler,
+    Throttle, WorkerId, WorkerView,
 };
 use hearth_types::EnvironmentId;
 
@@ -44,10 +45,14 @@ enum Happening {
     Answer(EnvironmentId),
     Rest(EnvironmentId),
     Vanish(EnvironmentId),
+    Join { memory_mb: u64, environments: u32 },
+    LoseWorker,
+    DrainWorker,
 }
 
 /// An environment as the world sees it.
 struct Simulated {
+    worker: WorkerId,
     generation: Generation,
     running: Option<InvokeId>,
     idle_since: Option<Duration>,
@@ -74,6 +79,11 @@ struct World {
     /// What each function reserves.
     reserved: HashMap<u64, u32>,
     tally: Tally,
+    /// Those that are there, and whether they drain.
+    workers: HashMap<WorkerId, (Capacity, bool)>,
+    last_worker: u64,
+    /// MB of an environment of each generation.
+    sizes: HashMap<Generation, u64>,
 }
 
 #[derive(Default, PartialEq, Debug)]
@@ -89,11 +99,16 @@ struct Tally {
     reserved: u64,
     /// Stopped though no deploy and no end asked for it.
     reaped: u64,
+    /// Invokes whose worker was lost.
+    lost: u64,
+    workers_lost: u64,
+    /// Workers that went when they had nothing left.
+    drained: u64,
 }
 
 impl World {
-    fn new(seed: u64, limits: Limits) -> Self {
-        Self {
+    fn new(seed: u64, limits: Limits, workers: &[Capacity]) -> Self {
+        let mut world = Self {
             random: Random(seed),
             account_concurrency: limits.account_concurrency,
             now: Duration::ZERO,
@@ -109,6 +124,69 @@ impl World {
             unplaced: HashMap::new(),
             reserved: HashMap::new(),
             tally: Tally::default(),
+            workers: HashMap::new(),
+            sizes: HashMap::new(),
+            last_worker: 0,
+        };
+        for capacity in workers {
+            world.join(*capacity);
+        }
+        world
+    }
+
+    fn join(&mut self, capacity: Capacity) {
+        self.last_worker += 1;
+        let worker = WorkerId(self.last_worker);
+        self.workers.insert(worker, (capacity, false));
+        self.step(Event::Join { worker, capacity });
+    }
+
+    /// One of the workers, any.
+    fn some_worker(&mut self) -> Option<WorkerId> {
+        let mut all: Vec<_> = self.workers.keys().copied().collect();
+        all.sort_unstable();
+        let pick = self.random.next() as usize;
+        all.get(pick % all.len().max(1)).copied()
+    }
+
+    /// It ends, with all that it has; another comes after a while.
+    fn lose_one(&mut self) {
+        let Some(worker) = self.some_worker() else { return };
+        let (capacity, _) = self.workers.remove(&worker).expect("it is there");
+        let lost: Vec<_> = self.environments.iter().filter(|(_, e)| e.worker == worker).map(|(id, _)| *id).collect();
+        for id in lost {
+            let lost = self.environments.remove(&id).expect("it is there");
+            self.tally.lost += u64::from(lost.running.is_some());
+        }
+        self.tally.workers_lost += 1;
+        self.step(Event::Lost(worker));
+        let after = self.random.micros(0..1_000_000);
+        self.plan(after, Happening::Join { memory_mb: capacity.memory_mb, environments: capacity.environments });
+    }
+
+    /// It ends when nothing is left there; another comes at once.
+    fn drain_one(&mut self) {
+        let Some(worker) = self.some_worker() else { return };
+        let (capacity, draining) = self.workers.get_mut(&worker).expect("it is there");
+        let capacity = *capacity;
+        if !std::mem::replace(draining, true) {
+            self.join(capacity);
+            self.step(Event::Drain(worker));
+        }
+    }
+
+    /// What a worker has must fit there.
+    fn check_workers(&mut self) {
+        for WorkerView { worker, capacity, draining, environments, memory_mb, .. } in self.scheduler.workers() {
+            let on_it = || self.environments.values().filter(|e| e.worker == worker && !e.stopped);
+            let used: u64 = on_it().map(|e| self.sizes[&e.generation]).sum();
+            assert_eq!((used, on_it().count() as u32), (memory_mb, environments), "what is on {worker:?}");
+            assert!(used <= capacity.memory_mb && environments <= capacity.environments, "fits on {worker:?}");
+            if draining && !self.environments.values().any(|e| e.worker == worker) {
+                self.workers.remove(&worker);
+                self.tally.drained += 1;
+                self.step(Event::Lost(worker));
+            }
         }
     }
 
@@ -120,8 +198,20 @@ impl World {
     fn step(&mut self, event: Event) {
         let mut actions = Vec::new();
         self.scheduler.step(self.now, event, &mut actions);
+        // None of them counts any more by the time the first of them asks again.
+        let stale: Vec<_> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Stale { invoke } => Some(self.unplaced.remove(invoke).expect("placed once")),
+                _ => None,
+            })
+            .collect();
         for action in actions {
             self.act(action);
+        }
+        for function in stale {
+            self.tally.stale += 1;
+            self.invoke(function);
         }
     }
 
@@ -131,6 +221,7 @@ impl World {
                 let e = self.environments.get_mut(&environment).expect("an environment that was made");
                 assert!(!e.stopped && e.running.is_none() && e.idle_since.is_some(), "assigned to one that is idle");
                 assert!(!self.retired.contains(&e.generation), "assigned to a retired generation");
+                assert!(self.workers.get(&e.worker).is_some_and(|(_, draining)| !draining), "its worker takes some");
                 e.idle_since = None;
                 e.running = Some(invoke);
                 self.tally.warm += 1;
@@ -138,9 +229,10 @@ impl World {
                 let busy = self.random.micros(100..20_000);
                 self.plan(busy, Happening::Answer(environment));
             }
-            Action::Create { invoke, environment, generation } => {
+            Action::Create { invoke, environment, generation, worker } => {
+                assert!(self.workers.get(&worker).is_some_and(|(_, draining)| !draining), "{worker:?} takes some");
                 assert!(!self.retired.contains(&generation), "made for a retired generation");
-                let made = Simulated { generation, running: Some(invoke), idle_since: None, stopped: false };
+                let made = Simulated { worker, generation, running: Some(invoke), idle_since: None, stopped: false };
                 assert!(self.environments.insert(environment, made).is_none(), "a new id");
                 self.tally.cold += 1;
                 self.placed(invoke, environment);
@@ -153,16 +245,13 @@ impl World {
                 self.tally.throttled += 1;
                 self.justly(function, reason);
             }
-            Action::Stale { invoke } => {
-                let function = self.unplaced.remove(&invoke).expect("placed once");
-                self.tally.stale += 1;
-                self.invoke(function);
-            }
+            Action::Stale { .. } => {}
             Action::Stop { environment } => {
                 let e = self.environments.get_mut(&environment).expect("an environment that was made");
                 assert!(e.running.is_none() && !e.stopped, "only an idle one is stopped, and once");
                 e.stopped = true;
-                self.tally.reaped += u64::from(!self.retired.contains(&e.generation));
+                let draining = self.workers.get(&e.worker).is_some_and(|(_, draining)| *draining);
+                self.tally.reaped += u64::from(!draining && !self.retired.contains(&e.generation));
                 let teardown = self.random.micros(1_000..30_000);
                 self.plan(teardown, Happening::Vanish(environment));
             }
@@ -236,6 +325,7 @@ impl World {
         let generation = Generation(self.generations);
         self.functions.insert(generation, function);
         let memory_mb = [128, 512, 1769][self.random.next() as usize % 3];
+        self.sizes.insert(generation, u64::from(memory_mb));
         self.step(Event::Deploy { generation, function: FunctionKey(function), memory_mb });
         if let Some(before) = self.serving.insert(function, generation) {
             self.retired.insert(before);
@@ -249,8 +339,12 @@ impl World {
             Happening::Arrive { function } => self.invoke(function),
             Happening::Deploy { function } => self.deploy(function),
             Happening::Reserve { function, concurrency } => self.reserve(function, concurrency),
+            Happening::Join { memory_mb, environments } => self.join(Capacity { memory_mb, environments }),
+            Happening::LoseWorker => self.lose_one(),
+            Happening::DrainWorker => self.drain_one(),
             Happening::Answer(id) => {
-                let e = self.environments.get_mut(&id).expect("alive while it runs");
+                // Unless it was lost with its worker.
+                let Some(e) = self.environments.get_mut(&id) else { return };
                 e.running.take().expect("runs an invoke");
                 self.tally.answered += 1;
                 if self.random.one_in(50) {
@@ -288,6 +382,7 @@ impl World {
             } else if let Some(Reverse((_, _, happening))) = self.agenda.pop() {
                 self.happen(happening);
             }
+            self.check_workers();
             let overdue = |e: &Simulated| e.idle_since.is_some_and(|at| !e.stopped && self.now > at + KEEP_ALIVE);
             assert!(!self.environments.values().any(overdue), "idle ones are reaped in time");
         }
@@ -296,12 +391,15 @@ impl World {
 
 /// 4,000 invokes of four functions in bursts over 20 s, with a deploy about every 500 ms.
 fn simulate(seed: u64, limits: Limits) -> Tally {
-    simulate_with(seed, limits, 0)
+    simulate_on(seed, limits, ROOM, 0)
 }
 
 /// The same, and so often a function reserves something else, or nothing any more.
-fn simulate_with(seed: u64, limits: Limits, reservations: u32) -> Tally {
-    let mut world = World::new(seed, limits);
+fn simulate_on(seed: u64, limits: Limits, room: Capacity, reservations: u32) -> Tally {
+    go_on(World::new(seed, limits, &[room]), reservations)
+}
+
+fn go_on(mut world: World, reservations: u32) -> Tally {
     for _ in 0..reservations {
         let (function, concurrency) = (world.random.next() % 4, world.random.next() % 6);
         let concurrency = (concurrency < 5).then_some(concurrency as u32);
@@ -328,8 +426,8 @@ fn simulate_with(seed: u64, limits: Limits, reservations: u32) -> Tally {
     assert!(world.unplaced.is_empty(), "every invoke was placed or refused");
     assert_eq!((world.scheduler.in_flight(), world.scheduler.living()), (0, 0), "in the end all is quiet");
     assert!(world.environments.is_empty(), "and nothing is left");
-    assert_eq!(world.tally.answered + world.tally.throttled, 4000);
-    assert_eq!(world.tally.warm + world.tally.cold, world.tally.answered);
+    assert_eq!(world.tally.answered + world.tally.throttled + world.tally.lost, 4000);
+    assert_eq!(world.tally.warm + world.tally.cold, world.tally.answered + world.tally.lost);
     world.tally
 }
 
@@ -337,8 +435,7 @@ const AMPLE: Limits = Limits {
     account_concurrency: 1000,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
-    memory_budget_mb: 1_000_000,
-    environments_max: 1000,
+    placement: Placement::Pack,
     keep_alive: KEEP_ALIVE,
     life: LIFE,
     life_spread: Duration::ZERO,
@@ -346,6 +443,9 @@ const AMPLE: Limits = Limits {
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
 };
+
+/// Of one worker.
+const ROOM: Capacity = Capacity { memory_mb: 1_000_000, environments: 1000 };
 
 #[test]
 fn with_ample_room_no_invoke_fails_under_deploys() {
@@ -359,8 +459,8 @@ fn with_ample_room_no_invoke_fails_under_deploys() {
 #[test]
 fn in_a_tight_budget_the_bounds_hold() {
     for seed in 0..8 {
-        let limits = Limits { account_concurrency: 12, memory_budget_mb: 6000, environments_max: 10, ..AMPLE };
-        let tally = simulate(seed, limits);
+        let limits = Limits { account_concurrency: 12, ..AMPLE };
+        let tally = simulate_on(seed, limits, Capacity { memory_mb: 6000, environments: 10 }, 0);
         assert!(tally.throttled > 0 && tally.answered > 0, "seed {seed}: {tally:?}");
     }
 }
@@ -369,7 +469,7 @@ fn in_a_tight_budget_the_bounds_hold() {
 fn reservations_hold_and_are_no_larger_than_said() {
     for seed in 0..8 {
         let limits = Limits { account_concurrency: 16, ..AMPLE };
-        let tally = simulate_with(seed, limits, 200);
+        let tally = simulate_on(seed, limits, ROOM, 200);
         assert!(tally.reserved > 0 && tally.answered > 500, "seed {seed}: {tally:?}");
     }
 }
@@ -377,4 +477,51 @@ fn reservations_hold_and_are_no_larger_than_said() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     assert_eq!(simulate(7, AMPLE), simulate(7, AMPLE));
+}
+
+#[test]
+fn workers_that_are_lost_take_only_what_they_ran() {
+    for seed in 0..8 {
+        for placement in [Placement::Pack, Placement::Spread] {
+            let room = Capacity { memory_mb: 250_000, environments: 300 };
+            let mut world = World::new(seed, Limits { placement, ..AMPLE }, &[room; 4]);
+            for _ in 0..20 {
+                let at = world.random.micros(0..20_000_000);
+                world.plan(at, Happening::LoseWorker);
+                world.plan(at + Duration::from_millis(7), Happening::DrainWorker);
+            }
+            let tally = go_on(world, 0);
+            assert_eq!(tally.throttled, 0, "seed {seed}: {tally:?}");
+            assert!(tally.workers_lost > 10 && tally.drained > 0 && tally.answered > 3500, "seed {seed}: {tally:?}");
+        }
+    }
+}
+
+#[test]
+fn workers_that_drain_lose_nothing() {
+    for seed in 0..8 {
+        let room = Capacity { memory_mb: 500_000, environments: 500 };
+        let mut world = World::new(seed, AMPLE, &[room; 2]);
+        for _ in 0..20 {
+            let at = world.random.micros(0..20_000_000);
+            world.plan(at, Happening::DrainWorker);
+        }
+        let tally = go_on(world, 0);
+        assert_eq!((tally.answered, tally.throttled, tally.lost), (4000, 0, 0), "seed {seed}: {tally:?}");
+        assert!(tally.drained > 0, "seed {seed}: {tally:?}");
+    }
+}
+
+#[test]
+fn small_workers_that_come_and_go_hold_their_bounds() {
+    for seed in 0..8 {
+        let small = Capacity { memory_mb: 2000, environments: 4 };
+        let mut world = World::new(seed, AMPLE, &[small, small, Capacity { memory_mb: 4000, environments: 9 }]);
+        for _ in 0..40 {
+            let at = world.random.micros(0..20_000_000);
+            world.plan(at, Happening::LoseWorker);
+        }
+        let tally = go_on(world, 100);
+        assert!(tally.throttled > 0 && tally.answered > 0 && tally.lost > 0, "seed {seed}: {tally:?}");
+    }
 }

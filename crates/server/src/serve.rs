@@ -28,7 +28,7 @@ use hearth_rules::Rules;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
-use hearth_scheduler::Limits;
+use hearth_scheduler::{Capacity, Limits, Placement, WorkerId};
 use hearth_sns::Sns;
 use hearth_sources::Sources;
 use hearth_sqs::Sqs;
@@ -349,8 +349,7 @@ fn dispatcher(
             account_concurrency: args.concurrency,
             requests_per_concurrency: (args.request_rate > 0).then_some(args.request_rate),
             scaling: args.scaling,
-            memory_budget_mb: args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb),
-            environments_max: ENVIRONMENTS_MAX,
+            placement: Placement::default(),
             keep_alive: Duration::from_secs(args.keep_alive),
             life: environment_life(args),
             life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
@@ -372,6 +371,8 @@ fn dispatcher(
         ahead: usize::try_from(args.ahead).unwrap_or(0),
     };
     let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
+    let memory_mb = args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb);
+    dispatcher.join(WorkerId(0), Capacity { memory_mb, environments: ENVIRONMENTS_MAX });
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
     dispatcher
 }

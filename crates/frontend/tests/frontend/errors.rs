@@ -129,7 +129,7 @@ async fn throttles_name_their_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_can_never_fit_is_told_so() {
-    let house = House::new(hearth_scheduler::Limits { memory_budget_mb: 100, ..LIMITS });
+    let house = House::on(hearth_scheduler::Capacity { memory_mb: 100, environments: 20 }, LIMITS);
     let error = house.invoke("1").await.unwrap_err();
     assert!(error.kind.status == 400 && error.to_string().contains("needs 128 MB"), "{error}");
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_api::{ApiError, route};
 use hearth_clock::Clock;
 use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
-use hearth_scheduler::{Limits, Scaling};
+use hearth_scheduler::{Capacity, Limits, Placement, Scaling, WorkerId};
 use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
@@ -24,8 +24,7 @@ pub(crate) const LIMITS: Limits = Limits {
     account_concurrency: 10,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
-    memory_budget_mb: 4096,
-    environments_max: 20,
+    placement: Placement::Pack,
     keep_alive: Duration::from_secs(60),
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
@@ -33,6 +32,8 @@ pub(crate) const LIMITS: Limits = Limits {
     settle_max: Duration::from_millis(200),
     room_wait: Duration::from_millis(500),
 };
+
+const CAPACITY: Capacity = Capacity { memory_mb: 4096, environments: 20 };
 
 /// How long things take in the simulated worker.
 const COLD: Duration = Duration::from_millis(100);
@@ -89,7 +90,7 @@ impl Simulated {
 }
 
 impl Environments for Simulated {
-    fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+    fn create(&self, _: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         assert!(self.living.lock().unwrap().insert(id, spec).is_none(), "a new id");
         self.run(id, COLD, true, first);
     }
@@ -122,6 +123,11 @@ pub(crate) struct House {
 impl House {
     /// With the timer running and a function named `f`.
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::on(CAPACITY, limits)
+    }
+
+    /// With a worker that has room for so much.
+    pub(crate) fn on(capacity: Capacity, limits: Limits) -> Self {
         let place = Place { region: "us-east-1".into(), account: "123456789012".into() };
         let mut worker = None;
         let dispatcher = Dispatcher::new(
@@ -132,6 +138,7 @@ impl House {
                 simulated
             },
         );
+        dispatcher.join(WorkerId(1), capacity);
         tokio::spawn(Arc::clone(&dispatcher).run_timer());
         dispatcher.apply(vec![put(record("f"))]);
         Self { dispatcher, worker: worker.unwrap() }

@@ -1,0 +1,37 @@
+//! Workers that come and go.
+
+use std::time::Duration;
+
+use hearth_types::EnvironmentId;
+
+use super::Scheduler;
+use crate::event::Action;
+use crate::placement::{Capacity, WorkerId};
+
+impl Scheduler {
+    /// Invokes that wait for room look for it there at their next turn.
+    pub(super) fn join(&mut self, worker: WorkerId, capacity: Capacity) {
+        self.fleet.workers.join(worker, capacity);
+    }
+
+    pub(super) fn drain(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
+        for environment in self.fleet.workers.drain(worker) {
+            self.stop(environment, actions);
+        }
+    }
+
+    /// Who waited for one of its environments gets one of another worker.
+    pub(super) fn lost(&mut self, now: Duration, worker: WorkerId, actions: &mut Vec<Action>) {
+        // No replacement is placed there, and nothing is stopped that is gone.
+        self.fleet.workers.drain(worker);
+        for environment in self.fleet.on(worker) {
+            self.gone(now, environment, actions);
+        }
+        self.fleet.workers.lost(worker);
+    }
+
+    /// Whether the worker gives no environment an invoke any more.
+    pub(super) fn is_on_draining(&self, environment: EnvironmentId) -> bool {
+        self.fleet.worker(environment).is_some_and(|worker| self.fleet.workers.is_draining(worker))
+    }
+}
