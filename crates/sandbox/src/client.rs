@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_types::limits::SPAWNER_REQUESTS;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -83,13 +82,6 @@ impl Spawner {
         self.shared().cgroup_v2
     }
 
-    /// Whether its end of the socket is closed: known as soon as it is dead, before what it made has been killed.
-    pub(crate) fn has_died(&self) -> bool {
-        let mut ends = [PollFd::new(self.shared().socket.get_ref(), PollFlags::empty())];
-        rustix::event::poll(&mut ends, Some(&Timespec::default())).is_ok()
-            && ends[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-    }
-
     fn shared(&self) -> &Shared {
         &self.link.shared
     }
@@ -130,7 +122,10 @@ impl Shared {
     fn deliver(&self, answer: Answer, fds: Vec<OwnedFd>) {
         let (id, reply) = match answer {
             Answer::Failed { id, failure } => (id, Err(failure.into())),
-            Answer::Made { id, .. } | Answer::Destroyed { id, .. } | Answer::Socket { id } => (id, Ok((answer, fds))),
+            Answer::Made { id, .. }
+            | Answer::Destroyed { id, .. }
+            | Answer::Socket { id }
+            | Answer::Answered { id } => (id, Ok((answer, fds))),
             Answer::Hello { .. } | Answer::Unkept { .. } => return,
         };
         let sender = self.waiting().as_mut().and_then(|waiting| waiting.remove(&id));

@@ -45,6 +45,8 @@ pub(crate) enum Request {
     /// Have an archive read in a jail, and where `staging` names a folder for a tree, written there. Descriptors: the
     /// archive, a socket for the report.
     Read { order: u32, staging: Option<u64> },
+    /// Answer, if it can.
+    Answer { id: u64 },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
 }
@@ -69,6 +71,8 @@ pub(crate) enum Answer {
     Made { id: u64, slot: u64 },
     /// Descriptor: the socket.
     Socket { id: u64 },
+    /// To [`Request::Answer`].
+    Answered { id: u64 },
     /// No process is left. Descriptor where a volume was kept: its lease.
     Destroyed { id: u64, volume: Option<(u64, u32)> },
     /// The request failed.
@@ -140,6 +144,7 @@ impl Frame for Request {
                 Writer::new(21).u64(*slot).u32(process.number()).u32(signal.number()).done()
             }
             Self::Socket { id, slot } => Writer::new(7).u64(*id).u64(*slot).done(),
+            Self::Answer { id } => Writer::new(11).u64(*id).done(),
             Self::Read { order, staging: None } => Writer::new(8).u32(*order).done(),
             Self::Read { order, staging: Some(number) } => Writer::new(9).u32(*order).u64(*number).done(),
             Self::Destroy { id, slot, keep_tmp } => Writer::new(5).u64(*id).u64(*slot).u32(u32::from(*keep_tmp)).done(),
@@ -164,6 +169,7 @@ impl Frame for Request {
             21 => Self::Signal { slot: r.u64(), process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
             6 => Self::Launch { slot: r.u64() },
             7 => Self::Socket { id: r.u64(), slot: r.u64() },
+            11 => Self::Answer { id: r.u64() },
             8 => Self::Read { order: r.u32(), staging: None },
             9 => Self::Read { order: r.u32(), staging: Some(r.u64()) },
             5 => Self::Destroy { id: r.u64(), slot: r.u64(), keep_tmp: r.bool()? },
@@ -183,6 +189,7 @@ impl Frame for Answer {
             Self::Destroyed { id, volume: Some((volume, mb)) } => Writer::new(4).u64(*id).u64(*volume).u32(*mb).done(),
             Self::Failed { id, failure } => Writer::new(5).u64(*id).failure(failure).done(),
             Self::Socket { id } => Writer::new(6).u64(*id).done(),
+            Self::Answered { id } => Writer::new(7).u64(*id).done(),
         }
     }
 
@@ -196,6 +203,7 @@ impl Frame for Answer {
             4 => Self::Destroyed { id: r.u64(), volume: Some((r.u64(), r.u32())) },
             5 => Self::Failed { id: r.u64(), failure: r.failure()? },
             6 => Self::Socket { id: r.u64() },
+            7 => Self::Answered { id: r.u64() },
             _ => return None,
         };
         r.only_zeros_left().then_some(answer)
@@ -397,6 +405,8 @@ pub(crate) mod tests {
         survives(Request::Destroy { id: 5, slot: 6, keep_tmp: true });
         survives(Request::Socket { id: u64::MAX, slot: 6 });
         survives(Answer::Socket { id: u64::MAX });
+        survives(Request::Answer { id: u64::MAX });
+        survives(Answer::Answered { id: u64::MAX });
         let failure = Failure::new(1, "x".repeat(FAILURE_TEXT_BYTES));
         survives(Answer::Unkept { promise: Promise::TmpThroughput, failure });
         survives(Answer::Hello { cgroup_v2: true });

@@ -328,7 +328,7 @@ impl Sandbox {
             }
             let exit = match self.happening().await {
                 Happening::Ended(Process::Runtime, exit) => exit,
-                Happening::Gone | Happening::Failed(SandboxError::SpawnerGone) => Exit::Signal(libc::SIGKILL),
+                Happening::Gone => Exit::Signal(libc::SIGKILL),
                 _ => continue,
             };
             self.0.exit.get_or_init(|| exit);
@@ -338,7 +338,7 @@ impl Sandbox {
     /// Returns when something has happened. Can be dropped and called again at any time.
     pub async fn happening(&self) -> Happening {
         loop {
-            let happening = match self.0.next_event().await {
+            return match self.0.next_event().await {
                 Ok(Some((Event::Exited(process, exit), _))) => Happening::Ended(process, exit),
                 Ok(Some((Event::Running, _))) => Happening::RuntimeRuns,
                 Ok(Some((Event::Failed(failure), _))) => Happening::Failed(failure.into()),
@@ -346,13 +346,16 @@ impl Sandbox {
                 Ok(Some((Event::Gone, _)) | None) | Err(_) => Happening::Gone,
                 Ok(Some((Event::Ready | Event::Started, _))) => continue,
             };
-            // A dead spawner's sandboxes are killed by the kernel: what ran inside is not to blame.
-            let killed = matches!(happening, Happening::Gone | Happening::Ended(_, Exit::Signal(libc::SIGKILL)));
-            return match killed && self.0.spawner.has_died() {
-                true => Happening::Failed(SandboxError::SpawnerGone),
-                false => happening,
-            };
         }
+    }
+
+    /// Whether the spawner still answers. The sandboxes of a dead one are killed by the kernel: nothing that ran inside
+    /// is to blame then.
+    ///
+    /// # Errors
+    /// That the spawner is gone.
+    pub async fn check_spawner(&self) -> Result<(), SandboxError> {
+        self.0.spawner.ask(|id| Request::Answer { id }).await.map(drop)
     }
 
     /// Lets the runtime go that waits for the programs beside it; what comes of that is heard.

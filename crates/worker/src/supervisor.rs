@@ -190,6 +190,10 @@ impl Processes {
 
     /// What has happened may be the end.
     async fn end_by(&mut self, environment: &Arc<Environment>, happening: Happening) -> Option<Cause> {
+        let killed = matches!(happening, Happening::Gone | Happening::Ended(_, Exit::Signal(SIGKILL)));
+        if killed && let Err(error) = self.sandbox.check_spawner().await {
+            return Some(platform(error));
+        }
         match happening {
             Happening::RuntimeRuns => {
                 self.runtime = Runtime::Runs;

@@ -338,6 +338,7 @@ impl Spawner {
             }
             Request::Signal { slot, process, signal } => self.signal(slot, process, signal),
             Request::Socket { id, slot } => self.give_socket(id, slot)?,
+            Request::Answer { id } => self.answer(&Answer::Answered { id }, &[])?,
             Request::Read { order, staging } => self.read(order, staging, fds)?,
             Request::Destroy { id, slot, keep_tmp } => self.destroy(id, slot, keep_tmp)?,
         }
