@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hearth_crash::{self as crash, Point};
-use hearth_store::{BlobError, BlobStore, BoxFuture, make_folder};
+use hearth_store::{BlobError, BlobStore, BoxFuture, StagedBlob, make_folder};
 use hearth_types::CodeDigest;
 
 /// What a file is called until it is whole.
@@ -44,26 +44,12 @@ impl FileBlobStore {
         self.folder.join(digest.to_string())
     }
 
-    fn put_now(&self, digest: &CodeDigest, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(digest);
-        // Compared as a whole: putting a package again also mends a damaged file.
-        if fs::read(&path).is_ok_and(|found| found == bytes) {
-            // Its name may have been given a moment ago by a put that has not flushed the folder yet.
-            return self.flush_folder();
-        }
+    fn stage_now(&self, bytes: &[u8]) -> io::Result<Staged> {
         let number = self.unfinished.fetch_add(1, Ordering::Relaxed);
-        let unfinished = self.folder.join(format!("{UNFINISHED}{number}"));
-        let written = write_flushed(&unfinished, bytes).and_then(|()| {
-            crash::point(Point::BlobWritten);
-            fs::rename(&unfinished, &path)
-        });
-        if let Err(cause) = written {
-            // Best effort: the next start removes it too.
-            let _ = fs::remove_file(&unfinished);
-            return Err(cause);
-        }
-        crash::point(Point::BlobNamed);
-        self.flush_folder()
+        let staged = Staged { store: self.clone(), path: self.folder.join(format!("{UNFINISHED}{number}")) };
+        write_flushed(&staged.path, bytes)?;
+        crash::point(Point::BlobWritten);
+        Ok(staged)
     }
 
     fn get_now(&self, digest: &CodeDigest) -> Result<Option<Bytes>, BlobError> {
@@ -101,6 +87,38 @@ impl FileBlobStore {
     }
 }
 
+/// A file without a name that anybody knows.
+struct Staged {
+    store: FileBlobStore,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// A file that is there already has the same bytes, or is damaged and mended by this.
+    fn keep_now(&self, digest: &CodeDigest) -> io::Result<()> {
+        fs::rename(&self.path, self.store.path(digest))?;
+        crash::point(Point::BlobNamed);
+        self.store.flush_folder()
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Best effort: the next start removes it too. One that is kept is not called so any more.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl StagedBlob for Staged {
+    fn keep(self: Box<Self>, digest: CodeDigest) -> BoxFuture<'static, Result<(), BlobError>> {
+        Box::pin(async move {
+            let store = self.store.clone();
+            let kept = blocking(move || self.keep_now(&digest)).await?;
+            kept.map_err(|cause| store.failed("writing", &digest, cause))
+        })
+    }
+}
+
 fn write_flushed(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
@@ -115,11 +133,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 impl BlobStore for FileBlobStore {
-    fn put<'a>(&'a self, digest: &'a CodeDigest, bytes: Bytes) -> BoxFuture<'a, Result<(), BlobError>> {
-        let (store, name) = (self.clone(), *digest);
+    fn stage(&self, bytes: Bytes) -> BoxFuture<'_, Result<Box<dyn StagedBlob>, BlobError>> {
+        let store = self.clone();
         Box::pin(async move {
-            let put = blocking(move || store.put_now(&name, &bytes)).await?;
-            put.map_err(|cause| self.failed("writing", digest, cause))
+            let staged = blocking(move || store.stage_now(&bytes)).await?;
+            let failed = |cause| BlobError::Failed { what: format!("writing in {}", self.folder.display()), cause };
+            staged.map(|staged| Box::new(staged) as Box<dyn StagedBlob>).map_err(failed)
         })
     }
 

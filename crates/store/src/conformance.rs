@@ -50,6 +50,13 @@ pub async fn blob_store<S: BlobStore>(make: impl Fn() -> Arc<S>) {
     assert_eq!(store.get(&first).await.unwrap(), None);
     assert_eq!(store.list().await.unwrap(), [second]);
 
+    let staged = store.stage(Bytes::from_static(b"one")).await.unwrap();
+    drop(store.stage(Bytes::from_static(b"dropped")).await.unwrap());
+    assert_eq!(store.list().await.unwrap(), [second], "what is staged has no name");
+    staged.keep(first).await.unwrap();
+    assert_eq!(store.get(&first).await.unwrap(), Some(Bytes::from_static(b"one")));
+    store.delete(&first).await.unwrap();
+
     let wrong = CodeDigest::of(b"something else");
     store.put(&wrong, Bytes::from_static(b"not that")).await.unwrap();
     let damaged = store.get(&wrong).await;

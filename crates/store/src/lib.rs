@@ -18,7 +18,7 @@ pub mod typed;
 
 use std::pin::Pin;
 
-pub use blob::{BlobError, BlobStore};
+pub use blob::{BlobError, BlobStore, StagedBlob};
 pub use folder::make_folder;
 pub use memory::{MemoryBlobStore, MemoryStore};
 pub use memory_queue::MemoryQueueStore;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use hearth_types::CodeDigest;
 
 use crate::{
-    BlobError, BlobStore, BoxFuture, CommitError, MetadataStore, Pending, StoreError, Table, Versioned, Watch, Write,
+    BlobError, BlobStore, BoxFuture, CommitError, MetadataStore, Pending, StagedBlob, StoreError, Table, Versioned,
+    Watch, Write,
 };
 
 /// Metadata in memory.
@@ -60,7 +61,22 @@ impl MetadataStore for MemoryStore {
 /// Blobs in memory.
 #[derive(Debug, Default)]
 pub struct MemoryBlobStore {
-    blobs: Mutex<BTreeMap<CodeDigest, Bytes>>,
+    blobs: Arc<Mutex<BTreeMap<CodeDigest, Bytes>>>,
+}
+
+/// Bytes that become a blob of this store.
+struct Staged {
+    bytes: Bytes,
+    blobs: Arc<Mutex<BTreeMap<CodeDigest, Bytes>>>,
+}
+
+impl StagedBlob for Staged {
+    fn keep(self: Box<Self>, digest: CodeDigest) -> BoxFuture<'static, Result<(), BlobError>> {
+        Box::pin(async move {
+            self.blobs.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, self.bytes);
+            Ok(())
+        })
+    }
 }
 
 impl MemoryBlobStore {
@@ -70,11 +86,9 @@ impl MemoryBlobStore {
 }
 
 impl BlobStore for MemoryBlobStore {
-    fn put<'a>(&'a self, digest: &'a CodeDigest, bytes: Bytes) -> BoxFuture<'a, Result<(), BlobError>> {
-        Box::pin(async move {
-            self.lock().insert(*digest, bytes);
-            Ok(())
-        })
+    fn stage(&self, bytes: Bytes) -> BoxFuture<'_, Result<Box<dyn StagedBlob>, BlobError>> {
+        let staged = Staged { bytes, blobs: Arc::clone(&self.blobs) };
+        Box::pin(async move { Ok(Box::new(staged) as Box<dyn StagedBlob>) })
     }
 
     fn get<'a>(&'a self, digest: &'a CodeDigest) -> BoxFuture<'a, Result<Option<Bytes>, BlobError>> {

@@ -138,7 +138,7 @@ impl Control {
     /// Checks a package and throws the result away, for DryRun.
     async fn check_package(&self, package: Package) -> Result<CodeRef, ApiError> {
         let unpacker = Arc::clone(&self.parts.unpacker);
-        self.on_a_core(move || {
+        on_a_core(self.turn().await?, move || {
             let unpacked = unpacker.check(&package.bytes).map_err(package_error)?;
             Ok(reference(CodeDigest::of(&package.bytes), &package.bytes, unpacked))
         })
@@ -152,15 +152,20 @@ impl Control {
         let unpacker = Arc::clone(&self.parts.unpacker);
         let sent = Arc::clone(&self.sent);
         let bytes = package.bytes.clone();
-        let code = self
-            .on_a_core(move || {
-                let digest = CodeDigest::of(&bytes);
-                sent.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
-                let unpacked = unpacker.unpack(&digest, &bytes).map_err(package_error)?;
-                Ok(reference(digest, &bytes, unpacked))
-            })
-            .await?;
-        self.parts.blobs.put(&code.digest, package.bytes).await.map_err(|cause| {
+        let unpacked = on_a_core(self.turn().await?, move || {
+            let digest = CodeDigest::of(&bytes);
+            sent.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+            let unpacked = unpacker.unpack(&digest, &bytes).map_err(package_error)?;
+            Ok(reference(digest, &bytes, unpacked))
+        });
+        // It goes to the disk while it is unpacked, and has a name once it is known to be good.
+        let (code, staged) = tokio::join!(unpacked, self.parts.blobs.stage(package.bytes));
+        let code = code?;
+        let kept = match staged {
+            Ok(staged) => staged.keep(code.digest).await,
+            Err(cause) => Err(cause),
+        };
+        kept.map_err(|cause| {
             error!("the blob store refused a package: {cause}");
             ApiError::service("The package could not be stored.")
         })?;
@@ -168,22 +173,25 @@ impl Control {
         Ok(code)
     }
 
-    async fn on_a_core<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let turn = Arc::clone(&self.unpacking).acquire_owned().await;
-        let turn = turn.map_err(|_| ApiError::service("The server is stopping."))?;
-        // The turn is the work's: a client that goes away ends the waiting, but not the work.
-        let in_turn = move || {
-            let _turn = turn;
-            work()
-        };
-        tokio::task::spawn_blocking(in_turn).await.map_err(|cause| {
-            error!("unpacking ended early: {cause}");
-            ApiError::service("The package could not be unpacked.")
-        })?
+        turn.map_err(|_| ApiError::service("The server is stopping."))
     }
+}
+
+/// The turn is the work's: a client that goes away ends the waiting, but not the work.
+async fn on_a_core<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let in_turn = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(in_turn).await.map_err(|cause| {
+        error!("unpacking ended early: {cause}");
+        ApiError::service("The package could not be unpacked.")
+    })?
 }
 
 /// Nothing here asks a registry, so that any URI will do that can be one.
