@@ -1,5 +1,7 @@
 //! Taking over what the control plane committed.
 
+use std::sync::Arc;
+
 use hearth_scheduler::Event;
 
 use crate::changes::{FunctionChange, replacement};
@@ -26,6 +28,7 @@ impl<W: Environments> Dispatcher<W> {
         let turnover = writer.apply(&mut functions, changes);
         for ready in &turnover.deploy {
             let memory_mb = ready.spec.memory_mb;
+            lock(&self.core).serving.insert(ready.generation(), Arc::clone(ready));
             self.turn(Event::Deploy { generation: ready.generation(), function: ready.key, memory_mb });
         }
         for (function, concurrency) in turnover.reserve {
@@ -35,6 +38,7 @@ impl<W: Environments> Dispatcher<W> {
         self.functions.store(functions);
         for generation in turnover.retire {
             self.turn(Event::Retire(generation));
+            lock(&self.core).serving.remove(&generation);
         }
     }
 }

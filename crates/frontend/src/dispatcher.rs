@@ -8,9 +8,10 @@ use std::time::Duration;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
 use hearth_metrics::Metrics;
-use hearth_scheduler::{Action, Event, InvokeId, Limits, Origin, Scheduler, Throttle, WorkerId};
+use hearth_scheduler::{Action, Event, Generation, InvokeId, Limits, Origin, Scheduler, Throttle, WorkerId};
 use hearth_types::EnvironmentId;
 use hearth_types::Place;
+use hearth_types::invoke::VersionSpec;
 use hearth_worker::{
     Answer, EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Reply, Worker, WorkerError,
 };
@@ -61,9 +62,11 @@ pub(crate) struct Core {
     /// Invokes that the scheduler has and no environment.
     waiting: HashMap<InvokeId, Waiting>,
     last_invoke: u64,
+    /// What can be invoked, by its generation: what environments without an invoke are made of.
+    pub(crate) serving: HashMap<Generation, Arc<Ready>>,
     /// What the timer waits for.
     pub(crate) armed: Option<Duration>,
-    /// Of environments whose first invoke is answered.
+    /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
 }
 
@@ -110,6 +113,7 @@ pub(crate) enum Refused {
 /// Something to do outside the lock.
 enum Work {
     Create(WorkerId, EnvironmentId, Waiting),
+    Prepare(WorkerId, EnvironmentId, Arc<VersionSpec>),
     Assign(EnvironmentId, Waiting),
     Refuse(Waiting, Throttle),
     LookUp(Waiting),
@@ -127,6 +131,7 @@ impl<W: Environments> Dispatcher<W> {
                 scheduler: Scheduler::new(config.limits),
                 waiting: HashMap::new(),
                 last_invoke: 0,
+                serving: HashMap::new(),
                 armed: None,
                 phases: HashMap::new(),
             }),
@@ -247,6 +252,7 @@ impl<W: Environments> Dispatcher<W> {
                     let _ = fate.send(Fate::Created(environment));
                     self.worker.create(worker, environment, Arc::clone(&ready.spec), invocation);
                 }
+                Work::Prepare(worker, environment, spec) => self.worker.prepare(worker, environment, spec),
                 Work::Assign(environment, waiting) => self.worker.invoke(environment, waiting.invocation),
                 Work::Refuse(waiting, reason) => {
                     waiting.ready.metrics.throttles.count();
@@ -276,9 +282,16 @@ impl<W: Environments> Dispatcher<W> {
         match event {
             EnvironmentEvent::Answered(environment) => self.turn(Event::Answered(environment)),
             EnvironmentEvent::Idle(environment) => self.turn(Event::Idle(environment)),
+            EnvironmentEvent::Prepared(environment, phases) => {
+                self.remember(environment, Some(phases));
+                self.turn(Event::Prepared(environment));
+            }
+            EnvironmentEvent::Down(environment) => self.turn(Event::Down(environment)),
             EnvironmentEvent::Gone(environment, reason) => {
-                if reason == GoneReason::Failed {
-                    warn!("{environment} could not be made");
+                match reason {
+                    GoneReason::Failed => warn!("{environment} could not be made"),
+                    GoneReason::InitFailed => self.turn(Event::InitFailed(environment)),
+                    GoneReason::Stopped => {}
                 }
                 lock(&self.core).phases.remove(&environment);
                 self.turn(Event::Gone(environment));
@@ -315,6 +328,10 @@ impl Core {
         match action {
             Action::Create { invoke, environment, worker, .. } => {
                 Some(Work::Create(worker, environment, waiting.remove(&invoke)?))
+            }
+            Action::Prepare { environment, generation, worker, purpose } => {
+                let ready = self.serving.get(&generation)?;
+                Some(Work::Prepare(worker, environment, ready.spec_for(purpose)))
             }
             Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
             Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),

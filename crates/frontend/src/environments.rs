@@ -13,10 +13,13 @@ pub trait Environments: Send + Sync + 'static {
     /// Makes an environment on this worker and gives it its first invoke.
     fn create(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation);
 
+    /// Makes an environment on this worker without an invoke.
+    fn prepare(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>);
+
     /// Gives an idle environment an invoke.
     fn invoke(&self, id: EnvironmentId, invocation: Invocation);
 
-    /// Ends an idle environment.
+    /// Ends an environment that has no invoke.
     fn stop(&self, id: EnvironmentId);
 
     /// Ends all environments; returns when none is left.
@@ -27,6 +30,10 @@ pub trait Environments: Send + Sync + 'static {
 impl Environments for Worker {
     fn create(&self, _: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         Worker::create(self, id, spec, first);
+    }
+
+    fn prepare(&self, _: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>) {
+        Worker::prepare(self, id, spec);
     }
 
     fn invoke(&self, id: EnvironmentId, invocation: Invocation) {

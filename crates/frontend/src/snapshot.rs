@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hearth_identity::policy::Document;
 use hearth_metrics::OfFunction;
-use hearth_scheduler::{FunctionKey, Generation};
+use hearth_scheduler::{FunctionKey, Generation, Purpose};
 use hearth_types::CodeDigest;
 use hearth_types::function::{RecursiveLoop, VersionId};
-use hearth_types::invoke::VersionSpec;
+use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::settings::UrlConfig;
 
 use crate::alias::Alias;
@@ -72,6 +72,17 @@ pub(crate) struct Ready {
 impl Ready {
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.spec.generation)
+    }
+
+    /// What an environment for this purpose runs.
+    pub(crate) fn spec_for(&self, purpose: Purpose) -> Arc<VersionSpec> {
+        match purpose {
+            Purpose::Ahead => Arc::clone(&self.spec),
+            Purpose::Provisioned => {
+                let initialization = Initialization::Provisioned;
+                Arc::new(VersionSpec { initialization, ..VersionSpec::clone(&self.spec) })
+            }
+        }
     }
 }
 

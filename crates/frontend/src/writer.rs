@@ -9,7 +9,7 @@ use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::function::{
     AliasRecord, Code, CodeRef, Configuration, FunctionRecord, State, VersionId, VersionRecord,
 };
-use hearth_types::invoke::VersionSpec;
+use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::policy::Policy;
 use hearth_types::settings::UrlConfig;
 use hearth_types::{CodeDigest, Place};
@@ -229,6 +229,7 @@ impl Writer {
             log_group: Arc::clone(log_group),
             log_format: config.logging.format,
             region: Arc::clone(&self.place.region),
+            initialization: Initialization::OnDemand,
         }
     }
 }

@@ -167,7 +167,7 @@ pub(crate) fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) 
     set("AWS_LAMBDA_FUNCTION_NAME", &spec.function);
     set("AWS_LAMBDA_FUNCTION_VERSION", &spec.version);
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory);
-    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", spec.initialization.name());
     set("AWS_LAMBDA_LOG_GROUP_NAME", &spec.log_group);
     set("AWS_LAMBDA_LOG_STREAM_NAME", session.log_stream);
     set("AWS_LAMBDA_RUNTIME_API", session.runtime_api);

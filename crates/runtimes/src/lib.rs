@@ -54,6 +54,7 @@ mod test_support {
             log_format: hearth_types::function::LogFormat::Text,
             log_group: "/aws/lambda/f".into(),
             region: "us-east-1".into(),
+            initialization: hearth_types::invoke::Initialization::OnDemand,
         }
     }
 }

@@ -77,6 +77,13 @@ pub enum Event {
         /// Invokes in flight of all its versions together.
         concurrency: Option<u32>,
     },
+    /// So many environments of the generation are to be kept initialised ahead of invokes.
+    Provision {
+        /// Which generation.
+        generation: Generation,
+        /// None where 0.
+        count: u32,
+    },
     /// A client wants an invoke.
     Invoke {
         /// Must be new.
@@ -90,6 +97,13 @@ pub enum Event {
     Answered(EnvironmentId),
     /// The environment waits for work.
     Idle(EnvironmentId),
+    /// The init of an environment made by [`Action::Prepare`] is over: it waits for work.
+    Prepared(EnvironmentId),
+    /// That init failed, by the function's fault; [`Event::Gone`] follows.
+    InitFailed(EnvironmentId),
+    /// What the environment was initialised for ahead of invokes is lost: it would be initialised again inside its next
+    /// one. Comes before [`Event::Idle`].
+    Down(EnvironmentId),
     /// The environment is no more; its invoke, if it had one, has been answered.
     Gone(EnvironmentId),
     /// A worker takes environments from now on.
@@ -116,6 +130,16 @@ pub enum Origin {
     Queue,
 }
 
+/// What an environment is for that is made without an invoke.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// Provisioned concurrency: it takes its version's invokes before all others, and neither idleness nor a want of
+    /// room ends it.
+    Provisioned,
+    /// An invoke that is expected: once it is prepared it is an idle environment as any other.
+    Ahead,
+}
+
 /// Something to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -137,6 +161,17 @@ pub enum Action {
         /// Where it is made.
         worker: WorkerId,
     },
+    /// Make an environment without an invoke.
+    Prepare {
+        /// The new environment's id.
+        environment: EnvironmentId,
+        /// What it runs for its whole life.
+        generation: Generation,
+        /// Where it is.
+        worker: WorkerId,
+        /// What it is for.
+        purpose: Purpose,
+    },
     /// Refuse the invoke.
     Throttle {
         /// Which invoke.
@@ -149,7 +184,7 @@ pub enum Action {
         /// Which invoke.
         invoke: InvokeId,
     },
-    /// End the idle environment.
+    /// End the environment, which is idle or has no invoke yet.
     Stop {
         /// Which.
         environment: EnvironmentId,
@@ -187,7 +222,7 @@ pub enum Throttle {
 /// What a living environment is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activity {
-    /// Its init, or its first invoke.
+    /// Its init, ahead of any invoke or with its first one.
     Init,
     /// A later invoke, or it has just answered one.
     Busy,

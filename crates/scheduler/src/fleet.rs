@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Activity, FunctionKey, Generation, InvokeId};
+use crate::event::{Activity, FunctionKey, Generation, InvokeId, Purpose};
 use crate::placement::{Use, WorkerId, Workers};
+use crate::provision::Provisioned;
 
 /// What an environment is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
+    /// Is being initialised ahead of any invoke.
+    Preparing,
     /// Has an invoke that counts.
     Busy,
     /// Its invoke is answered, but it is not idle yet.
     Settling,
-    /// Waits for work; is in its version's `idle`.
+    /// Waits for work; is in its version's `idle`, or `provisioned_idle`.
     Idle,
     /// Told to go; takes room no more.
     Stopping,
@@ -32,6 +35,11 @@ struct Environment {
     turn: u64,
     /// It has not answered an invoke yet.
     fresh: bool,
+    provisioned: bool,
+    /// It has had no invoke.
+    unused: bool,
+    /// What it was initialised for is lost.
+    down: bool,
 }
 
 /// An idle environment.
@@ -52,12 +60,16 @@ pub(crate) struct Version {
     pub(crate) retired: bool,
     /// Longest idle first; assignment takes from the back, reaping from the front.
     pub(crate) idle: VecDeque<Resting>,
+    /// The same of those that are provisioned, which only assignment takes from.
+    pub(crate) provisioned_idle: VecDeque<Resting>,
     /// Environments in [`Phase::Settling`].
     pub(crate) settling: usize,
     /// Admitted invokes that wait for an environment of this version to settle, or for room; oldest first.
     pub(crate) parked: VecDeque<InvokeId>,
     /// The fastest way of an environment from nothing to its first answer.
     pub(crate) cold_start: Option<Duration>,
+    /// Those that are kept initialised.
+    pub(crate) provisioned: Provisioned,
     /// All environments, the stopping ones too.
     pub(crate) alive: u32,
 }
@@ -116,6 +128,32 @@ impl Fleet {
         all
     }
 
+    /// Those of a generation that are being prepared, oldest first.
+    pub(crate) fn preparing(&self, generation: Generation) -> Vec<EnvironmentId> {
+        let is_one = |e: &Environment| e.generation == generation && e.phase == Phase::Preparing;
+        let mut all: Vec<_> = self.environments.iter().filter(|(_, e)| is_one(e)).map(|(id, _)| *id).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Idle environments of a worker that are provisioned, the oldest first.
+    pub(crate) fn provisioned_idle_on(&self, worker: WorkerId) -> Vec<EnvironmentId> {
+        let is_one = |e: &Environment| e.worker == worker && e.provisioned && e.phase == Phase::Idle;
+        let mut all: Vec<_> = self.environments.iter().filter(|(_, e)| is_one(e)).map(|(id, _)| *id).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Those of them that are provisioned.
+    pub(crate) fn preparing_provisioned(&self, generation: Generation) -> Vec<EnvironmentId> {
+        self.preparing(generation).into_iter().filter(|id| self.is_provisioned(*id)).collect()
+    }
+
+    /// Whether more are provisioned than are wanted.
+    pub(crate) fn has_spare(&self, generation: Generation) -> bool {
+        self.versions.get(&generation).is_some_and(|version| version.provisioned.living > version.provisioned.wanted)
+    }
+
     /// The living environments of a function, oldest first: what each runs, and what it is doing.
     pub(crate) fn activities(&self, function: FunctionKey) -> Vec<(EnvironmentId, Generation, Activity)> {
         let is_its = |generation| self.versions.get(generation).is_some_and(|version| version.function == function);
@@ -123,6 +161,7 @@ impl Fleet {
         let mut all: Vec<_> = of_it
             .filter_map(|(id, environment)| {
                 let activity = match environment.phase {
+                    Phase::Preparing => Activity::Init,
                     Phase::Busy if environment.fresh => Activity::Init,
                     Phase::Busy | Phase::Settling => Activity::Busy,
                     Phase::Idle => Activity::Idle,
@@ -137,11 +176,39 @@ impl Fleet {
 
     /// Adds a busy environment of a known generation on this worker.
     pub(crate) fn create(&mut self, generation: Generation, worker: WorkerId, now: Duration) -> EnvironmentId {
+        self.add(generation, worker, Phase::Busy, false, now)
+    }
+
+    /// Adds one that is made without an invoke.
+    pub(crate) fn prepare(
+        &mut self,
+        generation: Generation,
+        worker: WorkerId,
+        purpose: Purpose,
+        now: Duration,
+    ) -> EnvironmentId {
+        self.add(generation, worker, Phase::Preparing, purpose == Purpose::Provisioned, now)
+    }
+
+    fn add(
+        &mut self,
+        generation: Generation,
+        worker: WorkerId,
+        phase: Phase,
+        provisioned: bool,
+        made_at: Duration,
+    ) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
-        let made = Environment { generation, worker, phase: Phase::Busy, made_at: now, turn: 0, fresh: true };
+        let (fresh, unused) = (phase == Phase::Busy, phase == Phase::Preparing);
+        let (turn, down) = (0, false);
+        let made = Environment { generation, worker, phase, made_at, turn, fresh, provisioned, unused, down };
         self.environments.insert(id, made);
         if let Some(version) = self.versions.get_mut(&generation) {
+            if provisioned {
+                version.provisioned.living += 1;
+                version.provisioned.preparing += 1;
+            }
             version.alive += 1;
             self.memory_mb += u64::from(version.memory_mb);
             self.living += 1;
@@ -150,9 +217,10 @@ impl Fleet {
         id
     }
 
-    /// The version's last used idle environment, busy from now on.
+    /// The version's last used idle environment, busy from now on: of the provisioned ones, where one of them is idle.
     pub(crate) fn take_idle(&mut self, generation: Generation) -> Option<EnvironmentId> {
-        let id = self.versions.get_mut(&generation)?.idle.pop_back()?.id;
+        let version = self.versions.get_mut(&generation)?;
+        let id = version.provisioned_idle.pop_back().or_else(|| version.idle.pop_back())?.id;
         self.set(id, Phase::Busy);
         Some(id)
     }
@@ -166,27 +234,52 @@ impl Fleet {
         }
     }
 
-    /// Settling to idle.
+    /// Settling, or preparing, to idle.
     pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration) {
         let Some(made_at) = self.made_at(id) else { return };
+        let provisioned = self.is_provisioned(id);
         self.last_turn += 1;
         let resting = Resting { id, since: now, made_at, turn: self.last_turn };
         if let Some(environment) = self.environments.get_mut(&id) {
             environment.turn = self.last_turn;
         }
         if let Some(version) = self.set(id, Phase::Idle) {
-            version.idle.push_back(resting);
+            let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
+            idle.push_back(resting);
         }
     }
 
-    /// Settling to busy.
+    pub(crate) fn is_provisioned(&self, id: EnvironmentId) -> bool {
+        self.environments.get(&id).is_some_and(|environment| environment.provisioned)
+    }
+
+    pub(crate) fn is_unused(&self, id: EnvironmentId) -> bool {
+        self.environments.get(&id).is_some_and(|environment| environment.unused)
+    }
+
+    /// What it was initialised for is lost.
+    pub(crate) fn set_down(&mut self, id: EnvironmentId) {
+        if let Some(environment) = self.environments.get_mut(&id) {
+            environment.down = true;
+        }
+    }
+
+    pub(crate) fn is_down(&self, id: EnvironmentId) -> bool {
+        self.environments.get(&id).is_some_and(|environment| environment.down)
+    }
+
+    /// Settling, or preparing, to busy.
     pub(crate) fn reuse(&mut self, id: EnvironmentId) {
         self.set(id, Phase::Busy);
     }
 
     /// Anything to stopping; the room it had is free from now on.
     pub(crate) fn stop(&mut self, id: EnvironmentId) {
+        let provisioned = self.is_provisioned(id);
         if let Some(version) = self.set(id, Phase::Stopping) {
+            if provisioned {
+                version.provisioned.living -= 1;
+            }
             let memory_mb = u64::from(version.memory_mb);
             self.memory_mb -= memory_mb;
             self.living -= 1;
@@ -218,7 +311,8 @@ impl Fleet {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
         environment.fresh = false;
-        let (worker, turn) = (environment.worker, environment.turn);
+        environment.unused &= phase != Phase::Busy;
+        let (worker, turn, provisioned) = (environment.worker, environment.turn, environment.provisioned);
         let version = self.versions.get_mut(&environment.generation)?;
         let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
@@ -230,19 +324,25 @@ impl Fleet {
                 // Assignment has taken it from the list already.
                 if phase != Phase::Busy {
                     version.idle.retain(|resting| resting.id != id);
+                    version.provisioned_idle.retain(|resting| resting.id != id);
                 }
-                count(Use::Woke(turn));
+                if !provisioned {
+                    count(Use::Woke(turn));
+                }
             }
-            Phase::Busy | Phase::Stopping => {}
+            Phase::Preparing if provisioned => version.provisioned.preparing -= 1,
+            Phase::Preparing | Phase::Busy | Phase::Stopping => {}
         }
         match phase {
             Phase::Settling => {
                 version.settling += 1;
                 count(Use::Settling);
             }
+            // No other makes room by its end.
+            Phase::Idle if provisioned => {}
             Phase::Idle => count(Use::Rests(turn)),
             Phase::Stopping => count(Use::Stopping),
-            Phase::Busy => {}
+            Phase::Preparing | Phase::Busy => {}
         }
         Some(version)
     }
@@ -258,14 +358,20 @@ impl Fleet {
             let alive = self.environments.values().filter(|e| e.generation == *generation).count();
             let here = alive - of(Phase::Stopping);
             assert_eq!(alive, version.alive as usize, "count of {generation:?}");
-            assert_eq!(of(Phase::Idle), version.idle.len(), "idle list of {generation:?}");
+            let idle = version.idle.len() + version.provisioned_idle.len();
+            assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
             assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
             assert!(
                 version.idle.iter().is_sorted_by_key(|resting| (resting.since, resting.turn)),
                 "longest idle first"
             );
-            assert!(version.parked.is_empty() || version.idle.is_empty(), "nobody waits beside an idle environment");
-            assert!(!version.retired || (version.idle.is_empty() && version.parked.is_empty()), "retired is drained");
+            assert!(version.parked.is_empty() || idle == 0, "nobody waits beside an idle environment");
+            let kept = self.environments.values().filter(|e| e.generation == *generation && e.provisioned);
+            let count = |phase| kept.clone().filter(|e| e.phase == phase).count();
+            let left = kept.clone().count() - count(Phase::Stopping);
+            let counted = (version.provisioned.living as usize, version.provisioned.preparing as usize);
+            assert_eq!((left, count(Phase::Preparing)), counted, "provisioned of {generation:?}");
+            assert!(!version.retired || (idle == 0 && version.parked.is_empty()), "retired is drained");
             memory_mb += u64::from(version.memory_mb) * here as u64;
             living += here;
         }
@@ -281,7 +387,8 @@ impl Fleet {
         let of = |phase| on_it().filter(|e| e.phase == phase).count() as u32;
         let living = || on_it().filter(|e| e.phase != Phase::Stopping);
         let memory_mb = living().filter_map(|e| self.versions.get(&e.generation)).map(|v| u64::from(v.memory_mb)).sum();
-        let (stopping, settling, idle) = (of(Phase::Stopping), of(Phase::Settling), of(Phase::Idle));
+        let (stopping, settling) = (of(Phase::Stopping), of(Phase::Settling));
+        let idle = on_it().filter(|e| e.phase == Phase::Idle && !e.provisioned).count() as u32;
         (memory_mb, living().count() as u32, stopping, settling, idle)
     }
 }

@@ -16,10 +16,13 @@ mod counting;
 mod event;
 mod fleet;
 mod placement;
+mod prepare;
+mod provision;
 mod rate;
 mod scheduler;
 
-pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
+pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Purpose, Throttle};
 pub use placement::{Capacity, Placement, WorkerId, WorkerView};
+pub use provision::Provision;
 pub use rate::{Rate, Scaling};
 pub use scheduler::Scheduler;

@@ -1,7 +1,7 @@
 //! The state machine.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
@@ -10,6 +10,7 @@ use crate::counting::Counting;
 use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
 use crate::placement::{WorkerId, WorkerView};
+use crate::provision::Provisioned;
 
 mod workers;
 
@@ -23,11 +24,13 @@ const CHECKED_VERSIONS: usize = 64;
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
-    fleet: Fleet,
+    pub(crate) fleet: Fleet,
     counting: Counting,
     /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
     patience: BinaryHeap<Reverse<Patience>>,
     last_turn: u64,
+    /// Generations that have fewer environments than are provisioned, and when each is tried again.
+    pub(crate) wanting: BTreeMap<Generation, Duration>,
     /// No environment is due before this; may be earlier than the first one really is.
     reap_at: Option<Duration>,
 }
@@ -64,6 +67,7 @@ impl Scheduler {
             counting: Counting::default(),
             patience: BinaryHeap::new(),
             last_turn: 0,
+            wanting: BTreeMap::new(),
             reap_at: None,
         }
     }
@@ -78,9 +82,13 @@ impl Scheduler {
             Event::Invoke { invoke, generation, origin } => self.invoke(now, invoke, generation, origin, actions),
             Event::Answered(environment) => self.answered(now, environment),
             Event::Idle(environment) => self.idle(now, environment, actions),
+            Event::Prepared(environment) => self.prepared(now, environment, actions),
+            Event::Provision { generation, count } => self.provision(now, generation, count, actions),
+            Event::InitFailed(environment) => self.init_failed(now, environment),
+            Event::Down(environment) => self.down(now, environment, actions),
             Event::Gone(environment) => self.gone(now, environment, actions),
             Event::Join { worker, capacity } => self.join(worker, capacity),
-            Event::Drain(worker) => self.drain(worker, actions),
+            Event::Drain(worker) => self.drain(now, worker, actions),
             Event::Lost(worker) => self.lost(now, worker, actions),
             Event::Tick => self.tick(now, actions),
         }
@@ -92,7 +100,8 @@ impl Scheduler {
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
         let impatient = self.patience.peek().map(|Reverse(patience)| patience.at);
-        [impatient, self.reap_at].into_iter().flatten().min()
+        let wanting = self.wanting.values().min().copied();
+        [impatient, self.reap_at, wanting].into_iter().flatten().min()
     }
 
     /// Invokes in flight, admitted and not yet answered.
@@ -157,9 +166,11 @@ impl Scheduler {
             memory_mb,
             retired: false,
             idle: VecDeque::new(),
+            provisioned_idle: VecDeque::new(),
             settling: 0,
             parked: VecDeque::new(),
             cold_start: None,
+            provisioned: Provisioned::default(),
             alive: 0,
         };
         self.fleet.versions.insert(generation, version);
@@ -168,10 +179,12 @@ impl Scheduler {
     fn retire(&mut self, generation: Generation, actions: &mut Vec<Action>) {
         let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| !version.retired) else { return };
         version.retired = true;
+        version.provisioned.wanted = 0;
         let function = version.function;
         let parked = std::mem::take(&mut version.parked);
-        let idle: Vec<_> = version.idle.iter().map(|resting| resting.id).collect();
-        for environment in idle {
+        let idle = version.idle.iter().chain(&version.provisioned_idle).map(|resting| resting.id);
+        let idle: Vec<_> = idle.collect();
+        for environment in idle.into_iter().chain(self.fleet.preparing(generation)) {
             self.stop(environment, actions);
         }
         for invoke in parked {
@@ -279,7 +292,7 @@ impl Scheduler {
 
     /// Where one more of `memory_mb` goes. Stops idle environments there, the longest idle first, until it fits; none
     /// where all of them together would not be enough.
-    fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<WorkerId, Throttle> {
+    pub(crate) fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<WorkerId, Throttle> {
         let worker = self.fleet.workers.place(self.limits.placement, memory_mb)?;
         while !self.fleet.workers.fits(worker, memory_mb) {
             let Some(oldest) = self.fleet.workers.longest_idle(worker) else { break };
@@ -298,19 +311,22 @@ impl Scheduler {
         }
     }
 
-    fn idle(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
+    pub(crate) fn idle(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.answered(now, environment);
-        if self.fleet.phase(environment) != Some(Phase::Settling) {
+        if !matches!(self.fleet.phase(environment), Some(Phase::Settling | Phase::Preparing)) {
             return;
         }
         let Some(generation) = self.fleet.generation(environment) else { return };
-        let is_old = self.is_old(environment, now) || self.is_on_draining(environment);
+        let of_no_use = self.fleet.is_down(environment) || self.is_on_draining(environment);
+        let is_old = self.is_old(environment, now) || of_no_use;
+        let is_spare = self.fleet.is_provisioned(environment) && self.fleet.has_spare(generation);
         let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
         if version.retired {
             self.stop(environment, actions);
-        } else if is_old {
+        } else if is_old || is_spare {
             self.stop(environment, actions);
             self.replace_one(now, generation, actions);
+            self.refill(now, generation, actions);
         } else if let Some(invoke) = version.parked.pop_front() {
             self.fleet.reuse(environment);
             actions.push(Action::Assign { invoke, environment });
@@ -328,8 +344,10 @@ impl Scheduler {
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.answered(now, environment);
         let Some(generation) = self.fleet.generation(environment) else { return };
+        self.unprepared(now, environment);
         self.fleet.remove(environment);
         self.replace_one(now, generation, actions);
+        self.refill(now, generation, actions);
     }
 
     /// Whoever waited for an environment that is no more, or for its room, gets a new one.
@@ -357,6 +375,7 @@ impl Scheduler {
                 }
             }
         }
+        self.refill_due(now, actions);
         self.reap(now, actions);
     }
 
@@ -391,7 +410,7 @@ impl Scheduler {
         }
     }
 
-    fn stop(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
+    pub(crate) fn stop(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.fleet.stop(environment);
         actions.push(Action::Stop { environment });
     }

@@ -205,6 +205,9 @@ impl Model {
             Event::Answered(id) => self.answered(now, id),
             Event::Idle(id) => self.idle(now, id),
             Event::Gone(id) => self.gone(now, id),
+            Event::Provision { .. } | Event::Prepared(_) | Event::InitFailed(_) | Event::Down(_) => {
+                unreachable!("nothing is prepared")
+            }
             Event::Tick => self.tick(now),
             Event::Join { .. } | Event::Drain(_) | Event::Lost(_) => {}
         }

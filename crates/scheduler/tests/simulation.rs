@@ -239,6 +239,7 @@ impl World {
                 let busy = self.random.micros(8_000..80_000);
                 self.plan(busy, Happening::Answer(environment));
             }
+            Action::Prepare { .. } => unreachable!("nothing is provisioned"),
             Action::Throttle { invoke, reason } => {
                 assert!(!matches!(reason, Throttle::NeverFits { .. }));
                 let function = self.unplaced.remove(&invoke).expect("placed once");

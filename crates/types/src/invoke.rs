@@ -43,6 +43,29 @@ pub struct VersionSpec {
     pub log_format: LogFormat,
     /// AWS_REGION inside.
     pub region: Arc<str>,
+    /// What its environments are initialised for.
+    pub initialization: Initialization,
+}
+
+/// What an environment is initialised for: `AWS_LAMBDA_INITIALIZATION_TYPE`, and `initializationType` of its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Initialization {
+    /// An invoke that waits, or is expected.
+    #[default]
+    OnDemand,
+    /// Provisioned concurrency.
+    Provisioned,
+}
+
+impl Initialization {
+    /// As functions are told.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::Provisioned => "provisioned-concurrency",
+        }
+    }
 }
 
 /// Why an environment's init or invoke gave no answer of its own. Types and texts: `Runtime.*`, `Sandbox.*`,

@@ -166,6 +166,8 @@ pub const TAG_VALUE_CHARS: usize = 256;
 pub const LAYERS: usize = 5;
 /// Time for the init phase (Lambda).
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the init phase of a provisioned environment, unless its function's timeout is longer (Lambda).
+pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
 /// Cores an environment may use during init (Lambda).
 pub const INIT_CORES: u32 = 2;
 /// Processes and threads of an environment (Lambda).
@@ -255,6 +257,13 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// How long it waits at most, where cold starts take long. Ours.
 pub const SETTLE_MAX: Duration = Duration::from_millis(200);
+/// Environments of one version that are made at once for its provisioned concurrency; invokes need processors as well.
+pub const PREPARED_AT_ONCE: u32 = 8;
+/// How long after a failure, or for want of room, the making of provisioned environments is tried again; twice as long
+/// after each further failure.
+pub const PROVISION_RETRY: Duration = Duration::from_secs(1);
+/// The longest such wait.
+pub const PROVISION_RETRY_MAX: Duration = Duration::from_secs(300);
 /// How long an invoke waits for room before it is refused, where environments are about to be idle or gone. Ours.
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.

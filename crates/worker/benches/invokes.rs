@@ -214,6 +214,7 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
         log_format: hearth_types::function::LogFormat::Text,
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
+        initialization: hearth_types::invoke::Initialization::OnDemand,
     }
 }
 

@@ -86,6 +86,11 @@ pub enum EnvironmentEvent {
     /// Free: it may be given an invoke. Comes after each invoke, also after one that timed out or crashed: the processes
     /// are then made anew inside the next invoke, over the same `/tmp`.
     Idle(EnvironmentId),
+    /// Made without an invoke: its init is over, had these parts, and it waits for its first invoke.
+    Prepared(EnvironmentId, InitPhases),
+    /// What it was initialised for ahead of invokes is lost: a crash or a timeout ended its processes. It takes invokes,
+    /// but would be initialised inside the next one. Heard before it is said to be idle.
+    Down(EnvironmentId),
     /// It is no more. An invoke it had has been replied to.
     Gone(EnvironmentId, GoneReason),
 }
@@ -95,6 +100,8 @@ pub enum EnvironmentEvent {
 pub enum GoneReason {
     /// [`crate::Worker::stop`] or [`crate::Worker::drain`].
     Stopped,
+    /// Its init ahead of any invoke failed: the function's fault. Its log says why.
+    InitFailed,
     /// No sandbox could be made.
     Failed,
 }

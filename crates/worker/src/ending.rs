@@ -71,8 +71,8 @@ impl Environment {
         Aftermath {
             answered: reply.is_some(),
             reply: reply.map(|(reply, outcome)| (reply, Ok(Outcome { log_tail, ..outcome }))),
-            idle: !inner.stopping && !inner.killed,
-            wakers: Vec::new(),
+            idle: !inner.is_ending(),
+            ..Aftermath::default()
         }
     }
 }

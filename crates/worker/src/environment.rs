@@ -10,7 +10,8 @@ use bytes::Bytes;
 use hearth_metrics::OfFunction;
 use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
-use hearth_types::invoke::{FunctionFailure, VersionSpec};
+use hearth_types::invoke::{FunctionFailure, Initialization, VersionSpec};
+use hearth_types::limits::{INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT};
 use hearth_types::{EnvironmentId, RequestId};
 use tokio::sync::{Notify, Semaphore};
 
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) stopping: bool,
     /// Ends now.
     pub(crate) killed: bool,
+    /// Ends, because its init ahead of any invoke failed.
+    pub(crate) unprepared: bool,
     /// Of the cold start that the invoke in progress was.
     pub(crate) cold: Option<Duration>,
     pub(crate) phases: InitPhases,
@@ -120,6 +123,10 @@ pub(crate) enum Refused {
 pub(crate) struct Aftermath {
     pub(crate) answered: bool,
     pub(crate) reply: Option<(Debt, Result<Outcome, WorkerError>)>,
+    /// Its init ahead of any invoke is over, with these parts.
+    pub(crate) prepared: Option<InitPhases>,
+    /// What was initialised ahead is lost.
+    pub(crate) down: bool,
     pub(crate) idle: bool,
     /// Of those that wait for what there is now.
     pub(crate) wakers: Vec<Waker>,
@@ -132,13 +139,13 @@ impl Environment {
         runtime: Option<Runtime>,
         stream: Arc<str>,
         shared: Arc<Shared>,
-        first: Invocation,
+        first: Option<Invocation>,
     ) -> Self {
         let journal = Journal::new(Arc::clone(&shared.logs), Arc::clone(&spec.log_group), stream, spec.log_format);
-        journal.keep_tail(first.tail);
+        journal.keep_tail(first.as_ref().is_some_and(|first| first.tail));
         let inner = Inner {
-            life: Lifecycle::new(Duration::from_secs(u64::from(spec.timeout_s))),
-            current: Some(Current::new(first)),
+            life: first.as_ref().map_or_else(|| ahead(&spec), |_| Lifecycle::new(timeout(&spec))),
+            current: first.map(Current::new),
             sandbox: None,
             frozen: false,
             armed: None,
@@ -146,6 +153,7 @@ impl Environment {
             init_error: None,
             stopping: false,
             killed: false,
+            unprepared: false,
             cold: None,
             phases: InitPhases::default(),
             connected: None,
@@ -179,7 +187,7 @@ impl Environment {
     pub(crate) fn invoke(&self, invocation: Invocation) {
         let now = Moment::now();
         let mut inner = self.lock();
-        if inner.stopping || inner.killed || inner.current.is_some() {
+        if inner.is_ending() || inner.current.is_some() {
             drop(inner);
             invocation.reply.send(Err(WorkerError::Ended(self.id)));
             return;
@@ -301,28 +309,31 @@ impl Environment {
         kept_back
     }
 
-    /// The runtime and all extensions are ready: the invoke begins.
+    /// The runtime and all extensions are ready: the invoke begins, where one is there.
     pub(crate) fn init_done(&self, inner: &mut Inner, now: Moment, init: Init, took: Duration) -> Aftermath {
         if let (Some(since), connected) = (inner.process_since, inner.connected.unwrap_or(now.at)) {
             inner.phases.runtime = connected.saturating_duration_since(since);
             inner.phases.function = now.at.saturating_duration_since(connected);
         }
-        inner.cold = (init == Init::First).then_some(took);
+        inner.cold = (init == Init::First && inner.current.is_some()).then_some(took);
         if let Some(sandbox) = &inner.sandbox
             && let Err(error) = sandbox.limit_cpu(self.spec.memory_mb)
         {
             tracing::error!(environment = %self.id, %error, "the share of the processor is not set");
         }
         inner.extensions.registry.close();
-        if let Some(current) = &inner.current {
-            let phase = if init == Init::First { InitPhase::Init } else { InitPhase::Invoke };
-            let failed = None;
-            self.log_extensions(inner, now);
-            let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
-            self.journal.records(now.wall_ms, &self.spec, records);
-            self.journal.clear_tail();
-            self.log_start(now, current.request_id);
-        }
+        let phase = if init == Init::First { InitPhase::Init } else { InitPhase::Invoke };
+        let failed = None;
+        self.log_extensions(inner, now);
+        let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
+        self.journal.records(now.wall_ms, &self.spec, records);
+        let Some(current) = &inner.current else {
+            self.journal.telemetry().close();
+            self.journal.telemetry().flush();
+            return Aftermath { prepared: Some(inner.phases), ..Aftermath::default() };
+        };
+        self.journal.clear_tail();
+        self.log_start(now, current.request_id);
         self.journal.telemetry().close();
         let wakers = inner.extensions.invoke_begins().into_iter().chain(inner.waiting.take()).collect();
         Aftermath { wakers, ..Aftermath::default() }
@@ -352,6 +363,13 @@ impl Environment {
             reply.pay(outcome);
         }
         aftermath.wakers.into_iter().for_each(Waker::wake);
+        if let Some(phases) = aftermath.prepared {
+            self.shared.events.event(EnvironmentEvent::Prepared(self.id, phases));
+        }
+        // Ahead of its being idle, so that no invoke is given to what has to be initialised again.
+        if aftermath.down {
+            self.shared.events.event(EnvironmentEvent::Down(self.id));
+        }
         if aftermath.idle {
             self.shared.events.event(EnvironmentEvent::Idle(self.id));
         }
@@ -361,6 +379,20 @@ impl Environment {
     pub(crate) fn failure_payload(failure: &FunctionFailure) -> Bytes {
         text::payload(failure).into()
     }
+}
+
+/// Of an environment that is made without an invoke.
+fn ahead(spec: &VersionSpec) -> Lifecycle {
+    let timeout = timeout(spec);
+    let init_limit = match spec.initialization {
+        Initialization::OnDemand => INIT_TIMEOUT,
+        Initialization::Provisioned => PROVISIONED_INIT_TIMEOUT.max(timeout),
+    };
+    Lifecycle::ahead(timeout, init_limit)
+}
+
+fn timeout(spec: &VersionSpec) -> Duration {
+    Duration::from_secs(u64::from(spec.timeout_s))
 }
 
 impl Current {
@@ -394,6 +426,11 @@ impl Current {
 }
 
 impl Inner {
+    /// Whether it takes no invoke any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stopping || self.killed || self.unprepared
+    }
+
     /// What the cold start was made of that the invoke in progress was.
     pub(crate) fn cold_phases(&self) -> Option<InitPhases> {
         self.cold.map(|_| self.phases)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_types::RequestId;
 use hearth_types::function::LogFormat;
-use hearth_types::invoke::FunctionFailure;
+use hearth_types::invoke::{FunctionFailure, Initialization};
+use uuid::Uuid;
 
 use crate::api::WorkerError;
 use crate::clock::Moment;
@@ -72,20 +73,34 @@ impl Environment {
         if let Some(refusal) = self.refusal(cause) {
             return self.refuse(inner, now, refusal);
         }
+        if *cause == Cause::Stopped {
+            inner.life.fail(now.at);
+            return Aftermath::default();
+        }
         cause.note(inner);
         let reported = inner.init_error.take();
         let failure = inner.life.fail(now.at);
-        let Some(request_id) = inner.current.as_ref().map(|current| current.request_id) else {
-            return Aftermath::default();
+        let request_id = match (&inner.current, failure) {
+            (Some(current), _) => current.request_id,
+            // Its log speaks of one all the same.
+            (None, Failure::Unprepared { .. }) => RequestId(Uuid::new_v4()),
+            (None, _) => return Aftermath { down: self.was_provisioned(inner), ..Aftermath::default() },
         };
+        let down = self.was_provisioned(inner);
         let told = self.explain(now, cause, request_id, reported);
-        if matches!(failure, Failure::InitAgain { .. } | Failure::Init { .. }) || cause.is_of_extension() {
+        let in_init = matches!(failure, Failure::InitAgain { .. } | Failure::Unprepared { .. } | Failure::Init { .. });
+        if in_init || cause.is_of_extension() {
             self.log_extensions(inner, now);
         }
-        match failure {
+        let aftermath = match failure {
             Failure::InitAgain { took } => {
                 self.log_init_failed(now, InitPhase::Init, took, &told);
-                Aftermath::default()
+                return Aftermath::default();
+            }
+            Failure::Unprepared { took } => {
+                self.log_init_failed(now, InitPhase::Init, took, &told);
+                inner.unprepared = true;
+                return Aftermath::default();
             }
             Failure::Init { took, invoke_took } => {
                 self.log_init_failed(now, InitPhase::Invoke, took, &told);
@@ -104,7 +119,13 @@ impl Environment {
                 self.finish(inner, now, self.spent(cause, took), Some(told.failed()), None)
             }
             Failure::Quiet => Aftermath::default(),
-        }
+        };
+        Aftermath { down, ..aftermath }
+    }
+
+    /// Whether what the processes were initialised for is to be had again by a new environment only.
+    fn was_provisioned(&self, inner: &Inner) -> bool {
+        self.spec.initialization == Initialization::Provisioned && !inner.is_ending()
     }
 
     fn refusal(&self, cause: &Cause) -> Option<WorkerError> {

@@ -2,7 +2,8 @@
 //!
 //! An environment is given one invoke at a time. Its processes are made for the first one (init), kept, and made again
 //! inside the next invoke after anything went wrong. Init has a limit of its own; where it fails or exceeds it, it is
-//! repeated once on the time of the invoke that waits for it, as Lambda does.
+//! repeated once on the time of the invoke that waits for it, as Lambda does. An environment that is made ahead of any
+//! invoke is idle after its init, and of no use where that fails.
 
 use std::time::{Duration, Instant};
 
@@ -70,6 +71,8 @@ pub(crate) enum Next {
 pub(crate) enum Failure {
     /// The first init failed: it is repeated inside the waiting invoke.
     InitAgain { took: Duration },
+    /// The first init failed, and no invoke waits for it.
+    Unprepared { took: Duration },
     /// The repeated init failed, and the invoke with it.
     Init { took: Duration, invoke_took: Duration },
     /// The invoke had no answer, or not all of it.
@@ -84,13 +87,28 @@ pub(crate) enum Failure {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Lifecycle {
     timeout: Duration,
+    /// Of the first init.
+    init_limit: Duration,
+    /// Whether an invoke waits for the first init.
+    awaited: bool,
     state: State,
 }
 
 impl Lifecycle {
     /// Of an environment that is being made for its first invoke.
     pub(crate) fn new(timeout: Duration) -> Self {
-        Self { timeout, state: State::Down { init: Init::First, invoke_since: None } }
+        let state = State::Down { init: Init::First, invoke_since: None };
+        Self { timeout, init_limit: INIT_TIMEOUT, awaited: true, state }
+    }
+
+    /// Of one that is being made ahead of any invoke; its init has so long.
+    pub(crate) fn ahead(timeout: Duration, init_limit: Duration) -> Self {
+        Self { init_limit, awaited: false, ..Self::new(timeout) }
+    }
+
+    /// Whether processes are to be made although no invoke is there.
+    pub(crate) fn is_to_be_prepared(&self) -> bool {
+        !self.awaited && matches!(self.state, State::Down { init: Init::First, .. })
     }
 
     pub(crate) fn state(&self) -> State {
@@ -104,6 +122,7 @@ impl Lifecycle {
 
     /// An invoke is given to the environment. Whether the runtime can have it at once; if not, processes are made first.
     pub(crate) fn invoke(&mut self, now: Instant) -> bool {
+        self.awaited = true;
         match self.state {
             State::Idle { .. } => {
                 self.state = State::Running { since: now };
@@ -128,7 +147,7 @@ impl Lifecycle {
     pub(crate) fn next(&mut self, now: Instant, extensions: Extensions) -> Result<Next, NotAllowed> {
         match (self.state, extensions) {
             (State::Init { init, since, invoke_since, .. }, Extensions::Ready) => {
-                self.state = State::Running { since: invoke_since.unwrap_or(now) };
+                self.state = self.initialised(now, invoke_since);
                 Ok(Next::InitDone { init, took: now - since })
             }
             (State::Init { runtime_ready: true, .. }, Extensions::Busy) => Ok(Next::Again),
@@ -155,7 +174,7 @@ impl Lifecycle {
     pub(crate) fn extensions_ready(&mut self, now: Instant) -> Option<Next> {
         match self.state {
             State::Init { init, since, invoke_since, runtime_ready: true } => {
-                self.state = State::Running { since: invoke_since.unwrap_or(now) };
+                self.state = self.initialised(now, invoke_since);
                 Some(Next::InitDone { init, took: now - since })
             }
             State::Tail { since } => {
@@ -164,6 +183,10 @@ impl Lifecycle {
             }
             _ => None,
         }
+    }
+
+    fn initialised(&self, now: Instant, invoke_since: Option<Instant>) -> State {
+        if self.awaited { State::Running { since: invoke_since.unwrap_or(now) } } else { State::Idle { since: now } }
     }
 
     /// Whether the runtime may answer the invoke it has.
@@ -199,6 +222,12 @@ impl Lifecycle {
     /// The processes are of no use any more: they ended, failed to start, or ran out of time.
     pub(crate) fn fail(&mut self, now: Instant) -> Failure {
         let (failure, invoke_since) = match self.state {
+            State::Down { init: Init::First, .. } if !self.awaited => {
+                (Failure::Unprepared { took: Duration::ZERO }, None)
+            }
+            State::Init { init: Init::First, since, .. } if !self.awaited => {
+                (Failure::Unprepared { took: now - since }, None)
+            }
             State::Down { init: Init::First, .. } => (Failure::InitAgain { took: Duration::ZERO }, Some(now)),
             State::Init { init: Init::First, since, .. } => (Failure::InitAgain { took: now - since }, Some(now)),
             State::Init { init: Init::Repeated, since, invoke_since, .. } => {
@@ -225,7 +254,7 @@ impl Lifecycle {
     /// When patience with the processes ends. None where nothing is waited for.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Init { init: Init::First, since, .. } => Some(since + INIT_TIMEOUT),
+            State::Init { init: Init::First, since, .. } => Some(since + self.init_limit),
             State::Init { init: Init::Repeated, since, invoke_since, .. } => {
                 Some(invoke_since.unwrap_or(since) + self.timeout)
             }
@@ -302,6 +331,27 @@ mod tests {
         assert_eq!(life.deadline(), None);
         assert!(!life.invoke(t + 50 * MS), "the next invoke makes processes again");
         assert_eq!(life.deadline(), Some(t + 50 * MS + TIMEOUT));
+    }
+
+    #[test]
+    fn what_is_made_ahead_is_idle_after_its_init() {
+        let t = Instant::now();
+        let limit = 130 * TIMEOUT;
+        let mut life = Lifecycle::ahead(TIMEOUT, limit);
+        assert!(life.is_to_be_prepared() && !Lifecycle::new(TIMEOUT).is_to_be_prepared());
+        life.started(t);
+        assert_eq!(life.deadline(), Some(t + limit));
+        let (mut failed, mut claimed) = (life.clone(), life.clone());
+        assert_eq!(life.next(t + 5 * MS, Extensions::Ready), Ok(Next::InitDone { init: Init::First, took: 5 * MS }));
+        assert_eq!((life.state(), life.deadline()), (State::Idle { since: t + 5 * MS }, None));
+        assert!(life.invoke(t + 9 * MS), "the runtime has it at once");
+        assert_eq!(failed.fail(t + limit), Failure::Unprepared { took: limit });
+        assert!(!failed.is_to_be_prepared(), "nobody repeats it");
+        assert!(!claimed.invoke(t + MS), "an invoke that comes during its init has to wait");
+        let mut broken = claimed.clone();
+        assert_eq!(claimed.next(t + 5 * MS, Extensions::Ready), Ok(Next::InitDone { init: Init::First, took: 5 * MS }));
+        assert_eq!(claimed.state(), State::Running { since: t + 5 * MS });
+        assert_eq!(broken.fail(t + 2 * MS), Failure::InitAgain { took: 2 * MS });
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_types::RequestId;
 use hearth_types::function::{LogFormat, LogLevel};
-use hearth_types::invoke::VersionSpec;
+use hearth_types::invoke::{Initialization, VersionSpec};
 use serde::Serialize;
 
 use crate::extensions::Extension;
@@ -62,7 +62,9 @@ impl Record<'_> {
         match self {
             Self::InitStart { interpreter, .. } => line = text::init_start(&spec.runtime, interpreter, &spec.region),
             Self::InitRuntimeDone { .. } => return None,
-            Self::InitReport { phase, took, failed } => line = text::init_report(took, phase, failed?),
+            // Of what was provisioned it is told in any case.
+            Self::InitReport { failed: None, .. } if spec.initialization == Initialization::OnDemand => return None,
+            Self::InitReport { phase, took, failed } => line = text::init_report(took, phase, failed),
             Self::Start { request_id } => text::start(&mut line, request_id, &spec.version),
             Self::RuntimeDone(_) => return None,
             Self::End { request_id } => text::end(&mut line, request_id),
@@ -102,14 +104,14 @@ impl Record<'_> {
                     runtime_version,
                     runtime_version_arn,
                 });
-                ("platform.initStart", Body { function, ..Body::init(phase) })
+                ("platform.initStart", Body { function, ..Body::init(spec, phase) })
             }
             Self::InitRuntimeDone { phase, failed } => {
-                ("platform.initRuntimeDone", Body { status: Some(Status::of(failed)), ..Body::init(phase) })
+                ("platform.initRuntimeDone", Body { status: Some(Status::of(failed)), ..Body::init(spec, phase) })
             }
             Self::InitReport { phase, took, failed } => {
                 let metrics = Some(Metrics { duration_ms: millis(took), ..Metrics::default() });
-                ("platform.initReport", Body { status: Some(Status::of(failed)), metrics, ..Body::init(phase) })
+                ("platform.initReport", Body { status: Some(Status::of(failed)), metrics, ..Body::init(spec, phase) })
             }
             Self::Start { request_id } => {
                 let body = Body { request_id: Some(request_id), version: Some(&spec.version), ..Body::default() };
@@ -203,8 +205,9 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn init(phase: InitPhase) -> Self {
-        Self { initialization_type: Some("on-demand"), phase: Some(phase.name()), ..Self::default() }
+    fn init(spec: &VersionSpec, phase: InitPhase) -> Self {
+        let initialization_type = Some(spec.initialization.name());
+        Self { initialization_type, phase: Some(phase.name()), ..Self::default() }
     }
 
     fn invoke(report: &Report<'a>) -> Self {

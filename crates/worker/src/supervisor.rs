@@ -94,7 +94,7 @@ pub(crate) async fn supervise(environment: Arc<Environment>, machine: Arc<Machin
     loop {
         if !environment.work_to_do().await {
             environment.fail(&Cause::Killed, false); // Whoever waits for an invoke that has not begun hears of it.
-            return GoneReason::Stopped;
+            return if environment.lock().unprepared { GoneReason::InitFailed } else { GoneReason::Stopped };
         }
         let tmp = kept.take().map_or(Tmp::New { mb: environment.spec.ephemeral_mb }, Tmp::Kept);
         match bring_up(&environment, &machine, tmp).await {
@@ -281,10 +281,10 @@ impl Environment {
         loop {
             {
                 let inner = self.lock();
-                if inner.killed || (inner.stopping && inner.current.is_none()) {
+                if inner.killed || inner.unprepared || (inner.stopping && inner.current.is_none()) {
                     return false;
                 }
-                if inner.current.is_some() {
+                if inner.current.is_some() || inner.life.is_to_be_prepared() {
                     return true;
                 }
             }
@@ -311,8 +311,7 @@ impl Environment {
     }
 
     fn is_ending(&self) -> bool {
-        let inner = self.lock();
-        inner.killed || inner.stopping
+        self.lock().is_ending()
     }
 
     /// What is due now; and freezes what has been idle long enough.

@@ -27,6 +27,7 @@ pub(crate) fn spec() -> VersionSpec {
         log_group: "/aws/lambda/f".into(),
         log_format: LogFormat::Text,
         region: "us-east-1".into(),
+        initialization: hearth_types::invoke::Initialization::OnDemand,
     }
 }
 

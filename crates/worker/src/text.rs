@@ -156,11 +156,12 @@ pub(crate) fn report(to: &mut String, report: &Report<'_>) {
     to.push('\n');
 }
 
-pub(crate) fn init_report(duration: Duration, phase: InitPhase, failed: Failed<'_>) -> String {
+pub(crate) fn init_report(duration: Duration, phase: InitPhase, failed: Option<Failed<'_>>) -> String {
     let phase = phase.name();
     let status = match failed {
-        Failed::Timeout => "timeout".to_owned(),
-        Failed::Error(kind) => format!("error\tError Type: {kind}"),
+        None => "success".to_owned(),
+        Some(Failed::Timeout) => "timeout".to_owned(),
+        Some(Failed::Error(kind)) => format!("error\tError Type: {kind}"),
     };
     format!("INIT_REPORT Init Duration: {} ms\tPhase: {phase}\tStatus: {status}\n", Millis(duration))
 }
@@ -364,11 +365,11 @@ mod tests {
     #[test]
     fn init_lines() {
         assert_eq!(
-            init_report(Duration::from_micros(10_008_600), InitPhase::Init, Failed::Timeout),
+            init_report(Duration::from_micros(10_008_600), InitPhase::Init, Some(Failed::Timeout)),
             "INIT_REPORT Init Duration: 10008.60 ms\tPhase: init\tStatus: timeout\n"
         );
         assert_eq!(
-            init_report(Duration::from_micros(1_236_040), InitPhase::Invoke, Failed::Error("Extension.Crash")),
+            init_report(Duration::from_micros(1_236_040), InitPhase::Invoke, Some(Failed::Error("Extension.Crash"))),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: invoke\tStatus: error\tError Type: Extension.Crash\n"
         );
         assert!(init_start("python3.12", "3.12.1", "r").starts_with("INIT_START Runtime Version: python:3.12.v1\t"));

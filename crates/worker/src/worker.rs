@@ -93,6 +93,16 @@ impl Worker {
 
     /// Makes an environment of this version and gives it its first invoke. Which id is free is the caller's to know.
     pub fn create(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+        self.make(id, spec, Some(first));
+    }
+
+    /// Makes an environment of this version ahead of any invoke: its init is on nobody's time and no invoke's report
+    /// has it. Ends with [`EnvironmentEvent::Prepared`], or with [`EnvironmentEvent::Gone`].
+    pub fn prepare(&self, id: EnvironmentId, spec: Arc<VersionSpec>) {
+        self.make(id, spec, None);
+    }
+
+    fn make(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Option<Invocation>) {
         let runtime = self.machine.catalogue.find(&spec.runtime).ok().cloned();
         let stream = stream_name(Moment::now(), &spec).into();
         let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));

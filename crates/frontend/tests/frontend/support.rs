@@ -95,6 +95,15 @@ impl Environments for Simulated {
         self.run(id, COLD, true, first);
     }
 
+    fn prepare(&self, _: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>) {
+        assert!(self.living.lock().unwrap().insert(id, spec).is_none(), "a new id");
+        let sink = Arc::clone(&self.sink);
+        tokio::spawn(async move {
+            tokio::time::sleep(COLD).await;
+            sink.event(EnvironmentEvent::Prepared(id, InitPhases::default()));
+        });
+    }
+
     fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
         self.run(id, WARM, false, invocation);
     }

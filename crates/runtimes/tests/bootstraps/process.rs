@@ -242,5 +242,6 @@ fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec
         log_format: hearth_types::function::LogFormat::Text,
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
+        initialization: hearth_types::invoke::Initialization::OnDemand,
     }
 }

@@ -14,9 +14,15 @@ impl Scheduler {
         self.fleet.workers.join(worker, capacity);
     }
 
-    pub(super) fn drain(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
+    pub(super) fn drain(&mut self, now: Duration, worker: WorkerId, actions: &mut Vec<Action>) {
         for environment in self.fleet.workers.drain(worker) {
             self.stop(environment, actions);
+        }
+        for environment in self.fleet.provisioned_idle_on(worker) {
+            self.stop(environment, actions);
+            if let Some(generation) = self.fleet.generation(environment) {
+                self.refill(now, generation, actions);
+            }
         }
     }
 
@@ -25,6 +31,8 @@ impl Scheduler {
         // No replacement is placed there, and nothing is stopped that is gone.
         self.fleet.workers.drain(worker);
         for environment in self.fleet.on(worker) {
+            // Through no fault of its own.
+            self.fleet.set_down(environment);
             self.gone(now, environment, actions);
         }
         self.fleet.workers.lost(worker);

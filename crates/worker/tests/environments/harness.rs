@@ -164,7 +164,11 @@ impl Machine {
         };
         let heard = Arc::clone(&events);
         let sink = move |event| {
-            let (EnvironmentEvent::Idle(id) | EnvironmentEvent::Answered(id) | EnvironmentEvent::Gone(id, _)) = event;
+            let (EnvironmentEvent::Idle(id)
+            | EnvironmentEvent::Answered(id)
+            | EnvironmentEvent::Prepared(id, _)
+            | EnvironmentEvent::Down(id)
+            | EnvironmentEvent::Gone(id, _)) = event;
             if let Some(sender) = heard.0.lock().unwrap().get(&id) {
                 let _ = sender.send(event);
             }
@@ -235,6 +239,7 @@ impl Machine {
             log_format: hearth_types::function::LogFormat::Text,
             log_group: format!("/aws/lambda/{name}").into(),
             region: "us-east-1".into(),
+            initialization: hearth_types::invoke::Initialization::OnDemand,
         };
         let id = EnvironmentId(number);
         let (sender, events) = mpsc::unbounded_channel();
@@ -308,6 +313,18 @@ impl Function {
         } else {
             self.machine.worker.create(self.id, Arc::new(self.spec.clone()), invocation);
         }
+    }
+
+    /// Has the environment made without an invoke.
+    pub(crate) fn begin_preparing(&mut self) {
+        self.alive = true;
+        self.machine.worker.prepare(self.id, Arc::new(self.spec.clone()));
+    }
+
+    /// The same; what came of it.
+    pub(crate) async fn prepare(&mut self) -> EnvironmentEvent {
+        self.begin_preparing();
+        self.event().await
     }
 
     /// Waits for the event that the environment is free again.

@@ -11,6 +11,7 @@ mod identity;
 mod invokes;
 mod layers;
 mod logs;
+mod prepared;
 mod runtime_api;
 mod streams;
 mod telemetry;
@@ -29,5 +30,6 @@ fn main() {
         streams::TESTS,
         telemetry::TESTS,
         ahead::TESTS,
+        prepared::TESTS,
     ]);
 }

@@ -1,0 +1,250 @@
+//! One test for each rule of provisioned concurrency.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use hearth_scheduler::{
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Provision, Purpose, Scaling,
+    Scheduler, WorkerId,
+};
+use hearth_types::EnvironmentId;
+use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY};
+
+const LIMITS: Limits = Limits {
+    account_concurrency: 100,
+    requests_per_concurrency: None,
+    scaling: Scaling::Unlimited,
+    placement: Placement::Pack,
+    keep_alive: Duration::from_secs(60),
+    life: Duration::from_secs(3600),
+    life_spread: Duration::ZERO,
+    settle: Duration::from_millis(10),
+    settle_max: Duration::from_millis(200),
+    room_wait: Duration::from_millis(500),
+};
+
+struct Bench {
+    scheduler: Scheduler,
+    now: Duration,
+}
+
+impl Bench {
+    /// With generation 1 of function 1, 128 MB, on worker 1.
+    fn deployed(memory_mb: u64) -> Self {
+        let mut bench = Self { scheduler: Scheduler::new(LIMITS), now: Duration::ZERO };
+        bench.join(1, memory_mb);
+        bench.deploy(1, 1, 128);
+        bench
+    }
+
+    fn join(&mut self, worker: u64, memory_mb: u64) {
+        let capacity = Capacity { memory_mb, environments: 100 };
+        assert_eq!(self.step(Event::Join { worker: WorkerId(worker), capacity }), []);
+    }
+
+    fn deploy(&mut self, generation: u64, function: u64, memory_mb: u32) {
+        let event = Event::Deploy { generation: Generation(generation), function: FunctionKey(function), memory_mb };
+        assert_eq!(self.step(event), []);
+    }
+
+    fn step(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.scheduler.step(self.now, event, &mut actions);
+        actions
+    }
+
+    fn provision(&mut self, count: u32) -> Vec<Action> {
+        self.step(Event::Provision { generation: Generation(1), count })
+    }
+
+    /// That many, numbered from 1, initialised.
+    fn provisioned(memory_mb: u64, count: u32) -> Self {
+        let mut bench = Self::deployed(memory_mb);
+        assert_eq!(bench.provision(count).len(), count.min(PREPARED_AT_ONCE) as usize);
+        for id in 1..=u64::from(count) {
+            bench.step(Event::Prepared(env(id)));
+        }
+        assert_eq!(bench.state(), (count, count, count, false));
+        bench
+    }
+
+    fn invoke(&mut self, invoke: u64, generation: u64) -> Vec<Action> {
+        let invoke = InvokeId(invoke);
+        self.step(Event::Invoke { invoke, generation: Generation(generation), origin: Origin::Client })
+    }
+
+    /// Wanted, allocated, available, failed.
+    fn state(&self) -> (u32, u32, u32, bool) {
+        let Provision { wanted, allocated, available, failed, .. } = self.scheduler.provisioned(Generation(1));
+        (wanted, allocated, available, failed)
+    }
+
+    fn after(&mut self, wait: Duration) -> &mut Self {
+        self.now += wait;
+        self
+    }
+}
+
+fn env(id: u64) -> EnvironmentId {
+    EnvironmentId(id)
+}
+
+fn prepare(environment: u64, generation: u64) -> Action {
+    prepare_on(1, environment, generation)
+}
+
+fn prepare_on(worker: u64, environment: u64, generation: u64) -> Action {
+    let (environment, generation, worker) = (env(environment), Generation(generation), WorkerId(worker));
+    Action::Prepare { environment, generation, worker, purpose: Purpose::Provisioned }
+}
+
+fn create(invoke: u64, environment: u64, generation: u64) -> Action {
+    let (invoke, environment, generation) = (InvokeId(invoke), env(environment), Generation(generation));
+    Action::Create { invoke, environment, generation, worker: WorkerId(1) }
+}
+
+fn assign(invoke: u64, environment: u64) -> Action {
+    Action::Assign { invoke: InvokeId(invoke), environment: env(environment) }
+}
+
+fn stop(environment: u64) -> Action {
+    Action::Stop { environment: env(environment) }
+}
+
+#[test]
+fn as_many_as_asked_for_are_made_a_few_at_a_time() {
+    let mut bench = Bench::deployed(2048);
+    let first: Vec<_> = (1..=u64::from(PREPARED_AT_ONCE)).map(|id| prepare(id, 1)).collect();
+    assert_eq!(bench.provision(PREPARED_AT_ONCE + 1), first);
+    assert_eq!(bench.state(), (PREPARED_AT_ONCE + 1, PREPARED_AT_ONCE, 0, false));
+    assert_eq!(bench.step(Event::Prepared(env(1))), [prepare(u64::from(PREPARED_AT_ONCE) + 1, 1)]);
+    assert_eq!(bench.step(Event::Prepared(env(2))), []);
+    assert_eq!(bench.state(), (PREPARED_AT_ONCE + 1, PREPARED_AT_ONCE + 1, 2, false));
+}
+
+#[test]
+fn they_are_used_first_and_then_those_on_demand() {
+    let mut bench = Bench::provisioned(2048, 1);
+    assert_eq!(bench.invoke(1, 1), [assign(1, 1)]);
+    assert_eq!(bench.invoke(2, 1), [create(2, 2, 1)]);
+    bench.step(Event::Idle(env(1)));
+    bench.step(Event::Idle(env(2)));
+    assert_eq!(bench.invoke(3, 1), [assign(3, 1)], "although the other was used last");
+    assert_eq!(bench.invoke(4, 1), [assign(4, 2)]);
+}
+
+#[test]
+fn neither_idleness_nor_a_want_of_room_ends_one() {
+    let mut bench = Bench::provisioned(256, 1);
+    bench.deploy(2, 2, 128);
+    assert_eq!(bench.invoke(1, 2), [create(1, 2, 2)]);
+    bench.step(Event::Idle(env(2)));
+    bench.deploy(3, 3, 128);
+    assert_eq!(bench.invoke(2, 3), [stop(2), create(2, 3, 3)], "the one that has no claim goes");
+    bench.step(Event::Gone(env(2)));
+    bench.step(Event::Idle(env(3)));
+    assert_eq!(bench.after(LIMITS.keep_alive).step(Event::Tick), [stop(3)]);
+    assert_eq!(bench.state(), (1, 1, 1, false));
+}
+
+#[test]
+fn one_that_ends_is_made_again() {
+    let mut bench = Bench::provisioned(2048, 2);
+    bench.invoke(1, 1);
+    assert_eq!(bench.step(Event::Gone(env(2))), [prepare(3, 1)]);
+    assert_eq!(bench.state(), (2, 2, 1, false));
+}
+
+#[test]
+fn one_whose_processes_ended_goes_after_its_invoke_and_is_made_again() {
+    let mut bench = Bench::provisioned(2048, 1);
+    bench.invoke(1, 1);
+    bench.step(Event::Answered(env(1)));
+    assert_eq!(bench.step(Event::Down(env(1))), []);
+    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1), prepare(2, 1)]);
+    bench.step(Event::Prepared(env(2)));
+    assert_eq!(bench.state(), (1, 1, 1, false));
+}
+
+#[test]
+fn a_failing_init_is_tried_again_alone_and_later_each_time() {
+    let mut bench = Bench::deployed(2048);
+    assert_eq!(bench.provision(2), [prepare(1, 1), prepare(2, 1)]);
+    for id in [1, 2] {
+        bench.step(Event::InitFailed(env(id)));
+        assert_eq!(bench.step(Event::Gone(env(id))), []);
+    }
+    assert_eq!(bench.state(), (2, 0, 0, true));
+    assert_eq!(bench.step(Event::Tick), [], "not at once");
+    let again = bench.scheduler.next_tick().unwrap();
+    assert_eq!(again, 2 * PROVISION_RETRY, "two failed");
+    bench.now = again;
+    assert_eq!(bench.step(Event::Tick), [prepare(3, 1)], "one finds out");
+    assert_eq!(bench.step(Event::Prepared(env(3))), [prepare(4, 1)]);
+    assert_eq!(bench.state(), (2, 2, 1, false));
+}
+
+#[test]
+fn one_that_ends_before_its_first_invoke_is_a_failure_too() {
+    let mut bench = Bench::provisioned(2048, 1);
+    assert_eq!(bench.step(Event::Down(env(1))), [stop(1)]);
+    assert_eq!(bench.step(Event::Gone(env(1))), []);
+    assert_eq!(bench.state(), (1, 0, 0, true));
+    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [prepare(2, 1)]);
+}
+
+#[test]
+fn what_the_platform_could_not_make_is_not_tried_again_at_once() {
+    let mut bench = Bench::deployed(2048);
+    bench.provision(1);
+    assert_eq!(bench.step(Event::Gone(env(1))), []);
+    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [prepare(2, 1)]);
+}
+
+#[test]
+fn want_of_room_is_looked_at_again() {
+    let mut bench = Bench::deployed(128);
+    bench.deploy(2, 2, 128);
+    assert_eq!(bench.invoke(1, 2), [create(1, 1, 2)]);
+    assert_eq!(bench.provision(1), []);
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [stop(1), prepare(2, 1)]);
+}
+
+#[test]
+fn fewer_are_wanted() {
+    let mut bench = Bench::provisioned(2048, 3);
+    assert_eq!(bench.invoke(1, 1), [assign(1, 3)]);
+    assert_eq!(bench.provision(1), [stop(1), stop(2)]);
+    assert_eq!(bench.provision(0), []);
+    assert_eq!(bench.step(Event::Idle(env(3))), [stop(3)]);
+    assert_eq!(bench.state(), (0, 0, 0, false));
+}
+
+#[test]
+fn a_retired_generation_keeps_none() {
+    let mut bench = Bench::provisioned(2048, 2);
+    bench.invoke(1, 1);
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2)]);
+    bench.step(Event::Gone(env(1)));
+    assert_eq!(bench.step(Event::Gone(env(2))), []);
+    let mut bench = Bench::deployed(2048);
+    bench.provision(1);
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)], "not even one that is being made");
+    assert_eq!(bench.step(Event::Prepared(env(1))), []);
+}
+
+#[test]
+fn they_move_off_a_worker_that_drains_or_is_lost() {
+    let mut bench = Bench::provisioned(2048, 2);
+    bench.join(2, 2048);
+    bench.invoke(1, 1);
+    assert_eq!(bench.step(Event::Drain(WorkerId(1))), [stop(1), prepare_on(2, 3, 1)]);
+    bench.step(Event::Prepared(env(3)));
+    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2), prepare_on(2, 4, 1)]);
+    bench.join(3, 2048);
+    assert_eq!(bench.step(Event::Lost(WorkerId(2))), [prepare_on(3, 5, 1), prepare_on(3, 6, 1)]);
+    assert_eq!(bench.state(), (2, 2, 0, false), "nobody is to blame");
+}
