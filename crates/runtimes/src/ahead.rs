@@ -41,23 +41,35 @@ const READ_AT_START: [&str; 21] = [
 /// What begins like one of those, and is no such.
 const NOT_READ_AT_START: [&str; 1] = ["NODE_ENV"];
 
-/// How a process is started that will be one of any function for which this is the same.
+/// What can be there before it is known for which function: the same for all functions of one such kind.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Ahead {
-    /// Index into [`crate::Catalogue::roots`].
-    pub root: usize,
-    /// The program's absolute path inside, then its arguments.
-    pub argv: Vec<CString>,
-    /// `NAME=value`.
-    pub env: Vec<CString>,
-    /// The working directory inside.
-    pub cwd: CString,
+pub enum Ahead {
+    /// A program that runs, and waits.
+    Program {
+        /// Index into [`crate::Catalogue::roots`].
+        root: usize,
+        /// The program's absolute path inside, then its arguments.
+        argv: Vec<CString>,
+        /// `NAME=value`.
+        env: Vec<CString>,
+        /// The working directory inside.
+        cwd: CString,
+    },
+    /// A process that has no program yet.
+    Process {
+        /// Index into [`crate::Catalogue::roots`].
+        root: usize,
+    },
 }
 
-/// The start of a process that can become `launch`'s, which is that of `spec` in `runtime`. None where something of the
-/// function has its effect at the start of a process only.
+/// What can become `launch`'s process, which is that of `spec` in `runtime`. Without a program where something of the
+/// function has its effect at the start of that only.
 #[must_use]
-pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<Ahead> {
+pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Ahead {
+    program(runtime, spec, launch).unwrap_or(Ahead::Process { root: launch.root })
+}
+
+fn program(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<Ahead> {
     let needed: usize = launch.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
     let reads = |(name, _): &(String, String)| is_read_at_start(name);
     // A Java cannot enter a directory anew: it would stay in the one below the function's code.
@@ -66,7 +78,7 @@ pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<A
         return None;
     }
     let Launch { root, argv, cwd, .. } = launch;
-    Some(Ahead { root: *root, argv: argv.clone(), env: variables(runtime)?, cwd: cwd.clone() })
+    Some(Ahead::Program { root: *root, argv: argv.clone(), env: variables(runtime)?, cwd: cwd.clone() })
 }
 
 fn is_read_at_start(name: &str) -> bool {
@@ -99,7 +111,7 @@ mod tests {
     use crate::launch::{Session, launch};
     use crate::test_support::spec;
 
-    fn of(kind: Kind, change: impl FnOnce(&mut VersionSpec)) -> Option<Ahead> {
+    fn of(kind: Kind, change: impl FnOnce(&mut VersionSpec)) -> Ahead {
         let runtime =
             Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None };
         let mut spec = spec("r");
@@ -109,7 +121,9 @@ mod tests {
         ahead(&runtime, &spec, &launch(&runtime, &spec, session).unwrap())
     }
 
-    fn with(kind: Kind, name: &str, value: &str) -> Option<Ahead> {
+    const PROCESS: Ahead = Ahead::Process { root: 3 };
+
+    fn with(kind: Kind, name: &str, value: &str) -> Ahead {
         of(kind, |spec| spec.variables = vec![(name.into(), value.into())])
     }
 
@@ -118,15 +132,16 @@ mod tests {
 
     #[test]
     fn functions_share_what_is_not_theirs() {
-        let one = of(PYTHON, |_| {}).unwrap();
+        let one = of(PYTHON, |_| {});
         let other = of(PYTHON, |spec| {
             (spec.function, spec.handler, spec.memory_mb) = ("g".into(), "x.y".into(), 3008);
             spec.variables = vec![("NODE_ENV".into(), "production".into()), ("PATH".into(), "/x".into())];
         });
-        assert_eq!(other, Some(one.clone()));
-        let bytes: usize = one.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
+        assert_eq!(other, one);
+        let Ahead::Program { env, .. } = one else { panic!("{one:?}") };
+        let bytes: usize = env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
         assert_eq!(bytes, AHEAD_VARIABLES_BYTES);
-        let told = |text: &str| one.env.iter().any(|variable| variable.to_str().unwrap().starts_with(text));
+        let told = |text: &str| env.iter().any(|variable| variable.to_str().unwrap().starts_with(text));
         assert!(told("_HEARTH_AHEAD=") && told("TZ=:UTC") && !told("_HANDLER") && !told("AWS_LAMBDA_FUNCTION_NAME"));
     }
 
@@ -153,15 +168,15 @@ mod tests {
             "UV_THREADPOOL_SIZE",
             "SSL_CERT_FILE",
         ] {
-            assert_eq!(with(PYTHON, name, "x"), None, "{name}");
-            assert_eq!(with(NODE, name, "x"), None, "{name}");
+            assert_eq!(with(PYTHON, name, "x"), PROCESS, "{name}");
+            assert_eq!(with(NODE, name, "x"), PROCESS, "{name}");
         }
-        assert!(with(NODE, "NODE_ENV", "production").is_some());
+        assert_ne!(with(NODE, "NODE_ENV", "production"), PROCESS);
     }
 
     #[test]
-    fn what_has_no_room_or_no_bootstrap_of_ours_is_not_started_ahead() {
-        assert_eq!(of(Kind::Provided, |_| {}), None);
-        assert_eq!(with(PYTHON, "LONG", &"x".repeat(AHEAD_VARIABLES_BYTES)), None);
+    fn what_has_no_room_or_no_bootstrap_of_ours_has_a_process_alone() {
+        assert_eq!(of(Kind::Provided, |_| {}), PROCESS);
+        assert_eq!(with(PYTHON, "LONG", &"x".repeat(AHEAD_VARIABLES_BYTES)), PROCESS);
     }
 }

@@ -94,6 +94,7 @@ pub(crate) const PYTHON_SOURCES: [Source; 2] = [
 const NODE_BOOTSTRAP: &[(&str, &str)] = &[
     ("/var/runtime/bootstrap.js", include_str!("bootstrap/bootstrap.js")),
     ("/var/runtime/streams.js", include_str!("bootstrap/streams.js")),
+    ("/var/runtime/empty.mjs", ""),
 ];
 
 /// A plan on its way, with the libraries that its programs need.

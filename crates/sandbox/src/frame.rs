@@ -30,8 +30,8 @@ pub(crate) enum Request {
     Make { id: u64, tmp: TmpChoice },
     /// Compose root number `root` in it. Answered on the environment's channel.
     Start { slot: u64, root: u32 },
-    /// Run a program in it that waits for its function. Descriptors: output, arguments. Answered on the environment's
-    /// channel.
+    /// Run a program in it that waits for its function, or have a process wait. Descriptors: output; arguments of the
+    /// program. Answered on the environment's channel.
     Launch { slot: u64 },
     /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. With programs beside
     /// the runtime: their output and arguments, too; the runtime then waits. Answered on the environment's channel.
@@ -104,7 +104,7 @@ pub(crate) enum Event {
 pub(crate) enum Order {
     /// Descriptor: the mount namespace whose root is the runtime's.
     Start,
-    /// Descriptors: output, arguments.
+    /// Descriptors: output; arguments where it is a program. To a process that is held: prepare.
     Launch,
     /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; output
     /// and arguments of `beside` programs, where it is not 0; then the mount of the layers where there are some.

@@ -52,7 +52,7 @@ pub use launch::{StartingSpawner, begin_spawner, run_if_spawner, start_spawner};
 pub use machine::{Finding, Kept, examine_machine, examine_network, examine_promises};
 pub use network::name_servers;
 pub use process::{Exit, Process, Signal};
-pub use program::{Assignment, Beside, Happening, Program};
+pub use program::{Assignment, Beside, Command, Happening, Program};
 pub use promise::{Broken, Level, Promise};
 pub use rootless::enter_user_namespace;
 pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Tmp, TmpVolume, Waiting};

@@ -25,8 +25,13 @@ pub(crate) fn die_with_spawner(orders: impl AsFd) -> Done {
 
 /// Makes this process, of one thread, one of user `id` that can do nothing special and never will.
 pub(crate) fn become_user(id: u32) -> Done {
-    let what = format!("becoming user {id}");
     drop_bounding_set()?;
+    become_user_for_good(id)
+}
+
+/// The same where the bounding set is empty already.
+pub(crate) fn become_user_for_good(id: u32) -> Done {
+    let what = format!("becoming user {id}");
     let (uid, gid) = (rustix::thread::Uid::from_raw(id), rustix::thread::Gid::from_raw(id));
     rustix::thread::set_thread_res_gid(gid, gid, gid).during(&what)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).during(&what)?;

@@ -36,6 +36,19 @@ pub struct Program {
     pub output: OwnedFd,
 }
 
+/// What a process that was made ahead is to run.
+#[derive(Debug)]
+pub struct Command {
+    /// The program's path inside, and its arguments.
+    pub argv: Vec<CString>,
+    /// The program where there is no file at the first one's path.
+    pub otherwise: Option<CString>,
+    /// All environment variables, `NAME=value`.
+    pub env: Vec<CString>,
+    /// Working directory inside.
+    pub cwd: CString,
+}
+
 /// Programs that run beside a function's runtime, in the same sandbox.
 #[derive(Debug)]
 pub struct Beside {

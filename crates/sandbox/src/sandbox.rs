@@ -17,7 +17,7 @@ use crate::channel::{self, Received};
 use crate::error::{Failure, SandboxError};
 use crate::frame::{Answer, Event, Request, TmpChoice};
 use crate::process::{Process, Signal};
-use crate::program::{Assignment, Beside, Happening, Program};
+use crate::program::{Assignment, Beside, Command, Happening, Program};
 use crate::weaken::{self, Defence};
 use crate::{Exit, Spawner};
 
@@ -69,7 +69,7 @@ pub struct Started {
     composed: bool,
 }
 
-/// A sandbox with a program in it that waits for its function. Dropped, it is taken down.
+/// A sandbox with a program, or a process alone, in it that waits for its function. Dropped, it is taken down.
 pub struct Waiting(Environment);
 
 /// A sandbox with a function's process in it. Dropped, it is killed and taken down.
@@ -183,6 +183,29 @@ impl Spawner {
         self.run(started, &request, program, None).await.map(Waiting)
     }
 
+    /// Makes the process that will be a function's, limited and confined as that will be, ahead of all that is known of it
+    /// but where its output goes.
+    ///
+    /// # Errors
+    /// What failed. The sandbox is taken down.
+    pub async fn hold(&self, started: Started, output: OwnedFd) -> Result<Waiting, SandboxError> {
+        let Started { environment, composed } = started;
+        self.send(&Request::Launch { slot: environment.slot }, &[output.as_fd()]).await?;
+        drop(output);
+        environment.runs(composed).await.map(Waiting)
+    }
+
+    /// Gives a process that was made ahead its function, and what it is to run; returns once that runs.
+    ///
+    /// # Errors
+    /// As [`Self::assign`], or that the process has ended meanwhile. The sandbox is taken down.
+    pub async fn employ_held(&self, held: Waiting, a: Assignment, command: Command) -> Result<Sandbox, SandboxError> {
+        let Waiting(environment) = held;
+        let request = a.request(environment.slot, 0)?;
+        self.send(&request, &[seal(command)?.as_fd()]).await?;
+        environment.runs(true).await.map(Sandbox)
+    }
+
     /// Gives a waiting program its function: it finds the code mounted, the limits set, and hears of its variables, which
     /// must not be longer than those that it was started with. The working directory, too, is for the program to enter
     /// anew: what was there is below the code now.
@@ -215,19 +238,19 @@ impl Spawner {
     ) -> Result<Environment, SandboxError> {
         let Started { environment, composed } = started;
         let Program { argv, otherwise, env, cwd, output } = program;
-        let seal = |args: ExecArgs| args.seal().map_err(|error| SandboxError::Invalid(error.to_string()));
-        let mut fds = vec![output, seal(ExecArgs { argv, otherwise, env, cwd })?];
+        let mut fds = vec![output, seal(Command { argv, otherwise, env, cwd })?];
         if let Some(Beside { programs, env, cwd, output }) = beside {
-            fds.extend([output, seal(ExecArgs { argv: programs, otherwise: None, env, cwd })?]);
+            fds.extend([output, seal(Command { argv: programs, otherwise: None, env, cwd })?]);
         }
         self.send(request, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
         drop(fds);
-        if !composed {
-            environment.expect(&Event::Started).await?;
-        }
-        environment.expect(&Event::Running).await?;
-        Ok(environment)
+        environment.runs(composed).await
     }
+}
+
+fn seal(command: Command) -> Result<OwnedFd, SandboxError> {
+    let Command { argv, otherwise, env, cwd } = command;
+    ExecArgs { argv, otherwise, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))
 }
 
 impl Waiting {
@@ -410,6 +433,15 @@ impl Network {
 }
 
 impl Environment {
+    /// Waits until its program, or what waits for one, runs.
+    async fn runs(self, composed: bool) -> Result<Self, SandboxError> {
+        if !composed {
+            self.expect(&Event::Started).await?;
+        }
+        self.expect(&Event::Running).await?;
+        Ok(self)
+    }
+
     /// Waits for this event, and returns the descriptors beside it.
     async fn expect(&self, wanted: &Event) -> Result<Vec<OwnedFd>, SandboxError> {
         match self.next_event().await {

@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hearth_runtimes::{API, Launch, RUNTIME_API, Runtime, Session, ahead, extension_env, launch};
-use hearth_sandbox::{Assignment, Beside, Program, Sandbox, SandboxError, Tmp};
+use hearth_runtimes::{API, Ahead, Launch, RUNTIME_API, Runtime, Session, ahead, extension_env, launch};
+use hearth_sandbox::{Assignment, Beside, Command, Program, Sandbox, SandboxError, Tmp};
 use hearth_types::limits::EPHEMERAL_MIN_MB;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -51,7 +51,7 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
     };
     environment.log_init_start(&runtime.version);
     let employed = match waiting {
-        Some(ready) => employ(environment, machine, ready, &start).await,
+        Some(ready) => employ(environment, machine, ready, &start).await?,
         None => None,
     };
     let (mut sandbox, output, extension_output) = match employed {
@@ -88,30 +88,40 @@ async fn waiting(
     runtime: &Runtime,
     start: &Launch,
     tmp: &Tmp,
-) -> Option<Ready> {
+) -> Option<(Ahead, Ready)> {
     // What waits has the usual /tmp, with nothing in it.
     let fits = matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB });
-    let kind = fits.then(|| ahead(runtime, &environment.spec, start)).flatten()?;
-    machine.waiting.take(&kind).await
+    let kind = fits.then(|| ahead(runtime, &environment.spec, start))?;
+    let ready = machine.waiting.take(&kind).await?;
+    Some((kind, ready))
 }
 
 /// None where it has ended meanwhile.
 async fn employ(
     environment: &Environment,
     machine: &Machine,
-    ready: Ready,
+    (kind, ready): (Ahead, Ready),
     start: &Launch,
-) -> Option<(Sandbox, Arc<pipe::Receiver>)> {
+) -> Result<Option<(Sandbox, Arc<pipe::Receiver>)>, Cause> {
     let Ready { waiting, output } = ready;
     environment.journal.attach(Kind::Function, Arc::clone(&output));
-    match machine.spawner.employ(waiting, assignment(environment), &start.env).await {
+    let assignment = assignment(environment);
+    let employed = match kind {
+        Ahead::Program { .. } => machine.spawner.employ(waiting, assignment, &start.env).await,
+        Ahead::Process { .. } => {
+            let Launch { argv, otherwise, env, cwd, .. } = start.clone();
+            machine.spawner.employ_held(waiting, assignment, Command { argv, otherwise, env, cwd }).await
+        }
+    };
+    match employed {
         Ok(sandbox) => {
             machine.waiting.taken();
-            Some((sandbox, output))
+            Ok(Some((sandbox, output)))
         }
+        Err(error @ SandboxError::NotExecutable { .. }) => Err(not_executable(error)),
         Err(error) => {
             tracing::warn!(environment = %environment.id, %error, "a runtime that waited is not taken");
-            None
+            Ok(None)
         }
     }
 }

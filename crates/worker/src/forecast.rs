@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use hearth_types::limits::{AHEAD_KEEP, AHEAD_KINDS, AHEAD_LOOK, AHEAD_RECENT, AHEAD_REST};
+use hearth_types::limits::{AHEAD_CALM, AHEAD_KEEP, AHEAD_KINDS, AHEAD_LOOK, AHEAD_RECENT, AHEAD_REST};
 
 /// What was wanted, by kind of start.
 pub(crate) struct Forecast<K> {
@@ -11,6 +11,9 @@ pub(crate) struct Forecast<K> {
     most: usize,
     /// The one wanted last comes first.
     demands: Vec<Demand<K>>,
+    /// When the function that got a runtime last will be through with its beginning. None where the last one got none:
+    /// then whatever can be started is late already.
+    calm_from: Option<Instant>,
 }
 
 struct Demand<K> {
@@ -41,11 +44,12 @@ pub(crate) enum Step<K> {
 
 impl<K: Clone + PartialEq> Forecast<K> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, demands: Vec::new() }
+        Self { most, demands: Vec::new(), calm_from: None }
     }
 
-    /// A function of this kind starts.
-    pub(crate) fn wanted(&mut self, kind: &K, now: Instant) {
+    /// A function of this kind starts; whether one was ready for it.
+    pub(crate) fn wanted(&mut self, kind: &K, now: Instant, met: bool) {
+        self.calm_from = met.then_some(now + AHEAD_CALM);
         let known = self.demands.iter().position(|demand| demand.kind == *kind);
         let mut demand = match known {
             Some(at) => self.demands.remove(at),
@@ -83,6 +87,9 @@ impl<K: Clone + PartialEq> Forecast<K> {
         match (lacking, surplus) {
             // One after the other: whoever starts a function now has the machine's processors for himself but for one.
             (Some(_), _) if there.iter().any(|one| !one.ready) => Step::Wait(None),
+            (Some(_), _) if self.calm_from.is_some_and(|calm| calm > now) => {
+                Step::Wait(self.calm_from.map(|calm| calm.saturating_duration_since(now)))
+            }
             (Some((demand, _)), _) if there.len() < budget => Step::Start(demand.kind.clone()),
             (Some(_), Some(one)) => Step::End(one.kind.clone()),
             _ => Step::Wait(self.patience(now, there)),
@@ -148,7 +155,7 @@ mod tests {
 
     fn wanted(most: usize, now: Instant, kinds: &[&'static str]) -> Kinds {
         let mut forecast = Forecast::new(most);
-        kinds.iter().for_each(|kind| forecast.wanted(kind, now));
+        kinds.iter().for_each(|kind| forecast.wanted(kind, now, false));
         forecast
     }
 
@@ -208,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn those_that_start_have_the_processors_for_themselves() {
+        let now = Instant::now();
+        let mut forecast = wanted(8, now, &["p", "p"]);
+        forecast.wanted(&"p", now, true);
+        assert_eq!(forecast.step(now, &[], 8), Step::Wait(Some(AHEAD_CALM)));
+        assert_eq!(settle(&forecast, now + AHEAD_CALM, vec![], 8), ["p"; 3]);
+        // One that finds none: more will come.
+        forecast.wanted(&"p", now, false);
+        assert_eq!(forecast.step(now, &[], 8), Step::Start("p"));
+    }
+
+    #[test]
     fn a_failure_is_not_repeated_at_once_and_keeps_nobody_else() {
         let now = Instant::now();
         let mut forecast = wanted(8, now, &["p", "n"]);
@@ -222,8 +241,8 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let now = Instant::now();
         let mut forecast = Forecast::new(4);
-        (0..1000).for_each(|kind| forecast.wanted(&kind, now));
-        (0..1000).for_each(|_| forecast.wanted(&7, now));
+        (0..1000).for_each(|kind| forecast.wanted(&kind, now, true));
+        (0..1000).for_each(|_| forecast.wanted(&7, now, false));
         assert_eq!((forecast.demands.len(), forecast.demands[0].wanted.len()), (AHEAD_KINDS, 4));
     }
 }

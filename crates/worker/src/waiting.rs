@@ -1,7 +1,7 @@
 //! Runtimes that are started ahead of their function, and wait. Each is used once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hearth_runtimes::Ahead;
 use hearth_sandbox::{Program, SandboxError, Spawner, Tmp, Waiting};
@@ -12,6 +12,9 @@ use tokio::sync::{Notify, oneshot};
 use crate::forecast::{Forecast, Step, There};
 use crate::journal::output_pipe;
 use crate::worker::StartedAhead;
+
+/// How long what was found of the machine's memory holds.
+const ROOM_HOLDS: Duration = Duration::from_secs(1);
 
 /// The runtimes that wait.
 pub(crate) struct Pool {
@@ -70,9 +73,10 @@ impl Pool {
             if inner.closed {
                 return None;
             }
-            inner.forecast.wanted(kind, Instant::now());
             let find = |ready| move |entry: &Entry| entry.ready == ready && entry.kind == *kind;
-            let at = inner.entries.iter().position(find(true)).or_else(|| inner.entries.iter().position(find(false)));
+            let ready = inner.entries.iter().position(find(true));
+            inner.forecast.wanted(kind, Instant::now(), ready.is_some());
+            let at = ready.or_else(|| inner.entries.iter().position(find(false)));
             at.map(|at| inner.entries.remove(at))
         };
         self.changed.notify_one();
@@ -97,14 +101,16 @@ impl Pool {
 
     /// Starts and ends what the forecast says, until the pool is closed.
     async fn tend(self: Arc<Self>) {
+        let mut room = Room::look();
         loop {
+            room.look_again();
             let step = {
                 let inner = self.lock();
                 if inner.closed {
                     return;
                 }
                 let there = inner.entries.iter().map(|entry| There { kind: &entry.kind, ready: entry.ready });
-                inner.forecast.step(Instant::now(), &there.collect::<Vec<_>>(), room())
+                inner.forecast.step(Instant::now(), &there.collect::<Vec<_>>(), room.runtimes)
             };
             match step {
                 Step::Start(kind) => self.begin(kind),
@@ -158,7 +164,7 @@ impl Pool {
         inner.forecast.failed(&kind, Instant::now());
         inner.entries.retain(|entry| entry.id != id);
         drop(inner);
-        tracing::warn!(program = ?kind.argv.first(), error, "a runtime is not started ahead");
+        tracing::warn!(?kind, error, "a runtime is not started ahead");
         self.changed.notify_one();
     }
 
@@ -177,18 +183,37 @@ impl Pool {
 async fn start(spawner: &Spawner, kind: &Ahead) -> Result<Ready, SandboxError> {
     let failed = |source| SandboxError::Failed { what: "making a pipe for its output".to_owned(), source };
     let (reader, output) = output_pipe().map_err(failed)?;
-    let Ahead { root, argv, env, cwd } = kind.clone();
     let made = spawner.make(Tmp::New { mb: EPHEMERAL_MIN_MB }).await?;
-    let started = spawner.start(made, root).await?;
-    let waiting = spawner.launch(started, Program { argv, otherwise: None, env, cwd, output }).await?;
+    let waiting = match kind.clone() {
+        Ahead::Program { root, argv, env, cwd } => {
+            let started = spawner.start(made, root).await?;
+            spawner.launch(started, Program { argv, otherwise: None, env, cwd, output }).await?
+        }
+        Ahead::Process { root } => spawner.hold(spawner.start(made, root).await?, output).await?,
+    };
     Ok(Ready { waiting, output: Arc::new(reader) })
 }
 
-/// For how many the machine has memory now.
-fn room() -> usize {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kb = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse::<u64>().ok());
-    usize::try_from(kb.unwrap_or(0) / 1024 / AHEAD_AVAILABLE_MB_EACH).unwrap_or(usize::MAX)
+/// For how many the machine has memory.
+struct Room {
+    runtimes: usize,
+    looked: Instant,
+}
+
+impl Room {
+    fn look() -> Self {
+        let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let kb = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let runtimes = usize::try_from(kb.unwrap_or(0) / 1024 / AHEAD_AVAILABLE_MB_EACH).unwrap_or(usize::MAX);
+        Self { runtimes, looked: Instant::now() }
+    }
+
+    /// Not at each decision: this is where cold starts pass.
+    fn look_again(&mut self) {
+        if self.looked.elapsed() >= ROOM_HOLDS {
+            *self = Self::look();
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod v1;
 mod v2;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use hearth_types::limits::{CPU_PERIOD, ENVIRONMENT_OWN_TASKS, ENVIRONMENT_TASKS, INIT_CORES, MEMORY_MB_PER_CORE};
 
@@ -97,9 +98,10 @@ fn pids_max() -> String {
     (ENVIRONMENT_TASKS + ENVIRONMENT_OWN_TASKS).to_string()
 }
 
-/// The cores this process may use.
+/// The cores this process may use; looked up once, for it takes a dozen system calls.
 pub(crate) fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
+    static CORES: OnceLock<u32> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u32))
 }
 
 /// Open control files that the server uses directly. The order is that of the descriptors beside `Answer::Made`.

@@ -38,7 +38,8 @@ pub(super) struct Launch<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) memory_mb: u32,
     pub(super) output: &'a OwnedFd,
-    pub(super) args: &'a OwnedFd,
+    /// None where they come with the word.
+    pub(super) args: Option<&'a OwnedFd>,
     pub(super) task: Task<'a>,
 }
 
@@ -49,6 +50,8 @@ pub(super) enum Task<'a> {
     Runtime,
     /// A runtime that waits for its function: what it finds as [`ASSIGNMENT`].
     Ahead { hear: &'a OwnedFd },
+    /// A function's runtime of which nothing is known yet.
+    Held,
     /// The program with this number, each an argument, beside a runtime, whose user namespace it is to share.
     Beside { number: usize, runtime: &'a OwnedFd },
 }
@@ -62,8 +65,8 @@ pub(super) struct Running {
 
 /// A process that waits for this one's word before it becomes a customer's.
 pub(super) struct Held {
-    process: Running,
-    word: OwnedFd,
+    pub(super) process: Running,
+    pub(super) word: OwnedFd,
 }
 
 /// When init gives up its privileges.
@@ -84,7 +87,7 @@ impl Launch<'_> {
         if harmless == Harmless::First {
             become_harmless(plan).map_err(Event::Failed)?;
         }
-        held.go()
+        held.go(None)
     }
 
     /// Makes the process; it waits for its word.
@@ -102,6 +105,10 @@ impl Launch<'_> {
         };
         drop(childs);
         self.map_ids(process.pid)?;
+        if matches!(self.task, Task::Held) {
+            let what = "letting a process prepare itself";
+            channel::send(&ours, &Order::Launch, &[], SendFlags::empty()).during(what)?;
+        }
         Ok(Held { process, word: ours })
     }
 
@@ -155,17 +162,35 @@ impl Launch<'_> {
             }
             privileges::drop_bounding_set()?;
         }
-        match channel::receive(parent, RecvFlags::empty()).during("waiting for init")? {
-            Received::Frame(Order::Start, _) => {}
-            _ => return Err(Failure::new(libc::EPIPE, "init died")),
+        if matches!(self.task, Task::Held) {
+            wait_for(parent, &Order::Launch)?;
+            self.lower_itself()?;
         }
-        become_function()?;
-        let mut args = ExecArgs::open(self.args).during("reading the arguments")?;
+        let given = wait_for(parent, &Order::Start)?;
+        if !matches!(self.task, Task::Held) {
+            become_function()?;
+        }
+        let file = self.args.or(given.first());
+        let file = file.ok_or_else(|| Failure::new(libc::EINVAL, "running a program that nothing is said of"))?;
+        let mut args = ExecArgs::open(file).during("reading the arguments")?;
         if let Task::Beside { number, .. } = self.task {
             let program = args.argv.get(number).cloned();
             args.argv = vec![program.ok_or_else(|| Failure::new(libc::EINVAL, "running a program that is not named"))?];
         }
         rustix::process::chdir(&args.cwd).during(format_args!("entering {}", args.cwd.to_string_lossy()))?;
+        if !matches!(self.task, Task::Held) {
+            self.close_and_filter()?;
+        }
+        Ok(args)
+    }
+
+    /// All that can come before anything is known of the function. What is left to do after it, a function may do.
+    fn lower_itself(&self) -> Done {
+        become_function()?;
+        self.close_and_filter()
+    }
+
+    fn close_and_filter(&self) -> Done {
         if !weaken::is_off(Defence::Descriptors) {
             sys::close_all_on_exec().during("closing descriptors")?;
         }
@@ -175,7 +200,7 @@ impl Launch<'_> {
         if !weaken::is_off(Defence::SystemCalls) {
             self.plan.filters.confine_function()?;
         }
-        Ok(args)
+        Ok(())
     }
 
     fn set_stdio(&self) -> Done {
@@ -216,11 +241,20 @@ impl Launch<'_> {
     }
 }
 
+/// Waits for a word of init's, and returns what came with it.
+fn wait_for(parent: &OwnedFd, word: &Order) -> Done<Vec<OwnedFd>> {
+    match channel::receive::<Order>(parent, RecvFlags::empty()).during("waiting for init")? {
+        Received::Frame(order, fds) if order == *word => Ok(fds),
+        _ => Err(Failure::new(libc::EPIPE, "init died")),
+    }
+}
+
 impl Held {
-    /// Gives the word; returns once the program runs.
-    pub(super) fn go(self) -> Result<Running, Event> {
+    /// Gives the word, with the arguments where it has none yet; returns once the program runs.
+    pub(super) fn go(self, args: Option<OwnedFd>) -> Result<Running, Event> {
         let Self { process, word } = self;
-        let given = channel::send(&word, &Order::Start, &[], SendFlags::empty()).during("letting a process go");
+        let fds: Vec<_> = args.iter().map(AsFd::as_fd).collect();
+        let given = channel::send(&word, &Order::Start, &fds, SendFlags::empty()).during("letting a process go");
         given.map_err(Event::Failed)?;
         // Its end closes when the program replaces it; until then it may say what is wrong.
         match channel::receive(&word, RecvFlags::empty()).during("waiting for a process") {
@@ -241,7 +275,13 @@ impl Held {
 
 /// This process gives up all that it could do, before a customer's goes.
 pub(super) fn become_harmless(plan: &Plan<'_>) -> Done {
-    privileges::become_user(plan.ids.init)?;
+    privileges::drop_bounding_set()?;
+    become_harmless_at_last(plan)
+}
+
+/// The same where the bounding set is empty already, which takes nothing that this process may do now.
+pub(super) fn become_harmless_at_last(plan: &Plan<'_>) -> Done {
+    privileges::become_user_for_good(plan.ids.init)?;
     privileges::die_with_spawner(&plan.orders)
 }
 

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, WaitOptions};
 
+use self::ahead::Waiting;
 use self::child::{Harmless, Launch, Task};
 use self::programs::{Beside, Programs, exit_of};
 use crate::channel::{self, Received, exactly};
@@ -122,14 +123,14 @@ fn run_programs(plan: &Plan<'_>) -> Result<Option<Programs>, Event> {
         Some((Order::Assign { memory_mb, beside: 0 }, fds)) => {
             let ([code, output, args], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;
-            let launch = Launch { plan, memory_mb, output: &output, args: &args, task: Task::Runtime };
+            let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Runtime };
             Programs::alone(launch.run(Harmless::First)?).map(Some).map_err(Event::Failed)
         }
         Some((Order::Assign { memory_mb, beside }, fds)) => {
             let ([code, output, args, beside_output, beside_args], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;
             let beside = Beside { count: beside as usize, output: beside_output, args: beside_args };
-            let launch = Launch { plan, memory_mb, output: &output, args: &args, task: Task::Runtime };
+            let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Runtime };
             Programs::start(launch, &beside).map(Some)
         }
         Some((Order::Launch, fds)) => run_ahead(plan, fds),
@@ -137,24 +138,25 @@ fn run_programs(plan: &Plan<'_>) -> Result<Option<Programs>, Event> {
     }
 }
 
-/// Runs a program that waits for its function. Until that comes nothing of any customer is in here; so this process may
-/// keep its privileges, which mounting the code takes, until then.
-fn run_ahead(plan: &Plan<'_>, fds: Vec<OwnedFd>) -> Result<Option<Programs>, Event> {
-    let [output, args] = exactly(fds).ok_or_else(|| Event::Failed(unexpected("a launch without its 2 descriptors")))?;
-    let waiting = ahead::launch(plan, output, args)?;
+/// Has a process wait for its function: a program or, where nothing is said of one, what will become the function's. Until
+/// then nothing of any customer is in here; so this process may keep its privileges, which mounting the code takes.
+fn run_ahead(plan: &Plan<'_>, mut fds: Vec<OwnedFd>) -> Result<Option<Programs>, Event> {
+    let args = if fds.len() > 1 { fds.pop() } else { None };
+    let [output] = exactly(fds).ok_or_else(|| Event::Failed(unexpected("a launch without its descriptors")))?;
+    let waiting = match args {
+        Some(args) => Waiting::launch(plan, output, args)?,
+        None => Waiting::hold(plan, &output).map_err(Event::Failed)?,
+    };
     tell_server(plan, &Event::Running).map_err(Event::Failed)?;
     if !waiting.waits_for_order(plan).map_err(Event::Failed)? {
-        return wait_for_end(plan, waiting.process().pid).map_err(Event::Failed).map(|()| None);
+        return wait_for_end(plan, waiting.pid()).map_err(Event::Failed).map(|()| None);
     }
     let Some((Order::Assign { memory_mb, .. }, fds)) = next_order(plan).map_err(Event::Failed)? else {
         return Ok(None);
     };
-    let employ = || {
-        let ([code, told], layers) = apart(fds)?;
-        mount(code, layers)?;
-        Programs::alone(waiting.employ(plan, memory_mb, told)?)
-    };
-    employ().map(Some).map_err(Event::Failed)
+    let ([code, told], layers) = apart(fds).map_err(Event::Failed)?;
+    mount(code, layers).map_err(Event::Failed)?;
+    Programs::alone(waiting.employ(plan, memory_mb, told)?).map(Some).map_err(Event::Failed)
 }
 
 /// The descriptors of an assignment, and the mount of layers where there is one more.

@@ -60,11 +60,11 @@ impl Programs {
         let runtime = runtime.hold().map_err(Event::Failed)?;
         let hold = |number| {
             let task = Task::Beside { number, runtime: runtime.pidfd() };
-            Launch { plan, memory_mb, output: &beside.output, args: &beside.args, task }.hold()
+            Launch { plan, memory_mb, output: &beside.output, args: Some(&beside.args), task }.hold()
         };
         let held: Vec<Held> = (0..beside.count).map(hold).collect::<Done<_>>().map_err(Event::Failed)?;
         become_harmless(plan).map_err(Event::Failed)?;
-        let beside = held.into_iter().map(Held::go).collect::<Result<_, _>>()?;
+        let beside = held.into_iter().map(|held| held.go(None)).collect::<Result<_, _>>()?;
         Ok(Self { runtime: Runtime::Waits(runtime), beside, ends })
     }
 
@@ -103,7 +103,7 @@ impl Programs {
 
     fn let_runtime_go(&mut self, plan: &Plan<'_>) -> Done {
         match std::mem::replace(&mut self.runtime, Runtime::Ended) {
-            Runtime::Waits(held) => match held.go() {
+            Runtime::Waits(held) => match held.go(None) {
                 Ok(running) => {
                     self.runtime = Runtime::Runs(running);
                     tell_server(plan, &Event::Running)

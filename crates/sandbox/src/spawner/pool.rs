@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hearth_types::limits::EPHEMERAL_MIN_MB;
+use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB};
 use rustix::event::Timespec;
 
 use super::Spawner;
 use super::readers::Ahead;
 use crate::error::Done;
 
-/// How long nothing must have happened before one more is made: those that are wanted now come first.
-const IDLE: Duration = Duration::from_millis(5);
+/// How long nothing must have happened before one more is made: those that are wanted now come first, and what starts in
+/// them has the machine's processors for itself.
+const IDLE: Duration = AHEAD_CALM;
 /// The most to wait after one could not be made.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 

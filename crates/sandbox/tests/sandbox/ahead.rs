@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use hearth_sandbox::{Exit, Program, SandboxError, Tmp, Waiting};
+use hearth_sandbox::{Command, Exit, Program, SandboxError, Tmp, Waiting};
 
 use crate::harness::{CODE, Probe, Running, World, json};
 
@@ -80,6 +80,37 @@ pub(crate) async fn it_finds_what_a_fresh_one_finds(world: World) {
         assert_eq!(ahead["variables"], serde_json::json!(["LANG=C.UTF-8"]));
         assert_eq!(ahead["task"], serde_json::json!(["app.py"]));
     }
+}
+
+pub(crate) async fn a_process_without_a_program_becomes_as_a_fresh_one(world: World) {
+    for layers in [vec![], vec![CODE]] {
+        let probe = || Probe { memory_mb: 128, layers: layers.clone(), ..Probe::new(LOOK) };
+        let fresh = json(&world.output(probe()).await);
+        let (output, theirs) = std::io::pipe().unwrap();
+        let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+        let started = world.spawner.start(made, 0).await.unwrap();
+        let held = world.spawner.hold(started, theirs.into()).await.unwrap();
+        let (_, unused) = std::io::pipe().unwrap();
+        let Program { argv, otherwise, env, cwd, .. } = probe().program(unused.into());
+        let command = Command { argv, otherwise, env, cwd };
+        let sandbox = world.spawner.employ_held(held, probe().assignment(), command).await.unwrap();
+        let running = Running { sandbox, output };
+        let late = json(&running.read_all().await);
+        assert_eq!(running.sandbox.exited().await, Exit::Code(0));
+        // The first init of a data folder has mkfs as its first child.
+        let comparable = |mut seen: serde_json::Value| {
+            seen["status"]["NSpid"].take();
+            seen
+        };
+        assert_eq!(comparable(late), comparable(fresh));
+    }
+    // What cannot be executed is told as ever.
+    let (_output, theirs) = std::io::pipe().unwrap();
+    let made = world.spawner.make(Tmp::New { mb: 512 }).await.unwrap();
+    let held = world.spawner.hold(world.spawner.start(made, 0).await.unwrap(), theirs.into()).await.unwrap();
+    let command = Command { argv: vec![c"/no/such".to_owned()], otherwise: None, env: vec![], cwd: c"/".to_owned() };
+    let employed = world.spawner.employ_held(held, Probe::new("").assignment(), command).await;
+    assert!(matches!(employed, Err(SandboxError::NotExecutable { .. })));
 }
 
 pub(crate) async fn its_memory_is_capped_from_its_assignment_on(world: World) {

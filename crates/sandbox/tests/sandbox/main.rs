@@ -61,6 +61,7 @@ const CASES: &[Case] = &[
     case!(layers::a_package_that_is_not_there_is_an_error),
     case!(layers::another_program_runs_where_the_first_is_missing),
     case!(ahead::it_finds_what_a_fresh_one_finds),
+    case!(ahead::a_process_without_a_program_becomes_as_a_fresh_one),
     case!(ahead::its_memory_is_capped_from_its_assignment_on),
     case!(ahead::the_end_of_a_waiting_program_is_told),
     case!(ahead::variables_that_have_no_room_are_an_error),

@@ -68,7 +68,7 @@ const seen = {
   argv: [process.argv, process.execArgv, process.argv0, process.execPath, process.title, read('/proc/self/cmdline')],
   paths: [module.paths, module_.globalPaths, require.main?.filename ?? null], cache: Object.keys(require.cache),
   cwd: [process.cwd(), fs.readdirSync('.'), fs.readdirSync('/opt')], umask: process.umask(), fds: fds(),
-  status: pick(['Uid', 'Gid', 'Groups', 'SigBlk', 'SigIgn', 'SigCgt', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp', 'Threads']),
+  status: pick(['Uid', 'Gid', 'Groups', 'SigBlk', 'SigIgn', 'SigCgt', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp']),
   limits: read('/proc/self/limits'), mounts: read('/proc/self/mountinfo').split('\n').map((line) => line.split(' ').slice(4, 6)).sort(),
   heap: v8.getHeapStatistics().heap_size_limit, time: [Intl.DateTimeFormat().resolvedOptions(), new Date(0).toString()],
   events: process.eventNames().map(String), counts: process.eventNames().map((name) => process.listenerCount(name)),
@@ -191,7 +191,7 @@ def handler(e, c): return [error('libown.so'), error('libnear.so'), error('libla
 }
 
 async fn what_works_at_the_start_only_takes_a_start_of_its_own(machine: Arc<Machine>) {
-    let machine = machine.with_ahead(1);
+    let machine = machine.with_ahead(2);
     let code = "import sys, time\ndef handler(e, c): return [time.tzname[0], sys.flags.isolated, sys.flags.optimize]";
     one_waits(&machine, &mut machine.python(code)).await;
     let variables = [("TZ", "Asia/Tokyo"), ("PYTHONOPTIMIZE", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
@@ -204,6 +204,17 @@ async fn what_works_at_the_start_only_takes_a_start_of_its_own(machine: Arc<Mach
     assert_eq!(machine.worker.started_ahead().taken, 0);
     assert_eq!(machine.python(code).answer("{}").await, serde_json::json!(["UTC", 1, 0]));
     assert_eq!(machine.worker.started_ahead().taken, 1);
+    // For such a one a process waits, without a program.
+    let there = async {
+        while machine.worker.started_ahead().waiting < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), there).await.expect("no process waits");
+    let variables = [("TZ", "Asia/Tokyo"), ("PYTHONOPTIMIZE", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    let mut own = machine.python(code).with(|spec| spec.variables = variables.into());
+    assert_eq!(own.answer("{}").await, serde_json::json!(["JST", 0, 2]));
+    assert_eq!(machine.worker.started_ahead().taken, 2);
     machine.worker.drain().await;
 }
 
