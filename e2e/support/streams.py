@@ -4,28 +4,15 @@ import base64
 import json
 import subprocess
 import sys
-import textwrap
 
 import boto3
 from botocore.config import Config
 
+from support import moto
 from support.events import said
 from support.server import wait_until
 
 WAIT_S = 90
-# An independent emulator; as many shards as are asked for, and streams of tables.
-MOTO = textwrap.dedent(
-    """
-    import os, sys
-    os.environ["MOTO_ACCOUNT_ID"] = "000000000000"
-    from moto.server import ThreadedMotoServer
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    print(f"http://{host}:{port}", flush=True)
-    sys.stdin.read()
-    """
-)
 # Does what the data of its records ask for, and says what it got: {"fail": ...} raises, {"answer": ...} is returned with ID
 # for the record's number, {"report": 1} is named among those that failed.
 OBEY = """
@@ -62,7 +49,7 @@ class Upstream:
     """Moto, until it is closed."""
 
     def __init__(self):
-        self.process = subprocess.Popen([sys.executable, "-c", MOTO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, moto.__file__, "000000000000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
 
     def client(self, service):

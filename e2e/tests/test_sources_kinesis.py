@@ -7,6 +7,7 @@ import re
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from conftest import ROLE, client_of, deployer, unique
 from support.clock import MANUAL, advance
@@ -221,10 +222,42 @@ def test_children_are_read_after_their_parents(server, deploy, kinesis):
 def test_a_stream_that_is_gone_is_a_problem_that_the_mapping_shows(server, deploy, kinesis):
     name = unique("s")
     arn = stream_of(kinesis, name)
-    kinesis.delete_stream(StreamName=name)
     function = deploy(OBEY)
     uuid = mapped(function, arn)
+    kinesis.delete_stream(StreamName=name)
     resulted(function.client, uuid, "PROBLEM: ResourceNotFoundException")
+
+
+def test_a_stream_that_is_not_there_is_refused(deploy, kinesis):
+    function, arn = deploy(OBEY), f"arn:aws:kinesis:us-east-1:000000000000:stream/{unique('none')}"
+    with pytest.raises(ClientError) as refused:
+        mapped(function, arn)
+    error = refused.value.response["Error"]
+    assert (error["Code"], error["Message"]) == ("InvalidParameterValueException", f"Stream not found: {arn}")
+    assert function.client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"] == []
+
+
+def test_a_stream_is_there_for_functions_whose_role_may_read_it(server, deploy, kinesis):
+    iam, role = own(server, "iam"), unique("reader")
+    trust = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}
+    function = deploy(OBEY, Role=iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])
+    name = unique("s")
+    arn = stream_of(kinesis, name)
+    with pytest.raises(ClientError) as refused:
+        mapped(function, arn)
+    assert refused.value.response["Error"]["Message"].startswith(f"Cannot access stream {arn}. ")
+    iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaKinesisExecutionRole")
+    mapped(function, arn)
+    put(kinesis, name, "x")
+    assert texts(records(server, function, 1)) == ["x"]
+
+
+def test_a_service_that_does_not_answer_is_asked_again(alone):
+    server = alone("--upstream", "kinesis=http://127.0.0.1:1")
+    deploy, _ = deployer(client_of(server))
+    function = deploy(OBEY)
+    uuid = mapped(function, "arn:aws:kinesis:us-east-1:000000000000:stream/s")
+    resulted(function.client, uuid, "PROBLEM: ")
 
 
 def test_without_an_upstream_it_is_said_what_is_missing(alone):

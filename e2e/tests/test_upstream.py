@@ -24,20 +24,16 @@ from support import raw
 from support.keys import allow, deny, made_with
 from support.server import HEARTH, Server
 from support.sigv4 import Signed
+from support.streams import Upstream
 
 ACCOUNT = "000000000000"
 
 
 @pytest.fixture(scope="module")
 def moto():
-    os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    upstream = Upstream()
+    yield upstream.url
+    upstream.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use crate::e2e::settle;
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
+use crate::tools::upstream::Upstream;
 use crate::tools::{cargo, follow, install, root, run as run_command};
 
 /// The account that the recordings show.
@@ -52,7 +53,11 @@ fn play(tally: &mut Tally, profile: &str, args: &[String]) -> Result<()> {
     let harness = ["-m", "unittest", "discover", "-q", "-s", "conformance/harness", "-t", "conformance"];
     run_command(&mut python(&harness))?;
     install::apt(install::INTERPRETERS)?;
-    let server = Server::start_with(&binary, &[ACCOUNT, RETRYING, RUNTIMES].concat(), &install::path_with_nodes()?)?;
+    let upstream = Upstream::start(ACCOUNT[1])?;
+    let upstreams = ["dynamodb", "kinesis"].map(|service| format!("--upstream={service}={}", upstream.url()));
+    let upstreams: Vec<&str> = upstreams.iter().map(String::as_str).collect();
+    let serving = [ACCOUNT, RETRYING, RUNTIMES, &upstreams].concat();
+    let server = Server::start_with(&binary, &serving, &install::path_with_nodes()?)?;
     let settling = Server::start(&binary, &[ACCOUNT, RETRYING, SETTLING].concat())?;
     let mut scenarios = python(&["conformance/run.py", "--url", server.url(), "--settling-url", settling.url()]);
     scenarios.args(args);

@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod install;
 pub(crate) mod leftovers;
 pub(crate) mod server;
+pub(crate) mod upstream;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -48,7 +48,11 @@ pub(crate) async fn check(
 ) -> Result<(), String> {
     match source {
         Source::Sqs { arn } => sqs::check(parts, arn, function, role, timeout_s).await,
-        Source::Kinesis { .. } | Source::DynamoDb { .. } | Source::Kafka { .. } | Source::Mq { .. } => Ok(()),
+        Source::Kinesis { arn, .. } => stream::check(parts, Kind::Kinesis, &parts.kinesis, arn, function, role).await,
+        Source::DynamoDb { arn, .. } => {
+            stream::check(parts, Kind::DynamoDb, &parts.dynamodb, arn, function, role).await
+        }
+        Source::Kafka { .. } | Source::Mq { .. } => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 use hearth_client::Api;
 use hearth_types::mapping::{Position, Settings};
 use tokio::task::JoinSet;
+use tracing::warn;
 
 pub(crate) use self::service::Kind;
 
@@ -30,6 +31,7 @@ use self::reader::Reader;
 use self::run::Runner;
 use self::service::Stream;
 use self::shard::{Checkpoint, Shard};
+use crate::Parts;
 use crate::filter::Filters;
 use crate::job::Job;
 
@@ -38,6 +40,38 @@ const LIST_EVERY: Duration = Duration::from_secs(10);
 
 /// After a look that failed.
 const LIST_AGAIN: Duration = Duration::from_secs(2);
+
+/// Whether a stream is there, and may be read by a function with this role. One whose service does not answer, or is
+/// not here, is for whoever polls: that is tried again.
+///
+/// # Errors
+/// With what Lambda says to who makes a mapping (observed for a stream that is not there).
+pub(crate) async fn check(
+    parts: &Parts,
+    kind: Kind,
+    api: &Option<Api>,
+    arn: &str,
+    function: &str,
+    role: &str,
+) -> Result<(), String> {
+    let caller = parts.roles.caller(function, role).await?;
+    if kind.actions().iter().any(|action| caller.may(action, arn, None, &[]).is_err()) {
+        return Err(format!(
+            "Cannot access stream {arn}. Please ensure the role can perform the {} Actions on your stream in IAM.",
+            kind.needs()
+        ));
+    }
+    let Some(api) = api else { return Ok(()) };
+    let stream = Stream { kind, api: api.clone(), arn: arn.to_owned(), role: role.to_owned() };
+    match stream.is_there().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("Stream not found: {arn}")),
+        Err(cause) => {
+            warn!("{arn} is not looked at: {cause}");
+            Ok(())
+        }
+    }
+}
 
 /// Polls a stream until the job is to stop, and until nothing of it is in flight any more.
 pub(crate) async fn poll(job: Arc<Job>, kind: Kind, api: Api) {

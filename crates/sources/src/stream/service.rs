@@ -66,6 +66,14 @@ impl Kind {
         }
     }
 
+    /// The same, as Lambda names them to who makes a mapping.
+    pub(crate) fn needs(self) -> &'static str {
+        match self {
+            Self::Kinesis => "GetRecords, GetShardIterator, DescribeStream, ListShards, and ListStreams",
+            Self::DynamoDb => "GetRecords, GetShardIterator, DescribeStream, and ListStreams",
+        }
+    }
+
     /// Between two looks at a shard with nothing new (AWS: once a second, and four times).
     pub(crate) fn poll_every(self) -> Duration {
         match self {
@@ -83,16 +91,29 @@ impl Stream {
         self.api.call(self.kind.service(), operation, input, STREAM_READ_BYTES, UPSTREAM_ANSWER).await
     }
 
+    /// Whether there is such a stream.
+    pub(crate) async fn is_there(&self) -> Result<bool, CallError> {
+        match self.list(None).await {
+            Ok(_) => Ok(true),
+            Err(cause) if cause.code() == Some("ResourceNotFoundException") => Ok(false),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// A page of shards, and of what is known of the stream.
+    async fn list(&self, page: Option<&str>) -> Result<Value, CallError> {
+        match self.kind {
+            Kind::Kinesis => self.call("ListShards", &kinesis::list(&self.arn, page)).await,
+            Kind::DynamoDb => self.call("DescribeStream", &dynamodb::list(&self.arn, page)).await,
+        }
+    }
+
     /// All shards that the service still has.
     pub(crate) async fn shards(&self) -> Result<Vec<Listed>, CallError> {
         let mut all = Vec::new();
         let mut page = None;
         loop {
-            let (operation, input) = match self.kind {
-                Kind::Kinesis => ("ListShards", kinesis::list(&self.arn, page.as_deref())),
-                Kind::DynamoDb => ("DescribeStream", dynamodb::list(&self.arn, page.as_deref())),
-            };
-            let answer = self.call(operation, &input).await?;
+            let answer = self.list(page.as_deref()).await?;
             let (shards, next) = match self.kind {
                 Kind::Kinesis => (&answer["Shards"], &answer["NextToken"]),
                 Kind::DynamoDb => {
