@@ -12,6 +12,7 @@ mod guest;
 mod hostile;
 mod java;
 mod loss;
+mod sim;
 mod soak;
 mod test;
 mod tidy;
@@ -29,6 +30,7 @@ const TASKS: &[(&str, &str, Task)] = &[
     ("soak", "end 10,000 environments in all ways; what is left behind", soak::run),
     ("loss", "crash the server at 1,000 points under load; what is lost", loss::run),
     ("bench", "run the benchmarks; a table and JSON", bench::run),
+    ("sim", "play workloads to the scheduler in virtual time; compare policies (--soak: at random)", sim::run),
     ("codegen", "write the API layer from models/ (--check: only compare)", codegen::run),
     ("java", "compile the bootstrap for Java (--check: only compare)", java::run),
     ("coverage", "write what is supported into docs/compatibility.md", coverage::run),

@@ -46,6 +46,7 @@ const LAYERS: &[(&str, u8)] = &[
     // The composition, and what only tests and measures.
     ("hearth-server", 5),
     ("hearth-bench", 6),
+    ("hearth-sim", 6),
     ("xtask", 6),
 ];
 

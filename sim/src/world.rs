@@ -1,0 +1,310 @@
+//! Clients and workers, played to the scheduler in virtual time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Origin};
+use hearth_types::EnvironmentId;
+
+use crate::agenda::{Agenda, Happening, Time};
+use crate::checked::Core;
+use crate::figures::Figures;
+use crate::random::Random;
+use crate::workload::{Function, Progress, Workload};
+
+/// Ticks at one and the same time, after which time is said to stand still.
+const TICKS_AT_ONCE: u32 = 100_000;
+
+/// What a world does beside calling functions, and how long its workers take. All times are nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    /// One in so many invokes ends its environment; 0 for none.
+    pub crash_one_in: u64,
+    /// Between two deploys of a function in the mean; 0 for none.
+    pub deploy_every: Time,
+    /// Between two changes of a function's reservation in the mean; 0 for none.
+    pub reserve_every: Time,
+    /// What functions may reserve together.
+    pub reservable: u32,
+    /// From an answer until its environment is idle, at most.
+    pub settle: Time,
+    /// From the order to end until nothing of an environment is left, at most.
+    pub teardown: Time,
+}
+
+impl Faults {
+    /// Workers at work as they should be.
+    pub const NONE: Self =
+        Self { crash_one_in: 0, deploy_every: 0, reserve_every: 0, reservable: 0, settle: 0, teardown: 20_000_000 };
+}
+
+/// A function as it goes on.
+#[derive(Debug)]
+struct Going {
+    random: Random,
+    progress: Progress,
+    generation: Generation,
+    reserved: u32,
+}
+
+/// An invoke that the scheduler has not placed yet.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    function: u32,
+    since: Time,
+}
+
+/// A simulation under way.
+#[derive(Debug)]
+pub struct World<'a, C> {
+    core: C,
+    functions: &'a [Function],
+    until: Time,
+    faults: Faults,
+    going: Vec<Going>,
+    agenda: Agenda,
+    now: Time,
+    waiting: HashMap<InvokeId, Waiting>,
+    /// Those whose code was replaced while they waited.
+    again: Vec<Waiting>,
+    actions: Vec<Action>,
+    invokes: u64,
+    generations: u64,
+    reserved: u32,
+    random: Random,
+    figures: Figures,
+}
+
+impl<'a, C: Core> World<'a, C> {
+    /// A world in which all functions are deployed and nothing has happened.
+    #[must_use]
+    pub fn new(core: C, workload: &'a Workload, seed: u64, faults: Faults) -> Self {
+        let going = |index| Going {
+            random: Random::of_part(seed, index as u64),
+            progress: Progress::default(),
+            generation: Generation(0),
+            reserved: 0,
+        };
+        let mut world = Self {
+            core,
+            functions: &workload.functions,
+            until: workload.until,
+            faults,
+            going: (0..workload.functions.len()).map(going).collect(),
+            agenda: Agenda::new(),
+            now: 0,
+            waiting: HashMap::new(),
+            again: Vec::new(),
+            actions: Vec::new(),
+            invokes: 0,
+            generations: 0,
+            reserved: 0,
+            random: Random::of_part(seed, u64::MAX),
+            figures: Figures::new(workload.functions.len()),
+        };
+        (0..workload.functions.len() as u32).for_each(|function| world.begin(function));
+        world
+    }
+
+    /// Plays until nobody calls any more and all invokes have ended.
+    ///
+    /// # Errors
+    ///
+    /// What the scheduler did wrong.
+    pub fn run(mut self) -> Result<Figures, String> {
+        let mut ticks_at_once = 0;
+        loop {
+            let tick = self.core.next_tick().map(|at| (at.as_nanos() as Time).max(self.now));
+            let planned = self.agenda.next_at();
+            if self.now > self.until && planned.is_none() && self.waiting.is_empty() {
+                break;
+            }
+            match (planned, tick) {
+                (Some(at), tick) if tick.is_none_or(|tick| at <= tick) => {
+                    ticks_at_once = 0;
+                    self.advance(at);
+                    if let Some((_, what)) = self.agenda.pop() {
+                        self.happen(what);
+                    }
+                }
+                (_, Some(at)) => {
+                    ticks_at_once = if at == self.now { ticks_at_once + 1 } else { 0 };
+                    if ticks_at_once > TICKS_AT_ONCE {
+                        return Err(format!("time stands still at {at} ns"));
+                    }
+                    self.advance(at);
+                    self.step(Event::Tick);
+                }
+                (_, None) => break,
+            }
+            self.core.verdict()?;
+        }
+        if !self.waiting.is_empty() {
+            return Err(format!("{} invokes never ended", self.waiting.len()));
+        }
+        self.core.at_rest()?;
+        Ok(self.figures)
+    }
+
+    fn begin(&mut self, function: u32) {
+        let Function { memory_mb, reserved, .. } = self.functions[function as usize];
+        let generation = self.next_generation();
+        self.going[function as usize].generation = generation;
+        self.step(Event::Deploy { generation, function: key(function), memory_mb });
+        if let Some(concurrency) = reserved {
+            self.step(Event::Reserve { function: key(function), concurrency: Some(concurrency) });
+        }
+        self.plan_arrival(function);
+        self.plan_at_random(self.faults.deploy_every, Happening::Deploy(function));
+        self.plan_at_random(self.faults.reserve_every, Happening::Reserve(function));
+    }
+
+    fn next_generation(&mut self) -> Generation {
+        self.generations += 1;
+        Generation(self.generations)
+    }
+
+    fn plan_arrival(&mut self, function: u32) {
+        let Going { random, progress, .. } = &mut self.going[function as usize];
+        let next = self.functions[function as usize].arrivals.next(progress, random, self.now);
+        if let Some(at) = next.filter(|at| *at < self.until) {
+            self.agenda.plan(at, Happening::Arrive(function));
+        }
+    }
+
+    fn plan_at_random(&mut self, every: Time, what: Happening) {
+        if every > 0 {
+            let at = self.now + (every as f64 * self.random.exponential()) as Time + 1;
+            if at < self.until {
+                self.agenda.plan(at, what);
+            }
+        }
+    }
+
+    fn advance(&mut self, at: Time) {
+        let counted = at.min(self.until);
+        self.figures.pass(counted.saturating_sub(self.now), self.core.memory_mb());
+        self.now = at;
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Arrive(function) => {
+                self.plan_arrival(function);
+                self.invoke(Waiting { function, since: self.now });
+            }
+            Happening::Answer { function, environment } => {
+                self.figures.ended(self.functions[function as usize].memory_mb);
+                if self.random.one_in(self.faults.crash_one_in) {
+                    self.step(Event::Gone(environment));
+                } else if self.faults.settle > 0 {
+                    self.step(Event::Answered(environment));
+                    let settled = self.now + self.random.below(self.faults.settle);
+                    self.agenda.plan(settled, Happening::Rest(environment));
+                } else {
+                    self.step(Event::Idle(environment));
+                }
+            }
+            Happening::Rest(environment) => self.step(Event::Idle(environment)),
+            Happening::Vanish(environment) => self.step(Event::Gone(environment)),
+            Happening::Deploy(function) => self.deploy(function),
+            Happening::Reserve(function) => self.reserve(function),
+        }
+        while let Some(stale) = self.again.pop() {
+            self.invoke(stale);
+        }
+    }
+
+    fn deploy(&mut self, function: u32) {
+        let generation = self.next_generation();
+        let memory_mb = self.functions[function as usize].memory_mb;
+        self.step(Event::Deploy { generation, function: key(function), memory_mb });
+        let before = std::mem::replace(&mut self.going[function as usize].generation, generation);
+        self.step(Event::Retire(before));
+        self.plan_at_random(self.faults.deploy_every, Happening::Deploy(function));
+    }
+
+    fn reserve(&mut self, function: u32) {
+        let before = std::mem::take(&mut self.going[function as usize].reserved);
+        let left = self.faults.reservable - (self.reserved - before);
+        let wanted = self.random.below(u64::from(left) + 1) as u32;
+        let concurrency = (!self.random.one_in(3)).then_some(wanted);
+        self.going[function as usize].reserved = concurrency.unwrap_or(0);
+        self.reserved = self.reserved - before + concurrency.unwrap_or(0);
+        self.step(Event::Reserve { function: key(function), concurrency });
+        self.plan_at_random(self.faults.reserve_every, Happening::Reserve(function));
+    }
+
+    fn invoke(&mut self, waiting: Waiting) {
+        self.invokes += 1;
+        let invoke = InvokeId(self.invokes);
+        let generation = self.going[waiting.function as usize].generation;
+        self.core.step(
+            Duration::from_nanos(self.now),
+            Event::Invoke { invoke, generation, origin: Origin::Client },
+            &mut self.actions,
+        );
+        if !self.act(Some((invoke, waiting))) {
+            self.waiting.insert(invoke, waiting);
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        self.core.step(Duration::from_nanos(self.now), event, &mut self.actions);
+        self.act(None);
+    }
+
+    /// Does what the scheduler says. Whether the `new` invoke is placed or refused.
+    fn act(&mut self, new: Option<(InvokeId, Waiting)>) -> bool {
+        self.figures.steps += 1;
+        let mut done = false;
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            let mut whose = |invoke| match new {
+                Some((id, waiting)) if id == invoke => {
+                    done = true;
+                    Some(waiting)
+                }
+                _ => self.waiting.remove(&invoke),
+            };
+            match action {
+                Action::Assign { invoke, environment } => {
+                    if let Some(waiting) = whose(invoke) {
+                        self.start(waiting, environment, false);
+                    }
+                }
+                Action::Create { invoke, environment, .. } => {
+                    if let Some(waiting) = whose(invoke) {
+                        self.start(waiting, environment, true);
+                    }
+                }
+                Action::Throttle { invoke, reason } => {
+                    if whose(invoke).is_some() {
+                        self.figures.throttled(reason);
+                    }
+                }
+                Action::Stale { invoke } => self.again.extend(whose(invoke)),
+                Action::Stop { environment } => {
+                    let teardown = self.now + self.faults.teardown;
+                    self.agenda.plan(teardown, Happening::Vanish(environment));
+                }
+            }
+        }
+        self.actions = actions;
+        done
+    }
+
+    /// An invoke runs from now on.
+    fn start(&mut self, waiting: Waiting, environment: EnvironmentId, cold: bool) {
+        let function = &self.functions[waiting.function as usize];
+        let init = if cold { function.start } else { 0 };
+        let duration = function.durations.draw(&mut self.going[waiting.function as usize].random);
+        self.figures.started(waiting.function, self.now - waiting.since + init, cold, function.memory_mb);
+        let end = self.now + init + duration;
+        self.agenda.plan(end, Happening::Answer { function: waiting.function, environment });
+    }
+}
+
+fn key(function: u32) -> FunctionKey {
+    FunctionKey(u64::from(function))
+}
