@@ -24,6 +24,8 @@ pub(crate) enum Happening {
     Deploy(u32),
     /// The function's reservation changes.
     Reserve(u32),
+    /// The workers change.
+    Workers,
     /// A client calls the function.
     Arrive(u32),
 }

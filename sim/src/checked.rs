@@ -3,67 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Limits, Scaling, Scheduler, Throttle};
+use hearth_scheduler::{
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Scaling, Throttle, WorkerId,
+};
 use hearth_types::EnvironmentId;
 
-use crate::policy::Machine;
+use crate::core::Core;
 
 /// Steps between two comparisons of everything with the scheduler's own sums.
 const STEPS_BETWEEN_CENSUSES: u64 = 64;
-
-/// What decides: the scheduler, or one that is watched.
-pub trait Core {
-    /// As [`Scheduler::step`].
-    fn step(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>);
-    /// As [`Scheduler::next_tick`].
-    fn next_tick(&self) -> Option<Duration>;
-    /// As [`Scheduler::memory_mb`].
-    fn memory_mb(&self) -> u64;
-    /// As [`Scheduler::living`].
-    fn living(&self) -> u32;
-    /// As [`Scheduler::in_flight`].
-    fn in_flight(&self) -> u32;
-
-    /// What it did wrong, if that is known.
-    ///
-    /// # Errors
-    ///
-    /// The first rule that was broken, and when.
-    fn verdict(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// The same when nothing is in flight any more.
-    ///
-    /// # Errors
-    ///
-    /// As [`Core::verdict`].
-    fn at_rest(&self) -> Result<(), String> {
-        self.verdict()
-    }
-}
-
-impl Core for Scheduler {
-    fn step(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>) {
-        Self::step(self, now, event, actions);
-    }
-
-    fn next_tick(&self) -> Option<Duration> {
-        Self::next_tick(self)
-    }
-
-    fn memory_mb(&self) -> u64 {
-        Self::memory_mb(self)
-    }
-
-    fn living(&self) -> u32 {
-        Self::living(self)
-    }
-
-    fn in_flight(&self) -> u32 {
-        Self::in_flight(self)
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -76,6 +24,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 struct Environment {
     generation: Generation,
+    worker: WorkerId,
     phase: Phase,
     made_at: Duration,
 }
@@ -84,6 +33,12 @@ struct Environment {
 struct Version {
     function: FunctionKey,
     memory_mb: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Worker {
+    capacity: Capacity,
+    draining: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +52,7 @@ struct Unplaced {
 pub struct Checked<C> {
     inner: C,
     limits: Limits,
-    machine: Machine,
+    workers: HashMap<WorkerId, Worker>,
     versions: HashMap<Generation, Version>,
     retired: HashSet<Generation>,
     environments: HashMap<EnvironmentId, Environment>,
@@ -113,11 +68,11 @@ pub struct Checked<C> {
 
 impl<C: Core> Checked<C> {
     /// Watches a scheduler that has not taken a step, and should keep these limits.
-    pub fn new(inner: C, limits: Limits, machine: Machine) -> Self {
+    pub fn new(inner: C, limits: Limits) -> Self {
         Self {
             inner,
             limits,
-            machine,
+            workers: HashMap::new(),
             versions: HashMap::new(),
             retired: HashSet::new(),
             environments: HashMap::new(),
@@ -167,6 +122,23 @@ impl<C: Core> Checked<C> {
                 self.answered(environment);
                 self.environments.remove(&environment);
             }
+            Event::Join { worker, capacity } => {
+                self.workers.insert(worker, Worker { capacity, draining: false });
+            }
+            Event::Drain(worker) => {
+                if let Some(draining) = self.workers.get_mut(&worker) {
+                    draining.draining = true;
+                }
+            }
+            Event::Lost(worker) => {
+                self.workers.remove(&worker);
+                let lost = self.environments.iter().filter(|(_, e)| e.worker == worker);
+                let lost: Vec<EnvironmentId> = lost.map(|(environment, _)| *environment).collect();
+                for environment in lost {
+                    self.answered(environment);
+                    self.environments.remove(&environment);
+                }
+            }
             Event::Tick => {}
         }
     }
@@ -195,16 +167,14 @@ impl<C: Core> Checked<C> {
                     to.phase = Phase::Busy;
                 }
             }
-            Action::Create { invoke, environment, generation, .. } => {
+            Action::Create { invoke, environment, generation, worker } => {
                 let wanted = self.placed(now, invoke);
                 self.hold(now, wanted == Some(generation), || format!("{invoke:?} runs another code"));
-                let made = Environment { generation, phase: Phase::Busy, made_at: now };
+                let made = Environment { generation, worker, phase: Phase::Busy, made_at: now };
                 let before = self.environments.insert(environment, made);
                 self.hold(now, before.is_none(), || format!("{environment} made twice"));
                 self.within_scaling(now, generation);
-                let (mb, count) = self.living();
-                self.hold(now, mb <= self.machine.memory_mb, || format!("{mb} MB live"));
-                self.hold(now, count <= self.machine.environments, || format!("{count} environments live"));
+                self.within_capacity(now, worker);
             }
             Action::Throttle { invoke, reason } => {
                 if let Some(Unplaced { generation, .. }) = self.unplaced.remove(&invoke) {
@@ -239,10 +209,22 @@ impl<C: Core> Checked<C> {
         Some(generation)
     }
 
-    /// MB and count of the environments that do not stop.
-    fn living(&self) -> (u64, u32) {
-        let living = self.environments.values().filter(|e| e.phase != Phase::Stopping);
-        living.fold((0, 0), |(mb, count), e| (mb + u64::from(self.versions[&e.generation].memory_mb), count + 1))
+    /// MB and count of the environments with such a phase on such a worker.
+    fn sum(&self, of: impl Fn(&Environment) -> bool) -> (u64, u32) {
+        let these = self.environments.values().filter(|e| of(e));
+        these.fold((0, 0), |(mb, count), e| (mb + u64::from(self.versions[&e.generation].memory_mb), count + 1))
+    }
+
+    /// A worker that takes environments got one more, and has room for all that it has.
+    fn within_capacity(&mut self, now: Duration, worker: WorkerId) {
+        let taking = self.workers.get(&worker).filter(|worker| !worker.draining).copied();
+        self.hold(now, taking.is_some(), || format!("{worker:?} takes no environment"));
+        let Some(Worker { capacity, .. }) = taking else { return };
+        let (mb, count) = self.sum(|e| e.worker == worker && e.phase != Phase::Stopping);
+        self.hold(now, mb <= capacity.memory_mb, || format!("{mb} MB live on {worker:?}, of {}", capacity.memory_mb));
+        self.hold(now, count <= capacity.environments, || {
+            format!("{count} environments live on {worker:?}, of {}", capacity.environments)
+        });
     }
 
     /// No more environments came to be within the rate's time than a full bucket and its refill allow.
@@ -269,21 +251,22 @@ impl<C: Core> Checked<C> {
             Throttle::ReservedConcurrency => {
                 self.reserved.get(&function).is_some_and(|reserved| self.in_flight_of(function) >= *reserved)
             }
-            Throttle::Memory => {
-                let kept = self.environments.values().filter(|e| matches!(e.phase, Phase::Busy | Phase::Settling));
-                let kept: u64 = kept.map(|e| u64::from(self.versions[&e.generation].memory_mb)).sum();
-                // Where the memory is of several workers, a part of each may be too small for one more.
-                let lost = u64::from(memory_mb) * u64::from(self.machine.workers);
-                kept + lost > self.machine.memory_mb
+            Throttle::Memory | Throttle::Environments | Throttle::NoWorker | Throttle::NeverFits { .. } => {
+                !self.workers.iter().any(|(worker, of)| self.has_room(*worker, *of, memory_mb))
             }
-            Throttle::NeverFits { .. } => {
-                u64::from(memory_mb) > self.machine.memory_mb / u64::from(self.machine.workers)
-            }
-            Throttle::Environments => self.environments.len() >= self.machine.environments as usize,
             Throttle::RequestRate | Throttle::ReservedRequestRate => self.limits.requests_per_concurrency.is_some(),
             Throttle::ScalingRate => self.limits.scaling != Scaling::Unlimited,
         };
         self.hold(now, just, || format!("an invoke of {function:?} refused for {reason:?}, which is not so"));
+    }
+
+    /// Whether one more fits there, if what is idle goes, and not too many are about to end.
+    fn has_room(&self, worker: WorkerId, of: Worker, memory_mb: u32) -> bool {
+        let on_it = |phases: &[Phase]| self.sum(|e| e.worker == worker && phases.contains(&e.phase));
+        let (mb, count) = on_it(&[Phase::Busy, Phase::Settling]);
+        let (_, stopping) = on_it(&[Phase::Stopping]);
+        let Capacity { memory_mb: most_mb, environments } = of.capacity;
+        !of.draining && mb + u64::from(memory_mb) <= most_mb && count < environments && stopping < environments
     }
 
     /// Invokes of the function that are admitted and not answered.
@@ -325,7 +308,7 @@ impl<C: Core> Checked<C> {
 
     /// All sums of the scheduler, counted anew.
     fn census(&mut self, now: Duration) {
-        let (mb, count) = self.living();
+        let (mb, count) = self.sum(|e| e.phase != Phase::Stopping);
         let (told_mb, told_count) = (self.inner.memory_mb(), self.inner.living());
         self.hold(now, (mb, count) == (told_mb, told_count), || {
             format!("{count} environments with {mb} MB live, not {told_count} with {told_mb} MB")
@@ -338,6 +321,9 @@ impl<C: Core> Checked<C> {
         self.hold(now, beside.is_none(), || format!("{beside:?} waits beside an idle environment"));
         let drained = !idle.iter().any(|generation| self.retired.contains(generation));
         self.hold(now, drained, || "an idle environment has code that is retired".to_owned());
+        let drained =
+            self.with(Phase::Idle).all(|e| self.workers.get(&e.worker).is_some_and(|worker| !worker.draining));
+        self.hold(now, drained, || "an environment is idle on a worker that drains".to_owned());
     }
 
     fn with(&self, phase: Phase) -> impl Iterator<Item = &Environment> {

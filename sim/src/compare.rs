@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use hearth_scheduler::Scheduler;
+
 use crate::figures::Figures;
 use crate::policy::{Machine, Policy, unbounded};
 use crate::workload::Workload;
@@ -60,7 +62,7 @@ pub fn compare(workload: &Workload, plan: &Plan) -> Result<Vec<Run>, String> {
 }
 
 fn run(workload: &Workload, policy: Policy, machine: Machine, seed: u64) -> Result<Run, String> {
-    let core = machine.scheduler(policy.within(unbounded(machine)));
-    let figures = World::new(core, workload, seed, Faults::NONE).run()?;
+    let core = Scheduler::new(policy.within(unbounded()));
+    let figures = World::new(core, workload, machine, seed, Faults::NONE).run()?;
     Ok(Run { policy, machine, figures })
 }

@@ -158,6 +158,7 @@ fn name(reason: Throttle) -> &'static str {
         Throttle::ScalingRate => "scaling rate",
         Throttle::Memory => "memory",
         Throttle::Environments => "environments",
+        Throttle::NoWorker => "no worker",
         Throttle::NeverFits { .. } => "never fits",
     }
 }

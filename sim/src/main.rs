@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
+use hearth_scheduler::Capacity;
 use hearth_sim::{Machine, Plan, Policy, Run, Workload, compare, generate, soak, svg, table};
 
 /// Plays a workload to the scheduler in virtual time and compares policies. What goes to the standard output is the same
@@ -67,7 +68,7 @@ fn main() -> Result<()> {
 }
 
 fn machine(gb: u64) -> Machine {
-    Machine { workers: 1, memory_mb: gb * 1024, environments: u32::MAX }
+    Machine { workers: 1, each: Capacity { memory_mb: gb * 1024, environments: u32::MAX } }
 }
 
 fn timed(workload: &Workload, plan: &Plan) -> Result<(Vec<Run>, Duration)> {

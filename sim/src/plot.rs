@@ -62,7 +62,7 @@ pub fn svg(title: &str, runs: &[Run]) -> String {
         escaped(title)
     );
     let panels: [Axis; 2] = [
-        ("GB of memory that there is", |run| run.machine.memory_mb as f64 / 1024.0),
+        ("GB of memory that there is", |run| run.machine.memory_mb() as f64 / 1024.0),
         ("thousands of GB-seconds held idle", |run| run.figures.idle_gb_s() / 1000.0),
     ];
     for (left, (name, x)) in LEFTS.into_iter().zip(panels) {

@@ -2,25 +2,23 @@
 
 use std::time::Duration;
 
-use hearth_scheduler::{Limits, Rate, Scaling, Scheduler};
+use hearth_scheduler::{Capacity, Limits, Placement, Rate, Scaling};
 use hearth_types::limits;
 
 /// What there is to run on.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
-    /// Among which the rest is shared evenly; at least 1.
+    /// How many.
     pub workers: u32,
-    /// MB of all living environments.
-    pub memory_mb: u64,
-    /// Living environments.
-    pub environments: u32,
+    /// What each has room for.
+    pub each: Capacity,
 }
 
 impl Machine {
-    /// A scheduler for it, with these limits.
+    /// MB of all workers together.
     #[must_use]
-    pub fn scheduler(self, limits: Limits) -> Scheduler {
-        Scheduler::new(Limits { memory_budget_mb: self.memory_mb, environments_max: self.environments, ..limits })
+    pub fn memory_mb(self) -> u64 {
+        self.each.memory_mb * u64::from(self.workers)
     }
 }
 
@@ -63,13 +61,12 @@ impl Policy {
 
 /// Nothing is bounded but memory: what is compared is how it is used.
 #[must_use]
-pub fn unbounded(machine: Machine) -> Limits {
+pub fn unbounded() -> Limits {
     Limits {
         account_concurrency: u32::MAX,
         requests_per_concurrency: None,
         scaling: Scaling::Unlimited,
-        memory_budget_mb: machine.memory_mb,
-        environments_max: machine.environments,
+        placement: Placement::Pack,
         keep_alive: limits::KEEP_ALIVE,
         life: Duration::from_secs(limits::ENVIRONMENT_LIFE_S),
         life_spread: Duration::from_secs(limits::ENVIRONMENT_LIFE_S) / limits::ENVIRONMENT_LIFE_SPREAD,
@@ -81,12 +78,12 @@ pub fn unbounded(machine: Machine) -> Limits {
 
 /// The limits of an account of Lambda with this concurrency.
 #[must_use]
-pub fn account(machine: Machine, concurrency: u32, scaling: Scaling) -> Limits {
+pub fn account(concurrency: u32, scaling: Scaling) -> Limits {
     Limits {
         account_concurrency: concurrency,
         requests_per_concurrency: Some(limits::REQUESTS_PER_CONCURRENCY),
         scaling,
-        ..unbounded(machine)
+        ..unbounded()
     }
 }
 

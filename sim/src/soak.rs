@@ -4,10 +4,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, Limits, Rate, Scaling, Scheduler};
+use hearth_scheduler::{Action, Capacity, Event, Limits, Placement, Rate, Scaling, Scheduler};
 
 use crate::agenda::SECOND;
-use crate::checked::{Checked, Core};
+use crate::checked::Checked;
+use crate::core::Core;
 use crate::policy::{Machine, Policy, account};
 use crate::workload::{Arrivals, Durations, Function, Workload};
 use crate::world::{Faults, World};
@@ -60,11 +61,13 @@ impl Flaw {
         }
     }
 
-    /// The machine that it would believe in.
-    fn machine(self, machine: Machine) -> Machine {
-        match self {
-            Self::OverBudget => Machine { memory_mb: machine.memory_mb * 2, ..machine },
-            _ => machine,
+    /// What it would take for what happened.
+    fn event(self, event: Event) -> Event {
+        match (self, event) {
+            (Self::OverBudget, Event::Join { worker, capacity }) => {
+                Event::Join { worker, capacity: Capacity { memory_mb: capacity.memory_mb * 2, ..capacity } }
+            }
+            (_, event) => event,
         }
     }
 
@@ -99,7 +102,7 @@ const WRONG_ONE_IN: u64 = 20;
 impl Core for Flawed {
     fn step(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>) {
         let first = actions.len();
-        self.scheduler.step(now, event, actions);
+        self.scheduler.step(now, self.flaw.map_or(event, |flaw| flaw.event(event)), actions);
         let Some(flaw) = self.flaw else { return };
         for action in actions.split_off(first) {
             if self.random.one_in(WRONG_ONE_IN) {
@@ -134,26 +137,27 @@ impl Core for Flawed {
 /// The rule that was broken, and when.
 pub fn soak(seed: u64, flaw: Option<Flaw>) -> Result<Figures, String> {
     let mut random = Random::of_part(seed, 0);
-    let machine =
-        Machine { workers: 1, memory_mb: 1024 + random.below(8 * 1024), environments: 5 + random.below(60) as u32 };
-    let limits = limits(&mut random, machine);
+    let each = Capacity { memory_mb: 1024 + random.below(4 * 1024), environments: 3 + random.below(30) as u32 };
+    let machine = Machine { workers: 1 + random.below(4) as u32, each };
+    let limits = limits(&mut random);
     let faults = Faults {
         crash_one_in: random.below(3) * 50,
         deploy_every: random.below(3) * 20 * SECOND,
         reserve_every: random.below(3) * 15 * SECOND,
         reservable: limits.account_concurrency,
+        worker_every: random.below(3) * 30 * SECOND,
         settle: random.below(3) * SECOND / 100,
         teardown: 1 + random.below(SECOND / 20),
     };
     let workload = workload(&mut random);
     let believed = flaw.map_or(limits, |flaw| flaw.limits(limits));
-    let scheduler = flaw.map_or(machine, |flaw| flaw.machine(machine)).scheduler(believed);
-    let flawed = Flawed { scheduler, flaw, random: Random::of_part(seed, 1) };
-    let core = Checked::new(flawed, limits, machine);
-    World::new(core, &workload, seed, faults).run().map_err(|broken| format!("seed {seed}: {broken}"))
+    let flawed = Flawed { scheduler: Scheduler::new(believed), flaw, random: Random::of_part(seed, 1) };
+    World::new(Checked::new(flawed, limits), &workload, machine, seed, faults)
+        .run()
+        .map_err(|broken| format!("seed {seed}: {broken}"))
 }
 
-fn limits(random: &mut Random, machine: Machine) -> Limits {
+fn limits(random: &mut Random) -> Limits {
     let rate = |random: &mut Random| Rate {
         burst: 1 + random.below(20) as u32,
         refill: NonZeroU32::MIN.saturating_add(random.below(20) as u32),
@@ -164,10 +168,11 @@ fn limits(random: &mut Random, machine: Machine) -> Limits {
         1 => Scaling::Account(rate(random)),
         _ => Scaling::Unlimited,
     };
-    let account = account(machine, 2 + random.below(50) as u32, scaling);
+    let account = account(2 + random.below(50) as u32, scaling);
     let life = Duration::from_secs(10 + random.below(120));
     let keep_alive = Policy::Fixed(Duration::from_secs(random.below(40)));
-    keep_alive.within(Limits { life, life_spread: life / 8, ..account })
+    let placement = if random.one_in(2) { Placement::Pack } else { Placement::Spread };
+    keep_alive.within(Limits { placement, life, life_spread: life / 8, ..account })
 }
 
 fn workload(random: &mut Random) -> Workload {

@@ -9,7 +9,7 @@ type Column = (&'static str, fn(&Run) -> String);
 
 const COLUMNS: &[Column] = &[
     ("policy", |run| run.policy.name()),
-    ("GB", |run| gb(run.machine.memory_mb as f64 / 1024.0)),
+    ("GB", |run| gb(run.machine.memory_mb() as f64 / 1024.0)),
     ("calls", |run| run.figures.calls().to_string()),
     ("cold", |run| percent(run.figures.cold_rate())),
     ("p50", |run| percent(run.figures.cold_rate_of_functions(0.5))),

@@ -1,14 +1,15 @@
 //! Clients and workers, played to the scheduler in virtual time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use hearth_scheduler::{Action, Event, FunctionKey, Generation, InvokeId, Origin};
+use hearth_scheduler::{Action, Capacity, Event, FunctionKey, Generation, InvokeId, Origin, WorkerId};
 use hearth_types::EnvironmentId;
 
 use crate::agenda::{Agenda, Happening, Time};
-use crate::checked::Core;
+use crate::core::Core;
 use crate::figures::Figures;
+use crate::policy::Machine;
 use crate::random::Random;
 use crate::workload::{Function, Progress, Workload};
 
@@ -26,6 +27,8 @@ pub struct Faults {
     pub reserve_every: Time,
     /// What functions may reserve together.
     pub reservable: u32,
+    /// Between two changes of the workers in the mean: one drains, is lost, or another joins; 0 for none.
+    pub worker_every: Time,
     /// From an answer until its environment is idle, at most.
     pub settle: Time,
     /// From the order to end until nothing of an environment is left, at most.
@@ -34,8 +37,15 @@ pub struct Faults {
 
 impl Faults {
     /// Workers at work as they should be.
-    pub const NONE: Self =
-        Self { crash_one_in: 0, deploy_every: 0, reserve_every: 0, reservable: 0, settle: 0, teardown: 20_000_000 };
+    pub const NONE: Self = Self {
+        crash_one_in: 0,
+        deploy_every: 0,
+        reserve_every: 0,
+        reservable: 0,
+        worker_every: 0,
+        settle: 0,
+        teardown: 20_000_000,
+    };
 }
 
 /// A function as it goes on.
@@ -54,17 +64,29 @@ struct Waiting {
     since: Time,
 }
 
+/// An environment's worker, and the function that it runs an invoke of.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    worker: WorkerId,
+    running: Option<u32>,
+}
+
 /// A simulation under way.
 #[derive(Debug)]
 pub struct World<'a, C> {
     core: C,
     functions: &'a [Function],
+    each: Capacity,
     until: Time,
     faults: Faults,
     going: Vec<Going>,
     agenda: Agenda,
     now: Time,
     waiting: HashMap<InvokeId, Waiting>,
+    workers: Vec<WorkerId>,
+    last_worker: u64,
+    /// Where environments are; only kept where workers can be lost.
+    homes: BTreeMap<EnvironmentId, Home>,
     /// Those whose code was replaced while they waited.
     again: Vec<Waiting>,
     actions: Vec<Action>,
@@ -78,7 +100,7 @@ pub struct World<'a, C> {
 impl<'a, C: Core> World<'a, C> {
     /// A world in which all functions are deployed and nothing has happened.
     #[must_use]
-    pub fn new(core: C, workload: &'a Workload, seed: u64, faults: Faults) -> Self {
+    pub fn new(core: C, workload: &'a Workload, machine: Machine, seed: u64, faults: Faults) -> Self {
         let going = |index| Going {
             random: Random::of_part(seed, index as u64),
             progress: Progress::default(),
@@ -88,12 +110,16 @@ impl<'a, C: Core> World<'a, C> {
         let mut world = Self {
             core,
             functions: &workload.functions,
+            each: machine.each,
             until: workload.until,
             faults,
             going: (0..workload.functions.len()).map(going).collect(),
             agenda: Agenda::new(),
             now: 0,
             waiting: HashMap::new(),
+            workers: Vec::new(),
+            last_worker: 0,
+            homes: BTreeMap::new(),
             again: Vec::new(),
             actions: Vec::new(),
             invokes: 0,
@@ -102,6 +128,8 @@ impl<'a, C: Core> World<'a, C> {
             random: Random::of_part(seed, u64::MAX),
             figures: Figures::new(workload.functions.len()),
         };
+        (0..machine.workers).for_each(|_| world.join());
+        world.plan_at_random(faults.worker_every, Happening::Workers);
         (0..workload.functions.len() as u32).for_each(|function| world.begin(function));
         world
     }
@@ -193,8 +221,12 @@ impl<'a, C: Core> World<'a, C> {
                 self.plan_arrival(function);
                 self.invoke(Waiting { function, since: self.now });
             }
+            Happening::Answer { environment, .. } if self.is_lost(environment) => {}
             Happening::Answer { function, environment } => {
                 self.figures.ended(self.functions[function as usize].memory_mb);
+                if let Some(home) = self.homes.get_mut(&environment) {
+                    home.running = None;
+                }
                 if self.random.one_in(self.faults.crash_one_in) {
                     self.step(Event::Gone(environment));
                 } else if self.faults.settle > 0 {
@@ -209,6 +241,7 @@ impl<'a, C: Core> World<'a, C> {
             Happening::Vanish(environment) => self.step(Event::Gone(environment)),
             Happening::Deploy(function) => self.deploy(function),
             Happening::Reserve(function) => self.reserve(function),
+            Happening::Workers => self.change_workers(),
         }
         while let Some(stale) = self.again.pop() {
             self.invoke(stale);
@@ -233,6 +266,45 @@ impl<'a, C: Core> World<'a, C> {
         self.reserved = self.reserved - before + concurrency.unwrap_or(0);
         self.step(Event::Reserve { function: key(function), concurrency });
         self.plan_at_random(self.faults.reserve_every, Happening::Reserve(function));
+    }
+
+    fn join(&mut self) {
+        self.last_worker += 1;
+        let worker = WorkerId(self.last_worker);
+        self.workers.push(worker);
+        self.step(Event::Join { worker, capacity: self.each });
+    }
+
+    /// One of the workers drains or is lost; or another joins.
+    fn change_workers(&mut self) {
+        let worker = self.workers.get(self.random.below(self.workers.len() as u64 + 1) as usize).copied();
+        match worker {
+            None => self.join(),
+            Some(worker) if self.random.one_in(2) => self.step(Event::Drain(worker)),
+            Some(worker) => self.lose(worker),
+        }
+        self.plan_at_random(self.faults.worker_every, Happening::Workers);
+    }
+
+    fn lose(&mut self, worker: WorkerId) {
+        self.workers.retain(|other| *other != worker);
+        let (functions, figures) = (self.functions, &mut self.figures);
+        self.homes.retain(|_, home| {
+            if let (true, Some(function)) = (home.worker == worker, home.running) {
+                figures.ended(functions[function as usize].memory_mb);
+            }
+            home.worker != worker
+        });
+        self.step(Event::Lost(worker));
+    }
+
+    /// Its worker was lost while it ran an invoke.
+    fn is_lost(&self, environment: EnvironmentId) -> bool {
+        self.can_lose() && !self.homes.contains_key(&environment)
+    }
+
+    fn can_lose(&self) -> bool {
+        self.faults.worker_every > 0
     }
 
     fn invoke(&mut self, waiting: Waiting) {
@@ -260,34 +332,36 @@ impl<'a, C: Core> World<'a, C> {
         let mut done = false;
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
-            let mut whose = |invoke| match new {
-                Some((id, waiting)) if id == invoke => {
+            let invoke = match action {
+                Action::Assign { invoke, .. }
+                | Action::Create { invoke, .. }
+                | Action::Throttle { invoke, .. }
+                | Action::Stale { invoke } => Some(invoke),
+                Action::Stop { .. } => None,
+            };
+            let waiting = match new {
+                Some((id, waiting)) if Some(id) == invoke => {
                     done = true;
                     Some(waiting)
                 }
-                _ => self.waiting.remove(&invoke),
+                _ => invoke.and_then(|invoke| self.waiting.remove(&invoke)),
             };
-            match action {
-                Action::Assign { invoke, environment } => {
-                    if let Some(waiting) = whose(invoke) {
-                        self.start(waiting, environment, false);
+            match (action, waiting) {
+                (Action::Assign { environment, .. }, Some(waiting)) => self.start(waiting, environment, false),
+                (Action::Create { environment, worker, .. }, Some(waiting)) => {
+                    if self.can_lose() {
+                        self.homes.insert(environment, Home { worker, running: None });
                     }
+                    self.start(waiting, environment, true);
                 }
-                Action::Create { invoke, environment, .. } => {
-                    if let Some(waiting) = whose(invoke) {
-                        self.start(waiting, environment, true);
-                    }
-                }
-                Action::Throttle { invoke, reason } => {
-                    if whose(invoke).is_some() {
-                        self.figures.throttled(reason);
-                    }
-                }
-                Action::Stale { invoke } => self.again.extend(whose(invoke)),
-                Action::Stop { environment } => {
+                (Action::Throttle { reason, .. }, Some(_)) => self.figures.throttled(reason),
+                (Action::Stale { .. }, stale) => self.again.extend(stale),
+                (Action::Stop { environment }, _) => {
                     let teardown = self.now + self.faults.teardown;
                     self.agenda.plan(teardown, Happening::Vanish(environment));
                 }
+                // What nobody waits for; those who watch the scheduler have noted it.
+                (Action::Assign { .. } | Action::Create { .. } | Action::Throttle { .. }, None) => {}
             }
         }
         self.actions = actions;
@@ -300,6 +374,9 @@ impl<'a, C: Core> World<'a, C> {
         let init = if cold { function.start } else { 0 };
         let duration = function.durations.draw(&mut self.going[waiting.function as usize].random);
         self.figures.started(waiting.function, self.now - waiting.since + init, cold, function.memory_mb);
+        if let Some(home) = self.homes.get_mut(&environment) {
+            home.running = Some(waiting.function);
+        }
         let end = self.now + init + duration;
         self.agenda.plan(end, Happening::Answer { function: waiting.function, environment });
     }
