@@ -20,6 +20,10 @@ pub(crate) enum Happening {
     Answer { function: u32, environment: EnvironmentId },
     /// The environment that has answered is ready for the next.
     Rest(EnvironmentId),
+    /// The environment that is made without an invoke has its init behind it.
+    Prepare(EnvironmentId),
+    /// What is provisioned of the function changes.
+    Provision(u32),
     /// The function has new code.
     Deploy(u32),
     /// The function's reservation changes.

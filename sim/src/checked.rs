@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Scaling, Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Purpose, Scaling, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
@@ -15,6 +15,7 @@ const STEPS_BETWEEN_CENSUSES: u64 = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    Preparing,
     Busy,
     Settling,
     Idle,
@@ -26,6 +27,8 @@ struct Environment {
     generation: Generation,
     worker: WorkerId,
     phase: Phase,
+    /// Nobody may end it for its room.
+    provisioned: bool,
     made_at: Duration,
 }
 
@@ -118,6 +121,13 @@ impl<C: Core> Checked<C> {
                     settled.phase = Phase::Idle;
                 }
             }
+            Event::Prepared(environment) => {
+                if let Some(prepared) = self.environments.get_mut(&environment)
+                    && prepared.phase == Phase::Preparing
+                {
+                    prepared.phase = Phase::Idle;
+                }
+            }
             Event::Gone(environment) => {
                 self.answered(environment);
                 self.environments.remove(&environment);
@@ -139,7 +149,7 @@ impl<C: Core> Checked<C> {
                     self.environments.remove(&environment);
                 }
             }
-            Event::Tick => {}
+            Event::Provision { .. } | Event::InitFailed(_) | Event::Down(_) | Event::Tick => {}
         }
     }
 
@@ -170,10 +180,18 @@ impl<C: Core> Checked<C> {
             Action::Create { invoke, environment, generation, worker } => {
                 let wanted = self.placed(now, invoke);
                 self.hold(now, wanted == Some(generation), || format!("{invoke:?} runs another code"));
-                let made = Environment { generation, worker, phase: Phase::Busy, made_at: now };
+                let made = Environment { generation, worker, phase: Phase::Busy, provisioned: false, made_at: now };
                 let before = self.environments.insert(environment, made);
                 self.hold(now, before.is_none(), || format!("{environment} made twice"));
                 self.within_scaling(now, generation);
+                self.within_capacity(now, worker);
+            }
+            Action::Prepare { environment, generation, worker, purpose } => {
+                self.hold(now, !self.retired.contains(&generation), || format!("{environment} has retired code"));
+                let provisioned = purpose == Purpose::Provisioned;
+                let made = Environment { generation, worker, phase: Phase::Preparing, provisioned, made_at: now };
+                let before = self.environments.insert(environment, made);
+                self.hold(now, before.is_none(), || format!("{environment} made twice"));
                 self.within_capacity(now, worker);
             }
             Action::Throttle { invoke, reason } => {
@@ -192,7 +210,8 @@ impl<C: Core> Checked<C> {
             Action::Stop { environment } => {
                 let phase =
                     self.environments.get_mut(&environment).map(|e| std::mem::replace(&mut e.phase, Phase::Stopping));
-                self.hold(now, phase == Some(Phase::Idle), || format!("{environment} stopped, which is {phase:?}"));
+                let at_rest = matches!(phase, Some(Phase::Idle | Phase::Preparing));
+                self.hold(now, at_rest, || format!("{environment} stopped, which is {phase:?}"));
             }
         }
     }
@@ -262,9 +281,13 @@ impl<C: Core> Checked<C> {
 
     /// Whether one more fits there, if what is idle goes, and not too many are about to end.
     fn has_room(&self, worker: WorkerId, of: Worker, memory_mb: u32) -> bool {
-        let on_it = |phases: &[Phase]| self.sum(|e| e.worker == worker && phases.contains(&e.phase));
-        let (mb, count) = on_it(&[Phase::Busy, Phase::Settling]);
-        let (_, stopping) = on_it(&[Phase::Stopping]);
+        let (_, stopping) = self.sum(|e| e.worker == worker && e.phase == Phase::Stopping);
+        let stays = |e: &Environment| match e.phase {
+            Phase::Busy | Phase::Settling | Phase::Preparing => true,
+            Phase::Idle => e.provisioned,
+            Phase::Stopping => false,
+        };
+        let (mb, count) = self.sum(|e| e.worker == worker && stays(e));
         let Capacity { memory_mb: most_mb, environments } = of.capacity;
         !of.draining && mb + u64::from(memory_mb) <= most_mb && count < environments && stopping < environments
     }

@@ -22,6 +22,8 @@ struct OfFunction {
 pub struct Figures {
     /// Events given to the scheduler.
     pub steps: u64,
+    /// Environments that were made without an invoke.
+    pub ahead: u64,
     of: Vec<OfFunction>,
     calls: u64,
     cold: u64,
@@ -38,6 +40,7 @@ impl Figures {
     pub(crate) fn new(functions: usize) -> Self {
         Self {
             steps: 0,
+            ahead: 0,
             of: vec![OfFunction::default(); functions],
             calls: 0,
             cold: 0,

@@ -143,6 +143,7 @@ pub fn soak(seed: u64, flaw: Option<Flaw>) -> Result<Figures, String> {
     let faults = Faults {
         crash_one_in: random.below(3) * 50,
         deploy_every: random.below(3) * 20 * SECOND,
+        provision_every: 0,
         reserve_every: random.below(3) * 15 * SECOND,
         reservable: limits.account_concurrency,
         worker_every: random.below(3) * 30 * SECOND,

@@ -15,6 +15,7 @@ const COLUMNS: &[Column] = &[
     ("p50", |run| percent(run.figures.cold_rate_of_functions(0.5))),
     ("p75", |run| percent(run.figures.cold_rate_of_functions(0.75))),
     ("p99", |run| percent(run.figures.cold_rate_of_functions(0.99))),
+    ("ahead", |run| run.figures.ahead.to_string()),
     ("idle GB-s", |run| format!("{:.0}", run.figures.idle_gb_s())),
     ("mean GB", |run| gb(run.figures.mean_gb())),
     ("peak GB", |run| gb(run.figures.peak_gb())),

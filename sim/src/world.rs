@@ -25,6 +25,8 @@ pub struct Faults {
     pub deploy_every: Time,
     /// Between two changes of a function's reservation in the mean; 0 for none.
     pub reserve_every: Time,
+    /// Between two changes of what is provisioned of a function in the mean; 0 for none.
+    pub provision_every: Time,
     /// What functions may reserve together.
     pub reservable: u32,
     /// Between two changes of the workers in the mean: one drains, is lost, or another joins; 0 for none.
@@ -41,6 +43,7 @@ impl Faults {
         crash_one_in: 0,
         deploy_every: 0,
         reserve_every: 0,
+        provision_every: 0,
         reservable: 0,
         worker_every: 0,
         settle: 0,
@@ -91,7 +94,8 @@ pub struct World<'a, C> {
     again: Vec<Waiting>,
     actions: Vec<Action>,
     invokes: u64,
-    generations: u64,
+    /// Whose each generation is, from the first on.
+    generations: Vec<u32>,
     reserved: u32,
     random: Random,
     figures: Figures,
@@ -123,7 +127,7 @@ impl<'a, C: Core> World<'a, C> {
             again: Vec::new(),
             actions: Vec::new(),
             invokes: 0,
-            generations: 0,
+            generations: Vec::new(),
             reserved: 0,
             random: Random::of_part(seed, u64::MAX),
             figures: Figures::new(workload.functions.len()),
@@ -176,7 +180,7 @@ impl<'a, C: Core> World<'a, C> {
 
     fn begin(&mut self, function: u32) {
         let Function { memory_mb, reserved, .. } = self.functions[function as usize];
-        let generation = self.next_generation();
+        let generation = self.next_generation(function);
         self.going[function as usize].generation = generation;
         self.step(Event::Deploy { generation, function: key(function), memory_mb });
         if let Some(concurrency) = reserved {
@@ -185,11 +189,17 @@ impl<'a, C: Core> World<'a, C> {
         self.plan_arrival(function);
         self.plan_at_random(self.faults.deploy_every, Happening::Deploy(function));
         self.plan_at_random(self.faults.reserve_every, Happening::Reserve(function));
+        self.plan_at_random(self.faults.provision_every, Happening::Provision(function));
     }
 
-    fn next_generation(&mut self) -> Generation {
-        self.generations += 1;
-        Generation(self.generations)
+    fn next_generation(&mut self, function: u32) -> Generation {
+        self.generations.push(function);
+        Generation(self.generations.len() as u64)
+    }
+
+    fn function_of(&self, generation: Generation) -> Option<&'a Function> {
+        let function = self.generations.get(generation.0 as usize - 1)?;
+        self.functions.get(*function as usize)
     }
 
     fn plan_arrival(&mut self, function: u32) {
@@ -239,6 +249,8 @@ impl<'a, C: Core> World<'a, C> {
             }
             Happening::Rest(environment) => self.step(Event::Idle(environment)),
             Happening::Vanish(environment) => self.step(Event::Gone(environment)),
+            Happening::Prepare(environment) => self.prepared(environment),
+            Happening::Provision(function) => self.provision(function),
             Happening::Deploy(function) => self.deploy(function),
             Happening::Reserve(function) => self.reserve(function),
             Happening::Workers => self.change_workers(),
@@ -249,7 +261,7 @@ impl<'a, C: Core> World<'a, C> {
     }
 
     fn deploy(&mut self, function: u32) {
-        let generation = self.next_generation();
+        let generation = self.next_generation(function);
         let memory_mb = self.functions[function as usize].memory_mb;
         self.step(Event::Deploy { generation, function: key(function), memory_mb });
         let before = std::mem::replace(&mut self.going[function as usize].generation, generation);
@@ -266,6 +278,29 @@ impl<'a, C: Core> World<'a, C> {
         self.reserved = self.reserved - before + concurrency.unwrap_or(0);
         self.step(Event::Reserve { function: key(function), concurrency });
         self.plan_at_random(self.faults.reserve_every, Happening::Reserve(function));
+    }
+
+    /// The init of an environment without an invoke is over.
+    fn prepared(&mut self, environment: EnvironmentId) {
+        if self.is_lost(environment) {
+            return;
+        }
+        if self.random.one_in(self.faults.crash_one_in) {
+            self.step(Event::InitFailed(environment));
+            self.step(Event::Gone(environment));
+            return;
+        }
+        self.step(Event::Prepared(environment));
+        if self.random.one_in(self.faults.crash_one_in) {
+            self.step(Event::Down(environment));
+        }
+    }
+
+    fn provision(&mut self, function: u32) {
+        let count = self.random.below(4) as u32;
+        let generation = self.going[function as usize].generation;
+        self.step(Event::Provision { generation, count });
+        self.plan_at_random(self.faults.provision_every, Happening::Provision(function));
     }
 
     fn join(&mut self) {
@@ -337,7 +372,7 @@ impl<'a, C: Core> World<'a, C> {
                 | Action::Create { invoke, .. }
                 | Action::Throttle { invoke, .. }
                 | Action::Stale { invoke } => Some(invoke),
-                Action::Stop { .. } => None,
+                Action::Stop { .. } | Action::Prepare { .. } => None,
             };
             let waiting = match new {
                 Some((id, waiting)) if Some(id) == invoke => {
@@ -356,6 +391,9 @@ impl<'a, C: Core> World<'a, C> {
                 }
                 (Action::Throttle { reason, .. }, Some(_)) => self.figures.throttled(reason),
                 (Action::Stale { .. }, stale) => self.again.extend(stale),
+                (Action::Prepare { environment, generation, worker, .. }, _) => {
+                    self.prepare(environment, generation, worker);
+                }
                 (Action::Stop { environment }, _) => {
                     let teardown = self.now + self.faults.teardown;
                     self.agenda.plan(teardown, Happening::Vanish(environment));
@@ -366,6 +404,15 @@ impl<'a, C: Core> World<'a, C> {
         }
         self.actions = actions;
         done
+    }
+
+    fn prepare(&mut self, environment: EnvironmentId, generation: Generation, worker: WorkerId) {
+        if self.can_lose() {
+            self.homes.insert(environment, Home { worker, running: None });
+        }
+        self.figures.ahead += 1;
+        let start = self.function_of(generation).map_or(0, |function| function.start);
+        self.agenda.plan(self.now + start, Happening::Prepare(environment));
     }
 
     /// An invoke runs from now on.
