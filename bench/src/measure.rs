@@ -7,7 +7,9 @@ mod control;
 mod deploy;
 mod events;
 mod idle;
+mod plain;
 mod queues;
+mod scale;
 mod throughput;
 mod warm;
 
@@ -27,11 +29,12 @@ const AMPLE: [&str; 8] =
 /// All that are wanted, one after the other: the machine is small.
 pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
     type Group = fn(&RunArgs, &mut Report) -> Result<()>;
-    let groups: [(&str, Group); 8] = [
+    let groups: [(&str, Group); 9] = [
         ("warm", warm::measure),
         ("throughput", throughput::measure),
         ("cold", cold::measure),
         ("idle", idle::measure),
+        ("scale", scale::measure),
         ("deploy", deploy::measure),
         ("control", control::measure),
         ("events", events::measure),

@@ -55,6 +55,27 @@ pub(crate) fn memory_kb(pid: u32) -> (u64, u64) {
     (field_kb(&text, "Rss:"), field_kb(&text, "Pss:"))
 }
 
+/// Memory in kB of a process that it shares with no other. 0 where the process is gone.
+pub(crate) fn private_kb(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    field_kb(&text, "Private_Clean:") + field_kb(&text, "Private_Dirty:")
+}
+
+/// kB that the machine could still give to programs.
+pub(crate) fn available_kb() -> u64 {
+    field_kb(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:")
+}
+
+/// CPU time that all of the machine's processors have spent on anything since its start.
+pub(crate) fn machine_cpu() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("an empty /proc/stat")?;
+    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system; then idle and iowait; then irq, softirq.
+    let ticks: u64 = [0, 1, 2, 5, 6].iter().filter_map(|at| fields.get(*at)).sum();
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
 /// Whether a process was started with this variable.
 pub(crate) fn has_variable(pid: u32, name: &str) -> bool {
     let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

@@ -22,15 +22,37 @@ const REST: Duration = Duration::from_secs(1);
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let packages = [functions::python(args)?, functions::node(args)?, functions::rust(args)?];
-    Server::with(&args.hearth, &AMPLE, |server| {
-        for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
-            for package in &packages {
-                one(args, report, server, package, FULL_MB, pace, gap)?;
+    let unused = [&AMPLE[..], &["--ahead", "0"]].concat();
+    for (use_, options) in [("unused", &unused[..]), ("used", &AMPLE)] {
+        Server::with(&args.hearth, options, |server| {
+            for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
+                for package in &packages {
+                    one(args, report, server, package, FULL_MB, use_, (pace, gap))?;
+                }
+                one(args, report, server, &packages[0], SMALL_MB, use_, (pace, gap))?;
             }
-            one(args, report, server, &packages[0], SMALL_MB, pace, gap)?;
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Has as many functions started as will be measured: what waits after that is what the runtime's use has called for.
+fn use_runtime(server: &Server, connection: &mut Connection, package: &Package, names: &[String]) -> Result<()> {
+    for name in names {
+        let name = format!("{name}-before");
+        functions::deploy(connection, &name, package, FULL_MB)?;
+        connection.exchange_well(&Target::invoke(server.host(), &name, b"{}").request)?;
+        functions::delete(connection, &name)?;
+    }
+    let mut last = 0;
+    loop {
+        thread::sleep(REST);
+        let waiting = connection.call("GET", "/_hearth/health", b"")?.1["startedAhead"]["waiting"].as_u64();
+        if std::mem::replace(&mut last, waiting.unwrap_or_default()) == last {
+            return Ok(());
         }
-        Ok(())
-    })
+    }
 }
 
 fn one(
@@ -39,12 +61,15 @@ fn one(
     server: &Server,
     package: &Package,
     memory_mb: u32,
-    pace: &str,
-    gap: Duration,
+    use_: &str,
+    (pace, gap): (&str, Duration),
 ) -> Result<()> {
     let count = args.samples(STARTS);
     let names: Vec<String> = (0..count).map(|index| format!("{}-{pace}-{memory_mb}-{index}", package.name)).collect();
     let mut connection = server.connect()?;
+    if use_ == "used" {
+        use_runtime(server, &mut connection, package, &names)?;
+    }
     for name in &names {
         functions::deploy(&mut connection, name, package, memory_mb)?;
     }
@@ -63,7 +88,7 @@ fn one(
         ("above_bare_p50_ms", cold.quantile_ms(0.5) - bare.quantile_ms(0.5)),
     ];
     figures.extend(phases(&mut connection, &names)?);
-    report.add(format!("cold/{}/{memory_mb}MB/{pace}", package.name), &figures);
+    report.add(format!("cold/{}/{memory_mb}MB/{use_}/{pace}", package.name), &figures);
     for name in &names {
         functions::delete(&mut connection, name)?;
     }

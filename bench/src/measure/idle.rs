@@ -102,8 +102,10 @@ fn waiting(report: &mut Report, server: &Server, package: &Package) -> Result<()
     }
     thread::sleep(REST);
     let pid = environments(server)?.into_iter().find(|pid| process::has_variable(*pid, "_HEARTH_AHEAD"));
-    let (rss, pss) = process::memory_kb(pid.context("no process waits")?);
-    report.add(format!("idle/started-ahead/{}", package.name), &[("pss_kb", pss as f64), ("rss_kb", rss as f64)]);
+    let pid = pid.context("no process waits")?;
+    let (rss, pss) = process::memory_kb(pid);
+    let figures = [("private_kb", process::private_kb(pid) as f64), ("pss_kb", pss as f64), ("rss_kb", rss as f64)];
+    report.add(format!("idle/started-ahead/{}", package.name), &figures);
     Ok(())
 }
 

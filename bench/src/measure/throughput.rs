@@ -8,15 +8,22 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load;
-use crate::measure::{AMPLE, FULL_MB};
+use crate::measure::{AMPLE, FULL_MB, plain};
 use crate::report::Report;
 use crate::server::Server;
 
 const SECONDS: usize = 10;
+const CONNECTIONS: [usize; 2] = [16, 64];
 /// The open loop beside the closed one: this part of what the closed one reached.
 const PART: f64 = 0.5;
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
+    for connections in CONNECTIONS {
+        let seconds = Duration::from_secs(args.samples(SECONDS) as u64);
+        let load = plain::with_server(|host| load::closed(&Target::get(host, "/"), connections, seconds))?;
+        let name = format!("throughput/bare-hyper/closed-loop-{connections}");
+        report.add(name, &[("per_second", load.per_second()), ("failed", load.failed as f64)]);
+    }
     let packages = [functions::python(args)?, functions::awslambdaric(args)?, functions::rust(args)?];
     Server::with(&args.hearth, &AMPLE, |server| {
         packages.iter().try_for_each(|package| one(args, report, server, package))
@@ -27,7 +34,7 @@ fn one(args: &RunArgs, report: &mut Report, server: &Server, package: &Package) 
     let mut connection = server.connect()?;
     functions::deploy(&mut connection, package.name, package, FULL_MB)?;
     let target = Target::invoke(server.host(), package.name, br#"{"key":"value"}"#);
-    for connections in [16, 64] {
+    for connections in CONNECTIONS {
         let name = format!("throughput/{}/{FULL_MB}MB/closed-loop-{connections}", package.name);
         let closed = at(args, report, server, &target, connections, None, name)?;
         let name = format!("throughput/{}/{FULL_MB}MB/open-loop-{connections}-at-half", package.name);

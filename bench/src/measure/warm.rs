@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::server::Server;
 
 /// Name, and after how many ms of idleness an environment is frozen.
-const FREEZES: [(&str, &str); 2] = [("never-frozen", "60000"), ("frozen-each-time", "0")];
+const FREEZES: [(&str, &str); 3] = [("never-frozen", "60000"), ("frozen-after-3-ms", "3"), ("frozen-each-time", "0")];
 const WARM_UP: usize = 500;
 const INVOKES: usize = 20_000;
 /// At 7 % of a core each one takes ten times as long.
