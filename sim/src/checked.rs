@@ -207,7 +207,7 @@ impl<C: Core> Checked<C> {
                     format!("{invoke:?} is not stale")
                 });
             }
-            Action::Stop { environment } => {
+            Action::Stop { environment, .. } => {
                 let phase =
                     self.environments.get_mut(&environment).map(|e| std::mem::replace(&mut e.phase, Phase::Stopping));
                 let at_rest = matches!(phase, Some(Phase::Idle | Phase::Preparing));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hearth_scheduler::{Capacity, Limits, Placement, Rate, Scaling};
+use hearth_scheduler::{Capacity, KeepAlive, Limits, Placement, Rate, Scaling};
 use hearth_types::limits;
 
 /// What there is to run on.
@@ -27,19 +27,24 @@ impl Machine {
 pub enum Policy {
     /// For this time.
     Fixed(Duration),
+    /// While there is room; where it is short, those go first with which least is lost.
+    Room,
 }
 
 impl Policy {
-    /// By its name: `fixed-10m`, `fixed-90s`, `fixed-2h`.
+    /// By its name: `room`, `fixed-10m`, `fixed-90s`, `fixed-2h`.
     ///
     /// # Errors
     ///
     /// There is no such policy.
     pub fn parse(name: &str) -> Result<Self, String> {
+        if name == "room" {
+            return Ok(Self::Room);
+        }
         if let Some(time) = name.strip_prefix("fixed-").and_then(time) {
             return Ok(Self::Fixed(time));
         }
-        Err(format!("there is no policy {name}; there are fixed-TIME, as in fixed-10m"))
+        Err(format!("there is no policy {name}; there are room, and fixed-TIME, as in fixed-10m"))
     }
 
     /// As it is parsed.
@@ -47,15 +52,18 @@ impl Policy {
     pub fn name(self) -> String {
         match self {
             Self::Fixed(time) => format!("fixed-{}", in_words(time)),
+            Self::Room => "room".to_owned(),
         }
     }
 
     /// This policy within limits.
     #[must_use]
     pub fn within(self, limits: Limits) -> Limits {
-        match self {
-            Self::Fixed(keep_alive) => Limits { keep_alive, ..limits },
-        }
+        let keep_alive = match self {
+            Self::Fixed(time) => KeepAlive::Fixed(time),
+            Self::Room => KeepAlive::Room,
+        };
+        Limits { keep_alive, ..limits }
     }
 }
 
@@ -67,7 +75,7 @@ pub fn unbounded() -> Limits {
         requests_per_concurrency: None,
         scaling: Scaling::Unlimited,
         placement: Placement::Pack,
-        keep_alive: limits::KEEP_ALIVE,
+        keep_alive: KeepAlive::Room,
         life: Duration::from_secs(limits::ENVIRONMENT_LIFE_S),
         life_spread: Duration::from_secs(limits::ENVIRONMENT_LIFE_S) / limits::ENVIRONMENT_LIFE_SPREAD,
         settle: limits::SETTLE,
@@ -124,7 +132,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["fixed-10m", "fixed-90s", "fixed-2h", "fixed-250ms", "fixed-0s"] {
+        for name in ["room", "fixed-10m", "fixed-90s", "fixed-2h", "fixed-250ms", "fixed-0s"] {
             assert_eq!(Policy::parse(name).map(Policy::name), Ok(name.to_owned()));
         }
         for wrong in ["", "fixed-", "fixed-10", "fixed-x", "fixed--1s", "best"] {

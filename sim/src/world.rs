@@ -394,7 +394,7 @@ impl<'a, C: Core> World<'a, C> {
                 (Action::Prepare { environment, generation, worker, .. }, _) => {
                     self.prepare(environment, generation, worker);
                 }
-                (Action::Stop { environment }, _) => {
+                (Action::Stop { environment, .. }, _) => {
                     let teardown = self.now + self.faults.teardown;
                     self.agenda.plan(teardown, Happening::Vanish(environment));
                 }

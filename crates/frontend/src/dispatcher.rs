@@ -336,7 +336,7 @@ impl Core {
             Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
             Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),
             Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),
-            Action::Stop { environment } => Some(Work::Stop(environment)),
+            Action::Stop { environment, .. } => Some(Work::Stop(environment)),
         }
     }
 }

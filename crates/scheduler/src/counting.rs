@@ -1,15 +1,17 @@
 //! What is counted: invokes in flight, of the account and of each function, requests, and how fast environments come.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::{FunctionKey, Limits, Origin, Throttle};
+use crate::ids::IdMap;
 use crate::rate::{Bucket, Rate, Scaling};
 
 /// The counts of the account.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
-    functions: HashMap<FunctionKey, Function>,
+    functions: IdMap<FunctionKey, Function>,
+    /// Invokes in flight.
+    in_flight: u32,
     /// Invokes in flight of functions without reserved concurrency.
     unreserved_in_flight: u32,
     /// Sum of what functions reserve.
@@ -36,7 +38,7 @@ struct Function {
 impl Counting {
     /// Invokes in flight, admitted and not yet answered.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.functions.values().map(|function| function.in_flight).sum()
+        self.in_flight
     }
 
     /// Those of a function.
@@ -104,6 +106,7 @@ impl Counting {
             }
         }
         function.in_flight += 1;
+        self.in_flight += 1;
         Ok(())
     }
 
@@ -111,6 +114,7 @@ impl Counting {
     pub(crate) fn release(&mut self, key: FunctionKey) {
         let Some(function) = self.functions.get_mut(&key) else { return };
         function.in_flight -= 1;
+        self.in_flight -= 1;
         if function.reserved.is_none() {
             self.unreserved_in_flight -= 1;
         }
@@ -138,6 +142,11 @@ impl Counting {
         }
     }
 
+    /// Whether a generation of the function takes invokes.
+    pub(crate) fn is_deployed(&self, key: FunctionKey) -> bool {
+        self.functions.get(&key).is_some_and(|function| function.deployed > 0)
+    }
+
     fn forget_if_done(&mut self, key: FunctionKey) {
         let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.reserved.is_none();
         if self.functions.get(&key).is_some_and(done) {
@@ -150,6 +159,7 @@ impl Counting {
     pub(crate) fn check(&self) {
         let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
         assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
+        assert_eq!(self.functions.values().map(|f| f.in_flight).sum::<u32>(), self.in_flight, "invokes in flight");
         let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
         assert_eq!(reserved, self.reserved, "sum of reservations");
     }

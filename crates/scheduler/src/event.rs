@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
+use crate::keep_alive::KeepAlive;
 use crate::placement::{Capacity, Placement, WorkerId};
 use crate::rate::Scaling;
 
@@ -31,8 +32,8 @@ pub struct Limits {
     pub scaling: Scaling,
     /// Which worker gets a new environment.
     pub placement: Placement,
-    /// How long an environment may be idle before it goes.
-    pub keep_alive: Duration,
+    /// By what idle environments are kept.
+    pub keep_alive: KeepAlive,
     /// How long an environment may live: an older one goes as soon as it is idle, and takes no invoke any more.
     pub life: Duration,
     /// How much earlier some go: which of them, their numbers decide. Less than `life`.
@@ -188,7 +189,44 @@ pub enum Action {
     Stop {
         /// Which.
         environment: EnvironmentId,
+        /// Why.
+        reason: StopReason,
     },
+}
+
+/// Why an idle environment goes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StopReason {
+    /// It was idle for as long as its function's are kept.
+    Idle,
+    /// It has lived for as long as one may.
+    Age,
+    /// Another one needed its room.
+    Room,
+    /// Its generation takes no invoke any more.
+    Retired,
+    /// Its worker takes none any more.
+    Drained,
+    /// What it was initialised for is lost.
+    Down,
+    /// More are provisioned than are wanted.
+    Spare,
+}
+
+impl StopReason {
+    /// In one word, for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Age => "age",
+            Self::Room => "room",
+            Self::Retired => "retired",
+            Self::Drained => "drained",
+            Self::Down => "down",
+            Self::Spare => "spare",
+        }
+    }
 }
 
 /// Why an invoke is refused.

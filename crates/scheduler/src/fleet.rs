@@ -1,11 +1,14 @@
 //! The living environments, by version, and what they use.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
 use crate::event::{Activity, FunctionKey, Generation, InvokeId, Purpose};
+use crate::idle::{Idle, Plan};
+use crate::ids::IdMap;
+use crate::keep_alive::{Loss, Rank};
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
 
@@ -31,8 +34,8 @@ struct Environment {
     worker: WorkerId,
     phase: Phase,
     made_at: Duration,
-    /// Of the last time that it became idle.
-    turn: u64,
+    /// While it is idle.
+    rank: Rank,
     /// It has not answered an invoke yet.
     fresh: bool,
     provisioned: bool,
@@ -46,9 +49,8 @@ struct Environment {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resting {
     pub(crate) id: EnvironmentId,
-    pub(crate) since: Duration,
-    pub(crate) made_at: Duration,
-    /// Grows with each environment that becomes idle: tells apart those that did at the same time.
+    since: Duration,
+    /// Grows with each environment that becomes idle.
     turn: u64,
 }
 
@@ -58,7 +60,7 @@ pub(crate) struct Version {
     pub(crate) function: FunctionKey,
     pub(crate) memory_mb: u32,
     pub(crate) retired: bool,
-    /// Longest idle first; assignment takes from the back, reaping from the front.
+    /// Longest idle first; assignment takes from the back.
     pub(crate) idle: VecDeque<Resting>,
     /// The same of those that are provisioned, which only assignment takes from.
     pub(crate) provisioned_idle: VecDeque<Resting>,
@@ -77,9 +79,10 @@ pub(crate) struct Version {
 /// Environments and their versions.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
-    pub(crate) versions: HashMap<Generation, Version>,
+    pub(crate) versions: IdMap<Generation, Version>,
     pub(crate) workers: Workers,
-    environments: HashMap<EnvironmentId, Environment>,
+    pub(crate) idle: Idle,
+    environments: IdMap<EnvironmentId, Environment>,
     /// MB of all environments that are not stopping.
     memory_mb: u64,
     /// Environments that are not stopping.
@@ -119,13 +122,6 @@ impl Fleet {
 
     pub(crate) fn made_at(&self, id: EnvironmentId) -> Option<Duration> {
         self.environments.get(&id).map(|environment| environment.made_at)
-    }
-
-    /// All idle environments, the longest idle first.
-    pub(crate) fn resting(&self) -> Vec<Resting> {
-        let mut all: Vec<_> = self.versions.values().flat_map(|version| version.idle.iter().copied()).collect();
-        all.sort_unstable_by_key(|resting| resting.turn);
-        all
     }
 
     /// Those of a generation that are being prepared, oldest first.
@@ -201,8 +197,8 @@ impl Fleet {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
         let (fresh, unused) = (phase == Phase::Busy, phase == Phase::Preparing);
-        let (turn, down) = (0, false);
-        let made = Environment { generation, worker, phase, made_at, turn, fresh, provisioned, unused, down };
+        let (rank, down) = (Rank::default(), false);
+        let made = Environment { generation, worker, phase, made_at, rank, fresh, provisioned, unused, down };
         self.environments.insert(id, made);
         if let Some(version) = self.versions.get_mut(&generation) {
             if provisioned {
@@ -217,12 +213,13 @@ impl Fleet {
         id
     }
 
-    /// The version's last used idle environment, busy from now on: of the provisioned ones, where one of them is idle.
-    pub(crate) fn take_idle(&mut self, generation: Generation) -> Option<EnvironmentId> {
-        let version = self.versions.get_mut(&generation)?;
-        let id = version.provisioned_idle.pop_back().or_else(|| version.idle.pop_back())?.id;
+    /// The version's last used idle environment, busy from now on, and since when it had been idle: of the provisioned
+    /// ones, where one of them is idle.
+    pub(crate) fn take_idle(&mut self, generation: Generation) -> Option<(EnvironmentId, Duration)> {
+        let version = self.versions.get(&generation)?;
+        let Resting { id, since, .. } = *version.provisioned_idle.back().or_else(|| version.idle.back())?;
         self.set(id, Phase::Busy);
-        Some(id)
+        Some((id, since))
     }
 
     /// Busy to settling.
@@ -234,18 +231,33 @@ impl Fleet {
         }
     }
 
-    /// Settling, or preparing, to idle.
-    pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration) {
-        let Some(made_at) = self.made_at(id) else { return };
-        let provisioned = self.is_provisioned(id);
+    /// Settling, or preparing, to idle. One that is not provisioned goes at `end`, if not before.
+    pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration, end: Duration) {
         self.last_turn += 1;
-        let resting = Resting { id, since: now, made_at, turn: self.last_turn };
-        if let Some(environment) = self.environments.get_mut(&id) {
-            environment.turn = self.last_turn;
+        let turn = self.last_turn;
+        let Some(environment) = self.environments.get_mut(&id) else { return };
+        environment.rank = Rank { loss: Loss::default(), turn };
+        let provisioned = environment.provisioned;
+        if !provisioned {
+            self.idle.insert(id, Plan { since: now, end, look: None, turn });
         }
         if let Some(version) = self.set(id, Phase::Idle) {
             let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
-            idle.push_back(resting);
+            idle.push_back(Resting { id, since: now, turn });
+        }
+    }
+
+    /// What is lost with an idle environment, until `look`.
+    pub(crate) fn value(&mut self, id: EnvironmentId, (loss, look): (Loss, Option<Duration>)) {
+        let Some(plan) = self.idle.get(id) else { return };
+        let Some(environment) = self.environments.get_mut(&id) else { return };
+        let Some(version) = self.versions.get(&environment.generation) else { return };
+        self.idle.insert(id, Plan { look, ..plan });
+        let rank = Rank { loss, ..environment.rank };
+        let before = std::mem::replace(&mut environment.rank, rank);
+        if before != rank {
+            self.workers.count(environment.worker, id, version.memory_mb, Use::Woke(before));
+            self.workers.count(environment.worker, id, version.memory_mb, Use::Rests(rank));
         }
     }
 
@@ -312,7 +324,7 @@ impl Fleet {
         let before = std::mem::replace(&mut environment.phase, phase);
         environment.fresh = false;
         environment.unused &= phase != Phase::Busy;
-        let (worker, turn, provisioned) = (environment.worker, environment.turn, environment.provisioned);
+        let (worker, rank, provisioned) = (environment.worker, environment.rank, environment.provisioned);
         let version = self.versions.get_mut(&environment.generation)?;
         let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
@@ -321,13 +333,13 @@ impl Fleet {
                 count(Use::Settled);
             }
             Phase::Idle => {
-                // Assignment has taken it from the list already.
-                if phase != Phase::Busy {
-                    version.idle.retain(|resting| resting.id != id);
-                    version.provisioned_idle.retain(|resting| resting.id != id);
+                let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
+                if let Ok(at) = idle.binary_search_by_key(&rank.turn, |resting| resting.turn) {
+                    idle.remove(at);
                 }
+                self.idle.remove(id);
                 if !provisioned {
-                    count(Use::Woke(turn));
+                    count(Use::Woke(rank));
                 }
             }
             Phase::Preparing if provisioned => version.provisioned.preparing -= 1,
@@ -340,7 +352,7 @@ impl Fleet {
             }
             // No other makes room by its end.
             Phase::Idle if provisioned => {}
-            Phase::Idle => count(Use::Rests(turn)),
+            Phase::Idle => count(Use::Rests(rank)),
             Phase::Stopping => count(Use::Stopping),
             Phase::Preparing | Phase::Busy => {}
         }
@@ -361,10 +373,7 @@ impl Fleet {
             let idle = version.idle.len() + version.provisioned_idle.len();
             assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
             assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
-            assert!(
-                version.idle.iter().is_sorted_by_key(|resting| (resting.since, resting.turn)),
-                "longest idle first"
-            );
+            assert!(version.idle.iter().is_sorted_by_key(|resting| resting.turn), "longest idle first");
             assert!(version.parked.is_empty() || idle == 0, "nobody waits beside an idle environment");
             let kept = self.environments.values().filter(|e| e.generation == *generation && e.provisioned);
             let count = |phase| kept.clone().filter(|e| e.phase == phase).count();
@@ -377,6 +386,7 @@ impl Fleet {
         }
         assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
         assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
+        self.idle.check();
         self.workers.check(|worker| self.counted_anew(worker));
     }
 

@@ -15,13 +15,21 @@
 mod counting;
 mod event;
 mod fleet;
+mod gaps;
+mod habits;
+mod idle;
+mod ids;
+mod keep_alive;
 mod placement;
 mod prepare;
 mod provision;
 mod rate;
 mod scheduler;
 
-pub use event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Purpose, Throttle};
+pub use event::{
+    Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Purpose, StopReason, Throttle,
+};
+pub use keep_alive::KeepAlive;
 pub use placement::{Capacity, Placement, WorkerId, WorkerView};
 pub use provision::Provision;
 pub use rate::{Rate, Scaling};

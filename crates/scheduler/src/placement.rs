@@ -4,8 +4,8 @@
 //! 1. Only a worker that takes environments, whose memory one of this size fits into at all, and of whose environments
 //!    fewer are stopping than may live.
 //! 2. Where it fits without an end of others, [`Placement`] chooses.
-//! 3. Otherwise the worker on which one has been idle longest, of those where room can be made by ending idle ones; no
-//!    more of them than it takes.
+//! 3. Otherwise the worker on which least is lost with the first to go, of those where room can be made by ending idle
+//!    ones; no more of them than it takes.
 //! 4. Otherwise none.
 
 use std::cmp::Reverse;
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use hearth_types::EnvironmentId;
 
 use crate::event::Throttle;
+use crate::keep_alive::Rank;
 
 /// A worker, from when it joins until it is lost; one that comes back has a new number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -75,8 +76,8 @@ struct Host {
     settling: u32,
     /// Of those that are idle.
     idle_mb: u64,
-    /// By when they became idle.
-    idle: BTreeMap<u64, EnvironmentId>,
+    /// Who goes first comes first.
+    idle: BTreeMap<Rank, EnvironmentId>,
 }
 
 impl Host {
@@ -125,7 +126,7 @@ impl Workers {
         self.0.insert(worker, host);
     }
 
-    /// From now on it gets none; those that are idle there, the longest idle first.
+    /// From now on it gets none; those that are idle there, in the order in which they would go for others.
     pub(crate) fn drain(&mut self, worker: WorkerId) -> Vec<EnvironmentId> {
         let Some(host) = self.0.get_mut(&worker) else { return Vec::new() };
         host.draining = true;
@@ -155,7 +156,7 @@ impl Workers {
             Placement::Spread => free.min_by_key(|(worker, host)| (Reverse(host.free_mb()), host.living, *worker)),
         };
         let chosen = chosen.or_else(|| {
-            could().min_by_key(|(worker, host)| (host.idle.first_key_value().map(|(turn, _)| *turn), *worker))
+            could().min_by_key(|(worker, host)| (host.idle.first_key_value().map(|(rank, _)| *rank), *worker))
         });
         match chosen {
             Some((worker, _)) => Ok(worker),
@@ -175,8 +176,8 @@ impl Workers {
         self.0.get(&worker).is_none_or(|host| host.fits(needed_mb).is_ok())
     }
 
-    /// The environment that has been idle longest there.
-    pub(crate) fn longest_idle(&self, worker: WorkerId) -> Option<EnvironmentId> {
+    /// The idle environment that is the first to go there.
+    pub(crate) fn cheapest(&self, worker: WorkerId) -> Option<EnvironmentId> {
         self.0.get(&worker)?.idle.first_key_value().map(|(_, id)| *id)
     }
 
@@ -217,10 +218,10 @@ pub(crate) enum Use {
     Settling,
     /// It is not settling any more.
     Settled,
-    /// It is idle, with this number of its own, which grows from each to the next.
-    Rests(u64),
-    /// It is idle no more.
-    Woke(u64),
+    /// It is idle, and stands here among those that may go.
+    Rests(Rank),
+    /// It is idle no more, or stands elsewhere.
+    Woke(Rank),
     /// It is told to go.
     Stopping,
     /// It was, and is gone.
@@ -239,12 +240,12 @@ impl Workers {
             }
             Use::Settling => host.settling += 1,
             Use::Settled => host.settling -= 1,
-            Use::Rests(turn) => {
-                host.idle.insert(turn, id);
+            Use::Rests(rank) => {
+                host.idle.insert(rank, id);
                 host.idle_mb += memory_mb;
             }
-            Use::Woke(turn) => {
-                host.idle.remove(&turn);
+            Use::Woke(rank) => {
+                host.idle.remove(&rank);
                 host.idle_mb -= memory_mb;
             }
             Use::Stopping => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Action, Generation, Purpose, Throttle};
+use crate::event::{Action, Generation, Purpose, StopReason, Throttle};
 use crate::fleet::Phase;
 use crate::scheduler::Scheduler;
 
@@ -23,7 +23,7 @@ impl Scheduler {
         actions: &mut Vec<Action>,
     ) -> Result<EnvironmentId, Throttle> {
         let memory_mb = self.fleet.versions.get(&generation).map_or(0, |version| version.memory_mb);
-        let worker = self.make_room(memory_mb, actions)?;
+        let worker = self.make_room(now, memory_mb, actions)?;
         let environment = self.fleet.prepare(generation, worker, purpose, now);
         actions.push(Action::Prepare { environment, generation, worker, purpose });
         Ok(environment)
@@ -48,7 +48,7 @@ impl Scheduler {
                 if self.fleet.is_unused(environment) {
                     self.count_failure(now, environment);
                 }
-                self.stop(environment, actions);
+                self.stop(environment, StopReason::Down, actions);
             }
             Some(Phase::Busy | Phase::Settling) => self.fleet.set_down(environment),
             Some(Phase::Preparing | Phase::Stopping) | None => {}

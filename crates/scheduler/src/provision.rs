@@ -8,7 +8,7 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY, PROVISION_RETRY_MAX};
 
-use crate::event::{Action, Generation, Purpose};
+use crate::event::{Action, Generation, Purpose, StopReason};
 use crate::fleet::Phase;
 use crate::scheduler::Scheduler;
 
@@ -73,7 +73,7 @@ impl Scheduler {
         let idle: Vec<_> = version.provisioned_idle.iter().map(|resting| resting.id).collect();
         for environment in self.fleet.preparing_provisioned(generation).into_iter().rev().chain(idle) {
             if self.fleet.has_spare(generation) {
-                self.stop(environment, actions);
+                self.stop(environment, StopReason::Spare, actions);
             }
         }
         self.refill(now, generation, actions);

@@ -42,20 +42,26 @@ pub enum Scaling {
 /// A bucket's level, kept as the time at which it will be full.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Bucket {
-    full_at: Duration,
+    /// Nanoseconds: one such number for each function there is, of which there may be a million.
+    full_at_ns: u64,
 }
 
 impl Bucket {
     /// Whether a token is there.
     pub(crate) fn has(self, rate: Rate, now: Duration) -> bool {
-        let missing = self.full_at.saturating_sub(now);
+        let missing = self.full_at().saturating_sub(now);
         let whole = rate.interval().saturating_mul(rate.burst);
         missing.saturating_add(rate.interval()) <= whole
     }
 
     /// Takes one; whether it is there was asked.
     pub(crate) fn take(&mut self, rate: Rate, now: Duration) {
-        self.full_at = self.full_at.max(now).saturating_add(rate.interval());
+        let full_at = self.full_at().max(now).saturating_add(rate.interval());
+        self.full_at_ns = u64::try_from(full_at.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    fn full_at(self) -> Duration {
+        Duration::from_nanos(self.full_at_ns)
     }
 
     /// Takes one if it is there.

@@ -7,11 +7,13 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 
 use crate::counting::Counting;
-use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Throttle};
+use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, StopReason, Throttle};
 use crate::fleet::{Fleet, Phase, Version};
+use crate::habits::Habits;
 use crate::placement::{WorkerId, WorkerView};
 use crate::provision::Provisioned;
 
+mod keeping;
 mod workers;
 
 /// A shorter wait would let time stand still.
@@ -26,13 +28,12 @@ pub struct Scheduler {
     limits: Limits,
     pub(crate) fleet: Fleet,
     counting: Counting,
+    habits: Habits,
     /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
     patience: BinaryHeap<Reverse<Patience>>,
     last_turn: u64,
     /// Generations that have fewer environments than are provisioned, and when each is tried again.
     pub(crate) wanting: BTreeMap<Generation, Duration>,
-    /// No environment is due before this; may be earlier than the first one really is.
-    reap_at: Option<Duration>,
 }
 
 /// A parked invoke's next chance.
@@ -65,10 +66,10 @@ impl Scheduler {
             limits,
             fleet: Fleet::default(),
             counting: Counting::default(),
+            habits: Habits::default(),
             patience: BinaryHeap::new(),
             last_turn: 0,
             wanting: BTreeMap::new(),
-            reap_at: None,
         }
     }
 
@@ -101,7 +102,7 @@ impl Scheduler {
     pub fn next_tick(&self) -> Option<Duration> {
         let impatient = self.patience.peek().map(|Reverse(patience)| patience.at);
         let wanting = self.wanting.values().min().copied();
-        [impatient, self.reap_at, wanting].into_iter().flatten().min()
+        [impatient, self.fleet.idle.first_end(), wanting].into_iter().flatten().min()
     }
 
     /// Invokes in flight, admitted and not yet answered.
@@ -185,13 +186,16 @@ impl Scheduler {
         let idle = version.idle.iter().chain(&version.provisioned_idle).map(|resting| resting.id);
         let idle: Vec<_> = idle.collect();
         for environment in idle.into_iter().chain(self.fleet.preparing(generation)) {
-            self.stop(environment, actions);
+            self.stop(environment, StopReason::Retired, actions);
         }
         for invoke in parked {
             self.counting.release(function);
             actions.push(Action::Stale { invoke });
         }
         self.counting.retired(function);
+        if !self.counting.is_deployed(function) {
+            self.habits.forget(function);
+        }
         self.fleet.forget_if_done(generation);
     }
 
@@ -212,7 +216,8 @@ impl Scheduler {
         let give_up_at = now + self.limits.room_wait;
         if let Err(reason) = self.counting.admit(now, &self.limits, function, origin) {
             actions.push(Action::Throttle { invoke, reason });
-        } else if let Some(environment) = self.fleet.take_idle(generation) {
+        } else if let Some((environment, since)) = self.fleet.take_idle(generation) {
+            self.habits.used(function, now.saturating_sub(since));
             actions.push(Action::Assign { invoke, environment });
         } else if may_park || self.place(now, invoke, generation, give_up_at, actions) == Placing::Wait {
             self.park(now, invoke, generation, give_up_at);
@@ -258,10 +263,11 @@ impl Scheduler {
         let Some(version) = self.fleet.versions.get(&generation) else { return Placing::Done };
         let (function, memory_mb) = (version.function, version.memory_mb);
         let room =
-            self.counting.may_scale(now, &self.limits, function).and_then(|()| self.make_room(memory_mb, actions));
+            self.counting.may_scale(now, &self.limits, function).and_then(|()| self.make_room(now, memory_mb, actions));
         match room {
             Ok(worker) => {
                 self.counting.scaled(now, &self.limits, function);
+                self.habits.made(function, now);
                 let environment = self.fleet.create(generation, worker, now);
                 actions.push(Action::Create { invoke, environment, generation, worker });
             }
@@ -290,17 +296,6 @@ impl Scheduler {
         }
     }
 
-    /// Where one more of `memory_mb` goes. Stops idle environments there, the longest idle first, until it fits; none
-    /// where all of them together would not be enough.
-    pub(crate) fn make_room(&mut self, memory_mb: u32, actions: &mut Vec<Action>) -> Result<WorkerId, Throttle> {
-        let worker = self.fleet.workers.place(self.limits.placement, memory_mb)?;
-        while !self.fleet.workers.fits(worker, memory_mb) {
-            let Some(oldest) = self.fleet.workers.longest_idle(worker) else { break };
-            self.stop(oldest, actions);
-        }
-        Ok(worker)
-    }
-
     fn answered(&mut self, now: Duration, environment: EnvironmentId) {
         if self.fleet.phase(environment) != Some(Phase::Busy) {
             return;
@@ -317,28 +312,35 @@ impl Scheduler {
             return;
         }
         let Some(generation) = self.fleet.generation(environment) else { return };
-        let of_no_use = self.fleet.is_down(environment) || self.is_on_draining(environment);
-        let is_old = self.is_old(environment, now) || of_no_use;
-        let is_spare = self.fleet.is_provisioned(environment) && self.fleet.has_spare(generation);
+        let worn = self.worn(environment, now);
         let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
         if version.retired {
-            self.stop(environment, actions);
-        } else if is_old || is_spare {
-            self.stop(environment, actions);
+            self.stop(environment, StopReason::Retired, actions);
+        } else if let Some(reason) = worn {
+            self.stop(environment, reason, actions);
             self.replace_one(now, generation, actions);
             self.refill(now, generation, actions);
         } else if let Some(invoke) = version.parked.pop_front() {
             self.fleet.reuse(environment);
             actions.push(Action::Assign { invoke, environment });
         } else {
-            self.fleet.rest(environment, now);
-            self.reap_by(now + self.limits.keep_alive);
-            self.reap_by(self.fleet.made_at(environment).unwrap_or_default() + self.limits.life_of(environment));
+            self.rest(now, environment);
         }
     }
 
-    fn is_old(&self, environment: EnvironmentId, now: Duration) -> bool {
-        self.fleet.made_at(environment).is_some_and(|made_at| made_at + self.limits.life_of(environment) <= now)
+    /// Why the environment takes no invoke any more though its generation does.
+    fn worn(&self, environment: EnvironmentId, now: Duration) -> Option<StopReason> {
+        if self.is_on_draining(environment) {
+            return Some(StopReason::Drained);
+        }
+        if self.fleet.is_down(environment) {
+            return Some(StopReason::Down);
+        }
+        let generation = self.fleet.generation(environment)?;
+        if self.fleet.is_provisioned(environment) && self.fleet.has_spare(generation) {
+            return Some(StopReason::Spare);
+        }
+        (self.end_of_life(environment)? <= now).then_some(StopReason::Age)
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
@@ -379,25 +381,6 @@ impl Scheduler {
         self.reap(now, actions);
     }
 
-    fn reap(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        if self.reap_at.is_none_or(|at| at > now) {
-            return;
-        }
-        self.reap_at = None;
-        for resting in self.fleet.resting() {
-            let due = (resting.since + self.limits.keep_alive).min(resting.made_at + self.limits.life_of(resting.id));
-            if due <= now {
-                self.stop(resting.id, actions);
-            } else {
-                self.reap_by(due);
-            }
-        }
-    }
-
-    fn reap_by(&mut self, due: Duration) {
-        self.reap_at = Some(self.reap_at.map_or(due, |at| at.min(due)));
-    }
-
     /// The invoke's place among those of its version that wait.
     fn parked_at(&self, generation: Generation, invoke: InvokeId) -> Option<usize> {
         self.fleet.versions.get(&generation)?.parked.iter().position(|parked| *parked == invoke)
@@ -410,9 +393,9 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn stop(&mut self, environment: EnvironmentId, actions: &mut Vec<Action>) {
+    pub(crate) fn stop(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {
         self.fleet.stop(environment);
-        actions.push(Action::Stop { environment });
+        actions.push(Action::Stop { environment, reason });
     }
 
     fn function_of(&self, environment: EnvironmentId) -> Option<FunctionKey> {
@@ -428,9 +411,5 @@ impl Scheduler {
         }
         self.fleet.check();
         self.counting.check();
-        assert!(
-            self.fleet.versions.values().all(|v| v.idle.is_empty()) || self.reap_at.is_some(),
-            "idle ones are reaped"
-        );
     }
 }

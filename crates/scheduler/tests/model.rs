@@ -5,23 +5,32 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scaling, Scheduler,
-    Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Scaling,
+    Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
 
-const LIMITS: Limits = Limits {
+/// Where idle environments are kept for a time.
+const TIMED: Limits = Limits {
     account_concurrency: 9,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
-    keep_alive: Duration::from_millis(90),
+    keep_alive: KeepAlive::Fixed(Duration::from_millis(90)),
     life: Duration::from_millis(160),
     life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
+};
+
+/// Where they are kept while there is room: for minutes, so that gaps are of many lengths.
+const ROOM: Limits = Limits {
+    keep_alive: KeepAlive::Room,
+    life: Duration::from_secs(3000),
+    life_spread: Duration::from_secs(1000),
+    ..TIMED
 };
 
 /// There is one; see `placement.rs` for several.
@@ -32,9 +41,18 @@ const CAPACITY: Capacity = Capacity { memory_mb: 3000, environments: 7 };
 enum Phase {
     Busy,
     Settling,
-    /// Since when, and how many became idle before.
-    Idle(Duration, u64),
+    Idle(Resting),
     Stopping,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Resting {
+    since: Duration,
+    /// How many became idle before.
+    turn: u64,
+    /// What is lost with it, and until when that is so.
+    loss: u128,
+    look: Option<Duration>,
 }
 
 struct Environment {
@@ -62,8 +80,14 @@ struct Parked {
     again: (Duration, u64),
 }
 
-#[derive(Default)]
 struct Model {
+    limits: Limits,
+    /// Where the bins of gaps begin, in milliseconds.
+    edges: Vec<u64>,
+    /// How long environments of each function were idle before they were used.
+    gaps: Vec<(FunctionKey, Duration)>,
+    /// Since when the one was idle that went last of each function.
+    missed: Vec<(FunctionKey, Duration)>,
     versions: Vec<Version>,
     environments: Vec<Environment>,
     /// Oldest first.
@@ -76,6 +100,68 @@ struct Model {
 }
 
 impl Model {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            edges: edges(),
+            gaps: Vec::new(),
+            missed: Vec::new(),
+            versions: Vec::new(),
+            environments: Vec::new(),
+            parked: Vec::new(),
+            parkings: 0,
+            reserved: Vec::new(),
+            created: 0,
+            rested: 0,
+            actions: Vec::new(),
+        }
+    }
+
+    fn function_of(&self, id: EnvironmentId) -> FunctionKey {
+        self.version(self.environments.iter().find(|e| e.id == id).unwrap().generation).function
+    }
+
+    /// What is lost with an environment of this version that has been idle for so long, and for how long in all.
+    fn worth(&self, generation: Generation, idle: Duration) -> (u128, Option<Duration>) {
+        if self.limits.keep_alive != KeepAlive::Room {
+            return (0, None);
+        }
+        let version = self.version(generation);
+        let edges = &self.edges;
+        let bin_of = |gap: Duration| edges.iter().rposition(|edge| u128::from(*edge) <= gap.as_millis()).unwrap();
+        let from = bin_of(idle);
+        let (mut uses, mut kept_ms) = (0, 0);
+        for bin in from..edges.len() {
+            let seen = self.gaps.iter().filter(|(f, gap)| *f == version.function && bin_of(*gap) == bin).count();
+            let middle_ms = if bin == 0 { 500 } else { edges[bin] * 1189 / 1000 };
+            let weight = 32 * seen as u128 + 1;
+            uses += weight;
+            kept_ms += weight * u128::from(middle_ms - edges[from]);
+        }
+        let cold_us = version.cold_starts.iter().min().copied().unwrap_or_default().as_micros().max(1);
+        let loss = ((uses * cold_us) << 60) / (kept_ms * u128::from(version.memory_mb));
+        (loss, edges.get(from + 1).copied().map(Duration::from_millis))
+    }
+
+    fn end(&self, e: &Environment, since: Duration) -> Duration {
+        let life = e.made_at + self.limits.life_of(e.id);
+        match self.limits.keep_alive {
+            KeepAlive::Fixed(time) => life.min(since + time),
+            _ => life,
+        }
+    }
+
+    /// Stops one that might still have been used.
+    fn let_go(&mut self, id: EnvironmentId, reason: StopReason) {
+        let function = self.function_of(id);
+        let e = self.environments.iter_mut().find(|e| e.id == id).unwrap();
+        let Phase::Idle(resting) = e.phase else { panic!("{id} is not idle") };
+        e.phase = Phase::Stopping;
+        self.missed.retain(|(f, _)| *f != function);
+        self.missed.push((function, resting.since));
+        self.actions.push(Action::Stop { environment: id, reason });
+    }
+
     fn version(&self, generation: Generation) -> &Version {
         self.versions.iter().find(|v| v.generation == generation).unwrap()
     }
@@ -99,7 +185,7 @@ impl Model {
         }
         let shared = in_flight.iter().filter(|f| self.reservation(**f).is_none()).count();
         let reserved: u32 = self.reserved.iter().map(|(_, limit)| limit).sum();
-        let limit = LIMITS.account_concurrency.saturating_sub(reserved);
+        let limit = self.limits.account_concurrency.saturating_sub(reserved);
         if shared < limit as usize { Ok(()) } else { Err(Throttle::AccountConcurrency) }
     }
 
@@ -153,8 +239,15 @@ impl Model {
             self.actions.push(Action::Throttle { invoke, reason });
             return true;
         }
+        if self.room(false).0 + memory_mb > CAPACITY.memory_mb || self.room(false).1 >= max {
+            self.value_anew(now);
+        }
         while self.room(false).0 + memory_mb > CAPACITY.memory_mb || self.room(false).1 >= max {
-            self.stop_longest_idle();
+            self.stop_cheapest();
+        }
+        let function = self.version(generation).function;
+        for (_, since) in self.missed.extract_if(.., |(f, _)| *f == function) {
+            self.gaps.push((function, now - since));
         }
         self.created += 1;
         let environment = EnvironmentId(self.created);
@@ -174,15 +267,28 @@ impl Model {
         (at, self.parkings)
     }
 
-    /// Stops the environment that is idle longest, at least since `until`.
-    fn stop_longest_idle(&mut self) {
-        let idle = self.environments.iter_mut().filter_map(|e| match e.phase {
-            Phase::Idle(_, turn) => Some((turn, e.id, &mut e.phase)),
+    /// Finds out anew what is lost with those for which that is another amount by now.
+    fn value_anew(&mut self, now: Duration) {
+        for at in 0..self.environments.len() {
+            let Environment { generation, phase, .. } = self.environments[at];
+            if let Phase::Idle(resting) = phase
+                && resting.look.is_some_and(|look| look <= now)
+            {
+                let (loss, look) = self.worth(generation, now - resting.since);
+                let look = look.map(|idle| resting.since + idle);
+                self.environments[at].phase = Phase::Idle(Resting { loss, look, ..resting });
+            }
+        }
+    }
+
+    /// Stops the environment with which least is lost; of several the one that is idle longest.
+    fn stop_cheapest(&mut self) {
+        let idle = self.environments.iter().filter_map(|e| match e.phase {
+            Phase::Idle(resting) => Some((resting.loss, resting.turn, e.id)),
             _ => None,
         });
-        let Some((_, environment, phase)) = idle.min_by_key(|(turn, _, _)| *turn) else { return };
-        *phase = Phase::Stopping;
-        self.actions.push(Action::Stop { environment });
+        let Some((_, _, id)) = idle.min() else { return };
+        self.let_go(id, StopReason::Room);
     }
 
     fn step(&mut self, now: Duration, event: Event) {
@@ -217,12 +323,15 @@ impl Model {
         for version in self.versions.iter_mut().filter(|v| v.generation == generation) {
             version.retired = true;
         }
+        let of = |function| self.versions.iter().any(|v| v.function == function && !v.retired);
+        self.gaps.retain(|(function, _)| of(*function));
+        self.missed.retain(|(function, _)| of(*function));
         let mut idle: Vec<_> = self.environments.iter_mut().filter(|e| e.generation == generation).collect();
-        idle.sort_by_key(|e| if let Phase::Idle(_, turn) = e.phase { turn } else { u64::MAX });
+        idle.sort_by_key(|e| if let Phase::Idle(resting) = e.phase { resting.turn } else { u64::MAX });
         for e in idle {
             if let Phase::Idle(..) = e.phase {
                 e.phase = Phase::Stopping;
-                self.actions.push(Action::Stop { environment: e.id });
+                self.actions.push(Action::Stop { environment: e.id, reason: StopReason::Retired });
             }
         }
         for parked in self.parked.extract_if(.., |p| p.generation == generation) {
@@ -243,15 +352,17 @@ impl Model {
         }
         let last_used = self.last_used(generation);
         if let Some(environment) = last_used {
-            self.environments.iter_mut().find(|e| e.id == environment).unwrap().phase = Phase::Busy;
+            let e = self.environments.iter_mut().find(|e| e.id == environment).unwrap();
+            let Phase::Idle(resting) = std::mem::replace(&mut e.phase, Phase::Busy) else { unreachable!() };
+            self.gaps.push((function, now - resting.since));
             self.actions.push(Action::Assign { invoke, environment });
             return;
         }
-        let give_up_at = now + LIMITS.room_wait;
+        let give_up_at = now + self.limits.room_wait;
         let one_settles = self.waiting(generation) < self.settling(generation);
         if one_settles || !self.place(now, invoke, generation, give_up_at) {
             let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
-            let again = self.again(now + cold.clamp(LIMITS.settle, LIMITS.settle_max));
+            let again = self.again(now + cold.clamp(self.limits.settle, self.limits.settle_max));
             self.parked.push(Parked { invoke, generation, give_up_at, again });
         }
     }
@@ -267,7 +378,7 @@ impl Model {
 
     fn last_used(&self, generation: Generation) -> Option<EnvironmentId> {
         let idle = self.environments.iter().filter(|e| e.generation == generation).filter_map(|e| match e.phase {
-            Phase::Idle(_, turn) => Some((turn, e.id)),
+            Phase::Idle(resting) => Some((resting.turn, e.id)),
             _ => None,
         });
         idle.max_by_key(|(turn, _)| *turn).map(|(_, id)| id)
@@ -279,21 +390,27 @@ impl Model {
         if !matches!(e.phase, Phase::Busy | Phase::Settling) {
             return;
         }
-        self.rested += 1;
-        e.phase = Phase::Idle(now, self.rested);
         let generation = e.generation;
         if self.version(generation).retired {
-            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
-            self.actions.push(Action::Stop { environment: id });
+            self.stop(id, StopReason::Retired);
         } else if self.is_old(now, id) {
-            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
-            self.actions.push(Action::Stop { environment: id });
+            self.stop(id, StopReason::Age);
             self.replace(now, generation);
         } else if let Some(at) = self.parked.iter().position(|p| p.generation == generation) {
             let invoke = self.parked.remove(at).invoke;
             self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
             self.actions.push(Action::Assign { invoke, environment: id });
+        } else {
+            self.rested += 1;
+            let (loss, look) = self.worth(generation, Duration::ZERO);
+            let resting = Resting { since: now, turn: self.rested, loss, look: look.map(|idle| now + idle) };
+            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Idle(resting);
         }
+    }
+
+    fn stop(&mut self, id: EnvironmentId, reason: StopReason) {
+        self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Stopping;
+        self.actions.push(Action::Stop { environment: id, reason });
     }
 
     fn gone(&mut self, now: Duration, id: EnvironmentId) {
@@ -304,7 +421,7 @@ impl Model {
     }
 
     fn is_old(&self, now: Duration, id: EnvironmentId) -> bool {
-        self.environments.iter().any(|e| e.id == id && now - e.made_at >= LIMITS.life_of(id))
+        self.environments.iter().any(|e| e.id == id && now - e.made_at >= self.limits.life_of(id))
     }
 
     fn replace(&mut self, now: Duration, generation: Generation) {
@@ -324,23 +441,33 @@ impl Model {
             if self.place(now, invoke, generation, give_up_at) {
                 self.parked.remove(at);
             } else {
-                self.parked[at].again = self.again(now + LIMITS.settle);
+                self.parked[at].again = self.again(now + self.limits.settle);
             }
         }
         self.reap(now);
     }
 
     fn reap(&mut self, now: Duration) {
-        let mut idle: Vec<_> = self.environments.iter_mut().collect();
-        idle.sort_by_key(|e| if let Phase::Idle(_, turn) = e.phase { turn } else { u64::MAX });
-        for e in idle {
-            let Phase::Idle(since, _) = e.phase else { continue };
-            if now - since >= LIMITS.keep_alive || now - e.made_at >= LIMITS.life_of(e.id) {
-                e.phase = Phase::Stopping;
-                self.actions.push(Action::Stop { environment: e.id });
-            }
+        let mut ended: Vec<_> = self
+            .environments
+            .iter()
+            .filter_map(|e| match e.phase {
+                Phase::Idle(resting) => Some((self.end(e, resting.since), resting.turn, e.id)),
+                _ => None,
+            })
+            .filter(|(end, ..)| *end <= now)
+            .collect();
+        ended.sort_unstable();
+        for (_, _, id) in ended {
+            self.let_go(id, if self.is_old(now, id) { StopReason::Age } else { StopReason::Idle });
         }
     }
+}
+
+/// At nothing, at a second, and at each half doubling of it.
+fn edges() -> Vec<u64> {
+    let halves = (0..31).map(|halves| (1000.0 * 2.0_f64.powf(f64::from(halves) / 2.0)) as u64);
+    std::iter::once(0).chain(halves).collect()
 }
 
 /// What a test case does next; numbers choose among what is there at that time.
@@ -354,6 +481,7 @@ enum Move {
     Idle(usize),
     Gone(usize),
     Pass(u64),
+    PassSeconds(u64),
     Tick,
 }
 
@@ -369,6 +497,7 @@ fn moves() -> impl Strategy<Value = Move> {
         8 => any::<usize>().prop_map(Move::Idle),
         3 => any::<usize>().prop_map(Move::Gone),
         4 => (0..40u64).prop_map(Move::Pass),
+        1 => (0..400u64).prop_map(Move::PassSeconds),
         3 => Just(Move::Tick),
     ]
 }
@@ -389,7 +518,7 @@ fn event(step: Move, deployed: u64, created: u64, invokes: &mut u64) -> Event {
         Move::Answered(pick) => Event::Answered(environment(pick)),
         Move::Idle(pick) => Event::Idle(environment(pick)),
         Move::Gone(pick) => Event::Gone(environment(pick)),
-        Move::Pass(_) | Move::Tick => Event::Tick,
+        Move::Pass(_) | Move::PassSeconds(_) | Move::Tick => Event::Tick,
     }
 }
 
@@ -397,16 +526,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn does_what_the_naive_model_does(steps in prop::collection::vec(moves(), 1..200)) {
-        let (mut scheduler, mut model) = (Scheduler::new(LIMITS), Model::default());
+    fn does_what_the_naive_model_does(
+        limits in prop_oneof![Just(TIMED), Just(ROOM)],
+        steps in prop::collection::vec(moves(), 1..200),
+    ) {
+        let (mut scheduler, mut model) = (Scheduler::new(limits), Model::new(limits));
         let (mut now, mut invokes) = (Duration::ZERO, 0);
         let first = Event::Deploy { generation: Generation(1), function: FunctionKey(1), memory_mb: 128 };
         scheduler.step(now, Event::Join { worker: WORKER, capacity: CAPACITY }, &mut Vec::new());
         scheduler.step(now, first, &mut Vec::new());
         model.step(now, first);
         for step in steps {
-            if let Move::Pass(ms) = step {
-                now += Duration::from_millis(ms);
+            match step {
+                Move::Pass(ms) => now += Duration::from_millis(ms),
+                Move::PassSeconds(s) => now += Duration::from_secs(s),
+                _ => {}
+            }
+            if matches!(step, Move::Pass(_) | Move::PassSeconds(_)) {
                 continue;
             }
             let event = event(step, model.versions.len() as u64, model.created, &mut invokes);
@@ -418,7 +554,7 @@ proptest! {
             prop_assert_eq!((scheduler.memory_mb(), scheduler.living() as usize), model.room(false));
             let due = scheduler.next_tick();
             let idle = model.environments.iter().filter_map(|e| match e.phase {
-                Phase::Idle(since, _) => Some((since + LIMITS.keep_alive).min(e.made_at + LIMITS.life_of(e.id))),
+                Phase::Idle(resting) => Some(model.end(e, resting.since)),
                 _ => None,
             });
             let needed = idle.chain(model.parked.iter().map(|p| p.again.0)).min();

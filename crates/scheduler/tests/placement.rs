@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scaling, Scheduler,
-    Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Scaling,
+    Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
-    keep_alive: Duration::from_secs(60),
+    keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
@@ -105,7 +105,7 @@ fn room_is_made_where_one_has_been_idle_longest() {
     bench.step(Event::Idle(b.1));
     bench.after(5).step(Event::Idle(a.1));
     let actions = bench.invoke(2);
-    assert_eq!(actions[0], Action::Stop { environment: b.1 });
+    assert_eq!(actions[0], Action::Stop { environment: b.1, reason: StopReason::Room });
     assert!(matches!(actions[1..], [Action::Create { worker: WorkerId(2), .. }]), "{actions:?}");
     assert!(bench.scheduler.lives(a.1), "no more than it takes");
 }
@@ -155,9 +155,12 @@ fn a_worker_that_drains_takes_nothing_and_ends_what_is_idle() {
     let (idle, busy) = (bench.create(1), bench.create(1));
     assert_eq!((idle.0, busy.0), (1, 1));
     bench.step(Event::Idle(idle.1));
-    assert_eq!(bench.step(Event::Drain(WorkerId(1))), [Action::Stop { environment: idle.1 }]);
+    assert_eq!(
+        bench.step(Event::Drain(WorkerId(1))),
+        [Action::Stop { environment: idle.1, reason: StopReason::Drained }]
+    );
     assert_eq!(bench.create(1).0, 2);
-    assert_eq!(bench.step(Event::Idle(busy.1)), [Action::Stop { environment: busy.1 }]);
+    assert_eq!(bench.step(Event::Idle(busy.1)), [Action::Stop { environment: busy.1, reason: StopReason::Drained }]);
     assert_eq!(bench.create(1).0, 2);
 }
 
@@ -169,7 +172,7 @@ fn who_waits_for_an_environment_of_a_draining_worker_gets_another() {
     assert_eq!(bench.invoke(1), [], "waits for the first");
     assert_eq!(bench.step(Event::Drain(WorkerId(1))), []);
     let actions = bench.step(Event::Idle(settling));
-    assert_eq!(actions[0], Action::Stop { environment: settling });
+    assert_eq!(actions[0], Action::Stop { environment: settling, reason: StopReason::Drained });
     assert!(matches!(actions[1..], [Action::Create { worker: WorkerId(2), .. }]), "{actions:?}");
 }
 
@@ -287,7 +290,7 @@ proptest! {
             let mut ended = false;
             for action in bench.step(event) {
                 match action {
-                    Action::Stop { environment } => {
+                    Action::Stop { environment, .. } => {
                         ended = true;
                         workers.iter_mut().for_each(|w| w.stop(environment));
                     }

@@ -5,18 +5,20 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Provision, Purpose, Scaling,
-    Scheduler, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Provision,
+    Purpose, Scaling, Scheduler, StopReason, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 const LIMITS: Limits = Limits {
     account_concurrency: 100,
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
-    keep_alive: Duration::from_secs(60),
+    keep_alive: KeepAlive::Fixed(KEEP_ALIVE),
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
@@ -108,8 +110,8 @@ fn assign(invoke: u64, environment: u64) -> Action {
     Action::Assign { invoke: InvokeId(invoke), environment: env(environment) }
 }
 
-fn stop(environment: u64) -> Action {
-    Action::Stop { environment: env(environment) }
+fn stop(environment: u64, reason: StopReason) -> Action {
+    Action::Stop { environment: env(environment), reason }
 }
 
 #[test]
@@ -141,10 +143,10 @@ fn neither_idleness_nor_a_want_of_room_ends_one() {
     assert_eq!(bench.invoke(1, 2), [create(1, 2, 2)]);
     bench.step(Event::Idle(env(2)));
     bench.deploy(3, 3, 128);
-    assert_eq!(bench.invoke(2, 3), [stop(2), create(2, 3, 3)], "the one that has no claim goes");
+    assert_eq!(bench.invoke(2, 3), [stop(2, StopReason::Room), create(2, 3, 3)], "the one that has no claim goes");
     bench.step(Event::Gone(env(2)));
     bench.step(Event::Idle(env(3)));
-    assert_eq!(bench.after(LIMITS.keep_alive).step(Event::Tick), [stop(3)]);
+    assert_eq!(bench.after(KEEP_ALIVE).step(Event::Tick), [stop(3, StopReason::Idle)]);
     assert_eq!(bench.state(), (1, 1, 1, false));
 }
 
@@ -162,7 +164,7 @@ fn one_whose_processes_ended_goes_after_its_invoke_and_is_made_again() {
     bench.invoke(1, 1);
     bench.step(Event::Answered(env(1)));
     assert_eq!(bench.step(Event::Down(env(1))), []);
-    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1), prepare(2, 1)]);
+    assert_eq!(bench.step(Event::Idle(env(1))), [stop(1, StopReason::Down), prepare(2, 1)]);
     bench.step(Event::Prepared(env(2)));
     assert_eq!(bench.state(), (1, 1, 1, false));
 }
@@ -188,7 +190,7 @@ fn a_failing_init_is_tried_again_alone_and_later_each_time() {
 #[test]
 fn one_that_ends_before_its_first_invoke_is_a_failure_too() {
     let mut bench = Bench::provisioned(2048, 1);
-    assert_eq!(bench.step(Event::Down(env(1))), [stop(1)]);
+    assert_eq!(bench.step(Event::Down(env(1))), [stop(1, StopReason::Down)]);
     assert_eq!(bench.step(Event::Gone(env(1))), []);
     assert_eq!(bench.state(), (1, 0, 0, true));
     assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [prepare(2, 1)]);
@@ -209,16 +211,16 @@ fn want_of_room_is_looked_at_again() {
     assert_eq!(bench.invoke(1, 2), [create(1, 1, 2)]);
     assert_eq!(bench.provision(1), []);
     bench.step(Event::Idle(env(1)));
-    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [stop(1), prepare(2, 1)]);
+    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), [stop(1, StopReason::Room), prepare(2, 1)]);
 }
 
 #[test]
 fn fewer_are_wanted() {
     let mut bench = Bench::provisioned(2048, 3);
     assert_eq!(bench.invoke(1, 1), [assign(1, 3)]);
-    assert_eq!(bench.provision(1), [stop(1), stop(2)]);
+    assert_eq!(bench.provision(1), [stop(1, StopReason::Spare), stop(2, StopReason::Spare)]);
     assert_eq!(bench.provision(0), []);
-    assert_eq!(bench.step(Event::Idle(env(3))), [stop(3)]);
+    assert_eq!(bench.step(Event::Idle(env(3))), [stop(3, StopReason::Spare)]);
     assert_eq!(bench.state(), (0, 0, 0, false));
 }
 
@@ -226,13 +228,17 @@ fn fewer_are_wanted() {
 fn a_retired_generation_keeps_none() {
     let mut bench = Bench::provisioned(2048, 2);
     bench.invoke(1, 1);
-    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)]);
-    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2)]);
+    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1, StopReason::Retired)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2, StopReason::Retired)]);
     bench.step(Event::Gone(env(1)));
     assert_eq!(bench.step(Event::Gone(env(2))), []);
     let mut bench = Bench::deployed(2048);
     bench.provision(1);
-    assert_eq!(bench.step(Event::Retire(Generation(1))), [stop(1)], "not even one that is being made");
+    assert_eq!(
+        bench.step(Event::Retire(Generation(1))),
+        [stop(1, StopReason::Retired)],
+        "not even one that is being made"
+    );
     assert_eq!(bench.step(Event::Prepared(env(1))), []);
 }
 
@@ -241,9 +247,9 @@ fn they_move_off_a_worker_that_drains_or_is_lost() {
     let mut bench = Bench::provisioned(2048, 2);
     bench.join(2, 2048);
     bench.invoke(1, 1);
-    assert_eq!(bench.step(Event::Drain(WorkerId(1))), [stop(1), prepare_on(2, 3, 1)]);
+    assert_eq!(bench.step(Event::Drain(WorkerId(1))), [stop(1, StopReason::Drained), prepare_on(2, 3, 1)]);
     bench.step(Event::Prepared(env(3)));
-    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2), prepare_on(2, 4, 1)]);
+    assert_eq!(bench.step(Event::Idle(env(2))), [stop(2, StopReason::Drained), prepare_on(2, 4, 1)]);
     bench.join(3, 2048);
     assert_eq!(bench.step(Event::Lost(WorkerId(2))), [prepare_on(3, 5, 1), prepare_on(3, 6, 1)]);
     assert_eq!(bench.state(), (2, 2, 0, false), "nobody is to blame");

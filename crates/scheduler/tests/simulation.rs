@@ -7,8 +7,8 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scaling, Scheduler,
-    Throttle, WorkerId, WorkerView,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Scaling,
+    Scheduler, Throttle, WorkerId, WorkerView,
 };
 use hearth_types::EnvironmentId;
 
@@ -247,7 +247,7 @@ impl World {
                 self.justly(function, reason);
             }
             Action::Stale { .. } => {}
-            Action::Stop { environment } => {
+            Action::Stop { environment, .. } => {
                 let e = self.environments.get_mut(&environment).expect("an environment that was made");
                 assert!(e.running.is_none() && !e.stopped, "only an idle one is stopped, and once");
                 e.stopped = true;
@@ -437,7 +437,7 @@ const AMPLE: Limits = Limits {
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
-    keep_alive: KEEP_ALIVE,
+    keep_alive: KeepAlive::Fixed(KEEP_ALIVE),
     life: LIFE,
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
@@ -480,12 +480,15 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(simulate(7, AMPLE), simulate(7, AMPLE));
 }
 
+/// All workers may be lost at a time; each has come back by then.
+const COMES_BACK: Duration = Duration::from_secs(2);
+
 #[test]
 fn workers_that_are_lost_take_only_what_they_ran() {
     for seed in 0..8 {
         for placement in [Placement::Pack, Placement::Spread] {
             let room = Capacity { memory_mb: 250_000, environments: 300 };
-            let mut world = World::new(seed, Limits { placement, ..AMPLE }, &[room; 4]);
+            let mut world = World::new(seed, Limits { placement, room_wait: COMES_BACK, ..AMPLE }, &[room; 4]);
             for _ in 0..20 {
                 let at = world.random.micros(0..20_000_000);
                 world.plan(at, Happening::LoseWorker);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use hearth_sandbox::Level;
-use hearth_scheduler::{Rate, Scaling};
-use hearth_types::limits::{SCALING_AFTER_BURST_PER_MINUTE, SCALING_PERIOD};
+use hearth_scheduler::{KeepAlive, Rate, Scaling};
+use hearth_types::limits::{KEEP_ALIVE_MAX_S, SCALING_AFTER_BURST_PER_MINUTE, SCALING_PERIOD};
 
 use crate::packages::OtherS3;
 use crate::upstream::Upstream;
@@ -68,9 +68,10 @@ pub(crate) struct ServeArgs {
     /// What must be kept of what is promised of environments; on a machine that keeps less the server does not start.
     #[arg(long, value_enum, default_value_t = LevelArg::Full)]
     pub(crate) isolation_at_least: LevelArg,
-    /// Seconds an idle environment is kept.
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) keep_alive: u64,
+    /// How long an idle environment is kept: room, as long as there is room in the memory budget, then those go first of which
+    /// the least is expected; or a number of seconds.
+    #[arg(long, value_name = "SECONDS|room", default_value = "room", value_parser = keep_alive)]
+    pub(crate) keep_alive: KeepAlive,
     /// Seconds that an environment lives, at most: an older one takes no invoke any more. Some go up to an eighth earlier.
     #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENT_LIFE_S, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) environment_max_age: u64,
@@ -304,6 +305,16 @@ fn region(text: &str) -> Result<String, String> {
     .ok_or_else(|| "a region looks like us-east-1".to_owned())
 }
 
+fn keep_alive(text: &str) -> Result<KeepAlive, String> {
+    if text == "room" {
+        return Ok(KeepAlive::Room);
+    }
+    match text.parse() {
+        Ok(seconds @ 1..=KEEP_ALIVE_MAX_S) => Ok(KeepAlive::Fixed(Duration::from_secs(seconds))),
+        _ => Err(format!("idle environments are kept for 1 to {KEEP_ALIVE_MAX_S} seconds, or room")),
+    }
+}
+
 fn scaling(text: &str) -> Result<Scaling, String> {
     let count = |text: &str| text.parse::<NonZeroU32>().map_err(|_| format!("{text} is no count of environments"));
     match text.split_once(':') {
@@ -323,6 +334,15 @@ fn scaling(text: &str) -> Result<Scaling, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn takes_ways_to_keep_idle_environments() {
+        assert_eq!(keep_alive("room"), Ok(KeepAlive::Room));
+        assert_eq!(keep_alive("600"), Ok(KeepAlive::Fixed(Duration::from_secs(600))));
+        for wrong in ["0", "86401", "-1", "10m", ""] {
+            assert!(keep_alive(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn takes_profiles_of_scaling() {

@@ -350,7 +350,7 @@ fn dispatcher(
             requests_per_concurrency: (args.request_rate > 0).then_some(args.request_rate),
             scaling: args.scaling,
             placement: Placement::default(),
-            keep_alive: Duration::from_secs(args.keep_alive),
+            keep_alive: args.keep_alive,
             life: environment_life(args),
             life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
             settle: SETTLE,

@@ -250,8 +250,8 @@ pub const MESSAGE_VALUE_CHARS: usize = 8192;
 pub const MESSAGE_VIOLATIONS: usize = 100;
 /// Depth of nesting in a request's JSON. Ours: the model's deepest input has 6.
 pub const JSON_DEPTH: usize = 64;
-/// How long an environment stays idle before it goes, unless told otherwise. Ours (Lambda: minutes, not stated).
-pub const KEEP_ALIVE: Duration = Duration::from_secs(300);
+/// Seconds that idle environments are kept at most, where they are kept for a time. Ours.
+pub const KEEP_ALIVE_MAX_S: u64 = 86_400;
 /// How long an invoke waits at least for an environment that has answered and is about to be idle, before another one is
 /// made. Ours: less than a cold start.
 pub const SETTLE: Duration = Duration::from_millis(10);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_api::{ApiError, route};
 use hearth_clock::Clock;
 use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
-use hearth_scheduler::{Capacity, Limits, Placement, Scaling, WorkerId};
+use hearth_scheduler::{Capacity, KeepAlive, Limits, Placement, Scaling, WorkerId};
 use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
@@ -25,7 +25,7 @@ pub(crate) const LIMITS: Limits = Limits {
     requests_per_concurrency: None,
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
-    keep_alive: Duration::from_secs(60),
+    keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),

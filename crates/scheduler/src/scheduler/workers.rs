@@ -5,7 +5,7 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 
 use super::Scheduler;
-use crate::event::Action;
+use crate::event::{Action, StopReason};
 use crate::placement::{Capacity, WorkerId};
 
 impl Scheduler {
@@ -16,10 +16,10 @@ impl Scheduler {
 
     pub(super) fn drain(&mut self, now: Duration, worker: WorkerId, actions: &mut Vec<Action>) {
         for environment in self.fleet.workers.drain(worker) {
-            self.stop(environment, actions);
+            self.stop(environment, StopReason::Drained, actions);
         }
         for environment in self.fleet.provisioned_idle_on(worker) {
-            self.stop(environment, actions);
+            self.stop(environment, StopReason::Drained, actions);
             if let Some(generation) = self.fleet.generation(environment) {
                 self.refill(now, generation, actions);
             }
