@@ -238,6 +238,19 @@ def test_log_groups_and_other_buses_are_reached(manual, events, sqs, rule):
     wait_until(lambda: lines() == [event_id], 20, "the log group got nothing")
 
 
+def test_what_is_for_a_bus_that_has_gone_is_a_dead_letter(events, sqs, rule):
+    bus, source = unique("bus"), unique("source")
+    arn = events.create_event_bus(Name=bus)["EventBusArn"]
+    url, letters = queue_for(sqs)
+    rule(EventPattern=json.dumps({"source": [source]}), targets=[{"Id": "bus", "Arn": arn, "DeadLetterConfig": {"Arn": letters}}])
+    events.delete_event_bus(Name=bus)
+    event_id = put(events, source=source)
+    (message,) = received(sqs, url, MessageAttributeNames=["All"], WaitTimeSeconds=20)
+    assert json.loads(message["Body"])["id"] == event_id
+    told = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert (told["ERROR_CODE"], told["TARGET_ARN"]) == ("NO_RESOURCE", arn)
+
+
 def test_what_a_target_cannot_be_is_said(events, rule):
     name = rule(EventPattern=PATTERN)
     queue = "arn:aws:sqs:us-east-1:000000000000:q"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hearth_crash::{self as crash, Point};
-use hearth_fleet::{Verdict, Work};
+use hearth_fleet::{Verdict, Work, put_aside};
 use hearth_store::{Message, QueueError, QueueStore, Step};
 use tracing::{error, info};
 
@@ -105,8 +105,8 @@ impl Work for Sending {
             Ok(delivery) => self.0.send(delivery, message).await,
             Err(cause) => {
                 let lane = queue.strip_prefix(PARCELS).unwrap_or(queue);
-                error!("{lane}: a parcel is not readable and is dropped: {cause}");
-                self.0.commit(vec![Step::Delete(message.found)]).await;
+                error!("{lane}: a parcel is not readable and is put aside: {cause}");
+                self.0.commit(put_aside(queue, message)).await;
                 Verdict::default()
             }
         }

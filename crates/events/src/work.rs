@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hearth_crash::{self as crash, Point};
-use hearth_fleet::{Verdict, Work};
+use hearth_fleet::{Verdict, Work, put_aside};
 use hearth_store::{Message, QueueError, QueueStore, Step};
 use tracing::{error, warn};
 
@@ -31,8 +31,9 @@ impl Work for EventWork {
         match Event::read(&message.head) {
             Ok(event) => self.0.work_on(function, event, message).await,
             Err(cause) => {
-                error!("{function}: an event is not readable and is dropped: {cause}");
-                self.0.commit(vec![Step::Delete(message.found)], Verdict::default()).await
+                error!("{function}: an event is not readable and is put aside: {cause}");
+                self.0.parts.metrics.function(function).events_dropped.count();
+                self.0.commit(put_aside(queue, message), Verdict::default()).await
             }
         }
     }

@@ -50,7 +50,7 @@ impl Rules {
         let mut parcels = vec![];
         for target in &rule.targets {
             match Leads::of(&target.arn) {
-                Some(Leads::Bus) => self.lead_on(rule, target, &mut buses).await?,
+                Some(Leads::Bus) if self.leads_on(target, &mut buses).await? => {}
                 _ => parcels.extend(self.parcel(rule, target, &event, &text, &value)),
             }
         }

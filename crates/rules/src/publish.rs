@@ -63,7 +63,10 @@ impl Rules {
             for rule in self.compiled(&bus).await?.iter().filter(|rule| rule.matches(&value)) {
                 for target in &rule.record.targets {
                     match Leads::of(&target.arn) {
-                        Some(Leads::Bus) if goes_on => self.lead_on(&rule.record, target, &mut buses).await?,
+                        Some(Leads::Bus) if goes_on && self.leads_on(target, &mut buses).await? => {}
+                        Some(Leads::Bus) if goes_on => {
+                            parcels.extend(self.parcel(&rule.record, target, event, &text, &value));
+                        }
                         Some(Leads::Bus) => debug!("rule {}: an event goes on to one bus only", rule.record.name),
                         _ => parcels.extend(self.parcel(&rule.record, target, event, &text, &value)),
                     }
@@ -73,24 +76,19 @@ impl Rules {
         Ok(parcels)
     }
 
-    /// The bus that a target names gets the event next, once.
-    pub(crate) async fn lead_on(
-        &self,
-        rule: &RuleRecord,
-        target: &TargetRecord,
-        buses: &mut Vec<String>,
-    ) -> Result<(), ApiError> {
-        let name = match self.bus_name(Some(&target.arn)) {
-            Ok(name) if self.bus(&name).await.is_ok() => name,
-            _ => {
-                warn!("rule {}: there is no bus {} on this server", rule.name, target.arn);
-                return Ok(());
+    /// Whether a target is a bus of this server, to which the event goes on. For any other, which nothing can take, there
+    /// is a parcel: it goes the way of all that a target does not take.
+    pub(crate) async fn leads_on(&self, target: &TargetRecord, buses: &mut Vec<String>) -> Result<bool, ApiError> {
+        let Ok(name) = self.bus_name(Some(&target.arn)) else { return Ok(false) };
+        match self.bus(&name).await {
+            Ok(_) if buses.contains(&name) => Ok(true),
+            Ok(_) => {
+                buses.push(name);
+                Ok(true)
             }
-        };
-        if !buses.contains(&name) {
-            buses.push(name);
+            Err(error) if error.kind.status < 500 => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// What one target gets.
@@ -118,7 +116,7 @@ impl Rules {
             ..DeadLetter::plain(queue)
         });
         let (destination, body, dead_letter) = match target.input.of(text, value, about) {
-            Some(body) => (target.destination()?, body, dead_letter),
+            Some(body) => (target.destination(event)?, body, dead_letter),
             None => {
                 warn!("rule {}: what target {} is to get is too large", rule.name, target.id);
                 let DeadLetter { arn, mut attributes, .. } = dead_letter?;

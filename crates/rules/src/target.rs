@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::errors::{invalid, unsupported};
+use crate::event::Event;
 use crate::input::{Input, PREDEFINED, variables};
 use crate::path::Path;
 
@@ -127,8 +128,16 @@ impl TargetRecord {
     }
 
     /// Where the outbox takes something for it. None for a bus: what comes through one goes on at once.
-    pub(crate) fn destination(&self) -> Option<Target> {
-        destination(&self.arn, self.group.clone())
+    pub(crate) fn destination(&self, event: &Event) -> Option<Target> {
+        match Leads::of(&self.arn)? {
+            Leads::Bus => Some(Target::Bus {
+                arn: self.arn.clone(),
+                source: event.source.clone(),
+                detail_type: event.detail_type.clone(),
+                resources: event.resources.clone(),
+            }),
+            _ => destination(&self.arn, self.group.clone()),
+        }
     }
 }
 
@@ -140,7 +149,9 @@ pub(crate) fn destination(arn: &str, group: Option<String>) -> Option<Target> {
         Leads::Queue => Some(Target::Queue { arn, attributes: Default::default(), group, deduplication: None }),
         Leads::Topic => Some(Target::topic(arn, Default::default())),
         Leads::LogGroup => Some(Target::LogGroup { arn: arn.trim_end_matches(":*").to_owned() }),
-        Leads::Bus => None,
+        Leads::Bus => {
+            Some(Target::Bus { arn, source: String::new(), detail_type: String::new(), resources: Vec::new() })
+        }
     }
 }
 

@@ -23,6 +23,9 @@ use crate::sqs::queue::{Queue, Unreached};
 use crate::sqs::record::{Item, filtered, item};
 use crate::sqs::work::{Ended, Work, delete};
 
+/// Longer than any look lasts.
+const UNBOUNDED: Duration = Duration::from_secs(365 * 86_400);
+
 pub(crate) async fn poll(job: Arc<Job>) {
     let Source::Sqs { arn } = &job.mapping.source else { return };
     match Filters::new(&job.mapping.settings.filters) {
@@ -179,14 +182,14 @@ impl Poller {
             if is_over || items.len() >= most || self.job.is_stopping() {
                 return Ok(items);
             }
-            let wait = left_ms.map_or(SOURCE_WAIT, |ms| Duration::from_millis(ms.unsigned_abs()));
-            let pick = Pick {
-                limit: most - items.len(),
-                bytes: SYNC_PAYLOAD_BYTES - bytes,
-                wait: wait.min(SOURCE_WAIT),
-                visibility_s: hidden_s,
+            // A look that nothing is due for ends by the machine's time: a clock that is moved by hand has no stops for it.
+            let wait = left_ms.map_or(UNBOUNDED, |ms| Duration::from_millis(ms.unsigned_abs()).min(SOURCE_WAIT));
+            let end = async {
+                let _ = tokio::time::timeout(SOURCE_WAIT, self.job.stopped()).await;
             };
-            let messages = match queue.receive(pick, self.job.stopped()).await {
+            let pick =
+                Pick { limit: most - items.len(), bytes: SYNC_PAYLOAD_BYTES - bytes, wait, visibility_s: hidden_s };
+            let messages = match queue.receive(pick, end).await {
                 Ok(messages) => messages,
                 // What has been received is not to wait for what is wrong now.
                 Err(why) if items.is_empty() => return Err(why),

@@ -25,6 +25,8 @@ const SYSTEM: [&str; 8] = [
 pub(crate) struct Item {
     pub(crate) id: String,
     pub(crate) handle: String,
+    /// MessageGroupId.
+    pub(crate) group: Option<String>,
     /// The trace that it was sent in.
     pub(crate) trace: Option<String>,
     /// Its record, JSON.
@@ -92,7 +94,7 @@ pub(crate) fn item(message: Received, arn: &str, is_filtered: bool) -> Item {
     // A record whose keys are all text can always be written.
     let json = serde_json::to_vec(&record).unwrap_or_default();
     let trace = message.attributes.get("AWSTraceHeader").cloned();
-    Item { id: message.message_id, handle: message.handle, trace, json }
+    Item { id: message.message_id, handle: message.handle, group: message.group, trace, json }
 }
 
 fn attribute(attribute: &hearth_sqs::Attribute) -> Attribute<'_> {

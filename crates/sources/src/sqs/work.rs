@@ -1,6 +1,6 @@
 //! What becomes of messages that were received.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,14 +73,24 @@ impl Hand<'_> {
         }
     }
 
-    /// One message of a batch goes round in a loop: the others are not to suffer.
+    /// One message of a batch goes round in a loop: the others are not to suffer, except those that come behind one of
+    /// their group that is left to a queue that keeps the order.
     async fn give_singly(&self, batch: Batch) -> Ended {
-        let mut ended = Ended::Done;
+        let keeps_order = self.job.mapping.source.is_fifo();
+        let (mut ended, mut left) = (Ended::Done, HashSet::new());
         for item in batch {
+            let group = item.group.clone().filter(|_| keeps_order);
+            if group.as_ref().is_some_and(|group| left.contains(group)) {
+                continue;
+            }
             let single = vec![item];
-            match self.invoke(&single).await {
-                Ok(answer) => drop(self.settle(single, &answer).await),
-                Err(_) => ended = Ended::Left,
+            let taken = match self.invoke(&single).await {
+                Ok(answer) => self.settle(single, &answer).await == Ended::Done,
+                Err(_) => false,
+            };
+            if !taken {
+                ended = Ended::Left;
+                left.extend(group);
             }
         }
         ended

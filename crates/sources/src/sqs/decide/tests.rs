@@ -3,7 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn item(bytes: usize, trace: Option<&str>) -> Item {
-    Item { id: String::new(), handle: String::new(), trace: trace.map(str::to_owned), json: vec![b'1'; bytes] }
+    Item {
+        id: String::new(),
+        handle: String::new(),
+        group: None,
+        trace: trace.map(str::to_owned),
+        json: vec![b'1'; bytes],
+    }
 }
 
 proptest! {
