@@ -22,7 +22,7 @@ HELLO = "def handler(event, context):\n    return 'hello'\n"
 
 @pytest.fixture(scope="module")
 def manual():
-    with running(*MANUAL) as server:
+    with running("--keep-alive", "600", *MANUAL) as server:
         yield server
 
 

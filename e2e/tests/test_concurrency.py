@@ -151,9 +151,9 @@ def test_idle_environments_are_reaped(alone):
 def test_memory_is_budgeted(alone):
     server = alone("--memory-budget", "1024")
     deploy, _ = deployer(client_of(server))
-    function = deploy(WHO, MemorySize=512)
+    function = deploy(WHO, MemorySize=512, Timeout=20)
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(function.call, 3) for _ in range(2)]
+        running = [pool.submit(function.call, 8) for _ in range(2)]
         wait_until(lambda: len(states(server, function)) == 2, 30, "two invokes are not running")
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error

@@ -143,7 +143,7 @@ pub fn soak(seed: u64, flaw: Option<Flaw>) -> Result<Figures, String> {
     let faults = Faults {
         crash_one_in: random.below(3) * 50,
         deploy_every: random.below(3) * 20 * SECOND,
-        provision_every: 0,
+        provision_every: random.below(3) * 15 * SECOND,
         reserve_every: random.below(3) * 15 * SECOND,
         reservable: limits.account_concurrency,
         worker_every: random.below(3) * 30 * SECOND,
@@ -171,7 +171,8 @@ fn limits(random: &mut Random) -> Limits {
     };
     let account = account(2 + random.below(50) as u32, scaling);
     let life = Duration::from_secs(10 + random.below(120));
-    let keep_alive = Policy::Fixed(Duration::from_secs(random.below(40)));
+    let fixed = Policy::Fixed(Duration::from_secs(random.below(40)));
+    let keep_alive = if random.one_in(2) { fixed } else { Policy::Room };
     let placement = if random.one_in(2) { Placement::Pack } else { Placement::Spread };
     keep_alive.within(Limits { placement, life, life_spread: life / 8, ..account })
 }

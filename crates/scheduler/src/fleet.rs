@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Activity, FunctionKey, Generation, InvokeId, Purpose};
+use crate::event::{Activity, FunctionKey, Generation, Purpose};
 use crate::idle::{Idle, Plan};
 use crate::ids::IdMap;
 use crate::keep_alive::{Loss, Rank};
@@ -66,8 +66,6 @@ pub(crate) struct Version {
     pub(crate) provisioned_idle: VecDeque<Resting>,
     /// Environments in [`Phase::Settling`].
     pub(crate) settling: usize,
-    /// Admitted invokes that wait for an environment of this version to settle, or for room; oldest first.
-    pub(crate) parked: VecDeque<InvokeId>,
     /// The fastest way of an environment from nothing to its first answer.
     pub(crate) cold_start: Option<Duration>,
     /// Those that are kept initialised.
@@ -231,16 +229,14 @@ impl Fleet {
         }
     }
 
-    /// Settling, or preparing, to idle. One that is not provisioned goes at `end`, if not before.
+    /// Settling, or preparing, to idle. It goes at `end`, if not before.
     pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration, end: Duration) {
         self.last_turn += 1;
         let turn = self.last_turn;
         let Some(environment) = self.environments.get_mut(&id) else { return };
         environment.rank = Rank { loss: Loss::default(), turn };
         let provisioned = environment.provisioned;
-        if !provisioned {
-            self.idle.insert(id, Plan { since: now, end, look: None, turn });
-        }
+        self.idle.insert(id, Plan { since: now, end, look: None, turn });
         if let Some(version) = self.set(id, Phase::Idle) {
             let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
             idle.push_back(Resting { id, since: now, turn });
@@ -255,7 +251,7 @@ impl Fleet {
         self.idle.insert(id, Plan { look, ..plan });
         let rank = Rank { loss, ..environment.rank };
         let before = std::mem::replace(&mut environment.rank, rank);
-        if before != rank {
+        if before != rank && !environment.provisioned {
             self.workers.count(environment.worker, id, version.memory_mb, Use::Woke(before));
             self.workers.count(environment.worker, id, version.memory_mb, Use::Rests(rank));
         }
@@ -330,7 +326,6 @@ impl Fleet {
         match before {
             Phase::Settling => {
                 version.settling -= 1;
-                count(Use::Settled);
             }
             Phase::Idle => {
                 let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
@@ -348,7 +343,6 @@ impl Fleet {
         match phase {
             Phase::Settling => {
                 version.settling += 1;
-                count(Use::Settling);
             }
             // No other makes room by its end.
             Phase::Idle if provisioned => {}
@@ -374,13 +368,12 @@ impl Fleet {
             assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
             assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
             assert!(version.idle.iter().is_sorted_by_key(|resting| resting.turn), "longest idle first");
-            assert!(version.parked.is_empty() || idle == 0, "nobody waits beside an idle environment");
             let kept = self.environments.values().filter(|e| e.generation == *generation && e.provisioned);
             let count = |phase| kept.clone().filter(|e| e.phase == phase).count();
             let left = kept.clone().count() - count(Phase::Stopping);
             let counted = (version.provisioned.living as usize, version.provisioned.preparing as usize);
             assert_eq!((left, count(Phase::Preparing)), counted, "provisioned of {generation:?}");
-            assert!(!version.retired || (idle == 0 && version.parked.is_empty()), "retired is drained");
+            assert!(!version.retired || idle == 0, "retired is drained");
             memory_mb += u64::from(version.memory_mb) * here as u64;
             living += here;
         }
@@ -390,15 +383,15 @@ impl Fleet {
         self.workers.check(|worker| self.counted_anew(worker));
     }
 
-    /// MB, living, stopping, settling and idle environments of a worker.
+    /// MB, living, stopping and idle environments of a worker.
     #[cfg(debug_assertions)]
-    fn counted_anew(&self, worker: WorkerId) -> (u64, u32, u32, u32, u32) {
+    fn counted_anew(&self, worker: WorkerId) -> (u64, u32, u32, u32) {
         let on_it = || self.environments.values().filter(|e| e.worker == worker);
         let of = |phase| on_it().filter(|e| e.phase == phase).count() as u32;
         let living = || on_it().filter(|e| e.phase != Phase::Stopping);
         let memory_mb = living().filter_map(|e| self.versions.get(&e.generation)).map(|v| u64::from(v.memory_mb)).sum();
-        let (stopping, settling) = (of(Phase::Stopping), of(Phase::Settling));
+        let stopping = of(Phase::Stopping);
         let idle = on_it().filter(|e| e.phase == Phase::Idle && !e.provisioned).count() as u32;
-        (memory_mb, living().count() as u32, stopping, settling, idle)
+        (memory_mb, living().count() as u32, stopping, idle)
     }
 }

@@ -25,6 +25,7 @@ mod prepare;
 mod provision;
 mod rate;
 mod scheduler;
+mod waiting;
 
 pub use event::{
     Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Purpose, StopReason, Throttle,

@@ -73,7 +73,6 @@ struct Host {
     memory_mb: u64,
     living: u32,
     stopping: u32,
-    settling: u32,
     /// Of those that are idle.
     idle_mb: u64,
     /// Who goes first comes first.
@@ -113,16 +112,8 @@ impl Host {
 impl Workers {
     pub(crate) fn join(&mut self, worker: WorkerId, capacity: Capacity) {
         debug_assert!(!self.0.contains_key(&worker), "{worker:?} joined twice");
-        let host = Host {
-            capacity,
-            draining: false,
-            memory_mb: 0,
-            living: 0,
-            stopping: 0,
-            settling: 0,
-            idle_mb: 0,
-            idle: BTreeMap::new(),
-        };
+        let host =
+            Host { capacity, draining: false, memory_mb: 0, living: 0, stopping: 0, idle_mb: 0, idle: BTreeMap::new() };
         self.0.insert(worker, host);
     }
 
@@ -181,16 +172,6 @@ impl Workers {
         self.0.get(&worker)?.idle.first_key_value().map(|(_, id)| *id)
     }
 
-    /// Whether environments are about to be idle where they can make room.
-    pub(crate) fn any_settling(&self) -> bool {
-        self.taking().any(|(_, host)| host.settling > 0)
-    }
-
-    /// The same for those that are stopping.
-    pub(crate) fn any_stopping(&self) -> bool {
-        self.taking().any(|(_, host)| host.stopping > 0)
-    }
-
     pub(crate) fn views(&self) -> Vec<WorkerView> {
         let view = |(worker, host): (&WorkerId, &Host)| WorkerView {
             worker: *worker,
@@ -214,10 +195,6 @@ impl Workers {
 pub(crate) enum Use {
     /// It is made.
     Made,
-    /// It has answered and will be idle.
-    Settling,
-    /// It is not settling any more.
-    Settled,
     /// It is idle, and stands here among those that may go.
     Rests(Rank),
     /// It is idle no more, or stands elsewhere.
@@ -237,9 +214,10 @@ impl Workers {
             Use::Made => {
                 host.memory_mb += memory_mb;
                 host.living += 1;
+                // In every build: never one more than allowed.
+                assert!(host.memory_mb <= host.capacity.memory_mb, "memory of {worker:?}");
+                assert!(host.living <= host.capacity.environments, "environments of {worker:?}");
             }
-            Use::Settling => host.settling += 1,
-            Use::Settled => host.settling -= 1,
             Use::Rests(rank) => {
                 host.idle.insert(rank, id);
                 host.idle_mb += memory_mb;
@@ -257,14 +235,14 @@ impl Workers {
         }
     }
 
-    /// What must hold between two steps: `of` tells MB, living, stopping, settling and idle ones of a worker, counted
+    /// What must hold between two steps: `of` tells MB, living, stopping and idle ones of a worker, counted
     /// anew.
     #[cfg(debug_assertions)]
-    pub(crate) fn check(&self, of: impl Fn(WorkerId) -> (u64, u32, u32, u32, u32)) {
+    pub(crate) fn check(&self, of: impl Fn(WorkerId) -> (u64, u32, u32, u32)) {
         for (worker, host) in &self.0 {
             let idle = host.idle.len() as u32;
-            let counted = (host.memory_mb, host.living, host.stopping, host.settling, idle);
-            assert_eq!(counted, of(*worker), "MB, living, stopping, settling, idle of {worker:?}");
+            let counted = (host.memory_mb, host.living, host.stopping, idle);
+            assert_eq!(counted, of(*worker), "MB, living, stopping, idle of {worker:?}");
             assert!(host.memory_mb <= host.capacity.memory_mb, "memory of {worker:?}");
             assert!(host.living <= host.capacity.environments, "environments of {worker:?}");
             assert!(!host.draining || host.idle.is_empty(), "{worker:?} drains");

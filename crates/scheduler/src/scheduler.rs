@@ -1,23 +1,22 @@
 //! The state machine.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
 use crate::counting::Counting;
-use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, StopReason, Throttle};
+use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, StopReason};
 use crate::fleet::{Fleet, Phase, Version};
 use crate::habits::Habits;
 use crate::placement::{WorkerId, WorkerView};
 use crate::provision::Provisioned;
+use crate::waiting::Waiting;
 
 mod keeping;
+mod queueing;
 mod workers;
 
-/// A shorter wait would let time stand still.
-const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 /// With more versions, looking at all of them after each step would take longer than all else.
 #[cfg(debug_assertions)]
 const CHECKED_VERSIONS: usize = 64;
@@ -29,33 +28,9 @@ pub struct Scheduler {
     pub(crate) fleet: Fleet,
     counting: Counting,
     habits: Habits,
-    /// When each parked invoke is looked at again, in order; those placed meanwhile are skipped.
-    patience: BinaryHeap<Reverse<Patience>>,
-    last_turn: u64,
+    waiting: Waiting,
     /// Generations that have fewer environments than are provisioned, and when each is tried again.
     pub(crate) wanting: BTreeMap<Generation, Duration>,
-}
-
-/// A parked invoke's next chance.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Patience {
-    /// When a new environment is tried.
-    at: Duration,
-    /// Tells apart those of the same time: who asked first is first.
-    turn: u64,
-    /// When it is refused, if there is no room for one.
-    give_up_at: Duration,
-    generation: Generation,
-    invoke: InvokeId,
-}
-
-/// What came of looking for room.
-#[derive(PartialEq, Eq)]
-enum Placing {
-    /// The invoke has a new environment, or has been refused.
-    Done,
-    /// No room yet.
-    Wait,
 }
 
 impl Scheduler {
@@ -67,8 +42,7 @@ impl Scheduler {
             fleet: Fleet::default(),
             counting: Counting::default(),
             habits: Habits::default(),
-            patience: BinaryHeap::new(),
-            last_turn: 0,
+            waiting: Waiting::default(),
             wanting: BTreeMap::new(),
         }
     }
@@ -93,6 +67,7 @@ impl Scheduler {
             Event::Lost(worker) => self.lost(now, worker, actions),
             Event::Tick => self.tick(now, actions),
         }
+        self.serve_room(now, actions);
         #[cfg(debug_assertions)]
         self.check();
     }
@@ -100,9 +75,8 @@ impl Scheduler {
     /// When [`Event::Tick`] is due next; may be too early, never too late.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        let impatient = self.patience.peek().map(|Reverse(patience)| patience.at);
         let wanting = self.wanting.values().min().copied();
-        [impatient, self.fleet.idle.first_end(), wanting].into_iter().flatten().min()
+        [self.waiting.next_due(), self.fleet.idle.first_end(), wanting].into_iter().flatten().min()
     }
 
     /// Invokes in flight, admitted and not yet answered.
@@ -169,7 +143,6 @@ impl Scheduler {
             idle: VecDeque::new(),
             provisioned_idle: VecDeque::new(),
             settling: 0,
-            parked: VecDeque::new(),
             cold_start: None,
             provisioned: Provisioned::default(),
             alive: 0,
@@ -182,15 +155,14 @@ impl Scheduler {
         version.retired = true;
         version.provisioned.wanted = 0;
         let function = version.function;
-        let parked = std::mem::take(&mut version.parked);
         let idle = version.idle.iter().chain(&version.provisioned_idle).map(|resting| resting.id);
         let idle: Vec<_> = idle.collect();
         for environment in idle.into_iter().chain(self.fleet.preparing(generation)) {
             self.stop(environment, StopReason::Retired, actions);
         }
-        for invoke in parked {
+        for waiter in self.waiting.take_all(generation) {
             self.counting.release(function);
-            actions.push(Action::Stale { invoke });
+            actions.push(Action::Stale { invoke: waiter.invoke });
         }
         self.counting.retired(function);
         if !self.counting.is_deployed(function) {
@@ -211,88 +183,15 @@ impl Scheduler {
             actions.push(Action::Stale { invoke });
             return;
         };
-        let (function, may_park) = (version.function, version.parked.len() < version.settling);
+        let function = version.function;
         self.reap(now, actions); // The time may have come before its tick.
-        let give_up_at = now + self.limits.room_wait;
         if let Err(reason) = self.counting.admit(now, &self.limits, function, origin) {
             actions.push(Action::Throttle { invoke, reason });
         } else if let Some((environment, since)) = self.fleet.take_idle(generation) {
             self.habits.used(function, now.saturating_sub(since));
             actions.push(Action::Assign { invoke, environment });
-        } else if may_park || self.place(now, invoke, generation, give_up_at, actions) == Placing::Wait {
-            self.park(now, invoke, generation, give_up_at);
-        }
-    }
-
-    /// Lets an admitted invoke wait.
-    fn park(&mut self, now: Duration, invoke: InvokeId, generation: Generation, give_up_at: Duration) {
-        if let Some(version) = self.fleet.versions.get_mut(&generation) {
-            version.parked.push_back(invoke);
-        }
-        while let Some(Reverse(first)) = self.patience.peek()
-            && self.parked_at(first.generation, first.invoke).is_none()
-        {
-            self.patience.pop();
-        }
-        let at = now + self.patience_of(generation);
-        self.look_again(Patience { at, turn: 0, give_up_at, generation, invoke });
-    }
-
-    /// How long it is better to wait for a settling environment than to make one.
-    fn patience_of(&self, generation: Generation) -> Duration {
-        let cold_start = self.fleet.versions.get(&generation).and_then(|version| version.cold_start);
-        let settle = self.limits.settle.max(SHORTEST_PATIENCE);
-        cold_start.unwrap_or_default().min(self.limits.settle_max).max(settle)
-    }
-
-    fn look_again(&mut self, patience: Patience) {
-        self.last_turn += 1;
-        self.patience.push(Reverse(Patience { turn: self.last_turn, ..patience }));
-    }
-
-    /// Finds room for a new environment and makes it for an admitted invoke, or refuses the invoke; neither while
-    /// waiting promises more.
-    fn place(
-        &mut self,
-        now: Duration,
-        invoke: InvokeId,
-        generation: Generation,
-        give_up_at: Duration,
-        actions: &mut Vec<Action>,
-    ) -> Placing {
-        let Some(version) = self.fleet.versions.get(&generation) else { return Placing::Done };
-        let (function, memory_mb) = (version.function, version.memory_mb);
-        let room =
-            self.counting.may_scale(now, &self.limits, function).and_then(|()| self.make_room(now, memory_mb, actions));
-        match room {
-            Ok(worker) => {
-                self.counting.scaled(now, &self.limits, function);
-                self.habits.made(function, now);
-                let environment = self.fleet.create(generation, worker, now);
-                actions.push(Action::Create { invoke, environment, generation, worker });
-            }
-            Err(reason) if now < give_up_at && self.room_is_coming(reason) => return Placing::Wait,
-            Err(reason) => {
-                self.counting.release(function);
-                actions.push(Action::Throttle { invoke, reason });
-            }
-        }
-        Placing::Done
-    }
-
-    /// Whether what is short will be less so without any invoke's end.
-    fn room_is_coming(&self, short: Throttle) -> bool {
-        match short {
-            Throttle::Memory => self.fleet.workers.any_settling(),
-            Throttle::Environments => self.fleet.workers.any_settling() || self.fleet.workers.any_stopping(),
-            // One that was lost comes back, or another takes its place.
-            Throttle::NoWorker => true,
-            Throttle::AccountConcurrency
-            | Throttle::ReservedConcurrency
-            | Throttle::RequestRate
-            | Throttle::ReservedRequestRate
-            | Throttle::ScalingRate
-            | Throttle::NeverFits { .. } => false,
+        } else {
+            self.without_idle(now, invoke, generation, actions);
         }
     }
 
@@ -313,18 +212,14 @@ impl Scheduler {
         }
         let Some(generation) = self.fleet.generation(environment) else { return };
         let worn = self.worn(environment, now);
-        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
-        if version.retired {
+        if self.fleet.versions.get(&generation).is_none_or(|version| version.retired) {
             self.stop(environment, StopReason::Retired, actions);
         } else if let Some(reason) = worn {
             self.stop(environment, reason, actions);
             self.replace_one(now, generation, actions);
             self.refill(now, generation, actions);
-        } else if let Some(invoke) = version.parked.pop_front() {
-            self.fleet.reuse(environment);
-            actions.push(Action::Assign { invoke, environment });
         } else {
-            self.rest(now, environment);
+            self.hand_over(now, environment, generation, actions);
         }
     }
 
@@ -352,45 +247,10 @@ impl Scheduler {
         self.refill(now, generation, actions);
     }
 
-    /// Whoever waited for an environment that is no more, or for its room, gets a new one.
-    fn replace_one(&mut self, now: Duration, generation: Generation, actions: &mut Vec<Action>) {
-        let waits = self.fleet.versions.get(&generation).filter(|version| version.parked.len() > version.settling);
-        if let Some(invoke) = waits.and_then(|version| version.parked.front().copied())
-            && self.place(now, invoke, generation, Duration::MAX, actions) == Placing::Done
-        {
-            self.unpark(generation, invoke);
-        }
-    }
-
     fn tick(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        while let Some(Reverse(patience)) = self.patience.peek().copied().filter(|first| first.0.at <= now) {
-            self.patience.pop();
-            let Patience { generation, invoke, give_up_at, .. } = patience;
-            if self.parked_at(generation, invoke).is_none() {
-                continue;
-            }
-            match self.place(now, invoke, generation, give_up_at, actions) {
-                Placing::Done => self.unpark(generation, invoke),
-                Placing::Wait => {
-                    let at = now + self.limits.settle.max(SHORTEST_PATIENCE);
-                    self.look_again(Patience { at, ..patience });
-                }
-            }
-        }
+        self.end_waits(now, actions);
         self.refill_due(now, actions);
         self.reap(now, actions);
-    }
-
-    /// The invoke's place among those of its version that wait.
-    fn parked_at(&self, generation: Generation, invoke: InvokeId) -> Option<usize> {
-        self.fleet.versions.get(&generation)?.parked.iter().position(|parked| *parked == invoke)
-    }
-
-    fn unpark(&mut self, generation: Generation, invoke: InvokeId) {
-        let Some(place) = self.parked_at(generation, invoke) else { return };
-        if let Some(version) = self.fleet.versions.get_mut(&generation) {
-            version.parked.remove(place);
-        }
     }
 
     pub(crate) fn stop(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {
@@ -411,5 +271,10 @@ impl Scheduler {
         }
         self.fleet.check();
         self.counting.check();
+        let has_none_idle = |version: &Version| version.idle.is_empty() && version.provisioned_idle.is_empty();
+        for (generation, version) in &self.fleet.versions {
+            let waits = self.waiting.count_of(*generation) > 0;
+            assert!(!waits || (has_none_idle(version) && !version.retired), "nobody waits beside an idle environment");
+        }
     }
 }

@@ -115,7 +115,9 @@ fn two_halves_of_room_are_no_room() {
     let mut bench = Bench::new(Placement::Spread, &[(1024, 9), (1024, 9)]);
     bench.create(2);
     bench.create(2);
-    assert_eq!(bench.invoke(3), [Action::Throttle { invoke: InvokeId(3), reason: Throttle::Memory }]);
+    assert_eq!(bench.invoke(3), [], "waits");
+    let refused = [Action::Throttle { invoke: InvokeId(3), reason: Throttle::Memory }];
+    assert_eq!(bench.after(500).step(Event::Tick), refused);
 }
 
 #[test]
@@ -123,7 +125,9 @@ fn the_number_of_environments_is_each_workers_own() {
     let mut bench = Bench::new(Placement::Pack, &[(1024, 1), (1024, 2)]);
     let workers: Vec<_> = (0..3).map(|_| bench.create(1).0).collect();
     assert_eq!(workers, [1, 2, 2]);
-    assert_eq!(bench.invoke(1), [Action::Throttle { invoke: InvokeId(4), reason: Throttle::Environments }]);
+    assert_eq!(bench.invoke(1), [], "waits");
+    let refused = [Action::Throttle { invoke: InvokeId(4), reason: Throttle::Environments }];
+    assert_eq!(bench.after(500).step(Event::Tick), refused);
 }
 
 #[test]
@@ -137,8 +141,9 @@ fn what_fits_into_no_worker_says_how_large_the_largest_is() {
 fn an_invoke_waits_for_a_worker_but_not_for_ever() {
     let mut bench = Bench::new(Placement::Pack, &[]);
     assert_eq!(bench.invoke(1), []);
-    bench.step(Event::Join { worker: WorkerId(1), capacity: Capacity { memory_mb: 1024, environments: 9 } });
-    assert!(matches!(bench.after(10).step(Event::Tick)[..], [Action::Create { .. }]));
+    let capacity = Capacity { memory_mb: 1024, environments: 9 };
+    let actions = bench.step(Event::Join { worker: WorkerId(1), capacity });
+    assert!(matches!(actions[..], [Action::Create { .. }]), "{actions:?}");
     let mut alone = Bench::new(Placement::Pack, &[]);
     assert_eq!(alone.invoke(1), []);
     let mut last = Vec::new();

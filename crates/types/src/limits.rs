@@ -264,8 +264,10 @@ pub const PREPARED_AT_ONCE: u32 = 8;
 pub const PROVISION_RETRY: Duration = Duration::from_secs(1);
 /// The longest such wait.
 pub const PROVISION_RETRY_MAX: Duration = Duration::from_secs(300);
-/// How long an invoke waits for room before it is refused, where environments are about to be idle or gone. Ours.
+/// How long an invoke waits for room for a new environment before it is refused. Ours.
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
+/// Invokes that wait for room at a time; more are refused at once. Ours.
+pub const ROOM_WAITERS: u32 = 500;
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
 pub const ENVIRONMENTS_MAX: u32 = 1000;
 /// Bytes of a key of the metadata store. Ours: room for a key of S3 ([`S3_KEY_BYTES`]) and what says which one it is.

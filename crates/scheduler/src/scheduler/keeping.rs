@@ -35,8 +35,8 @@ impl Scheduler {
     /// The environment is idle from now on.
     pub(super) fn rest(&mut self, now: Duration, environment: EnvironmentId) {
         let life = self.end_of_life(environment).unwrap_or(now);
-        let end = self.limits.keep_alive.end(now).map_or(life, |end| end.min(life));
-        self.fleet.rest(environment, now, end);
+        let kept = if self.fleet.is_provisioned(environment) { None } else { self.limits.keep_alive.end(now) };
+        self.fleet.rest(environment, now, kept.map_or(life, |end| end.min(life)));
         self.fleet.value(environment, self.worth(now, environment));
     }
 
@@ -44,7 +44,11 @@ impl Scheduler {
     pub(super) fn reap(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some(environment) = self.fleet.idle.ended(now) {
             let is_old = self.end_of_life(environment).is_none_or(|end| end <= now);
+            let generation = self.fleet.generation(environment);
             self.let_go(environment, if is_old { StopReason::Age } else { StopReason::Idle }, actions);
+            if let Some(generation) = generation {
+                self.refill(now, generation, actions);
+            }
         }
     }
 

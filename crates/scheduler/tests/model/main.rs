@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod moves;
+
 use std::time::Duration;
 
 use hearth_scheduler::{
@@ -9,7 +11,6 @@ use hearth_scheduler::{
     Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
-use proptest::prelude::*;
 
 /// Where idle environments are kept for a time.
 const TIMED: Limits = Limits {
@@ -72,12 +73,14 @@ struct Version {
     cold_starts: Vec<Duration>,
 }
 
+/// One that waits: for an environment of its version, or for room.
+#[derive(Clone, Copy)]
 struct Parked {
     invoke: InvokeId,
     generation: Generation,
-    give_up_at: Duration,
-    /// When it is looked at again, and how many others were parked, or parked again, before.
-    again: (Duration, u64),
+    since: Duration,
+    due: Duration,
+    for_room: bool,
 }
 
 struct Model {
@@ -90,9 +93,8 @@ struct Model {
     missed: Vec<(FunctionKey, Duration)>,
     versions: Vec<Version>,
     environments: Vec<Environment>,
-    /// Oldest first.
+    /// Who asked first comes first.
     parked: Vec<Parked>,
-    parkings: u64,
     reserved: Vec<(FunctionKey, u32)>,
     created: u64,
     rested: u64,
@@ -103,13 +105,12 @@ impl Model {
     fn new(limits: Limits) -> Self {
         Self {
             limits,
-            edges: edges(),
+            edges: moves::edges(),
             gaps: Vec::new(),
             missed: Vec::new(),
             versions: Vec::new(),
             environments: Vec::new(),
             parked: Vec::new(),
-            parkings: 0,
             reserved: Vec::new(),
             created: 0,
             rested: 0,
@@ -208,13 +209,12 @@ impl Model {
         (all.iter().map(|e| self.version(e.generation).memory_mb).sum(), all.len())
     }
 
-    /// Whether the invoke's fate is decided.
-    fn place(&mut self, now: Duration, invoke: InvokeId, generation: Generation, give_up_at: Duration) -> bool {
-        let memory_mb = self.version(generation).memory_mb;
+    /// Why there is no room for one more, even if all idle ones went.
+    fn short(&self, memory_mb: u64) -> Option<Throttle> {
         let max = CAPACITY.environments as usize;
         let (used_mb, used) = self.room(false);
         let (idle_mb, idle) = self.room(true);
-        let refused = if memory_mb > CAPACITY.memory_mb {
+        if memory_mb > CAPACITY.memory_mb {
             Some(Throttle::NeverFits { needed_mb: memory_mb as u32, budget_mb: CAPACITY.memory_mb })
         } else if self.environments.len() - used >= max {
             Some(Throttle::Environments)
@@ -224,20 +224,15 @@ impl Model {
             Some(Throttle::Environments)
         } else {
             None
-        };
-        let settling = self.environments.iter().any(|e| e.phase == Phase::Settling);
-        let stopping = self.environments.iter().any(|e| e.phase == Phase::Stopping);
-        if let Some(reason) = refused {
-            let hope = match reason {
-                Throttle::Memory => settling,
-                Throttle::Environments => settling || stopping,
-                _ => false,
-            };
-            if hope && now < give_up_at {
-                return false;
-            }
-            self.actions.push(Action::Throttle { invoke, reason });
-            return true;
+        }
+    }
+
+    /// A new environment, or what it lacks.
+    fn place(&mut self, now: Duration, invoke: InvokeId, generation: Generation) -> Result<(), Throttle> {
+        let memory_mb = self.version(generation).memory_mb;
+        let max = CAPACITY.environments as usize;
+        if let Some(reason) = self.short(memory_mb) {
+            return Err(reason);
         }
         if self.room(false).0 + memory_mb > CAPACITY.memory_mb || self.room(false).1 >= max {
             self.value_anew(now);
@@ -259,12 +254,32 @@ impl Model {
             phase: Phase::Busy,
         });
         self.actions.push(Action::Create { invoke, environment, generation, worker: WORKER });
-        true
+        Ok(())
     }
 
-    fn again(&mut self, at: Duration) -> (Duration, u64) {
-        self.parkings += 1;
-        (at, self.parkings)
+    /// A new environment for one that waits; without room it waits for that, unless it has waited for long enough.
+    fn place_parked(&mut self, now: Duration, at: usize) {
+        let Parked { invoke, generation, since, .. } = self.parked[at];
+        match self.place(now, invoke, generation) {
+            Ok(()) => drop(self.parked.remove(at)),
+            Err(Throttle::Memory | Throttle::Environments) if now < since + self.limits.room_wait => {
+                self.parked[at].for_room = true;
+                self.parked[at].due = since + self.limits.room_wait;
+            }
+            Err(reason) => {
+                self.parked.remove(at);
+                self.actions.push(Action::Throttle { invoke, reason });
+            }
+        }
+    }
+
+    /// While there is room for one that waits for it, the first of those gets it.
+    fn serve_room(&mut self, now: Duration) {
+        let fits =
+            |model: &Self, p: &Parked| p.for_room && model.short(model.version(p.generation).memory_mb).is_none();
+        while let Some(at) = self.parked.iter().position(|p| fits(self, p)) {
+            self.place_parked(now, at);
+        }
     }
 
     /// Finds out anew what is lost with those for which that is another amount by now.
@@ -317,6 +332,7 @@ impl Model {
             Event::Tick => self.tick(now),
             Event::Join { .. } | Event::Drain(_) | Event::Lost(_) => {}
         }
+        self.serve_room(now);
     }
 
     fn retire(&mut self, generation: Generation) {
@@ -358,12 +374,19 @@ impl Model {
             self.actions.push(Action::Assign { invoke, environment });
             return;
         }
-        let give_up_at = now + self.limits.room_wait;
-        let one_settles = self.waiting(generation) < self.settling(generation);
-        if one_settles || !self.place(now, invoke, generation, give_up_at) {
-            let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
-            let again = self.again(now + cold.clamp(self.limits.settle, self.limits.settle_max));
-            self.parked.push(Parked { invoke, generation, give_up_at, again });
+        let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
+        let patience = cold.clamp(self.limits.settle, self.limits.settle_max);
+        let parked = Parked { invoke, generation, since: now, due: now + patience, for_room: false };
+        if self.waiting(generation) < self.settling(generation) {
+            self.parked.push(parked);
+            return;
+        }
+        match self.place(now, invoke, generation) {
+            Ok(()) => {}
+            Err(Throttle::Memory | Throttle::Environments) => {
+                self.parked.push(Parked { due: now + self.limits.room_wait, for_room: true, ..parked });
+            }
+            Err(reason) => self.actions.push(Action::Throttle { invoke, reason }),
         }
     }
 
@@ -396,16 +419,36 @@ impl Model {
         } else if self.is_old(now, id) {
             self.stop(id, StopReason::Age);
             self.replace(now, generation);
-        } else if let Some(at) = self.parked.iter().position(|p| p.generation == generation) {
-            let invoke = self.parked.remove(at).invoke;
-            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
-            self.actions.push(Action::Assign { invoke, environment: id });
         } else {
-            self.rested += 1;
-            let (loss, look) = self.worth(generation, Duration::ZERO);
-            let resting = Resting { since: now, turn: self.rested, loss, look: look.map(|idle| now + idle) };
-            self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Idle(resting);
+            self.hand_over(now, id, generation);
         }
+    }
+
+    /// It goes to its own version's first; but if another's has waited for room for half of the time, that has its room.
+    fn hand_over(&mut self, now: Duration, id: EnvironmentId, generation: Generation) {
+        let half = self.limits.room_wait / 2;
+        let first_for_room = self.parked.iter().position(|p| p.for_room);
+        let pressing = first_for_room
+            .filter(|at| self.parked[*at].generation != generation && self.parked[*at].since + half <= now);
+        if pressing.is_none() && self.waiting(generation) > 0 {
+            return self.give_to_own(id, generation);
+        }
+        self.rested += 1;
+        let (loss, look) = self.worth(generation, Duration::ZERO);
+        let resting = Resting { since: now, turn: self.rested, loss, look: look.map(|idle| now + idle) };
+        self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Idle(resting);
+        let Some(at) = pressing else { return };
+        self.place_parked(now, at);
+        if let Some(id) = self.last_used(generation).filter(|_| self.waiting(generation) > 0) {
+            self.give_to_own(id, generation);
+        }
+    }
+
+    fn give_to_own(&mut self, id: EnvironmentId, generation: Generation) {
+        let at = self.parked.iter().position(|p| p.generation == generation).unwrap();
+        let invoke = self.parked.remove(at).invoke;
+        self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Busy;
+        self.actions.push(Action::Assign { invoke, environment: id });
     }
 
     fn stop(&mut self, id: EnvironmentId, reason: StopReason) {
@@ -427,22 +470,15 @@ impl Model {
     fn replace(&mut self, now: Duration, generation: Generation) {
         if self.waiting(generation) > self.settling(generation) {
             let at = self.parked.iter().position(|p| p.generation == generation).unwrap();
-            if self.place(now, self.parked[at].invoke, generation, Duration::MAX) {
-                self.parked.remove(at);
-            }
+            self.place_parked(now, at);
         }
     }
 
     fn tick(&mut self, now: Duration) {
         loop {
-            let due = (0..self.parked.len()).filter(|at| self.parked[*at].again.0 <= now);
-            let Some(at) = due.min_by_key(|at| self.parked[*at].again) else { break };
-            let Parked { invoke, generation, give_up_at, .. } = self.parked[at];
-            if self.place(now, invoke, generation, give_up_at) {
-                self.parked.remove(at);
-            } else {
-                self.parked[at].again = self.again(now + self.limits.settle);
-            }
+            let due = (0..self.parked.len()).filter(|at| self.parked[*at].due <= now);
+            let Some(at) = due.min_by_key(|at| (self.parked[*at].due, *at)) else { break };
+            self.place_parked(now, at);
         }
         self.reap(now);
     }
@@ -460,105 +496,6 @@ impl Model {
         ended.sort_unstable();
         for (_, _, id) in ended {
             self.let_go(id, if self.is_old(now, id) { StopReason::Age } else { StopReason::Idle });
-        }
-    }
-}
-
-/// At nothing, at a second, and at each half doubling of it.
-fn edges() -> Vec<u64> {
-    let halves = (0..31).map(|halves| (1000.0 * 2.0_f64.powf(f64::from(halves) / 2.0)) as u64);
-    std::iter::once(0).chain(halves).collect()
-}
-
-/// What a test case does next; numbers choose among what is there at that time.
-#[derive(Clone, Copy, Debug)]
-enum Move {
-    Deploy { function: u64, memory_mb: u32 },
-    Retire(usize),
-    Reserve { function: u64, concurrency: Option<u32> },
-    Invoke(usize),
-    Answered(usize),
-    Idle(usize),
-    Gone(usize),
-    Pass(u64),
-    PassSeconds(u64),
-    Tick,
-}
-
-fn moves() -> impl Strategy<Value = Move> {
-    let memory = prop_oneof![Just(128), Just(500), Just(1769), Just(3000), Just(4000)];
-    prop_oneof![
-        1 => (1..4u64, memory).prop_map(|(function, memory_mb)| Move::Deploy { function, memory_mb }),
-        1 => any::<usize>().prop_map(Move::Retire),
-        1 => (1..4u64, prop::option::of(0..4u32))
-            .prop_map(|(function, concurrency)| Move::Reserve { function, concurrency }),
-        12 => any::<usize>().prop_map(Move::Invoke),
-        5 => any::<usize>().prop_map(Move::Answered),
-        8 => any::<usize>().prop_map(Move::Idle),
-        3 => any::<usize>().prop_map(Move::Gone),
-        4 => (0..40u64).prop_map(Move::Pass),
-        1 => (0..400u64).prop_map(Move::PassSeconds),
-        3 => Just(Move::Tick),
-    ]
-}
-
-fn event(step: Move, deployed: u64, created: u64, invokes: &mut u64) -> Event {
-    let generation = |pick: usize| Generation(pick as u64 % deployed + 1);
-    let environment = |pick: usize| EnvironmentId(pick as u64 % (created + 1) + 1);
-    match step {
-        Move::Deploy { function, memory_mb } => {
-            Event::Deploy { generation: Generation(deployed + 1), function: FunctionKey(function), memory_mb }
-        }
-        Move::Retire(pick) => Event::Retire(generation(pick)),
-        Move::Reserve { function, concurrency } => Event::Reserve { function: FunctionKey(function), concurrency },
-        Move::Invoke(pick) => {
-            *invokes += 1;
-            Event::Invoke { invoke: InvokeId(*invokes), generation: generation(pick), origin: Origin::Client }
-        }
-        Move::Answered(pick) => Event::Answered(environment(pick)),
-        Move::Idle(pick) => Event::Idle(environment(pick)),
-        Move::Gone(pick) => Event::Gone(environment(pick)),
-        Move::Pass(_) | Move::PassSeconds(_) | Move::Tick => Event::Tick,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
-    #[test]
-    fn does_what_the_naive_model_does(
-        limits in prop_oneof![Just(TIMED), Just(ROOM)],
-        steps in prop::collection::vec(moves(), 1..200),
-    ) {
-        let (mut scheduler, mut model) = (Scheduler::new(limits), Model::new(limits));
-        let (mut now, mut invokes) = (Duration::ZERO, 0);
-        let first = Event::Deploy { generation: Generation(1), function: FunctionKey(1), memory_mb: 128 };
-        scheduler.step(now, Event::Join { worker: WORKER, capacity: CAPACITY }, &mut Vec::new());
-        scheduler.step(now, first, &mut Vec::new());
-        model.step(now, first);
-        for step in steps {
-            match step {
-                Move::Pass(ms) => now += Duration::from_millis(ms),
-                Move::PassSeconds(s) => now += Duration::from_secs(s),
-                _ => {}
-            }
-            if matches!(step, Move::Pass(_) | Move::PassSeconds(_)) {
-                continue;
-            }
-            let event = event(step, model.versions.len() as u64, model.created, &mut invokes);
-            let mut actions = Vec::new();
-            scheduler.step(now, event, &mut actions);
-            model.step(now, event);
-            prop_assert_eq!(actions, std::mem::take(&mut model.actions), "after {:?}", event);
-            prop_assert_eq!(scheduler.in_flight() as usize, model.in_flight().len());
-            prop_assert_eq!((scheduler.memory_mb(), scheduler.living() as usize), model.room(false));
-            let due = scheduler.next_tick();
-            let idle = model.environments.iter().filter_map(|e| match e.phase {
-                Phase::Idle(resting) => Some(model.end(e, resting.since)),
-                _ => None,
-            });
-            let needed = idle.chain(model.parked.iter().map(|p| p.again.0)).min();
-            prop_assert!(needed.is_none() || due <= needed, "a tick is due at {needed:?}, not at {due:?}");
         }
     }
 }

@@ -1,0 +1,87 @@
+"""Which idle environments are kept, and what happens where memory is short."""
+
+import json
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import client_of, deployer
+from support.clock import MANUAL, advance
+from support.server import wait_until
+
+SLEEPS = """
+import time
+def handler(event, context):
+    time.sleep(event if event else 0)
+    return "done"
+"""
+
+
+def states(server, function):
+    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
+        return [environment["State"] for environment in json.load(answer)["Environments"]]
+
+
+@pytest.fixture
+def small(alone):
+    """A server with room for 1,024 MB, whose clock is moved by hand."""
+    server = alone("--memory-budget", "1024", *MANUAL)
+    deploy, _ = deployer(client_of(server))
+    return server, deploy
+
+
+def test_idle_environments_are_kept_while_there_is_room(small):
+    server, deploy = small
+    function = deploy(SLEEPS, MemorySize=512)
+    function.call()
+    advance(server, "10h")
+    assert states(server, function) == ["Idle"]
+
+
+def test_the_least_expected_goes_first_not_the_longest_idle(small):
+    server, deploy = small
+    often, seldom, other = (deploy(SLEEPS, MemorySize=512) for _ in range(3))
+    for minute in range(31):
+        advance(server, "1m")
+        often.call()
+        if minute % 10 == 0:
+            seldom.call()
+    # Both have just been called, `seldom` last; one has to go.
+    other.call()
+    assert (states(server, often), states(server, seldom)) == (["Idle"], [])
+
+
+def test_a_time_that_is_set_is_kept(alone):
+    server = alone("--keep-alive", "60", *MANUAL)
+    deploy, _ = deployer(client_of(server))
+    function = deploy(SLEEPS)
+    function.call()
+    advance(server, "59s")
+    assert states(server, function) == ["Idle"]
+    advance(server, "2s")
+    assert states(server, function) == []
+
+
+def test_where_memory_is_short_invokes_wait_in_turn(alone):
+    server = alone("--memory-budget", "512")
+    deploy, _ = deployer(client_of(server))
+    first, second, third = (deploy(SLEEPS, MemorySize=512) for _ in range(3))
+    with ThreadPoolExecutor(3) as pool:
+        running = pool.submit(first.call, 1)
+        wait_until(lambda: states(server, first) != [], 10, "the first invoke is not running")
+        assert [waiting.result() for waiting in [pool.submit(second.call), pool.submit(third.call)]] == ["done"] * 2
+        assert running.result() == "done"
+
+
+def test_where_memory_stays_short_they_are_throttled(alone):
+    server = alone("--memory-budget", "512")
+    deploy, _ = deployer(client_of(server))
+    busy, waits = (deploy(SLEEPS, MemorySize=512, Timeout=20) for _ in range(2))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(busy.call, 8)
+        wait_until(lambda: states(server, busy) != [], 10, "the first invoke is not running")
+        with pytest.raises(waits.client.exceptions.TooManyRequestsException) as caught:
+            waits.call()
+        assert caught.value.response["Reason"] == "ConcurrentInvocationLimitExceeded"
+        assert running.result() == "done"
