@@ -99,7 +99,7 @@ macro_rules! with_configuration {
         works("Layers", ""),
         works("LoggingConfig", ""),
         works("DeadLetterConfig", DEAD_LETTERS),
-        kept("TracingConfig", "nothing is traced; functions get the header of the trace that their caller names"),
+        works("TracingConfig", "spans go to an OpenTelemetry collector: --otlp"),
         kept("KMSKeyArn", "nothing is encrypted with it"),
         kept("SnapStart", "nobody takes snapshots: OptimizationStatus stays `Off`"),
         kept("ImageConfig", IMAGES),

@@ -1,6 +1,7 @@
 //! Asynchronous invokes: what is to be kept of one, and running it later.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hearth_api::ApiError;
@@ -11,7 +12,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::dispatcher::Dispatcher;
 use crate::environments::Environments;
-use crate::invoke::event_of;
+use crate::invoke::{event_of, now_s};
 use crate::request::{Asked, InvokeRequest, Kind};
 use crate::response::InvokeResponse;
 
@@ -71,7 +72,8 @@ impl<W: Environments> Dispatcher<W> {
         };
         let (ready, invoked_arn) = self.wanted(&asked)?;
         let executed_version = Arc::clone(&ready.spec.version);
-        let trace_id = self.in_line(&ready.spec.function, &event.trace_id)?;
+        let trace_id = ready.trace_id(Some(event.trace_id.as_bytes()), event.request_id, now_s());
+        let (traced, trace_id) = self.enter(&ready, &trace_id)?;
         let (request_id, payload) = (event.request_id, event.payload);
         let outcome = self
             .run(Origin::Queue, ready, |reply| Invocation {
@@ -82,6 +84,8 @@ impl<W: Environments> Dispatcher<W> {
                 client_context: None,
                 cognito_identity: None,
                 trace_id: Arc::clone(&trace_id),
+                traced,
+                arrived: Instant::now(),
                 tail: false,
                 metrics: None,
                 reply,
@@ -94,6 +98,7 @@ impl<W: Environments> Dispatcher<W> {
             function_error: outcome.function_error,
             log_tail: None,
             trace_id,
+            timing: None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The operations that run a function: Invoke and InvokeWithResponseStream.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
@@ -9,7 +9,7 @@ use hearth_api::error::NOT_IMPLEMENTED;
 use hearth_scheduler::{Origin, Throttle};
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
-use hearth_worker::{Invocation, Reply, WorkerError};
+use hearth_worker::{Invocation, Reply, Traced, WorkerError};
 use tracing::error;
 
 use crate::alias::Alias;
@@ -19,7 +19,8 @@ use crate::request::{Asked, InvokeRequest, Kind, TRACE_ID};
 use crate::response::InvokeResponse;
 use crate::snapshot::{EntryState, Ready, Unfit};
 use crate::streamed::StreamedResponse;
-use crate::trace::trace_id;
+use crate::timing::{self, Timing};
+use crate::trace::enter;
 
 /// The event of an invoke; without a payload it is an empty object.
 pub(crate) fn event_of(payload: Bytes) -> Bytes {
@@ -33,21 +34,23 @@ impl<W: Environments> Dispatcher<W> {
     /// As the service model has them for Invoke: validation, a function that does not exist or is not ready, a payload
     /// that is too large or no JSON, throttles, and `ServiceException` where the platform failed.
     pub async fn invoke(&self, request: InvokeRequest<'_>) -> Result<InvokeResponse, ApiError> {
+        let since = timing::wanted(request.headers);
         let mut asked = request.read(self.functions(), self.place())?;
         let (ready, invoked_arn) = self.wanted(&asked)?;
         if asked.kind == Kind::DryRun {
             return Ok(InvokeResponse::DryRun);
         }
         let executed_version = Arc::clone(&ready.spec.version);
-        let trace_id = traced(&request);
+        let trace_id = ready.trace_id(request.header(&TRACE_ID), request.request_id, now_s());
         if asked.kind == Kind::Later {
             return Ok(InvokeResponse::Event(asked.event(request, trace_id)));
         }
-        let trace_id = self.in_line(&ready.spec.function, &trace_id)?;
-        let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
+        let (traced, trace_id) = self.enter(&ready, &trace_id)?;
+        let invocation = invocation(request, &mut asked, invoked_arn, (traced, &trace_id));
         let outcome =
             self.run(Origin::Client, ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(InvokeResponse::Executed {
+            timing: since.map(|since| Timing::of(&outcome, since)),
             payload: outcome.payload,
             executed_version,
             function_error: outcome.function_error,
@@ -68,10 +71,23 @@ impl<W: Environments> Dispatcher<W> {
             return Ok(StreamedResponse::DryRun);
         }
         let executed_version = Arc::clone(&ready.spec.version);
-        let trace_id = self.in_line(&ready.spec.function, &traced(&request))?;
-        let invocation = invocation(request, &mut asked, invoked_arn, &trace_id);
+        let trace_id = ready.trace_id(request.header(&TRACE_ID), request.request_id, now_s());
+        let (traced, trace_id) = self.enter(&ready, &trace_id)?;
+        let invocation = invocation(request, &mut asked, invoked_arn, (traced, &trace_id));
         let answer = self.run_streamed(ready, invocation).await.map_err(|refused| self.refusal(refused, &asked))?;
         Ok(StreamedResponse::Executed { answer, executed_version, trace_id })
+    }
+
+    /// The trace in which the function runs, and what the function sees of it.
+    ///
+    /// # Errors
+    /// Where the function is in a loop, and such are to be ended.
+    pub(crate) fn enter(&self, ready: &Ready, trace_id: &str) -> Result<(Option<Traced>, Arc<str>), ApiError> {
+        let trace_id = self.in_line(&ready.spec.function, trace_id)?;
+        Ok(match enter(&trace_id) {
+            Some((traced, trace_id)) => (Some(traced), trace_id),
+            None => (None, trace_id),
+        })
     }
 
     /// The generation that serves what was asked for, and the ARN as it was asked for.
@@ -128,16 +144,16 @@ impl<W: Environments> Dispatcher<W> {
     }
 }
 
-fn traced(request: &InvokeRequest<'_>) -> Arc<str> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    trace_id(request.header(&TRACE_ID), request.request_id, now.as_secs())
+/// Seconds since 1970.
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn invocation(
     request: InvokeRequest<'_>,
     asked: &mut Asked<'_>,
     invoked_arn: Arc<str>,
-    trace_id: &Arc<str>,
+    (traced, trace_id): (Option<Traced>, &Arc<str>),
 ) -> impl FnOnce(Reply) -> Invocation + use<> {
     let (tail, client_context, trace_id) = (asked.tail, asked.client_context.take(), Arc::clone(trace_id));
     let InvokeRequest { payload, request_id, .. } = request;
@@ -150,6 +166,8 @@ fn invocation(
         client_context,
         cognito_identity: None,
         trace_id,
+        traced,
+        arrived: Instant::now(),
         tail,
         metrics: None,
         reply,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::event::EventInvoke;
+use crate::timing::Timing;
 
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
@@ -30,6 +31,8 @@ pub enum InvokeResponse {
         log_tail: Option<Bytes>,
         /// As the function saw it.
         trace_id: Arc<str>,
+        /// Where the time went, where that was asked for.
+        timing: Option<Timing>,
     },
     /// The function exists and would have run.
     DryRun,
@@ -41,9 +44,9 @@ impl InvokeResponse {
     /// Status, headers and body of an Invoke's answer; the request id's header is the caller's.
     #[must_use]
     pub fn into_http(self) -> Response<Bytes> {
-        let (payload, executed_version, function_error, log_tail, trace_id) = match self {
-            Self::Executed { payload, executed_version, function_error, log_tail, trace_id } => {
-                (payload, executed_version, function_error, log_tail, trace_id)
+        let (payload, executed_version, function_error, log_tail, trace_id, timing) = match self {
+            Self::Executed { payload, executed_version, function_error, log_tail, trace_id, timing } => {
+                (payload, executed_version, function_error, log_tail, trace_id, timing)
             }
             Self::DryRun => return would_have_run(),
             Self::Event(event) => return event.accepted(),
@@ -52,6 +55,9 @@ impl InvokeResponse {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, JSON);
         set_common(headers, &executed_version, &trace_id);
+        if let Some(timing) = timing {
+            timing.set(headers);
+        }
         if function_error {
             headers.insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
         }

@@ -8,13 +8,15 @@ use arc_swap::ArcSwap;
 use hearth_identity::policy::Document;
 use hearth_metrics::OfFunction;
 use hearth_scheduler::{FunctionKey, Generation, Purpose};
-use hearth_types::CodeDigest;
-use hearth_types::function::{RecursiveLoop, VersionId};
+use hearth_types::function::{RecursiveLoop, Tracing, VersionId};
 use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::settings::UrlConfig;
+use hearth_types::{CodeDigest, RequestId};
 
 use crate::alias::Alias;
 use crate::lineage::LineName;
+use crate::sampling::Sampler;
+use crate::trace;
 
 /// A function as the front end knows it.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub(crate) struct Ready {
     /// Of the configuration and code that it was made of: an update that changes any of it makes a new one.
     pub(crate) made_of: CodeDigest,
     pub(crate) metrics: Arc<OfFunction>,
+    pub(crate) tracing: Tracing,
+    pub(crate) sampler: Sampler,
 }
 
 impl Ready {
@@ -83,6 +87,12 @@ impl Ready {
                 Arc::new(VersionSpec { initialization, ..VersionSpec::clone(&self.spec) })
             }
         }
+    }
+
+    /// The trace id of a request: as the caller has it, with what it left open decided.
+    pub(crate) fn trace_id(&self, given: Option<&[u8]>, request: RequestId, now_s: u64) -> Arc<str> {
+        let decides = || self.tracing == Tracing::Active && self.sampler.takes(now_s, trace::random(request));
+        trace::trace_id(given, request, now_s, decides)
     }
 }
 

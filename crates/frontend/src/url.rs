@@ -25,7 +25,7 @@ use hearth_types::{FunctionArn, Place, Qualifier, UrlHost};
 use crate::snapshot::FunctionSnapshot;
 pub use crate::url::cors::Sharing;
 pub use crate::url::event::{Signer, UrlRequest};
-pub use crate::url::invoke::{shown_trace_id, trace_id};
+pub use crate::url::invoke::{shown_trace_id, trace_id_of_event};
 pub use crate::url::refusal::{forbidden, unknown};
 pub use crate::url::respond::respond;
 

@@ -18,6 +18,7 @@ use tracing::error;
 use crate::alias::Alias;
 use crate::changes::FunctionChange;
 use crate::lineage::LineName;
+use crate::sampling::Sampler;
 use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit, UrlOwner};
 
 /// Makes entries out of records. One at a time writes.
@@ -196,7 +197,16 @@ impl Writer {
                 let spec = Arc::new(self.spec(name, id, config, code, log_group));
                 let qualified_arn = format!("{}:{id}", spec.function_arn).into();
                 let metrics = self.metrics.function(name);
-                EntryState::Ready(Arc::new(Ready { key, version: id, spec, qualified_arn, made_of, metrics }))
+                EntryState::Ready(Arc::new(Ready {
+                    key,
+                    version: id,
+                    spec,
+                    qualified_arn,
+                    made_of,
+                    metrics,
+                    tracing: config.tracing,
+                    sampler: Sampler::default(),
+                }))
             }
         }
     }

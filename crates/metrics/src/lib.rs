@@ -4,20 +4,26 @@
 //! that no lock guards.
 
 mod histogram;
+mod spread;
 mod text;
+mod usage;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hearth_types::limits::METRIC_FUNCTIONS;
+use hearth_types::limits::{METERED_FUNCTIONS, METRIC_FUNCTIONS};
 
 pub use histogram::Histogram;
+pub use spread::Spread;
 pub use text::{Kind, Text};
+pub use usage::{Amounts, Usage};
 
 /// Bounds of durations, in milliseconds.
 const DURATIONS_MS: &[u64] = &[1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 60_000, 900_000];
+/// Bounds of the parts of cold starts, in milliseconds.
+const PHASES_MS: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 /// Bounds of ages, in milliseconds.
 const AGES_MS: &[u64] = &[100, 1000, 10_000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000];
 
@@ -27,6 +33,37 @@ pub struct Metrics {
     functions: RwLock<HashMap<Arc<str>, Arc<OfFunction>>>,
     /// Of functions beyond the bound: together, under no name.
     others: Arc<OfFunction>,
+    /// By name, and longer than functions live: what was used stays used.
+    usages: RwLock<HashMap<Arc<str>, Arc<Usage>>>,
+    phases: Arc<ColdPhases>,
+}
+
+/// What cold starts took, by their parts.
+#[derive(Debug)]
+struct ColdPhases([Histogram; 4]);
+
+/// The parts of a cold start, in their order.
+pub const PHASES: [&str; 4] = ["sandbox", "extensions", "runtime", "function"];
+
+/// A run that is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// From the event to the end, without init.
+    pub took: Duration,
+    /// Of a cold start, what each of [`PHASES`] took.
+    pub cold: Option<[Duration; 4]>,
+    /// Whether it ended with a function error, a timeout among them.
+    pub failed: bool,
+    /// As REPORT says it.
+    pub billed_ms: u64,
+    /// What the environment has.
+    pub memory_mb: u32,
+    /// Of /tmp.
+    pub ephemeral_mb: u32,
+    /// Bytes of the answer.
+    pub produced_bytes: u64,
+    /// Whether the environment was provisioned, not made on demand.
+    pub provisioned: bool,
 }
 
 /// What is counted of one function since the server started, or since it was made.
@@ -40,6 +77,10 @@ pub struct OfFunction {
     pub throttles: Counter,
     /// What runs took.
     pub duration: Histogram,
+    /// The same, finer.
+    pub durations: Spread,
+    /// Runs that an environment was made for.
+    pub cold_starts: Counter,
     /// Asynchronous invokes that were acknowledged.
     pub events_received: Counter,
     /// Asynchronous invokes that ended without success.
@@ -52,6 +93,8 @@ pub struct OfFunction {
     pub dead_letter_errors: Counter,
     /// Milliseconds that the last record of the stream's latest batch was old; less than 0: none was read.
     iterator_age_ms: AtomicI64,
+    usage: Arc<Usage>,
+    phases: Arc<ColdPhases>,
 }
 
 /// A number that grows.
@@ -77,24 +120,46 @@ impl Default for OfFunction {
             errors: Counter::default(),
             throttles: Counter::default(),
             duration: Histogram::new(DURATIONS_MS),
+            durations: Spread::default(),
+            cold_starts: Counter::default(),
             events_received: Counter::default(),
             events_dropped: Counter::default(),
             event_age: Histogram::new(AGES_MS),
             destination_failures: Counter::default(),
             dead_letter_errors: Counter::default(),
             iterator_age_ms: AtomicI64::new(-1),
+            usage: Arc::default(),
+            phases: Arc::default(),
         }
+    }
+}
+
+impl Default for ColdPhases {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Histogram::new(PHASES_MS)))
     }
 }
 
 impl OfFunction {
     /// A run is over.
-    pub fn ran(&self, took: Duration, failed: bool) {
+    pub fn ran(&self, run: &Run) {
         self.invocations.count();
-        if failed {
+        if run.failed {
             self.errors.count();
         }
-        self.duration.add(took);
+        self.duration.add(run.took);
+        self.durations.add(run.took);
+        self.usage.ran(run);
+        if let Some(phases) = &run.cold {
+            self.cold_starts.count();
+            self.phases.0.iter().zip(phases).for_each(|(of, took)| of.add(*took));
+        }
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// How old the last record of a stream's batch was, in milliseconds.
@@ -119,7 +184,43 @@ impl Metrics {
         if functions.len() >= METRIC_FUNCTIONS && !functions.contains_key(name) {
             return Arc::clone(&self.others);
         }
-        Arc::clone(functions.entry(name.into()).or_default())
+        let made = || {
+            let (usage, phases) = (self.usage(name), Arc::clone(&self.phases));
+            Arc::new(OfFunction { usage, phases, ..OfFunction::default() })
+        };
+        Arc::clone(functions.entry(name.into()).or_insert_with(made))
+    }
+
+    /// What a name has used: the same for all functions that have it one after another.
+    fn usage(&self, name: &str) -> Arc<Usage> {
+        let mut usages = self.usages.write().unwrap_or_else(PoisonError::into_inner);
+        if usages.len() >= METERED_FUNCTIONS && !usages.contains_key(name) {
+            return Arc::clone(&self.others.usage);
+        }
+        Arc::clone(usages.entry(name.into()).or_default())
+    }
+
+    /// What was used by now, by name; what is beyond the bound has none.
+    #[must_use]
+    pub fn used(&self) -> Vec<(Arc<str>, Amounts)> {
+        let usages = self.usages.read().unwrap_or_else(PoisonError::into_inner);
+        let named = usages.iter().map(|(name, usage)| (Arc::clone(name), usage.amounts()));
+        named.chain([(Arc::from(""), self.others.usage.amounts())]).collect()
+    }
+
+    /// Lets go of the names that no function has any more, and that have used no more than was `seen`. Which they were.
+    pub fn let_go(&self, seen: impl Fn(&str) -> Option<Amounts>) -> Vec<Arc<str>> {
+        let mut usages = self.usages.write().unwrap_or_else(PoisonError::into_inner);
+        let gone =
+            |name: &str, usage: &Arc<Usage>| Arc::strong_count(usage) == 1 && seen(name) == Some(usage.amounts());
+        usages.extract_if(|name, usage| gone(name, usage)).map(|(name, _)| name).collect()
+    }
+
+    /// All functions that are counted each by itself.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(Arc<str>, Arc<OfFunction>)> {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+        functions.iter().map(|(name, of)| (Arc::clone(name), Arc::clone(of))).collect()
     }
 
     /// A function is gone, and what was counted of it.
@@ -145,6 +246,11 @@ impl Metrics {
         for (name, age_s) in all.iter().filter_map(|(name, of)| Some((name, of.iterator_age_s()?))) {
             text.sample("lambda_iterator_age_seconds", &label(name), age_s);
         }
+        let family = "hearth_cold_start_seconds";
+        text.family(family, Kind::Histogram, "What cold starts took, by their parts.");
+        for (phase, histogram) in PHASES.iter().zip(&self.phases.0) {
+            text.histogram(family, &[("phase", phase)], histogram);
+        }
     }
 }
 
@@ -164,6 +270,7 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("lambda_dead_letter_errors_total", "DeadLetterErrors: events that did not get to the dead-letter queue.", |of| {
         &of.dead_letter_errors
     }),
+    ("hearth_cold_starts_total", "Runs that an environment was made for.", |of| &of.cold_starts),
 ];
 
 fn counters(text: &mut Text, all: &[(&str, Arc<OfFunction>)]) {
@@ -183,11 +290,35 @@ fn label(name: &str) -> [(&'static str, &str); 1] {
 mod tests {
     use super::*;
 
+    fn run(ms: u64, failed: bool) -> Run {
+        let took = Duration::from_millis(ms);
+        let (billed_ms, memory_mb, ephemeral_mb) = (ms, 128, 512);
+        Run { took, cold: None, failed, billed_ms, memory_mb, ephemeral_mb, produced_bytes: 0, provisioned: false }
+    }
+
+    #[test]
+    fn what_was_used_outlives_its_function() {
+        let metrics = Metrics::default();
+        let first = metrics.function("f");
+        first.ran(&run(3, false));
+        metrics.forget("f");
+        first.ran(&run(3, true));
+        let used =
+            |metrics: &Metrics| metrics.used().into_iter().find(|(name, _)| &**name == "f").map(|(_, used)| used);
+        let amounts = used(&metrics).unwrap();
+        assert_eq!((amounts.requests, amounts.on_demand_mb_ms), (2, 2 * 3 * 128));
+        assert!(metrics.let_go(|_| Some(amounts)).is_empty(), "a run may still end");
+        drop(first);
+        assert!(metrics.let_go(|_| Some(Amounts::default())).is_empty(), "not all of it was seen");
+        assert_eq!(metrics.let_go(|_| Some(amounts)), ["f".into()]);
+        assert_eq!(used(&metrics), None);
+    }
+
     #[test]
     fn what_is_beyond_the_bound_is_counted_together() {
         let metrics = Metrics::default();
         for n in 0..METRIC_FUNCTIONS + 3 {
-            metrics.function(&format!("f{n}")).ran(Duration::from_millis(5), n == 1);
+            metrics.function(&format!("f{n}")).ran(&run(5, n == 1));
         }
         metrics.function("f1").throttles.count();
         let mut text = Text::default();

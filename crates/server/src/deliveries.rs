@@ -1,7 +1,6 @@
 //! What the outbox sends, taken to this server's own services.
 
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_access::Access;
@@ -9,6 +8,7 @@ use hearth_client::Client;
 use hearth_clock::Clock;
 use hearth_delivery::{Delivery, Failure, Kind, Outcome, Sender, Target, Targets, Way};
 use hearth_events::{Events, NewEvent};
+use hearth_frontend::url::trace_id_of_event;
 use hearth_identity::policy::{self, Context, Document, Principal};
 use hearth_identity::session::Session;
 use hearth_identity::{Caller, Rights};
@@ -24,7 +24,7 @@ use hearth_types::keys::{self, Part};
 use hearth_types::limits::{SNS_HTTP_ANSWER_BYTES, SNS_HTTP_PATIENCE};
 use hearth_types::policy::Policy;
 use hearth_types::{Place, RequestId};
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{Request, header};
 use http_body_util::Full;
 use uuid::Uuid;
 
@@ -103,7 +103,7 @@ impl OwnTargets {
             qualifier: target.qualifier,
             request_id,
             payload: way.body.clone(),
-            trace_id: traced(way.trace, request_id, self.clock.now()),
+            trace_id: trace_id_of_event(way.trace, request_id, self.clock.now()),
         }))
     }
 
@@ -183,15 +183,6 @@ impl OwnTargets {
         }
         Err(Failure::passing("SDK_CLIENT_ERROR", format!("the endpoint answers {status}")))
     }
-}
-
-/// As the function is to see it: what led to it, where that is known, goes on in it.
-fn traced(given: Option<&str>, request_id: RequestId, now: Duration) -> Arc<str> {
-    let mut headers = HeaderMap::new();
-    if let Some(value) = given.and_then(|text| HeaderValue::from_str(text).ok()) {
-        headers.insert("x-amzn-trace-id", value);
-    }
-    hearth_frontend::url::trace_id(&headers, request_id, now)
 }
 
 fn up<T>(part: &OnceLock<Weak<T>>) -> Result<Arc<T>, Failure> {

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use hearth_access::NotAdmitted;
 use hearth_api::ApiError;
 use hearth_frontend::payload_too_large;
-use hearth_frontend::url::{
-    FunctionUrl, Sharing, Signer, UrlRequest, forbidden, respond, shown_trace_id, trace_id, unknown,
-};
+use hearth_frontend::url::{FunctionUrl, Sharing, Signer, UrlRequest, forbidden, respond, shown_trace_id, unknown};
 use hearth_http::{BodyError, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::{Dialect, SignatureError};
@@ -45,7 +43,7 @@ impl Gateway {
         if let Some(response) = sharing.preflight(&head.method) {
             return response.map(ResponseBody::from);
         }
-        let trace_id = trace_id(&head.headers, arrival.id, admin::now());
+        let trace_id = self.dispatcher.trace_id_of_url(&url, &head.headers, arrival.id, admin::now());
         let outcome = self.run_url(arrival, host, &url, &trace_id, body).await;
         let mut response = outcome.unwrap_or_else(|error| {
             debug!("{} {}: {error}", arrival.peer, arrival.id);
@@ -89,7 +87,7 @@ impl Gateway {
             signer: signer.as_ref(),
         };
         let event = request.event();
-        let answer = self.dispatcher.invoke_url(url, event, arrival.id, Arc::clone(trace_id)).await;
+        let answer = self.dispatcher.invoke_url(url, event, arrival.id, trace_id).await;
         Ok(respond(url, answer.map_err(as_forbidden)?, &host.name()).await)
     }
 }

@@ -364,6 +364,7 @@ fn dispatcher(
         spawner: spawner.clone(),
         catalogue: Arc::new(catalogue),
         logs: Arc::new(Lines(Arc::clone(logs))),
+        spans: Arc::new(()),
         identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
         stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),

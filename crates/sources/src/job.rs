@@ -184,10 +184,9 @@ impl Job {
     }
 }
 
-/// A trace of its own, where what is polled brings none.
+/// A trace of its own, where what is polled brings none. Whether it is traced is the function's to decide.
 fn new_trace(request: RequestId, now_ms: i64) -> Arc<str> {
-    let random = request.0.as_u128();
-    let (root, parent) = (random & (u128::MAX >> 32), (random >> 64) as u64 ^ random as u64);
+    let root = request.0.as_u128() & (u128::MAX >> 32);
     let seconds = (now_ms / 1000) & 0xffff_ffff;
-    format!("Root=1-{seconds:08x}-{root:024x};Parent={parent:016x};Sampled=0").into()
+    format!("Root=1-{seconds:08x}-{root:024x}").into()
 }

@@ -189,7 +189,8 @@ mod tests {
 
     fn outcome(payload: &'static [u8], function_error: bool) -> Outcome {
         let payload = Bytes::from_static(payload);
-        Outcome { payload, function_error, log_tail: None, phases: None, duration: Duration::ZERO }
+        let (queued, duration) = (Duration::ZERO, Duration::ZERO);
+        Outcome { payload, function_error, log_tail: None, queued, phases: None, duration }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hearth_identity::Credentials;
@@ -12,6 +12,7 @@ use hearth_types::{EnvironmentId, RequestId};
 use tokio::net::TcpListener;
 
 use crate::answer::Reply;
+use crate::span::Traced;
 
 /// One invoke on its way into an environment.
 #[derive(Debug)]
@@ -30,6 +31,10 @@ pub struct Invocation {
     pub cognito_identity: Option<Arc<str>>,
     /// `Root=...;Parent=...;Sampled=...`.
     pub trace_id: Arc<str>,
+    /// Where it is traced: what its spans hang together by.
+    pub traced: Option<Traced>,
+    /// When it was asked for.
+    pub arrived: Instant,
     /// Whether the outcome carries the end of the log. The answer then waits until the invoke has ended altogether.
     pub tail: bool,
     /// What counts it when it is over.
@@ -47,6 +52,8 @@ pub struct Outcome {
     pub function_error: bool,
     /// The last 4,096 bytes of this invoke's log, where they were asked for.
     pub log_tail: Option<Bytes>,
+    /// From when it was asked for until an environment was found, or was to be made.
+    pub queued: Duration,
     /// What the cold start was made of; none on a warm one.
     pub phases: Option<InitPhases>,
     /// From the delivery to the runtime until the answer; with a repeated init, that too.
@@ -65,6 +72,14 @@ pub struct InitPhases {
     pub runtime: Duration,
     /// From there until the runtime asked for its first invoke.
     pub function: Duration,
+}
+
+impl InitPhases {
+    /// In the order of [`hearth_metrics::PHASES`].
+    #[must_use]
+    pub fn in_order(&self) -> [Duration; 4] {
+        [self.sandbox, self.extensions, self.runtime, self.function]
+    }
 }
 
 /// Why there is no outcome: the platform failed, not the function.

@@ -1,14 +1,31 @@
 //! The end of an invoke: of the runtime's part, then of all.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hearth_metrics::Run;
+use hearth_types::invoke::Initialization;
 
 use crate::api::Outcome;
 use crate::clock::Moment;
 use crate::environment::{Aftermath, Current, Environment, Inner};
+use crate::lifecycle::Init;
 use crate::records::Record;
+use crate::span::{Anchor, InitSpan, InvokeSpan, TraceContext};
 use crate::text::{Failed, Report};
+
+impl Current {
+    /// What its records say of its trace.
+    pub(crate) fn tracing(&self) -> Option<TraceContext<'_>> {
+        self.traced.map(|traced| TraceContext { traced, header: &self.trace_id })
+    }
+
+    /// From when it was asked for until it came here.
+    pub(crate) fn queued(&self) -> Duration {
+        self.given.saturating_duration_since(self.arrived)
+    }
+}
 
 impl Environment {
     /// The runtime is through with the invoke; extensions are not.
@@ -39,7 +56,49 @@ impl Environment {
             answered: answered.map(|answered| answered.times),
             produced_bytes: answered.map(|answered| answered.produced_bytes),
             beyond: current.runtime_done.map(|took| duration.saturating_sub(took)),
+            tracing: current.tracing(),
         }
+    }
+
+    /// What is counted and metered of it.
+    fn run(&self, inner: &Inner, report: &Report<'_>) -> Run {
+        Run {
+            took: report.duration,
+            cold: inner.cold_phases().map(|phases| phases.in_order()),
+            failed: report.went_wrong().is_some(),
+            billed_ms: u64::try_from(report.billed_ms()).unwrap_or(u64::MAX),
+            memory_mb: self.spec.memory_mb,
+            ephemeral_mb: self.spec.ephemeral_mb,
+            produced_bytes: report.produced_bytes.unwrap_or(0),
+            provisioned: self.spec.initialization == Initialization::Provisioned,
+        }
+    }
+
+    fn tell_spans(&self, inner: &Inner, current: &Current, report: &Report<'_>) {
+        let Some(traced) = current.traced else { return };
+        let anchor = Anchor::now();
+        let began = inner.process_since.and_then(|since| since.checked_sub(inner.phases.sandbox));
+        let init = inner.inited.zip(began).map(|(init, began)| InitSpan {
+            began_ns: anchor.ns_of(began),
+            phases: inner.phases,
+            repeated: init == Init::Repeated,
+        });
+        let took_ns = u64::try_from(report.duration.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.spans.span(InvokeSpan {
+            traced,
+            request_id: current.request_id,
+            spec: Arc::clone(&self.spec),
+            invoked_arn: Arc::clone(&current.invoked_arn),
+            environment: self.id,
+            arrived_ns: anchor.ns_of(current.arrived),
+            queued: current.queued(),
+            init,
+            began_ns: anchor.ns_of(Instant::now()).saturating_sub(took_ns),
+            answered: report.answered.map(|times| (times.began, times.ended)),
+            took: report.duration,
+            error: report.went_wrong().map(|failed| failed.name().to_owned()),
+            billed_ms: u64::try_from(report.billed_ms()).unwrap_or(u64::MAX),
+        });
     }
 
     /// The invoke is over: its last lines, then its reply if that is still owed. `payload` replaces an answer that the
@@ -53,18 +112,20 @@ impl Environment {
         payload: Option<Bytes>,
     ) -> Aftermath {
         let Some(mut current) = inner.current.take() else { return Aftermath::default() };
-        if let Some(metrics) = &current.metrics {
-            let reported = current.answered.as_ref().is_some_and(|answered| answered.error.is_some());
-            metrics.ran(took, failed.is_some() || reported);
-        }
         let report = self.report(inner, &current, took, failed);
+        if let Some(metrics) = &current.metrics {
+            metrics.ran(&self.run(inner, &report));
+        }
+        self.tell_spans(inner, &current, &report);
         let done = current.runtime_done.is_none().then_some(Record::RuntimeDone(&report));
         let records = done.into_iter().chain([Record::End { request_id: current.request_id }, Record::Report(&report)]);
         self.journal.records(now.wall_ms, &self.spec, records);
         self.journal.telemetry().flush();
         let phases = inner.cold.take().map(|_| inner.phases);
+        inner.inited = None;
+        let (queued, duration) = (current.queued(), took);
         let own =
-            || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, phases, duration: took });
+            || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, queued, phases, duration });
         let outcome = current.outcome.take().or_else(own);
         let log_tail = if current.tail { self.journal.take_tail() } else { None };
         let reply = current.reply.take().zip(outcome);

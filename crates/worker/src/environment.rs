@@ -24,12 +24,14 @@ use crate::given::Answered;
 use crate::journal::Journal;
 use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
 use crate::records::Record;
+use crate::span::{SpanSink, Traced};
 use crate::text::{self, InitPhase};
 
 /// What all environments of a worker use.
 pub(crate) struct Shared {
     pub(crate) events: Arc<dyn EnvironmentSink>,
     pub(crate) logs: Arc<dyn LogSink>,
+    pub(crate) spans: Arc<dyn SpanSink>,
     pub(crate) freeze_after: Duration,
     /// Bytes a second of a streamed answer beyond its first.
     pub(crate) stream_bandwidth: Option<u64>,
@@ -71,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) unprepared: bool,
     /// Of the cold start that the invoke in progress was.
     pub(crate) cold: Option<Duration>,
+    /// The init that the invoke in progress waited for.
+    pub(crate) inited: Option<Init>,
     pub(crate) phases: InitPhases,
     pub(crate) connected: Option<Instant>,
     pub(crate) process_since: Option<Instant>,
@@ -83,6 +87,10 @@ pub(crate) struct Current {
     pub(crate) request_id: RequestId,
     pub(crate) invoked_arn: Arc<str>,
     pub(crate) trace_id: Arc<str>,
+    pub(crate) traced: Option<Traced>,
+    /// When it was asked for, and when it came to this environment.
+    pub(crate) arrived: Instant,
+    pub(crate) given: Instant,
     pub(crate) tail: bool,
     /// Taken once it is paid.
     pub(crate) reply: Option<Debt>,
@@ -155,6 +163,7 @@ impl Environment {
             killed: false,
             unprepared: false,
             cold: None,
+            inited: None,
             phases: InitPhases::default(),
             connected: None,
             process_since: None,
@@ -195,12 +204,11 @@ impl Environment {
         if invocation.tail {
             self.journal.keep_tail(true);
         }
-        let request_id = invocation.request_id;
         inner.current = Some(Current::new(invocation));
         if inner.life.invoke(now.at) {
             inner.thaw();
             self.journal.telemetry().set_awake(true);
-            self.log_start(now, request_id);
+            self.log_start(now, &inner);
             let waiting = inner.waiting.take();
             let extensions = inner.extensions.invoke_begins();
             let wake = inner.must_wake(now.at, self.shared.freeze_after);
@@ -316,6 +324,7 @@ impl Environment {
             inner.phases.function = now.at.saturating_duration_since(connected);
         }
         inner.cold = (init == Init::First && inner.current.is_some()).then_some(took);
+        inner.inited = inner.current.is_some().then_some(init);
         if let Some(sandbox) = &inner.sandbox
             && let Err(error) = sandbox.limit_cpu(self.spec.memory_mb)
         {
@@ -327,20 +336,23 @@ impl Environment {
         self.log_extensions(inner, now);
         let records = [Record::InitRuntimeDone { phase, failed }, Record::InitReport { phase, took, failed }];
         self.journal.records(now.wall_ms, &self.spec, records);
-        let Some(current) = &inner.current else {
+        if inner.current.is_none() {
             self.journal.telemetry().close();
             self.journal.telemetry().flush();
             return Aftermath { prepared: Some(inner.phases), ..Aftermath::default() };
-        };
+        }
         self.journal.clear_tail();
-        self.log_start(now, current.request_id);
+        self.log_start(now, inner);
         self.journal.telemetry().close();
         let wakers = inner.extensions.invoke_begins().into_iter().chain(inner.waiting.take()).collect();
         Aftermath { wakers, ..Aftermath::default() }
     }
 
-    pub(crate) fn log_start(&self, now: Moment, request_id: RequestId) {
-        self.journal.record_at_once(now.wall_ms, &self.spec, Record::Start { request_id });
+    /// Of the invoke in progress.
+    pub(crate) fn log_start(&self, now: Moment, inner: &Inner) {
+        let Some(current) = &inner.current else { return };
+        let start = Record::Start { request_id: current.request_id, tracing: current.tracing() };
+        self.journal.record_at_once(now.wall_ms, &self.spec, start);
     }
 
     /// Processes are being made; `interpreter` is its version.
@@ -399,7 +411,7 @@ impl Current {
     fn new(invocation: Invocation) -> Self {
         let Invocation { request_id, payload, content_type, invoked_arn, client_context, cognito_identity, .. } =
             invocation;
-        let trace_id = invocation.trace_id;
+        let (trace_id, traced, arrived) = (invocation.trace_id, invocation.traced, invocation.arrived);
         let event = Delivery {
             request_id,
             payload,
@@ -414,6 +426,9 @@ impl Current {
             request_id,
             invoked_arn,
             trace_id,
+            traced,
+            arrived,
+            given: Instant::now(),
             tail: invocation.tail,
             reply: Some(Debt::Reply(invocation.reply)),
             outcome: None,

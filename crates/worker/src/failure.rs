@@ -104,7 +104,7 @@ impl Environment {
             }
             Failure::Init { took, invoke_took } => {
                 self.log_init_failed(now, InitPhase::Invoke, took, &told);
-                self.log_start(now, request_id);
+                self.log_start(now, inner);
                 self.log_fault(now, &told);
                 self.log_timeout(now, cause, request_id);
                 self.finish(inner, now, self.spent(cause, invoke_took), Some(told.failed()), Some(told.payload.clone()))

@@ -8,7 +8,7 @@ use hearth_types::invoke::FunctionFailure;
 
 use crate::api::Outcome;
 use crate::clock::Moment;
-use crate::environment::{Aftermath, Environment, Inner, Refused};
+use crate::environment::{Aftermath, Current, Environment, Inner, Refused};
 use crate::text::{self, AnswerTimes};
 
 /// What the log says of an answer.
@@ -64,7 +64,8 @@ impl Environment {
         let phases = inner.cold_phases();
         let Given { payload, error, since, produced } = given;
         let times = AnswerTimes { began: duration.saturating_sub(now.at - since), ended: duration };
-        let outcome = Outcome { payload, function_error: error.is_some(), log_tail: None, phases, duration };
+        let queued = inner.current.as_ref().map(Current::queued).unwrap_or_default();
+        let outcome = Outcome { payload, function_error: error.is_some(), log_tail: None, queued, phases, duration };
         let mut aftermath = Aftermath::default();
         if let Some(current) = &mut inner.current {
             current.answered = Some(Answered { times, produced_bytes: produced, error });

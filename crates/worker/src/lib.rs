@@ -25,6 +25,7 @@ mod question;
 mod records;
 mod relay;
 mod runtime_api;
+mod span;
 mod supervisor;
 mod telemetry;
 #[cfg(test)]
@@ -38,4 +39,5 @@ pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Soon, WorkerError,
 };
+pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
 pub use worker::{StartedAhead, Worker, WorkerConfig};

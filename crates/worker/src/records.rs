@@ -10,6 +10,7 @@ use hearth_types::invoke::{Initialization, VersionSpec};
 use serde::Serialize;
 
 use crate::extensions::Extension;
+use crate::span::TraceContext;
 use crate::telemetry::{self, Api, Kind};
 use crate::text::{self, AnswerTimes, Failed, InitPhase, Report};
 
@@ -23,7 +24,7 @@ pub(crate) enum Record<'a> {
     /// The same with its figures.
     InitReport { phase: InitPhase, took: Duration, failed: Option<Failed<'a>> },
     /// An invoke begins.
-    Start { request_id: RequestId },
+    Start { request_id: RequestId, tracing: Option<TraceContext<'a>> },
     /// The runtime is through with an invoke: in JSON.
     RuntimeDone(&'a Report<'a>),
     /// The invoke is over: in text.
@@ -65,7 +66,7 @@ impl Record<'_> {
             // Of what was provisioned it is told in any case.
             Self::InitReport { failed: None, .. } if spec.initialization == Initialization::OnDemand => return None,
             Self::InitReport { phase, took, failed } => line = text::init_report(took, phase, failed),
-            Self::Start { request_id } => text::start(&mut line, request_id, &spec.version),
+            Self::Start { request_id, .. } => text::start(&mut line, request_id, &spec.version),
             Self::RuntimeDone(_) => return None,
             Self::End { request_id } => text::end(&mut line, request_id),
             Self::Report(report) => text::report(&mut line, report),
@@ -113,8 +114,9 @@ impl Record<'_> {
                 let metrics = Some(Metrics { duration_ms: millis(took), ..Metrics::default() });
                 ("platform.initReport", Body { status: Some(Status::of(failed)), metrics, ..Body::init(spec, phase) })
             }
-            Self::Start { request_id } => {
-                let body = Body { request_id: Some(request_id), version: Some(&spec.version), ..Body::default() };
+            Self::Start { request_id, tracing } => {
+                let (request_id, version) = (Some(request_id), Some(&*spec.version));
+                let body = Body { request_id, version, tracing: tracing.map(Tracing::of), ..Body::default() };
                 ("platform.start", body)
             }
             Self::RuntimeDone(report) => {
@@ -202,6 +204,23 @@ struct Body<'a> {
     spans: Vec<Span>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<Tracing<'a>>,
+}
+
+/// Where a traced invoke hangs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tracing<'a> {
+    span_id: String,
+    r#type: &'static str,
+    value: &'a str,
+}
+
+impl<'a> Tracing<'a> {
+    fn of(TraceContext { traced, header }: TraceContext<'a>) -> Self {
+        Self { span_id: format!("{:016x}", traced.function), r#type: "X-Amzn-Trace-Id", value: header }
+    }
 }
 
 impl<'a> Body<'a> {
@@ -212,7 +231,8 @@ impl<'a> Body<'a> {
 
     fn invoke(report: &Report<'a>) -> Self {
         let status = Some(Status::of(report.went_wrong()));
-        Self { request_id: Some(report.request_id), status, ..Self::default() }
+        let tracing = report.tracing.map(Tracing::of);
+        Self { request_id: Some(report.request_id), status, tracing, ..Self::default() }
     }
 }
 
@@ -346,7 +366,7 @@ mod tests {
                 .replace("RUNTIME", &text::runtime_version_arn("us-east-1", "python3.12"))
         );
         assert_eq!(
-            of(Record::Start { request_id: id }),
+            of(Record::Start { request_id: id, tracing: None }),
             format!(
                 "{{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.start\",\"record\":{{\"requestId\":\"{id}\",\
                  \"version\":\"7\"}}}}\n"
@@ -398,7 +418,7 @@ mod tests {
         let init = |failed| Record::InitRuntimeDone { phase: InitPhase::Init, failed };
         let (always, from_info, only_debug) = ([true; 3], [true, true, false], [true, false, false]);
         assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, interpreter: "" }), from_info);
-        assert_eq!(wanted(Record::Start { request_id: good.request_id }), from_info);
+        assert_eq!(wanted(Record::Start { request_id: good.request_id, tracing: None }), from_info);
         assert_eq!((wanted(init(None)), wanted(init(Some(Failed::Timeout)))), (only_debug, always));
         assert_eq!((wanted(Record::RuntimeDone(&good)), wanted(Record::RuntimeDone(&late))), (only_debug, always));
         assert_eq!((wanted(Record::Report(&good)), wanted(Record::Report(&late))), (from_info, always));

@@ -44,5 +44,6 @@ pub(crate) fn report() -> Report<'static> {
         answered: None,
         produced_bytes: None,
         beyond: None,
+        tracing: None,
     }
 }

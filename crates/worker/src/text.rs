@@ -7,6 +7,7 @@ use hearth_types::invoke::FunctionFailure;
 use hearth_types::{RequestId, runtime};
 
 use crate::extensions;
+use crate::span::TraceContext;
 use crate::telemetry::{Api, Kind};
 
 /// How the runtime's process ended.
@@ -37,6 +38,8 @@ pub(crate) struct Report<'a> {
     pub(crate) produced_bytes: Option<u64>,
     /// How much longer than the runtime extensions took.
     pub(crate) beyond: Option<Duration>,
+    /// Where it is traced.
+    pub(crate) tracing: Option<TraceContext<'a>>,
 }
 
 /// From the delivery to the first bytes of the answer, and to its last.
@@ -78,6 +81,16 @@ pub(crate) enum InitPhase {
     Init,
     /// Repeated inside an invoke.
     Invoke,
+}
+
+impl<'a> Failed<'a> {
+    /// The type of the error; a timeout has one elsewhere.
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Timeout => "Sandbox.Timedout",
+            Self::Error(kind) => kind,
+        }
+    }
 }
 
 impl InitPhase {
@@ -152,6 +165,9 @@ pub(crate) fn report(to: &mut String, report: &Report<'_>) {
         Some(Failed::Error(kind)) => {
             let _ = write!(to, "Status: error\tError Type: {kind}\t");
         }
+    }
+    if let Some(TraceContext { traced, .. }) = report.tracing {
+        let _ = write!(to, "XRAY TraceId: {}\tSegmentId: {:016x}\tSampled: true\t", traced.root(), traced.function);
     }
     to.push('\n');
 }

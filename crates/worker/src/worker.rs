@@ -15,6 +15,7 @@ use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogS
 use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
 use crate::names::Resolver;
+use crate::span::SpanSink;
 use crate::supervisor::{Machine, supervise};
 use crate::waiting::Pool;
 
@@ -26,6 +27,8 @@ pub struct WorkerConfig {
     pub catalogue: Arc<Catalogue>,
     /// Where log lines go.
     pub logs: Arc<dyn LogSink>,
+    /// Where the spans of traced invokes go.
+    pub spans: Arc<dyn SpanSink>,
     /// As whom functions call the server.
     pub identities: Arc<dyn Identities>,
     /// How long an environment is idle before it is frozen.
@@ -68,8 +71,17 @@ impl Worker {
     /// A worker without environments. `events` hears of what happens to them.
     #[must_use]
     pub fn new(config: WorkerConfig, events: Arc<dyn EnvironmentSink>) -> Self {
-        let WorkerConfig { spawner, catalogue, logs, identities, freeze_after, stream_bandwidth, packages, ahead } =
-            config;
+        let WorkerConfig {
+            spawner,
+            catalogue,
+            logs,
+            spans,
+            identities,
+            freeze_after,
+            stream_bandwidth,
+            packages,
+            ahead,
+        } = config;
         let waiting = Pool::open(spawner.clone(), ahead);
         Self {
             machine: Arc::new(Machine {
@@ -80,7 +92,7 @@ impl Worker {
                 waiting,
                 packages,
             }),
-            shared: Arc::new(Shared { events, logs, freeze_after, stream_bandwidth }),
+            shared: Arc::new(Shared { events, logs, spans, freeze_after, stream_bandwidth }),
             fleet: Arc::default(),
         }
     }

@@ -53,7 +53,7 @@ async fn payloads_are_passed_on_byte_by_byte() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_carries_what_was_asked_for() {
     let house = House::new(LIMITS);
-    let trace = "Root=1-65f0a1b2-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1";
+    let trace = "Root=1-65f0a1b2-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=0";
     let headers =
         [("x-amz-log-type", "Tail"), ("x-amzn-trace-id", trace), ("x-amz-client-context", "eyJjdXN0b20iOnt9fQ==")];
     let response = house.request("f", None, &headers, b"\"fail\"").await.unwrap().into_http();
@@ -69,6 +69,11 @@ async fn the_answer_carries_what_was_asked_for() {
         seen.trace_id
     );
     assert_eq!(header("x-amzn-trace-id"), Some(&*seen.trace_id));
+    let traced = trace.replace("Sampled=0", "Sampled=1");
+    house.request("f", None, &[("x-amzn-trace-id", &traced)], b"").await.unwrap();
+    let seen_traced = house.last_seen().trace_id;
+    assert!(seen_traced.starts_with(&traced[..42]) && seen_traced.contains(";Sampled=1;Lineage="), "{seen_traced}");
+    assert!(!seen_traced.contains("Parent=0123456789abcdef"), "it goes on from the function's own span: {seen_traced}");
     assert_eq!(seen.client_context.as_deref(), Some("{\"custom\":{}}"));
     let response = house.invoke("1").await.unwrap().into_http();
     assert!(!response.headers().contains_key("x-amz-function-error"));

@@ -73,6 +73,7 @@ impl Simulated {
             let outcome = Outcome {
                 payload: format!("{{\"generation\":{},\"environment\":{}}}", spec.generation, id.0).into(),
                 function_error,
+                queued: Duration::ZERO,
                 log_tail: invocation.tail.then(|| Bytes::from_static(b"START\nEND\n")),
                 phases: cold.then(|| InitPhases { sandbox: Duration::from_millis(2), ..InitPhases::default() }),
                 duration: takes,

@@ -159,7 +159,7 @@ async fn a_url_runs_what_its_qualifier_means() {
     house.dispatcher.apply([vec![alias("live")], urls.into()].concat());
     let run = async |id: &str, event: Vec<u8>| {
         let url = house.url(id).unwrap();
-        house.dispatcher.invoke_url(&url, Bytes::from(event), RequestId(Uuid::nil()), "Root=1-0-0".into()).await
+        house.dispatcher.invoke_url(&url, Bytes::from(event), RequestId(Uuid::nil()), &"Root=1-0-0".into()).await
     };
     for (id, arn) in [("one", ARN.to_owned()), ("two", format!("{ARN}:live"))] {
         assert!(matches!(run(id, b"{}".to_vec()).await.unwrap(), Answer::Whole(outcome) if !outcome.function_error));

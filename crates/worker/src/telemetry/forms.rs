@@ -25,7 +25,7 @@ impl Record<'_> {
         let of = |request_id| Body { request_id: Some(request_id), ..Body::default() };
         Some(match self {
             Self::InitStart { .. } | Self::InitRuntimeDone { .. } | Self::InitReport { .. } => return None,
-            Self::Start { request_id } => write("platform.start", of(request_id)),
+            Self::Start { request_id, .. } => write("platform.start", of(request_id)),
             Self::End { request_id } => write("platform.end", of(request_id)),
             Self::Extension(extension) => {
                 let extension = Some(ExtensionBody::new(extension));
