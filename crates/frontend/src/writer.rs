@@ -67,6 +67,11 @@ impl Writer {
         Self { place, architecture, last_generation: 0, last_key: 0, metrics, latest: "$LATEST".into() }
     }
 
+    /// A number for one that no record made.
+    pub(crate) fn new_generation(&mut self) -> u64 {
+        next(&mut self.last_generation)
+    }
+
     /// Applies what one commit changed.
     pub(crate) fn apply(&mut self, functions: &mut Functions, mut changes: Vec<FunctionChange>) -> Turnover {
         let mut turnover = Turnover::default();

@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::event_desk;
 use crate::metrics::Numbers;
+use crate::observing;
+use crate::tune;
 
 /// Lines of a log that are shown before what comes.
 const LOG_LINES: usize = 10_000;
@@ -53,7 +55,12 @@ impl Admin {
         match parts.as_slice() {
             ["clock"] if method == Method::POST => Some(own("hearth:AdvanceClock")),
             ["clock"] => Some(own("hearth:GetClock")),
-            ["metrics"] => Some(own("hearth:GetMetrics")),
+            ["metrics" | "functions" | "usage"] => Some(own("hearth:GetMetrics")),
+            ["tune", name] => Some(Permission {
+                service: "lambda",
+                action: "hearth:TuneFunction",
+                resource: place.arn(name).to_string(),
+            }),
             ["events", ..] if method == Method::POST => Some(own("hearth:ChangeEvents")),
             ["events", ..] => Some(own("hearth:GetEvents")),
             ["logs", name] => {
@@ -86,9 +93,14 @@ impl Admin {
         match parts.as_slice() {
             ["clock"] if method == Method::POST => clock::advance(&self.clock, body).await,
             ["events"] if method == Method::POST => event_desk::act(&self.events, body).await,
+            ["tune", name] if method == Method::POST => {
+                tune::tune(&self.dispatcher, self.numbers.meter.prices(), name, body)
+            }
             _ if method != Method::GET => text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n"),
             ["clock"] => clock::show(&self.clock),
             ["metrics"] => self.metrics().await,
+            ["functions"] => observing::functions(&self.dispatcher, &self.numbers.metrics),
+            ["usage"] => observing::usage(&self.numbers.meter, parameter(query, "month")).await,
             ["events"] => event_desk::list(&self.events, &self.numbers.outbox, parameter(query, "function")).await,
             ["events", function, id] => event_desk::show(&self.events, function, id).await,
             ["health"] => self.health(),

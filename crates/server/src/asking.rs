@@ -4,10 +4,11 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use hearth_identity::sigv4::{PayloadHash, Scope, Signer, Timestamp};
 use hearth_identity::{Credentials, Secret};
-use http::{Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 
 use crate::admin;
 
@@ -25,8 +26,20 @@ pub(crate) struct Question<'a> {
     pub(crate) service: &'a str,
 }
 
+/// The JSON of a page.
+pub(crate) async fn get_json(endpoint: &str, path: &str) -> Result<Value> {
+    let question = Question { endpoint, method: Method::GET, path, body: Bytes::new(), service: "lambda" };
+    let body = ask(question).await?.collect().await?.to_bytes();
+    serde_json::from_slice(&body).context("the server's answer is no JSON")
+}
+
 /// The answer, whose body may still come; what is no success is said.
 pub(crate) async fn ask(question: Question<'_>) -> Result<Response<Incoming>> {
+    ask_with(question, HeaderMap::new()).await
+}
+
+/// The same with these headers, beside those that are always sent.
+pub(crate) async fn ask_with(question: Question<'_>, headers: HeaderMap) -> Result<Response<Incoming>> {
     let Question { endpoint, method, path, body, service } = question;
     let uri: Uri = endpoint.parse().with_context(|| format!("--endpoint {endpoint}"))?;
     let authority = uri.authority().with_context(|| format!("--endpoint {endpoint} names no host"))?;
@@ -39,7 +52,8 @@ pub(crate) async fn ask(question: Question<'_>) -> Result<Response<Incoming>> {
     tokio::spawn(connection);
     let request = Request::builder().method(method).uri(path);
     let request = request.header(http::header::HOST, authority.as_str()).body(Full::new(body.clone()));
-    let request = request.with_context(|| format!("{path:?} cannot be asked for"))?;
+    let mut request = request.with_context(|| format!("{path:?} cannot be asked for"))?;
+    request.headers_mut().extend(headers);
     let response = sender.send_request(signed(request, &body, service)?).await?;
     if !response.status().is_success() {
         let text = response.collect().await?.to_bytes();

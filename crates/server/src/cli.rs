@@ -30,6 +30,14 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show which asynchronous invokes wait or failed lately; run some at once, or drop them.
     Events(EventsArgs),
+    /// Run a function and show what it answers; with --timing, where the time went.
+    Invoke(InvokeArgs),
+    /// Show what functions are doing, again and again.
+    Top(TopArgs),
+    /// Run a function with several memories, and show how fast it is with each and what that costs.
+    Tune(TuneArgs),
+    /// Show what functions used in a month, and what that would cost on Lambda.
+    Cost(CostArgs),
     /// Make, list and delete access keys, of a running server or of a data folder at rest.
     Keys(KeysArgs),
     /// List what this machine has: runtimes, isolation, limits; and how to get what is missing.
@@ -123,6 +131,13 @@ pub(crate) struct ServeArgs {
     /// An interpreter that serves the name of a runtime for which this machine has none: ruby3.3=/usr/bin/ruby3.1.
     #[arg(long, value_name = "NAME=PROGRAM")]
     pub(crate) runtime: Vec<hearth_runtimes::StandIn>,
+    /// The collector that spans of traced invokes are sent to: http://HOST:4318; OpenTelemetry's protocol, protobuf over
+    /// HTTP, at /v1/traces below that.
+    #[arg(long, value_name = "URL", value_parser = hearth_client::Endpoint::parse)]
+    pub(crate) otlp: Option<hearth_client::Endpoint>,
+    /// A file with the prices at which use is shown: JSON, as `hearth cost --prices` prints it. Default: Lambda's public ones.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prices: Option<PathBuf>,
     /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
     #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(crate) stream_bandwidth: u64,
@@ -183,6 +198,86 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// One JSON object per line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InvokeArgs {
+    /// The function's name or ARN.
+    pub(crate) function: String,
+    /// A version or an alias.
+    #[arg(long)]
+    pub(crate) qualifier: Option<String>,
+    /// The event: JSON, or @FILE, or - for what standard input has. Default: {}.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(crate) payload: String,
+    /// Show on standard error where the time went.
+    #[arg(long)]
+    pub(crate) timing: bool,
+    /// Show on standard error the end of the invoke's log.
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// The server.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Seconds between two looks.
+    #[arg(long, default_value_t = 1.0, value_parser = interval)]
+    pub(crate) interval: f64,
+    /// Looks that are shown; then it ends. Default: without end on a terminal, otherwise one.
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
+    /// One JSON object for each look instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// The function's name.
+    pub(crate) function: String,
+    /// A version or an alias.
+    #[arg(long)]
+    pub(crate) qualifier: Option<String>,
+    /// The event: JSON, or @FILE, or - for what standard input has. Default: {}.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(crate) payload: String,
+    /// The memories to try, in MB.
+    #[arg(long, value_name = "MB,MB,...", value_delimiter = ',', default_value = "128,256,512,1024,1769,3008")]
+    pub(crate) memory: Vec<u32>,
+    /// Warm runs with each.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) runs: usize,
+    /// Where the chart goes, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The server.
+    #[arg(long, env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CostArgs {
+    /// Which month, as 2026-11. Default: the present one.
+    #[arg(long)]
+    pub(crate) month: Option<String>,
+    /// Show the prices in force instead: what a file for `hearth serve --prices` may begin with.
+    #[arg(long)]
+    pub(crate) prices: bool,
+    /// JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
     /// The server.
@@ -284,6 +379,12 @@ pub(crate) struct DoctorArgs {
     /// JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Seconds.
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| format!("{text} is not between 0.1 and 3600 seconds"))
 }
 
 fn account(text: &str) -> Result<String, String> {

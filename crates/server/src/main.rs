@@ -9,6 +9,7 @@ mod asking;
 mod at_rest;
 mod cli;
 mod clock;
+mod cost_command;
 #[cfg(test)]
 mod coverage;
 mod deliveries;
@@ -21,12 +22,14 @@ mod follow;
 mod function_url;
 mod gateway;
 mod inside;
+mod invoke_command;
 mod key_file;
 mod key_socket;
 mod keys;
 mod logs;
 mod metrics;
 mod neighbours;
+mod observing;
 mod operate;
 mod packages;
 mod prepare;
@@ -35,6 +38,11 @@ mod room;
 mod serve;
 mod service;
 mod sources;
+mod table;
+mod top_command;
+mod tune;
+mod tune_chart;
+mod tune_command;
 mod upstream;
 
 fn main() -> ExitCode {
@@ -44,6 +52,10 @@ fn main() -> ExitCode {
         cli::Command::Serve(args) => serve::run(*args),
         cli::Command::Logs(args) => logs::run(&args),
         cli::Command::Events(args) => events_command::run(&args),
+        cli::Command::Invoke(args) => return invoke_command::run(&args),
+        cli::Command::Top(args) => top_command::run(&args),
+        cli::Command::Tune(args) => tune_command::run(&args),
+        cli::Command::Cost(args) => cost_command::run(&args),
         cli::Command::Keys(args) => keys::run(&args),
         cli::Command::Doctor(args) => doctor::run(&args),
     };

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 use hearth_frontend::Dispatcher;
-use hearth_metrics::{Kind, Metrics, Text};
+use hearth_metering::{Cost, Meter};
+use hearth_metrics::{Amounts, Kind, Metrics, Text};
+use hearth_otlp::Exporter;
 use hearth_store::{Depth, QueueError, QueueStore};
-use hearth_types::limits::METRIC_QUEUES;
+use hearth_types::limits::{METRIC_FUNCTIONS, METRIC_QUEUES};
 
 /// What the numbers are read from.
 pub(crate) struct Numbers {
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) meter: Arc<Meter>,
+    /// Where spans go to a collector.
+    pub(crate) exporter: Option<Arc<Exporter>>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) queues: Arc<dyn QueueStore>,
     pub(crate) outbox: Arc<Outbox>,
@@ -48,6 +53,9 @@ impl Numbers {
         let mut text = Text::default();
         self.metrics.write(&mut text);
         self.concurrency(&mut text);
+        self.environments(&mut text);
+        self.use_of_month(&mut text).await;
+        self.spans(&mut text);
         for queued in [EVENTS, MESSAGES] {
             self.depths(&mut text, &queued, &self.queues.queues(queued.prefix).await?);
         }
@@ -65,6 +73,56 @@ impl Numbers {
         let name = "lambda_unreserved_concurrent_executions";
         text.family(name, Kind::Gauge, "UnreservedConcurrentExecutions: of functions that reserve nothing.");
         text.number(name, &[], unreserved.into());
+    }
+
+    fn environments(&self, text: &mut Text) {
+        let (views, memory_mb) = self.dispatcher.overview();
+        let name = "hearth_environments";
+        text.family(name, Kind::Gauge, "Environments that live, by what they do; functions without any are left out.");
+        for view in &views {
+            for (state, count) in [("init", view.init), ("busy", view.busy), ("idle", view.idle)] {
+                text.number(name, &[("function_name", &view.name), ("state", state)], count.into());
+            }
+        }
+        let name = "hearth_memory_promised_bytes";
+        text.family(name, Kind::Gauge, "Memory that all environments together are promised.");
+        text.number(name, &[], memory_mb * 1024 * 1024);
+        let ahead = self.dispatcher.worker().started_ahead();
+        let name = "hearth_runtimes_ahead";
+        text.family(name, Kind::Gauge, "Runtimes that were started ahead, and wait for a function.");
+        text.number(name, &[], ahead.waiting as u64);
+        let name = "hearth_runtimes_ahead_taken_total";
+        text.family(name, Kind::Counter, "Runtimes that were started ahead, and became a function's.");
+        text.number(name, &[], ahead.taken);
+    }
+
+    async fn use_of_month(&self, text: &mut Text) {
+        // The present month is in memory: there is nothing that could fail.
+        let Ok(month) = self.meter.month(None).await else { return };
+        let families: [(&str, &str, fn(&Amounts, &Cost) -> f64); 4] = [
+            ("hearth_month_requests", "Requests in this month, as they are billed.", |used, _| used.requests as f64),
+            ("hearth_month_gb_seconds", "Memory over billed time in this month, made on demand.", |used, _| {
+                Meter::gb_seconds(used.on_demand_mb_ms)
+            }),
+            ("hearth_month_provisioned_gb_seconds", "Provisioned concurrency over time in this month.", |used, _| {
+                Meter::gb_seconds(used.allocated_mb_ms)
+            }),
+            ("hearth_month_cost", "What this month would cost, at the prices in force.", |_, cost| cost.total()),
+        ];
+        for (name, help, read) in families {
+            text.family(name, Kind::Gauge, help);
+            for (function, used, cost) in month.functions.iter().take(METRIC_FUNCTIONS) {
+                text.sample(name, &[("function_name", function)], read(used, cost));
+            }
+        }
+    }
+
+    fn spans(&self, text: &mut Text) {
+        let name = "hearth_traced_invokes_total";
+        text.family(name, Kind::Counter, "Traced invokes, by what became of their spans.");
+        for counted in self.exporter.iter().flat_map(|exporter| exporter.counted()) {
+            text.number(name, &[("outcome", counted.outcome.name())], counted.count);
+        }
     }
 
     fn depths(&self, text: &mut Text, queued: &Queued, depths: &[Depth]) {

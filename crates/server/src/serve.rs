@@ -22,6 +22,7 @@ use hearth_http::{Server, ServerLimits, Unread};
 use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
+use hearth_metering::Meter;
 use hearth_metrics::Metrics;
 use hearth_neighbours::Neighbours;
 use hearth_rules::Rules;
@@ -40,7 +41,7 @@ use hearth_types::limits::{
 };
 use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
-use hearth_worker::{LogSink, Worker, WorkerConfig};
+use hearth_worker::{LogSink, SpanSink, Worker, WorkerConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -55,6 +56,7 @@ use crate::gateway::Gateway;
 use crate::inside::Insiders;
 use crate::key_socket;
 use crate::metrics::Numbers;
+use crate::observing;
 use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
 use crate::reader::JailedReader;
@@ -104,11 +106,16 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         now: admin::now,
         clock: clock.clone(),
     }));
+    let prices = observing::prices(args.prices.as_deref())?;
+    let meter = Meter::open(Arc::clone(&metrics), Arc::clone(&store), clock.clone(), prices).await?;
+    tokio::spawn(Arc::clone(&meter).run());
+    let exporter = observing::exporter(args.otlp.as_ref());
+    let spans = observing::sink(exporter.as_ref());
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
     let insiders =
         Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread)));
     let dispatcher =
-        dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), (&clock, &metrics));
+        dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), (&clock, &metrics, spans));
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
@@ -220,6 +227,8 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         events: Arc::clone(&events),
         numbers: Numbers {
             metrics,
+            meter: Arc::clone(&meter),
+            exporter: exporter.clone(),
             dispatcher: Arc::clone(&dispatcher),
             queues: numbered,
             outbox: Arc::clone(&outbox),
@@ -284,6 +293,7 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         outcome = drained => outcome?,
         name = stop.signalled() => warn!("{name} again: what still runs is ended"),
     }
+    observing::end(&meter, exporter.as_deref()).await;
     spawner.stop().await;
     logs.close();
     key_socket::close(&prepared.data);
@@ -340,7 +350,7 @@ fn dispatcher(
     catalogue: Catalogue,
     logs: &Arc<LogStore>,
     insiders: Arc<Insiders>,
-    (clock, metrics): (&Clock, &Arc<Metrics>),
+    (clock, metrics, spans): (&Clock, &Arc<Metrics>, Arc<dyn SpanSink>),
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
         place: place(args),
@@ -364,7 +374,7 @@ fn dispatcher(
         spawner: spawner.clone(),
         catalogue: Arc::new(catalogue),
         logs: Arc::new(Lines(Arc::clone(logs))),
-        spans: Arc::new(()),
+        spans,
         identities: insiders,
         freeze_after: Duration::from_millis(args.freeze_after),
         stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),

@@ -28,6 +28,15 @@ pub const LAYER_VERSIONS: &str = "layer-version/";
 /// Event source mappings: `mapping/UUID`.
 pub const MAPPINGS: &str = "mapping/";
 
+/// What functions used: `usage/MONTH/NAME`.
+pub const USAGE: &str = "usage/";
+
+/// The record of what a function used in a month, such as `2026-11`; of all of the month where the name is empty.
+#[must_use]
+pub fn usage(month: &str, function: &str) -> String {
+    format!("{USAGE}{month}/{function}")
+}
+
 /// Code signing configurations: `code-signing/ID`.
 pub const CODE_SIGNING: &str = "code-signing/";
 

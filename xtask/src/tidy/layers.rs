@@ -22,6 +22,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-identity", 1),
     ("hearth-access", 2),
     ("hearth-client", 2),
+    ("hearth-metering", 2),
     ("hearth-sqs", 2),
     ("hearth-fleet", 2),
     // The node.
@@ -34,6 +35,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-delivery", 3),
     ("hearth-events", 3),
     ("hearth-logs", 3),
+    ("hearth-otlp", 3),
     // Uses what delivers events.
     ("hearth-sources", 4),
     // The control plane.

@@ -13,3 +13,19 @@ pub const METERED_FUNCTIONS: usize = 10_000;
 pub const METER_WRITE: Duration = Duration::from_secs(2);
 /// Months, the present one among them, whose use is kept. Ours.
 pub const METERED_MONTHS: usize = 13;
+/// Traced invokes whose spans wait for the collector; beyond that they are dropped and counted. Ours.
+pub const SPAN_QUEUE: usize = 4096;
+/// Traced invokes whose spans go in one request. Ours.
+pub const SPAN_BATCH: usize = 256;
+/// How long a request with spans waits for more of them; and until the second attempt, twice that until the third. Ours.
+pub const SPAN_LINGER: Duration = Duration::from_millis(500);
+/// Time for the collector to answer.
+pub const SPAN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a batch of spans is sent before it is given up. Ours.
+pub const SPAN_TRIES: u32 = 5;
+/// Bytes of a collector's answer that are read.
+pub const SPAN_ANSWER_BYTES: usize = 64 * 1024;
+/// Memories that one request to tune may try. Ours.
+pub const TUNE_SETTINGS: usize = 46;
+/// Warm runs with each of them, at most. Ours.
+pub const TUNE_RUNS: usize = 1000;

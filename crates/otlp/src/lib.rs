@@ -1,0 +1,11 @@
+//! Spans of traced invokes, sent to a collector: OpenTelemetry's protocol, protobuf over HTTP.
+//!
+//! An invoke hands its facts to a bounded queue and goes on; one task makes spans of them and sends them in batches. What
+//! the queue has no room for, and what the collector does not take in the end, is dropped and counted.
+
+mod export;
+mod message;
+mod spans;
+mod wire;
+
+pub use export::{Counted, Exporter, Outcome};

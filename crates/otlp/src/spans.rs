@@ -1,0 +1,228 @@
+//! What spans an invoke has: X-Ray's, by their names there, with the parts of a cold start below its initialization.
+
+use std::time::Duration;
+
+use hearth_worker::{InitSpan, InvokeSpan};
+
+/// The parts of a cold start, as spans are called.
+const PARTS: [&str; 4] = ["sandbox", "extensions", "runtime", "function"];
+
+/// One span.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Span {
+    pub(crate) id: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) name: String,
+    /// Whether it is where a request came in.
+    pub(crate) is_server: bool,
+    /// Nanoseconds since 1970.
+    pub(crate) began_ns: u64,
+    pub(crate) ended_ns: u64,
+    /// The type of the error that it ended with.
+    pub(crate) error: Option<String>,
+    pub(crate) attributes: Vec<(&'static str, Value)>,
+}
+
+/// What an attribute says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Value {
+    Text(String),
+    Number(u64),
+    Bool(bool),
+}
+
+/// The service's span first, those below a span behind it.
+pub(crate) fn spans(invoke: &InvokeSpan) -> Vec<Span> {
+    let mut made = Made { last: invoke.traced.function, all: Vec::new() };
+    let ended_ns = after(invoke.began_ns, invoke.took);
+    let name = invoke.spec.function.to_string();
+    made.all.push(Span {
+        id: invoke.traced.service,
+        parent: invoke.traced.parent,
+        name: name.clone(),
+        is_server: true,
+        began_ns: invoke.arrived_ns,
+        ended_ns,
+        error: invoke.error.clone(),
+        attributes: vec![
+            ("aws.xray.origin", text("AWS::Lambda")),
+            ("faas.trigger", text("http")),
+            ("faas.invocation_id", text(invoke.request_id)),
+            ("aws.lambda.invoked_arn", text(&invoke.invoked_arn)),
+        ],
+    });
+    made.below(invoke.traced.service, "queue", invoke.arrived_ns, after(invoke.arrived_ns, invoke.queued));
+    let of_function = invoke.traced.function;
+    made.all.push(Span {
+        id: of_function,
+        parent: Some(invoke.traced.service),
+        name,
+        is_server: false,
+        began_ns: invoke.init.map_or(invoke.began_ns, |init| init.began_ns.min(invoke.began_ns)),
+        ended_ns,
+        error: invoke.error.clone(),
+        attributes: vec![
+            ("aws.xray.origin", text("AWS::Lambda::Function")),
+            ("faas.coldstart", Value::Bool(invoke.init.is_some_and(|init| !init.repeated))),
+            ("faas.instance", text(invoke.environment)),
+            ("hearth.billed_ms", Value::Number(invoke.billed_ms)),
+        ],
+    });
+    if let Some(init) = invoke.init {
+        made.init(of_function, init);
+    }
+    let answered_ns = invoke.answered.map_or(ended_ns, |(_, last)| after(invoke.began_ns, last));
+    let invocation = made.below(of_function, "Invocation", invoke.began_ns, answered_ns);
+    invocation.error.clone_from(&invoke.error);
+    if answered_ns < ended_ns {
+        made.below(of_function, "Overhead", answered_ns, ended_ns);
+    }
+    made.all
+}
+
+struct Made {
+    last: u64,
+    all: Vec<Span>,
+}
+
+impl Made {
+    fn init(&mut self, parent: u64, init: InitSpan) {
+        let parts = init.phases.in_order();
+        let whole = self.below(parent, "Initialization", init.began_ns, after(init.began_ns, parts.iter().sum())).id;
+        let mut began_ns = init.began_ns;
+        for (name, took) in PARTS.into_iter().zip(parts).filter(|(_, took)| !took.is_zero()) {
+            let ended_ns = after(began_ns, took);
+            self.below(whole, name, began_ns, ended_ns);
+            began_ns = ended_ns;
+        }
+    }
+
+    fn below(&mut self, parent: u64, name: &str, began_ns: u64, ended_ns: u64) -> &mut Span {
+        self.last = mixed(self.last);
+        self.all.push(Span {
+            id: self.last,
+            parent: Some(parent),
+            name: name.to_owned(),
+            is_server: false,
+            began_ns,
+            ended_ns,
+            error: None,
+            attributes: Vec::new(),
+        });
+        let last = self.all.len() - 1;
+        &mut self.all[last]
+    }
+}
+
+/// A number that is as random as the one before (SplitMix64), and no id of a span that is none.
+fn mixed(before: u64) -> u64 {
+    let mut z = before.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)).max(1)
+}
+
+fn after(ns: u64, time: Duration) -> u64 {
+    ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn text(value: impl ToString) -> Value {
+    Value::Text(value.to_string())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use hearth_types::function::LogFormat;
+    use hearth_types::invoke::{Initialization, VersionSpec};
+    use hearth_types::{CodeDigest, EnvironmentId, RequestId};
+    use hearth_worker::{InitPhases, Traced};
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    pub(crate) fn invoke() -> InvokeSpan {
+        let ms = Duration::from_millis;
+        let spec = VersionSpec {
+            generation: 1,
+            function: "f".into(),
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
+            version: "7".into(),
+            runtime: "python3.12".into(),
+            handler: "app.handler".into(),
+            memory_mb: 128,
+            timeout_s: 3,
+            ephemeral_mb: 512,
+            role: "arn:aws:iam::000000000000:role/r".into(),
+            variables: Vec::new(),
+            code: CodeDigest::of(b""),
+            layers: Vec::new(),
+            log_group: "/aws/lambda/f".into(),
+            log_format: LogFormat::Text,
+            region: "us-east-1".into(),
+            initialization: Initialization::default(),
+        };
+        InvokeSpan {
+            traced: Traced { trace: 7, parent: Some(1), service: 2, function: 3 },
+            request_id: RequestId(uuid::Uuid::nil()),
+            invoked_arn: Arc::clone(&spec.function_arn),
+            spec: Arc::new(spec),
+            environment: EnvironmentId(9),
+            arrived_ns: 100 * MS,
+            queued: ms(1),
+            init: Some(InitSpan {
+                began_ns: 101 * MS,
+                phases: InitPhases { sandbox: ms(2), extensions: ms(0), runtime: ms(5), function: ms(3) },
+                repeated: false,
+            }),
+            began_ns: 111 * MS,
+            answered: Some((ms(3), ms(4))),
+            took: ms(6),
+            error: None,
+            billed_ms: 14,
+        }
+    }
+
+    fn told(invoke: &InvokeSpan) -> Vec<(String, u64, u64)> {
+        spans(invoke).into_iter().map(|span| (span.name, span.began_ns / MS, span.ended_ns / MS)).collect()
+    }
+
+    #[test]
+    fn a_cold_start_is_told_in_its_parts() {
+        let expected = [
+            ("f", 100, 117),
+            ("queue", 100, 101),
+            ("f", 101, 117),
+            ("Initialization", 101, 111),
+            ("sandbox", 101, 103),
+            ("runtime", 103, 108),
+            ("function", 108, 111),
+            ("Invocation", 111, 115),
+            ("Overhead", 115, 117),
+        ];
+        assert_eq!(told(&invoke()), expected.map(|(name, began, ended)| (name.to_owned(), began, ended)));
+    }
+
+    #[test]
+    fn each_hangs_below_one_before_it_and_has_an_id_of_its_own() {
+        let all = spans(&invoke());
+        assert_eq!((all[0].parent, all[0].id, all[2].id), (Some(1), 2, 3));
+        for (at, span) in all.iter().enumerate() {
+            assert!(at == 0 || all[..at].iter().any(|before| Some(before.id) == span.parent), "{span:?}");
+            assert!(all[..at].iter().all(|before| before.id != span.id), "{span:?}");
+        }
+    }
+
+    #[test]
+    fn a_warm_one_that_failed_has_its_error_and_no_initialization() {
+        let failed = InvokeSpan { init: None, answered: None, error: Some("Sandbox.Timedout".to_owned()), ..invoke() };
+        assert_eq!(
+            told(&failed).iter().map(|(name, ..)| &**name).collect::<Vec<_>>(),
+            ["f", "queue", "f", "Invocation"]
+        );
+        let errors = spans(&failed).into_iter().filter(|span| span.error.is_some()).count();
+        assert_eq!(errors, 3, "the queue's part went well");
+    }
+}

@@ -1,0 +1,165 @@
+"""What becomes of a trace: the header, the log, and the spans that a collector gets."""
+
+import json
+import re
+
+import pytest
+
+from conftest import client_of, deployer
+from support import raw
+from support.collector import collecting
+from support.metrics import Numbers
+from support.server import running, wait_until
+
+TRACE = """
+import os, time
+def handler(event, context):
+    time.sleep(event.get('sleep', 0))
+    if event.get('fail'):
+        raise ValueError('no')
+    return os.environ['_X_AMZN_TRACE_ID']
+"""
+ROOT = "Root=1-5759e988-bd862e3fe1be46a994272793"
+ID = ROOT[len("Root=1-"):].replace("-", "")
+
+
+@pytest.fixture(scope="module")
+def collector():
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def traced(collector):
+    with running("--otlp", collector.url, "--retry-base", "100") as server:
+        yield server
+
+
+@pytest.fixture
+def deploy(traced):
+    deploy, clean = deployer(client_of(traced))
+    yield deploy
+    clean()
+
+
+def post(server, function, event, **headers):
+    path = f"/2015-03-31/functions/{function.name}/invocations"
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return raw.request(server, "POST", path, json.dumps(event).encode(), list(headers.items()))
+
+
+def spans_of(collector, function, count):
+    """The traces of a function by their ids, once there are so many."""
+    def traces():
+        found = {}
+        for span in collector.spans():
+            if span.resource["faas.name"] == function.name:
+                found.setdefault(span.trace, []).append(span)
+        return found
+
+    wait_until(lambda: len(traces()) >= count, 60, lambda: f"{len(traces())} traces of {count}")
+    return traces()
+
+
+def by_name(spans, name):
+    [span] = [span for span in spans if span.name == name]
+    return span
+
+
+def test_a_cold_start_is_seen_in_its_parts(collector, traced, deploy):
+    function = deploy(TRACE)
+    answer = post(traced, function, {"sleep": 0.05}, X_Amzn_Trace_Id=f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=1", X_Amz_Log_Type="Tail")
+    seen = dict(part.split("=") for part in answer.json.split(";"))
+    assert seen["Root"] == ROOT[len("Root="):] and seen["Sampled"] == "1" and seen["Parent"] != "53995c3f42cd8ad8"
+    assert answer.headers["x-amzn-trace-id"] == answer.json
+    spans = spans_of(collector, function, 1)[ID]
+    service, run = [span for span in spans if span.name == function.name]
+    assert (service.parent, service.kind, run.parent, run.id) == ("53995c3f42cd8ad8", 2, service.id, seen["Parent"])
+    assert service.attributes["faas.invocation_id"] == answer.headers["x-amzn-requestid"]
+    assert run.attributes["faas.coldstart"] is True and run.attributes["hearth.billed_ms"] >= 50
+    init, invocation = by_name(spans, "Initialization"), by_name(spans, "Invocation")
+    assert init.parent == invocation.parent == run.id and by_name(spans, "queue").parent == service.id
+    phases = [by_name(spans, name) for name in ("sandbox", "runtime", "function")]
+    assert all(phase.parent == init.id for phase in phases)
+    assert service.start <= init.start == phases[0].start and init.end <= invocation.start + 1_000_000
+    assert invocation.end - invocation.start >= 50_000_000 and invocation.end <= run.end == service.end
+    assert all(span.start <= span.end and span.error is None for span in spans)
+    assert service.resource["faas.version"] == "$LATEST" and service.resource["cloud.region"] == "us-east-1"
+
+
+def test_the_report_names_the_trace_of_what_is_sampled(traced, deploy):
+    function = deploy(TRACE)
+    log = function.client.invoke(FunctionName=function.name, LogType="Tail")
+    import base64
+    assert "XRAY" not in base64.b64decode(log["LogResult"]).decode()
+    answer = post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1", X_Amz_Log_Type="Tail")
+    report = base64.b64decode(answer.headers["x-amz-log-result"]).decode().splitlines()[-1]
+    [(trace, segment)] = re.findall(r"\tXRAY TraceId: (\S+)\tSegmentId: ([0-9a-f]{16})\tSampled: true\t$", report)
+    assert f"Root={trace};Parent={segment};Sampled=1" in answer.json and trace == ROOT[len("Root="):]
+
+
+def test_active_samples_the_first_of_a_second_and_pass_through_none(collector, traced, deploy):
+    active, through = deploy(TRACE, TracingConfig={"Mode": "Active"}), deploy(TRACE)
+    assert "Sampled=1" in active.invoke({})
+    assert "Sampled=0" in through.invoke({})
+    assert "Sampled=0" in json.dumps(post(traced, active, {}, X_Amzn_Trace_Id=f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=0").json)
+    [spans] = spans_of(collector, active, 1).values()
+    assert [span.parent for span in spans if span.kind == 2] == [""]
+    assert active.client.get_function_configuration(FunctionName=active.name)["TracingConfig"] == {"Mode": "Active"}
+    assert not [span for span in collector.spans() if span.resource["faas.name"] == through.name]
+
+
+def test_a_run_that_fails_says_how(collector, traced, deploy):
+    function = deploy(TRACE, Timeout=1)
+    post(traced, function, {"fail": 1}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+    post(traced, function, {"sleep": 30}, X_Amzn_Trace_Id="Root=1-5759e988-000000000000000000000001;Sampled=1")
+    traces = spans_of(collector, function, 2)
+    assert by_name(traces[ID], "Invocation").error == "Function.Unknown" or by_name(traces[ID], "Invocation").error
+    late = by_name(traces["5759e988000000000000000000000001"], "Invocation")
+    assert late.error == "Sandbox.Timedout" and late.end - late.start == 1_000_000_000
+
+
+def test_each_attempt_at_an_event_has_spans(collector, traced, deploy):
+    function = deploy(TRACE)
+    answer = post(traced, function, {"fail": 1}, X_Amz_Invocation_Type="Event", X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+    assert answer.status == 202
+    wait_until(lambda: len([s for s in spans_of(collector, function, 1)[ID] if s.kind == 2]) == 3, 60, "not three attempts")
+    ids = [span.id for span in spans_of(collector, function, 1)[ID]]
+    assert len(ids) == len(set(ids))
+
+
+def test_telemetry_names_the_trace(collector, traced, deploy):
+    function = deploy(TRACE, LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "DEBUG"})
+    answer = post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1", X_Amz_Log_Type="Tail")
+    import base64
+    lines = [json.loads(line) for line in base64.b64decode(answer.headers["x-amz-log-result"]).decode().splitlines()]
+    told = {line["type"]: line["record"].get("tracing") for line in lines if line.get("type", "").startswith("platform.")}
+    span = re.search("Parent=([0-9a-f]{16})", answer.json)[1]
+    expected = {"spanId": span, "type": "X-Amzn-Trace-Id", "value": answer.json}
+    assert [told[f"platform.{kind}"] for kind in ("start", "runtimeDone", "report")] == [expected] * 3
+
+
+def test_a_collector_that_is_away_for_a_while_loses_nothing(collector, traced, deploy):
+    function = deploy(TRACE)
+    collector.refuse = 2
+    post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+    spans_of(collector, function, 1)
+    assert collector.refuse == 0
+    wait_until(lambda: Numbers(traced).of("hearth_traced_invokes_total", outcome="sent") > 0, 60, "not counted")
+    before = Numbers(traced).of("hearth_traced_invokes_total", outcome="failed")
+    collector.refuse, collector.status = 1, 400
+    try:
+        post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+        failed = lambda: Numbers(traced).of("hearth_traced_invokes_total", outcome="failed")
+        wait_until(lambda: failed() == before + 1, 60, "not counted")
+    finally:
+        collector.status = 503
+
+
+def test_a_stop_sends_what_is_left(collector):
+    with running("--otlp", collector.url) as server:
+        deploy, _ = deployer(client_of(server))
+        function = deploy(TRACE)
+        for _ in range(5):
+            post(server, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+    assert len([span for span in collector.spans() if span.resource["faas.name"] == function.name and span.kind == 2]) == 5
