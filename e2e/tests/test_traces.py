@@ -1,5 +1,6 @@
 """What becomes of a trace: the header, the log, and the spans that a collector gets."""
 
+import base64
 import json
 import re
 
@@ -90,7 +91,6 @@ def test_a_cold_start_is_seen_in_its_parts(collector, traced, deploy):
 def test_the_report_names_the_trace_of_what_is_sampled(traced, deploy):
     function = deploy(TRACE)
     log = function.client.invoke(FunctionName=function.name, LogType="Tail")
-    import base64
     assert "XRAY" not in base64.b64decode(log["LogResult"]).decode()
     answer = post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1", X_Amz_Log_Type="Tail")
     report = base64.b64decode(answer.headers["x-amz-log-result"]).decode().splitlines()[-1]
@@ -100,8 +100,8 @@ def test_the_report_names_the_trace_of_what_is_sampled(traced, deploy):
 
 def test_active_samples_the_first_of_a_second_and_pass_through_none(collector, traced, deploy):
     active, through = deploy(TRACE, TracingConfig={"Mode": "Active"}), deploy(TRACE)
-    assert "Sampled=1" in active.invoke({})
-    assert "Sampled=0" in through.invoke({})
+    assert "Sampled=1" in active.call({})
+    assert "Sampled=0" in through.call({})
     assert "Sampled=0" in json.dumps(post(traced, active, {}, X_Amzn_Trace_Id=f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=0").json)
     [spans] = spans_of(collector, active, 1).values()
     assert [span.parent for span in spans if span.kind == 2] == [""]
@@ -131,7 +131,6 @@ def test_each_attempt_at_an_event_has_spans(collector, traced, deploy):
 def test_telemetry_names_the_trace(collector, traced, deploy):
     function = deploy(TRACE, LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "DEBUG"})
     answer = post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1", X_Amz_Log_Type="Tail")
-    import base64
     lines = [json.loads(line) for line in base64.b64decode(answer.headers["x-amz-log-result"]).decode().splitlines()]
     told = {line["type"]: line["record"].get("tracing") for line in lines if line.get("type", "").startswith("platform.")}
     span = re.search("Parent=([0-9a-f]{16})", answer.json)[1]

@@ -77,6 +77,10 @@ impl Book {
         }
     }
 
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
     pub(crate) fn month(&self) -> Month {
         self.month
     }

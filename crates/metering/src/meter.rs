@@ -132,6 +132,12 @@ impl Meter {
         Ok(MonthOfUse { month, functions: priced.collect() })
     }
 
+    /// Records that are not written yet: what a crash would take.
+    #[must_use]
+    pub fn unwritten(&self) -> usize {
+        self.current().unwritten()
+    }
+
     /// At which all is priced.
     #[must_use]
     pub fn prices(&self) -> &Prices {

@@ -138,7 +138,10 @@ impl Sender {
                 }
             }
             self.send(&invokes).await;
-            waiting.into_iter().for_each(|done| drop(done.send(())));
+            for done in waiting {
+                // Who has gone need not know.
+                let _ = done.send(());
+            }
         }
     }
 

@@ -44,6 +44,9 @@ const MESSAGES: Queued = Queued {
     overdue: ("hearth_sqs_overdue_seconds", "For how long the first of them has been visible."),
 };
 
+/// One number of what a function used, or of what that costs.
+type ReadUse = fn(&Amounts, &Cost) -> f64;
+
 impl Numbers {
     /// All numbers, as they are now.
     ///
@@ -99,7 +102,7 @@ impl Numbers {
     async fn use_of_month(&self, text: &mut Text) {
         // The present month is in memory: there is nothing that could fail.
         let Ok(month) = self.meter.month(None).await else { return };
-        let families: [(&str, &str, fn(&Amounts, &Cost) -> f64); 4] = [
+        let families: [(&str, &str, ReadUse); 4] = [
             ("hearth_month_requests", "Requests in this month, as they are billed.", |used, _| used.requests as f64),
             ("hearth_month_gb_seconds", "Memory over billed time in this month, made on demand.", |used, _| {
                 Meter::gb_seconds(used.on_demand_mb_ms)

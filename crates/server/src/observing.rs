@@ -71,6 +71,7 @@ pub(crate) async fn usage(meter: &Meter, month: Option<&str>) -> Response<Respon
         "total": told(prices, "", &total),
         "free": prices.free_of(&total),
         "prices": prices,
+        "unwritten": meter.unwritten(),
     });
     json_body(StatusCode::OK, &body)
 }

@@ -22,7 +22,7 @@ use hearth_http::{Server, ServerLimits, Unread};
 use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
 use hearth_logs::{CloudWatchLogs, LogStore};
-use hearth_metering::Meter;
+use hearth_metering::{Meter, Prices};
 use hearth_metrics::Metrics;
 use hearth_neighbours::Neighbours;
 use hearth_rules::Rules;
@@ -74,6 +74,8 @@ const DRAIN: Duration = Duration::from_secs(TIMEOUT_MAX_S as u64 + 5);
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Who may read the file is who started the server.
+    let prices = observing::prices(args.prices.as_deref())?;
     let prepared = prepare(&args)?;
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let threads = (cores / 2).clamp(1, THREADS_MAX);
@@ -82,10 +84,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?
-        .block_on(serve(args, prepared))
+        .block_on(serve(args, prepared, prices))
 }
 
-async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
+async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()> {
     let mut stop = Stop::new()?;
     let (clock, metrics) = (of_kind(args.clock), Arc::<Metrics>::default());
     let data = &prepared.data;
@@ -106,7 +108,6 @@ async fn serve(args: ServeArgs, prepared: Prepared) -> Result<()> {
         now: admin::now,
         clock: clock.clone(),
     }));
-    let prices = observing::prices(args.prices.as_deref())?;
     let meter = Meter::open(Arc::clone(&metrics), Arc::clone(&store), clock.clone(), prices).await?;
     tokio::spawn(Arc::clone(&meter).run());
     let exporter = observing::exporter(args.otlp.as_ref());

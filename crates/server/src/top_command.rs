@@ -18,7 +18,7 @@ const OPEN: &str = "\x1b[?1049h\x1b[?25l";
 const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
 /// From the top; the rest of a line, and of the screen, is emptied.
 const HOME: &str = "\x1b[H";
-const LINE: &str = "\x1b[K\r\n";
+const LINE: &str = "\x1b[K\n";
 const REST: &str = "\x1b[J";
 /// Rows of a terminal that does not say how many it has.
 const ROWS: usize = 24;

@@ -19,6 +19,9 @@ const COST: &str = "#1d4ed8";
 const INK: &str = "#1f2937";
 const GRID: &str = "#e5e7eb";
 
+/// What a line shows of a setting.
+type Read = fn(&Setting) -> f64;
+
 /// The picture, as a file's text.
 pub(crate) fn chart(function: &str, tuned: &Tuned) -> String {
     let mut svg = format!(
@@ -38,7 +41,7 @@ pub(crate) fn chart(function: &str, tuned: &Tuned) -> String {
         text(&mut svg, (x(at), BOTTOM + 34.0), "middle", "#6b7280", 11, &format!("{:.2} cores", setting.cores));
         text(&mut svg, (x(at), BOTTOM + 52.0), "middle", INK, 11, &marks(tuned, setting.memory_mb));
     }
-    let lines: [(&str, &Scale, fn(&Setting) -> f64, f64); 2] =
+    let lines: [(&str, &Scale, Read, f64); 2] =
         [(TIME, &time, |setting| setting.mean_ms, -9.0), (COST, &cost, |setting| setting.cost * 1e6, 18.0)];
     for (colour, scale, of, _) in lines {
         let points = tuned.settings.iter().enumerate();

@@ -58,10 +58,11 @@ async fn tune(args: &TuneArgs) -> Result<Tuned> {
     memory.sort_unstable();
     memory.dedup();
     let body = json!({ "qualifier": args.qualifier, "payload": event, "memory": memory, "runs": args.runs });
+    let path = format!("/_hearth/tune/{}", encoded(&args.function));
     let response = ask(Question {
         endpoint: &args.endpoint,
         method: Method::POST,
-        path: &format!("/_hearth/tune/{}", encoded(&args.function)),
+        path: &path,
         body: Bytes::from(body.to_string()),
         service: "lambda",
     });
