@@ -207,7 +207,8 @@ def test_top_draws_on_a_terminal_and_leaves_it_as_it_was(own, deploy):
 
 def test_tuning_shows_what_each_memory_does_and_changes_nothing(own, deploy, tmp_path):
     function = deploy(WORK, MemorySize=256)
-    before = function.client.get_function_configuration(FunctionName=function.name)
+    configuration = lambda: {**function.client.get_function_configuration(FunctionName=function.name), "ResponseMetadata": None}
+    before = configuration()
     svg = tmp_path / "tune.svg"
     args = ["--payload", '{"work": 0.02, "most": 2000}', "--memory", "1769,2048,128", "--runs", "3", "--svg", str(svg)]
     tuned = json.loads(hearth(own, "tune", function.name, *args, "--json").stdout)
@@ -223,7 +224,7 @@ def test_tuning_shows_what_each_memory_does_and_changes_nothing(own, deploy, tmp
     assert memory == 2048 and "too much" in why
     picture = xml.dom.minidom.parse(str(svg))
     assert len(picture.getElementsByTagName("circle")) == 4
-    assert function.client.get_function_configuration(FunctionName=function.name) == before
+    assert configuration() == before
     assert function.call({}) == {"memory": "256"}
     assert [version["Version"] for version in function.client.list_versions_by_function(FunctionName=function.name)["Versions"]] == ["$LATEST"]
     table = hearth(own, "tune", function.name, "--memory", "512", "--runs", "1").stdout

@@ -1,6 +1,6 @@
 //! Carries out what the scheduler decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) armed: Option<Duration>,
     /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
+    /// Environments that were ended, by why.
+    pub(crate) stops: BTreeMap<&'static str, u64>,
 }
 
 /// An invoke on its way to an environment.
@@ -134,6 +136,7 @@ impl<W: Environments> Dispatcher<W> {
                 serving: HashMap::new(),
                 armed: None,
                 phases: HashMap::new(),
+                stops: BTreeMap::new(),
             }),
             clock: config.clock,
             earlier: Notify::new(),
@@ -336,7 +339,10 @@ impl Core {
             Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
             Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),
             Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),
-            Action::Stop { environment, .. } => Some(Work::Stop(environment)),
+            Action::Stop { environment, reason } => {
+                *self.stops.entry(reason.name()).or_default() += 1;
+                Some(Work::Stop(environment))
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub use dispatcher::{Dispatcher, DispatcherConfig};
 pub use environments::Environments;
 pub use event::EventInvoke;
 pub use operate::{EnvironmentView, PhasesView};
-pub use overview::FunctionView;
+pub use overview::{FunctionView, Overview};
 pub use request::{InvokeRequest, async_payload_too_large, payload_too_large};
 pub use response::InvokeResponse;
 pub use snapshot::FunctionSnapshot;

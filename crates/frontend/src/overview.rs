@@ -25,10 +25,21 @@ pub struct FunctionView {
     pub memory_mb: u64,
 }
 
+/// All of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Overview {
+    /// Each function that has an environment or an invoke under way.
+    pub functions: Vec<FunctionView>,
+    /// What all environments are promised, in MB.
+    pub memory_mb: u64,
+    /// Environments that were ended since the start, by why.
+    pub stops: Vec<(&'static str, u64)>,
+}
+
 impl<W: Environments> Dispatcher<W> {
-    /// Each function that has an environment or an invoke under way; and what all are promised, in MB.
+    /// What there is now, and how many environments were ended.
     #[must_use]
-    pub fn overview(&self) -> (Vec<FunctionView>, u64) {
+    pub fn overview(&self) -> Overview {
         let functions = self.functions.load();
         let core = lock(&self.core);
         let views = functions.iter().filter_map(|(name, entry)| {
@@ -50,6 +61,10 @@ impl<W: Environments> Dispatcher<W> {
             }
             Some(view)
         });
-        (views.collect(), core.scheduler.memory_mb())
+        Overview {
+            functions: views.collect(),
+            memory_mb: core.scheduler.memory_mb(),
+            stops: core.stops.iter().map(|(why, count)| (*why, *count)).collect(),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hearth_clock::Clock;
 use hearth_delivery::Outbox;
-use hearth_frontend::Dispatcher;
+use hearth_frontend::{Dispatcher, Overview};
 use hearth_metering::{Cost, Meter};
 use hearth_metrics::{Amounts, Kind, Metrics, Text};
 use hearth_otlp::Exporter;
@@ -79,10 +79,10 @@ impl Numbers {
     }
 
     fn environments(&self, text: &mut Text) {
-        let (views, memory_mb) = self.dispatcher.overview();
+        let Overview { functions, memory_mb, stops } = self.dispatcher.overview();
         let name = "hearth_environments";
         text.family(name, Kind::Gauge, "Environments that live, by what they do; functions without any are left out.");
-        for view in &views {
+        for view in &functions {
             for (state, count) in [("init", view.init), ("busy", view.busy), ("idle", view.idle)] {
                 text.number(name, &[("function_name", &view.name), ("state", state)], count.into());
             }
@@ -90,6 +90,11 @@ impl Numbers {
         let name = "hearth_memory_promised_bytes";
         text.family(name, Kind::Gauge, "Memory that all environments together are promised.");
         text.number(name, &[], memory_mb * 1024 * 1024);
+        let name = "hearth_environments_stopped_total";
+        text.family(name, Kind::Counter, "Environments that were ended, by why.");
+        for (reason, count) in stops {
+            text.number(name, &[("reason", reason)], count);
+        }
         let ahead = self.dispatcher.worker().started_ahead();
         let name = "hearth_runtimes_ahead";
         text.family(name, Kind::Gauge, "Runtimes that were started ahead, and wait for a function.");

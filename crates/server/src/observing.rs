@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use hearth_client::{Client, Endpoint};
-use hearth_frontend::Dispatcher;
+use hearth_frontend::{Dispatcher, Overview};
 use hearth_http::ResponseBody;
 use hearth_metering::{Meter, Month, Prices};
 use hearth_metrics::{Amounts, Metrics};
@@ -94,8 +94,8 @@ fn told(prices: &Prices, name: &str, amounts: &Amounts) -> Value {
 /// `GET /_hearth/functions`: what is under way, and what was counted since the start.
 pub(crate) fn functions(dispatcher: &Dispatcher, metrics: &Metrics) -> Response<ResponseBody> {
     let budget_mb: u64 = dispatcher.workers().iter().map(|worker| worker.capacity.memory_mb).sum();
-    let (views, memory_mb) = dispatcher.overview();
-    let views: std::collections::HashMap<_, _> = views.iter().map(|view| (&*view.name, view)).collect();
+    let Overview { functions, memory_mb, .. } = dispatcher.overview();
+    let views: std::collections::HashMap<_, _> = functions.iter().map(|view| (&*view.name, view)).collect();
     let counted = metrics.functions();
     let all = counted.iter().filter(|(name, of)| views.contains_key(&**name) || of.invocations.get() > 0);
     let functions = all.map(|(name, of)| {
