@@ -14,6 +14,9 @@ const TOP: f64 = 80.0;
 const BOTTOM: f64 = 390.0;
 /// Lines of the scales.
 const STEPS: u32 = 5;
+/// Of a label, from its point.
+const ABOVE: f64 = -9.0;
+const BELOW: f64 = 18.0;
 const TIME: &str = "#c2410c";
 const COST: &str = "#1d4ed8";
 const INK: &str = "#1f2937";
@@ -41,9 +44,9 @@ pub(crate) fn chart(function: &str, tuned: &Tuned) -> String {
         text(&mut svg, (x(at), BOTTOM + 34.0), "middle", "#6b7280", 11, &format!("{:.2} cores", setting.cores));
         text(&mut svg, (x(at), BOTTOM + 52.0), "middle", INK, 11, &marks(tuned, setting.memory_mb));
     }
-    let lines: [(&str, &Scale, Read, f64); 2] =
-        [(TIME, &time, |setting| setting.mean_ms, -9.0), (COST, &cost, |setting| setting.cost * 1e6, 18.0)];
-    for (colour, scale, of, _) in lines {
+    let lines: [(&str, &Scale, Read); 2] =
+        [(TIME, &time, |setting| setting.mean_ms), (COST, &cost, |setting| setting.cost * 1e6)];
+    for (colour, scale, of) in lines {
         let points = tuned.settings.iter().enumerate();
         let points: Vec<_> = points.map(|(at, setting)| format!("{:.1},{:.1}", x(at), scale.y(of(setting)))).collect();
         let _ = writeln!(
@@ -52,9 +55,12 @@ pub(crate) fn chart(function: &str, tuned: &Tuned) -> String {
             points.join(" ")
         );
     }
-    for (colour, scale, of, beside) in lines {
-        for (at, setting) in tuned.settings.iter().enumerate() {
+    for (at, setting) in tuned.settings.iter().enumerate() {
+        let time_is_above = time.y(setting.mean_ms) <= cost.y(setting.cost * 1e6);
+        for (colour, scale, of) in lines {
             let (x, y, value) = (x(at), scale.y(of(setting)), of(setting));
+            // Beside its point on the side where the other line is not.
+            let beside = if (colour == TIME) == time_is_above { ABOVE } else { BELOW };
             let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
             let shown = if colour == TIME { format!("{value:.1} ms") } else { money(value) };
             label(&mut svg, (x, y + beside), colour, &shown);
