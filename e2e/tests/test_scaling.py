@@ -18,9 +18,17 @@ def handler(event, context):
 """
 
 
-def states(server, function):
+def environments(server, function):
     with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return [environment["State"] for environment in json.load(answer)["Environments"]]
+        return json.load(answer)["Environments"]
+
+
+def states(server, function):
+    return [environment["State"] for environment in environments(server, function)]
+
+
+def ids(server, function):
+    return [environment["Id"] for environment in environments(server, function)]
 
 
 @pytest.fixture
@@ -61,6 +69,22 @@ def test_a_time_that_is_set_is_kept(alone):
     assert states(server, function) == ["Idle"]
     advance(server, "2s")
     assert states(server, function) == []
+
+
+def test_a_call_that_can_be_foreseen_finds_an_environment(alone):
+    server = alone("--keep-alive", "60", *MANUAL)
+    deploy, _ = deployer(client_of(server))
+    function = deploy(SLEEPS)
+    for _ in range(5):
+        function.call()
+        advance(server, "5m")
+        assert states(server, function) == []
+        advance(server, "5m")
+    # The clock went past the time at which the environment was due.
+    wait_until(lambda: states(server, function) == ["Idle"], 20, "no environment was made ahead")
+    [made] = ids(server, function)
+    function.call()
+    assert ids(server, function) == [made]
 
 
 def test_where_memory_is_short_invokes_wait_in_turn(alone):

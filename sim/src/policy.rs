@@ -59,11 +59,11 @@ impl Policy {
     /// This policy within limits.
     #[must_use]
     pub fn within(self, limits: Limits) -> Limits {
-        let keep_alive = match self {
-            Self::Fixed(time) => KeepAlive::Fixed(time),
-            Self::Room => KeepAlive::Room,
+        let (keep_alive, ahead) = match self {
+            Self::Fixed(time) => (KeepAlive::Fixed(time), false),
+            Self::Room => (KeepAlive::Room, true),
         };
-        Limits { keep_alive, ..limits }
+        Limits { keep_alive, ahead, ..limits }
     }
 }
 
@@ -76,6 +76,7 @@ pub fn unbounded() -> Limits {
         scaling: Scaling::Unlimited,
         placement: Placement::Pack,
         keep_alive: KeepAlive::Room,
+        ahead: true,
         life: Duration::from_secs(limits::ENVIRONMENT_LIFE_S),
         life_spread: Duration::from_secs(limits::ENVIRONMENT_LIFE_S) / limits::ENVIRONMENT_LIFE_SPREAD,
         settle: limits::SETTLE,

@@ -34,6 +34,8 @@ pub struct Limits {
     pub placement: Placement,
     /// By what idle environments are kept.
     pub keep_alive: KeepAlive,
+    /// Whether environments are made ahead of calls that can be foreseen, of functions that have none.
+    pub ahead: bool,
     /// How long an environment may live: an older one goes as soon as it is idle, and takes no invoke any more.
     pub life: Duration,
     /// How much earlier some go: which of them, their numbers decide. Less than `life`.

@@ -229,17 +229,18 @@ impl Fleet {
         }
     }
 
-    /// Settling, or preparing, to idle. It goes at `end`, if not before.
-    pub(crate) fn rest(&mut self, id: EnvironmentId, now: Duration, end: Duration) {
+    /// Settling, or preparing, to idle. It goes at `end`, if not before. `since`: since when its worth
+    /// is counted.
+    pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration) {
         self.last_turn += 1;
         let turn = self.last_turn;
         let Some(environment) = self.environments.get_mut(&id) else { return };
         environment.rank = Rank { loss: Loss::default(), turn };
         let provisioned = environment.provisioned;
-        self.idle.insert(id, Plan { since: now, end, look: None, turn });
+        self.idle.insert(id, Plan { since, end, look: None, turn });
         if let Some(version) = self.set(id, Phase::Idle) {
             let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
-            idle.push_back(Resting { id, since: now, turn });
+            idle.push_back(Resting { id, since, turn });
         }
     }
 

@@ -1,15 +1,22 @@
 //! What is known of the calls of each function. A function that has never been called costs nothing here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::event::FunctionKey;
+use crate::event::{FunctionKey, Generation};
 use crate::gaps::Gaps;
 use crate::ids::IdMap;
+use crate::rhythm::Rhythm;
 
 /// What is known of one function's calls.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Habit {
-    pub(crate) gaps: Gaps,
+#[derive(Clone, Debug)]
+struct Habit {
+    gaps: Gaps,
+    rhythm: Rhythm,
+    /// What was called last.
+    generation: Generation,
+    /// When an environment is made for its next call.
+    ahead_at: Option<Duration>,
     /// Since when the environment had been idle that went last and might still have been used.
     missed: Option<Duration>,
 }
@@ -18,6 +25,7 @@ pub(crate) struct Habit {
 #[derive(Debug, Default)]
 pub(crate) struct Habits {
     of: IdMap<FunctionKey, Habit>,
+    ahead: BTreeSet<(Duration, FunctionKey)>,
 }
 
 impl Habits {
@@ -26,14 +34,58 @@ impl Habits {
         self.of.get(&function).map(|habit| habit.gaps).unwrap_or_default()
     }
 
+    /// The function is called while nothing of it runs. An environment for the next such call is due `lead` before it,
+    /// where that can be foreseen.
+    pub(crate) fn called(&mut self, function: FunctionKey, generation: Generation, now: Duration, lead: Duration) {
+        let habit = self.of.entry(function).or_insert_with(|| Habit {
+            gaps: Gaps::default(),
+            rhythm: Rhythm::default(),
+            generation,
+            ahead_at: None,
+            missed: None,
+        });
+        habit.generation = generation;
+        if habit.rhythm.beat(now) {
+            let ahead_at = habit.rhythm.next().map(|next| next.saturating_sub(lead)).filter(|at| *at > now);
+            let before = std::mem::replace(&mut habit.ahead_at, ahead_at);
+            if let Some(at) = before {
+                self.ahead.remove(&(at, function));
+            }
+            self.ahead.extend(ahead_at.map(|at| (at, function)));
+        }
+    }
+
+    /// When the next environment is due.
+    pub(crate) fn next_ahead(&self) -> Option<Duration> {
+        self.ahead.first().map(|(at, _)| *at)
+    }
+
+    /// What an environment is to be made for now. Asked once, it is due no more.
+    pub(crate) fn due_ahead(&mut self, now: Duration) -> Option<(FunctionKey, Generation)> {
+        let (at, function) = self.ahead.first().copied().filter(|(at, _)| *at <= now)?;
+        self.ahead.remove(&(at, function));
+        let habit = self.of.get_mut(&function)?;
+        habit.ahead_at = None;
+        Some((function, habit.generation))
+    }
+
+    /// When the function was called last, while nothing of it ran.
+    pub(crate) fn last_call(&self, function: FunctionKey) -> Option<Duration> {
+        self.of.get(&function).and_then(|habit| habit.rhythm.last())
+    }
+
     /// An environment that had been idle for so long is used.
     pub(crate) fn used(&mut self, function: FunctionKey, gap: Duration) {
-        self.of.entry(function).or_default().gaps.add(gap);
+        if let Some(habit) = self.of.get_mut(&function) {
+            habit.gaps.add(gap);
+        }
     }
 
     /// An environment that has been idle since then goes, so that a later use of it cannot be seen.
     pub(crate) fn gone(&mut self, function: FunctionKey, since: Duration) {
-        self.of.entry(function).or_default().missed = Some(since);
+        if let Some(habit) = self.of.get_mut(&function) {
+            habit.missed = Some(since);
+        }
     }
 
     /// One has to be made: had one that is gone been kept, it would have been used now.
@@ -46,6 +98,8 @@ impl Habits {
 
     /// The function is no more.
     pub(crate) fn forget(&mut self, function: FunctionKey) {
-        self.of.remove(&function);
+        if let Some(at) = self.of.remove(&function).and_then(|habit| habit.ahead_at) {
+            self.ahead.remove(&(at, function));
+        }
     }
 }

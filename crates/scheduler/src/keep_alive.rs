@@ -62,7 +62,7 @@ pub(crate) struct Rank {
 
 impl Cost {
     /// Whole numbers, so that no order depends on how a machine rounds.
-    fn loss(self, (uses, kept_ms): (u64, u64)) -> Loss {
+    pub(crate) fn loss(self, (uses, kept_ms): (u64, u64)) -> Loss {
         let cold_us = self.cold_start.as_micros().clamp(1, u128::from(u32::MAX));
         let kept = u128::from(kept_ms.max(1)) * u128::from(self.memory_mb.max(1));
         Loss(((u128::from(uses) * cold_us) << 60) / kept)

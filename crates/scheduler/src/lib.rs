@@ -1,4 +1,4 @@
-//! Counting, assignment, placement and keep-alive as a pure state machine: no clock, no I/O, no async.
+//! Counting, assignment, placement, keep-alive and warm-ahead as a pure state machine: no clock, no I/O, no async.
 //!
 //! [`Scheduler::step`] takes what happened and when, and says what to do. The server drives it with the real clock and
 //! workers; the tests drive it with a simulated one.
@@ -12,6 +12,7 @@
 //! - Each admitted invoke ends up in exactly one [`Action::Assign`], [`Action::Create`], [`Action::Throttle`] or
 //!   [`Action::Stale`].
 
+mod ahead;
 mod counting;
 mod event;
 mod fleet;
@@ -24,6 +25,7 @@ mod placement;
 mod prepare;
 mod provision;
 mod rate;
+mod rhythm;
 mod scheduler;
 mod waiting;
 

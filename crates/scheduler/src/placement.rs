@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use hearth_types::EnvironmentId;
 
 use crate::event::Throttle;
-use crate::keep_alive::Rank;
+use crate::keep_alive::{Loss, Rank};
 
 /// A worker, from when it joins until it is lost; one that comes back has a new number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -165,6 +165,11 @@ impl Workers {
     /// Whether there is room for one more of this size on this worker as it is.
     pub(crate) fn fits(&self, worker: WorkerId, needed_mb: u32) -> bool {
         self.0.get(&worker).is_none_or(|host| host.fits(needed_mb).is_ok())
+    }
+
+    /// How much is lost with that.
+    pub(crate) fn cheapest_loss(&self, worker: WorkerId) -> Option<Loss> {
+        self.0.get(&worker)?.idle.first_key_value().map(|(rank, _)| rank.loss)
     }
 
     /// The idle environment that is the first to go there.

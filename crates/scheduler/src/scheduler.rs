@@ -24,10 +24,10 @@ const CHECKED_VERSIONS: usize = 64;
 /// Counting, assignment, placement and keep-alive of the environments of some workers.
 #[derive(Debug)]
 pub struct Scheduler {
-    limits: Limits,
+    pub(crate) limits: Limits,
     pub(crate) fleet: Fleet,
     counting: Counting,
-    habits: Habits,
+    pub(crate) habits: Habits,
     waiting: Waiting,
     /// Generations that have fewer environments than are provisioned, and when each is tried again.
     pub(crate) wanting: BTreeMap<Generation, Duration>,
@@ -76,7 +76,10 @@ impl Scheduler {
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
         let wanting = self.wanting.values().min().copied();
-        [self.waiting.next_due(), self.fleet.idle.first_end(), wanting].into_iter().flatten().min()
+        [self.waiting.next_due(), self.fleet.idle.first_end(), self.habits.next_ahead(), wanting]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Invokes in flight, admitted and not yet answered.
@@ -187,7 +190,10 @@ impl Scheduler {
         self.reap(now, actions); // The time may have come before its tick.
         if let Err(reason) = self.counting.admit(now, &self.limits, function, origin) {
             actions.push(Action::Throttle { invoke, reason });
-        } else if let Some((environment, since)) = self.fleet.take_idle(generation) {
+            return;
+        }
+        self.note_call(now, function, generation);
+        if let Some((environment, since)) = self.fleet.take_idle(generation) {
             self.habits.used(function, now.saturating_sub(since));
             actions.push(Action::Assign { invoke, environment });
         } else {
@@ -251,6 +257,7 @@ impl Scheduler {
         self.end_waits(now, actions);
         self.refill_due(now, actions);
         self.reap(now, actions);
+        self.make_ahead(now, actions);
     }
 
     pub(crate) fn stop(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {

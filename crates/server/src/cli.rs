@@ -80,6 +80,9 @@ pub(crate) struct ServeArgs {
     /// the least is expected; or a number of seconds.
     #[arg(long, value_name = "SECONDS|room", default_value = "room", value_parser = keep_alive)]
     pub(crate) keep_alive: KeepAlive,
+    /// Whether an environment is made just before a call that can be foreseen, of a function that is called in even steps.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    pub(crate) ahead_of_calls: Switch,
     /// Seconds that an environment lives, at most: an older one takes no invoke any more. Some go up to an eighth earlier.
     #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENT_LIFE_S, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) environment_max_age: u64,
@@ -147,6 +150,12 @@ pub(crate) struct ServeArgs {
     /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) ahead: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -48,7 +48,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::at_rest;
-use crate::cli::{AuthArg, ClockArg, NetworkArg, ServeArgs};
+use crate::cli::{AuthArg, ClockArg, NetworkArg, ServeArgs, Switch};
 use crate::deliveries::OwnTargets;
 use crate::events::OfDispatcher;
 use crate::follow;
@@ -362,6 +362,7 @@ fn dispatcher(
             scaling: args.scaling,
             placement: Placement::default(),
             keep_alive: args.keep_alive,
+            ahead: args.ahead_of_calls == Switch::On,
             life: environment_life(args),
             life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
             settle: SETTLE,

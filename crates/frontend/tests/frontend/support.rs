@@ -26,6 +26,7 @@ pub(crate) const LIMITS: Limits = Limits {
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
     keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
+    ahead: false,
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),

@@ -32,11 +32,22 @@ impl Scheduler {
         Ok(worker)
     }
 
+    /// What is lost with the first environment that goes for one more of `memory_mb`; none where none has to.
+    pub(crate) fn first_to_go_for(&mut self, now: Duration, memory_mb: u32) -> Result<Option<Loss>, Throttle> {
+        self.value_anew(now);
+        let worker = self.fleet.workers.place(self.limits.placement, memory_mb)?;
+        let fits = self.fleet.workers.fits(worker, memory_mb);
+        Ok(if fits { None } else { self.fleet.workers.cheapest_loss(worker) })
+    }
+
     /// The environment is idle from now on.
     pub(super) fn rest(&mut self, now: Duration, environment: EnvironmentId) {
         let life = self.end_of_life(environment).unwrap_or(now);
         let kept = if self.fleet.is_provisioned(environment) { None } else { self.limits.keep_alive.end(now) };
-        self.fleet.rest(environment, now, kept.map_or(life, |end| end.min(life)));
+        // One that was made ahead stands for those that were idle since the last call.
+        let last_call = || self.function_of(environment).and_then(|function| self.habits.last_call(function));
+        let since = if self.fleet.is_unused(environment) { last_call().unwrap_or(now) } else { now };
+        self.fleet.rest(environment, since, kept.map_or(life, |end| end.min(life)));
         self.fleet.value(environment, self.worth(now, environment));
     }
 

@@ -19,6 +19,7 @@ const TIMED: Limits = Limits {
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
     keep_alive: KeepAlive::Fixed(Duration::from_millis(90)),
+    ahead: false,
     life: Duration::from_millis(160),
     life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),

@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+mod ahead;
 mod room;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Rate,
-    Scaling, Scheduler, StopReason, Throttle, WorkerId,
+    Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement,
+    Purpose, Rate, Scaling, Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
@@ -19,6 +20,7 @@ const LIMITS: Limits = Limits {
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
     keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
+    ahead: false,
     life: Duration::from_secs(3600),
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),

@@ -50,6 +50,7 @@ const AMPLE: Limits = Limits {
     scaling: Scaling::Unlimited,
     placement: Placement::Pack,
     keep_alive: KeepAlive::Fixed(KEEP_ALIVE),
+    ahead: false,
     life: LIFE,
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),

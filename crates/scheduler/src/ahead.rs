@@ -1,0 +1,47 @@
+//! Environments made ahead of calls that can be foreseen.
+
+use std::time::Duration;
+
+use crate::event::{Action, FunctionKey, Generation, Purpose};
+use crate::keep_alive::Cost;
+use crate::scheduler::Scheduler;
+
+/// So much earlier than its call is expected an environment is begun, and twice as long as its version's start takes.
+const EARLIER: Duration = Duration::from_millis(250);
+
+impl Scheduler {
+    /// An admitted call; the next one may be foreseen by it.
+    pub(crate) fn note_call(&mut self, now: Duration, function: FunctionKey, generation: Generation) {
+        if self.in_flight_of(function) == 1 {
+            let lead = if self.limits.ahead { self.lead_of(generation) } else { Duration::MAX };
+            self.habits.called(function, generation, now, lead);
+        }
+    }
+
+    /// Makes the environments that are due: for what has none, and where that costs nobody more than it is worth.
+    pub(crate) fn make_ahead(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        while let Some((_, generation)) = self.habits.due_ahead(now) {
+            if self.is_worth_making(now, generation) {
+                // Without room the call has a cold start, as it would have had.
+                let _ = self.prepare(now, generation, Purpose::Ahead, actions);
+            }
+        }
+    }
+
+    fn is_worth_making(&mut self, now: Duration, generation: Generation) -> bool {
+        let Some(version) = self.fleet.versions.get(&generation) else { return false };
+        // Those that are stopping count as well: then it is being replaced or was in the way a moment ago.
+        if version.retired || version.alive > 0 {
+            return false;
+        }
+        let cost = Cost { cold_start: version.cold_start.unwrap_or_default(), memory_mb: version.memory_mb };
+        let lead_ms = u64::try_from(self.lead_of(generation).as_millis()).unwrap_or(u64::MAX);
+        let memory_mb = version.memory_mb;
+        self.first_to_go_for(now, memory_mb).is_ok_and(|first| first.is_none_or(|loss| loss < cost.loss((1, lead_ms))))
+    }
+
+    fn lead_of(&self, generation: Generation) -> Duration {
+        let cold_start = self.fleet.versions.get(&generation).and_then(|version| version.cold_start);
+        EARLIER + 2 * cold_start.unwrap_or_default()
+    }
+}

@@ -1,0 +1,92 @@
+//! Environments that are made before a call that can be foreseen.
+
+use super::*;
+
+const AHEAD: Limits = Limits { ahead: true, ..LIMITS };
+/// The version's start takes 100 ms.
+const LEAD_MS: u64 = 250 + 2 * 100;
+
+fn prepare(environment: u64, generation: u64) -> Action {
+    let (environment, generation) = (env(environment), Generation(generation));
+    Action::Prepare { environment, generation, worker: WORKER, purpose: Purpose::Ahead }
+}
+
+/// One call, which is over after 100 ms.
+fn call(bench: &mut Bench, invoke: u64, generation: u64) -> Action {
+    let actions = bench.invoke(invoke, generation);
+    let [Action::Assign { environment, .. } | Action::Create { environment, .. }] = actions[..] else {
+        panic!("{actions:?}")
+    };
+    bench.after(100).step(Event::Idle(environment));
+    actions[0]
+}
+
+/// Called every ten minutes, five times; each time the environment has gone before the next call. Now it is the time
+/// at which the next one is made.
+fn steady(limits: Limits) -> Bench {
+    let mut bench = Bench::deployed(limits);
+    for n in 1..=5 {
+        assert_eq!(call(&mut bench, n, 1), create(n, n, 1));
+        assert_eq!(bench.after(60_000).step(Event::Tick), [stop(n, StopReason::Idle)]);
+        assert_eq!(bench.step(Event::Gone(env(n))), []);
+        bench.after(600_000 - 60_100);
+    }
+    bench.now -= Duration::from_millis(LEAD_MS);
+    bench
+}
+
+#[test]
+fn what_is_called_in_even_steps_has_an_environment_before_its_call() {
+    let mut bench = steady(AHEAD);
+    assert_eq!(bench.scheduler.next_tick(), Some(bench.now));
+    assert_eq!(bench.step(Event::Tick), [prepare(6, 1)]);
+    assert_eq!(bench.after(120).step(Event::Prepared(env(6))), []);
+    assert_eq!(bench.after(LEAD_MS - 120).invoke(6, 1), [assign(6, 6)]);
+}
+
+#[test]
+fn a_call_that_does_not_come_is_waited_for_once() {
+    let mut bench = steady(AHEAD);
+    assert_eq!(bench.step(Event::Tick), [prepare(6, 1)]);
+    bench.step(Event::Prepared(env(6)));
+    assert_eq!(bench.after(60_000).step(Event::Tick), [stop(6, StopReason::Idle)]);
+    bench.step(Event::Gone(env(6)));
+    assert_eq!(bench.scheduler.next_tick(), None);
+}
+
+#[test]
+fn none_is_made_where_that_is_not_wanted_or_one_is_there() {
+    let mut bench = steady(LIMITS);
+    assert_eq!(bench.scheduler.next_tick(), None);
+    bench.after(LEAD_MS);
+    let mut bench = steady(AHEAD);
+    bench.now -= Duration::from_secs(10);
+    assert_eq!(call(&mut bench, 6, 1), create(6, 6, 1), "a call comes early");
+    assert_eq!(bench.after(10_000).step(Event::Tick), []);
+}
+
+#[test]
+fn none_is_made_of_code_that_is_retired() {
+    let mut bench = steady(AHEAD);
+    bench.deploy(2, 1, 128);
+    bench.step(Event::Retire(Generation(1)));
+    assert_eq!(bench.step(Event::Tick), []);
+}
+
+#[test]
+fn none_is_made_where_busy_ones_have_the_room() {
+    let mut bench = steady(AHEAD);
+    bench.deploy(2, 2, 2048);
+    assert_eq!(bench.invoke(100, 2), [create(100, 6, 2)]);
+    assert_eq!(bench.step(Event::Tick), []);
+}
+
+#[test]
+fn one_that_is_worth_less_makes_room() {
+    let mut bench = steady(Limits { keep_alive: KeepAlive::Fixed(Duration::from_secs(60)), ..AHEAD });
+    bench.deploy(2, 2, 2048);
+    bench.now -= Duration::from_secs(30);
+    assert_eq!(call(&mut bench, 100, 2), create(100, 6, 2));
+    bench.after(29_900);
+    assert_eq!(bench.step(Event::Tick), [stop(6, StopReason::Room), prepare(7, 1)]);
+}
