@@ -100,6 +100,8 @@ pub struct EnvironmentView {
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PhasesView {
+    /// What was there before: `nothing`, `process`, `runtime`.
+    pub found: &'static str,
     /// The sandbox.
     pub sandbox_ms: f64,
     /// The extensions' start, up to the last registration.
@@ -114,6 +116,7 @@ impl From<&InitPhases> for PhasesView {
     fn from(phases: &InitPhases) -> Self {
         let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
         Self {
+            found: phases.found.name(),
             sandbox_ms: ms(phases.sandbox),
             extensions_ms: ms(phases.extensions),
             runtime_ms: ms(phases.runtime),

@@ -60,9 +60,35 @@ pub struct Outcome {
     pub duration: Duration,
 }
 
+/// What was there already when a function's environment was wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Found {
+    /// A sandbox at the most.
+    #[default]
+    Nothing,
+    /// A process in the runtime's root, limited and confined, without a program.
+    Process,
+    /// A runtime that waited.
+    Runtime,
+}
+
+impl Found {
+    /// For logs and views: `nothing`, `process`, `runtime`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Process => "process",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
 /// The parts of a cold start, in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct InitPhases {
+    /// What of them was over before.
+    pub found: Found,
     /// The sandbox made, the runtime's root composed, limits and code assigned.
     pub sandbox: Duration,
     /// From there until all extensions with processes of their own have registered; none without such.
@@ -79,6 +105,15 @@ impl InitPhases {
     #[must_use]
     pub fn in_order(&self) -> [Duration; 4] {
         [self.sandbox, self.extensions, self.runtime, self.function]
+    }
+
+    /// The server's line of a cold start.
+    pub(crate) fn log(&self, environment: EnvironmentId, function: &str) {
+        let ms = |part: Duration| part.as_micros() as f64 / 1e3;
+        let Self { found, sandbox, extensions, runtime, .. } = self;
+        let (sandbox_ms, extensions_ms, runtime_ms) = (ms(*sandbox), ms(*extensions), ms(*runtime));
+        let (found, function_ms) = (found.name(), ms(self.function));
+        tracing::info!(%environment, function, found, sandbox_ms, extensions_ms, runtime_ms, function_ms, "cold start");
     }
 }
 

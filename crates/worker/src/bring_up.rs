@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
 use tokio::task::JoinSet;
 
-use crate::api::Identity;
+use crate::api::{Found, Identity};
 use crate::environment::Environment;
 use crate::extensions::programs;
 use crate::failure::Cause;
@@ -54,12 +54,13 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         Some(ready) => employ(environment, machine, ready, &start).await?,
         None => None,
     };
-    let (mut sandbox, output, extension_output) = match employed {
-        Some((sandbox, output)) => (sandbox, output, None),
+    let (before, mut sandbox, output, extension_output) = match employed {
+        Some((before, sandbox, output)) => (before, sandbox, output, None),
         None => {
             let env = || extension_env(runtime, spec, session).map_err(invalid);
             let extensions = beside.map(|names| Ok(Extensions { names, env: env()? })).transpose()?;
-            start_anew(environment, machine, start, tmp, extensions).await?
+            let (sandbox, output, theirs) = start_anew(environment, machine, start, tmp, extensions).await?;
+            (Found::Nothing, sandbox, output, theirs)
         }
     };
     let listener = registered(sandbox.take_listener())?;
@@ -69,7 +70,7 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         services.spawn(Arc::clone(&machine.names).serve(sockets));
     }
     let sandbox = Arc::new(sandbox);
-    environment.started(Arc::clone(&sandbox), begin.elapsed());
+    environment.started(Arc::clone(&sandbox), before, begin.elapsed());
     let runtime = if extension_output.is_some() { RuntimeProcess::Waits } else { RuntimeProcess::Runs };
     let outputs = [(Kind::Function, Some(output)), (Kind::Extension, extension_output)];
     let alive = vec![true; found.names.len()];
@@ -102,21 +103,22 @@ async fn employ(
     machine: &Machine,
     (kind, ready): (Ahead, Ready),
     start: &Launch,
-) -> Result<Option<(Sandbox, Arc<pipe::Receiver>)>, Cause> {
+) -> Result<Option<(Found, Sandbox, Arc<pipe::Receiver>)>, Cause> {
     let Ready { waiting, output } = ready;
     environment.journal.attach(Kind::Function, Arc::clone(&output));
     let assignment = assignment(environment);
-    let employed = match kind {
-        Ahead::Program { .. } => machine.spawner.employ(waiting, assignment, &start.env).await,
+    let (found, employed) = match kind {
+        Ahead::Program { .. } => (Found::Runtime, machine.spawner.employ(waiting, assignment, &start.env).await),
         Ahead::Process { .. } => {
             let Launch { argv, otherwise, env, cwd, .. } = start.clone();
-            machine.spawner.employ_held(waiting, assignment, Command { argv, otherwise, env, cwd }).await
+            let command = Command { argv, otherwise, env, cwd };
+            (Found::Process, machine.spawner.employ_held(waiting, assignment, command).await)
         }
     };
     match employed {
         Ok(sandbox) => {
             machine.waiting.taken();
-            Ok(Some((sandbox, output)))
+            Ok(Some((found, sandbox, output)))
         }
         Err(error @ SandboxError::NotExecutable { .. }) => Err(not_executable(error)),
         Err(error) => {

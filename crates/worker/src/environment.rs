@@ -16,7 +16,7 @@ use hearth_types::{EnvironmentId, RequestId};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::answer::Debt;
-use crate::api::{EnvironmentEvent, EnvironmentSink, InitPhases, Invocation, LogSink, Outcome, WorkerError};
+use crate::api::{EnvironmentEvent, EnvironmentSink, Found, InitPhases, Invocation, LogSink, Outcome, WorkerError};
 use crate::clock::Moment;
 use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
@@ -224,13 +224,13 @@ impl Environment {
     }
 
     /// The runtime's process runs.
-    pub(crate) fn started(&self, sandbox: Arc<Sandbox>, took: Duration) {
+    pub(crate) fn started(&self, sandbox: Arc<Sandbox>, found: Found, took: Duration) {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.life.started(now);
         inner.sandbox = Some(sandbox);
         inner.frozen = false;
-        inner.phases = InitPhases { sandbox: took, ..InitPhases::default() };
+        inner.phases = InitPhases { found, sandbox: took, ..InitPhases::default() };
         inner.process_since = Some(now);
         inner.connected = None;
     }
@@ -325,6 +325,7 @@ impl Environment {
         }
         inner.cold = (init == Init::First && inner.current.is_some()).then_some(took);
         inner.inited = inner.current.is_some().then_some(init);
+        inner.phases.log(self.id, &self.spec.function);
         if let Some(sandbox) = &inner.sandbox
             && let Err(error) = sandbox.limit_cpu(self.spec.memory_mb)
         {

@@ -36,7 +36,7 @@ mod worker;
 
 pub use answer::{Answer, End, Part, Parts, Reply, StreamFailure, Streamed};
 pub use api::{
-    Door, EnvironmentEvent, EnvironmentSink, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
+    Door, EnvironmentEvent, EnvironmentSink, Found, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Soon, WorkerError,
 };
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
