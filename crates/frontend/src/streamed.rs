@@ -18,6 +18,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// What an InvokeWithResponseStream came to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and none is kept")]
 pub enum StreamedResponse {
     /// The function ran, or runs still.
     Executed {
