@@ -20,6 +20,7 @@ mod channel;
 mod chore;
 mod client;
 mod code;
+mod control_file;
 mod drop_root;
 mod error;
 mod frame;

@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use crate::args::{ExecArgs, sealed};
 use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
+use crate::control_file::{counter, read, write};
 use crate::error::{Failure, SandboxError};
 use crate::frame::{Answer, Event, Request, TmpChoice};
 use crate::process::{Process, Signal};
@@ -469,35 +470,6 @@ fn not_executable(failure: Failure) -> SandboxError {
     SandboxError::NotExecutable { program: failure.what, source }
 }
 
-fn write(file: &OwnedFd, text: &str) -> io::Result<()> {
-    rustix::io::write(file, text.as_bytes())?;
-    Ok(())
-}
-
-/// A control file from its start.
-fn read(file: &OwnedFd) -> io::Result<String> {
-    let mut bytes = [0; 1024];
-    let length = rustix::io::pread(file, &mut bytes, 0)?;
-    Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
-}
-
-/// The value of `name` in lines of `name value`.
-fn counter(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-}
-
 fn protocol_error(what: &str) -> SandboxError {
     Failure::new(libc::EPROTO, what).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::counter;
-
-    #[test]
-    fn counters_are_whole_words() {
-        let text = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n";
-        assert_eq!(counter(text, "oom_kill"), Some(2));
-        assert_eq!(counter(text, "oom"), None);
-    }
 }
