@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn the_parts_of_a_cold_start_stand_in_their_order() {
         let ms = Duration::from_millis;
-        let phases = InitPhases { sandbox: ms(2), extensions: ms(0), runtime: ms(7), function: ms(1) };
+        let phases =
+            InitPhases { sandbox: ms(2), extensions: ms(0), runtime: ms(7), function: ms(1), ..InitPhases::default() };
         let outcome = Outcome {
             payload: Bytes::new(),
             function_error: false,
