@@ -174,7 +174,13 @@ pub(crate) mod tests {
             queued: ms(1),
             init: Some(InitSpan {
                 began_ns: 101 * MS,
-                phases: InitPhases { sandbox: ms(2), extensions: ms(0), runtime: ms(5), function: ms(3) },
+                phases: InitPhases {
+                    sandbox: ms(2),
+                    extensions: ms(0),
+                    runtime: ms(5),
+                    function: ms(3),
+                    ..InitPhases::default()
+                },
                 repeated: false,
             }),
             began_ns: 111 * MS,
