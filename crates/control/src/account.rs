@@ -27,6 +27,7 @@ impl Control {
     /// When the store fails.
     pub async fn get_account_settings(&self) -> Result<api::GetAccountSettingsResponse, ApiError> {
         let usage = self.usage().await?;
+        let taken = usage.reserved + self.provisioned_by_others("").await?;
         let limit = u64::from(self.parts.concurrency.limit);
         let number = |count: u64| i64::try_from(count).ok();
         let small = |count: u64| i32::try_from(count).ok();
@@ -36,7 +37,7 @@ impl Control {
                 code_size_unzipped: number(UNZIPPED_BYTES),
                 code_size_zipped: number(ZIP_BYTES as u64),
                 concurrent_executions: small(limit),
-                unreserved_concurrent_executions: small(limit.saturating_sub(usage.reserved)),
+                unreserved_concurrent_executions: small(limit.saturating_sub(taken)),
             }),
             account_usage: Some(api::AccountUsage {
                 total_code_size: number(usage.code_bytes),

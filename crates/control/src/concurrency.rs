@@ -20,9 +20,10 @@ pub struct AccountConcurrency {
     pub unreserved_min: u32,
 }
 
-/// Written with every reservation, so that two at once cannot both take the last of the account's.
+/// Written with every reservation, and with all that is provisioned, so that two at once cannot both take the last of the
+/// account's.
 #[derive(Serialize, Deserialize)]
-struct Reservations {}
+pub(crate) struct Reservations {}
 
 impl Control {
     /// PutFunctionConcurrency. 0 stops all invokes.
@@ -44,7 +45,7 @@ impl Control {
                 );
             };
             let own = function.record.reserved_concurrency;
-            self.parts.concurrency.check(wanted, own, self.reserved_by_others(&target.name).await?)?;
+            self.parts.concurrency.check(wanted, own, self.taken_by_others(&target.name).await?)?;
             covers(wanted, self.total_provisioned(&target.name).await?)?;
             function.record.reserved_concurrency = Some(wanted);
             let unchanged = as_found(reservations.as_ref());
@@ -90,8 +91,13 @@ impl Control {
         .await
     }
 
-    /// What functions other than this one have reserved. All of them: with no name.
-    pub(crate) async fn reserved_by_others(&self, than: &str) -> Result<u64, ApiError> {
+    /// What functions other than this one take from the account's unreserved concurrency: what they reserve, or what is
+    /// provisioned of those that reserve nothing. All of them: with no name.
+    pub(crate) async fn taken_by_others(&self, than: &str) -> Result<u64, ApiError> {
+        Ok(self.reserved_by_others(than).await? + self.provisioned_by_others(than).await?)
+    }
+
+    async fn reserved_by_others(&self, than: &str) -> Result<u64, ApiError> {
         let mut reserved = 0;
         self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, function| {
             if name != than {

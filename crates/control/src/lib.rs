@@ -18,7 +18,7 @@ mod parts;
 mod permissions;
 pub mod permit;
 mod policy;
-mod provisioned;
+pub mod provisioned;
 mod records;
 mod recursion;
 pub mod roles;
@@ -48,6 +48,7 @@ use crate::code_source::CodeSource;
 use crate::concurrency::AccountConcurrency;
 use crate::event_sources::EventSources;
 use crate::links::CodeLinks;
+use crate::provisioned::Provisioning;
 use crate::roles::Roles;
 
 /// Packages unpacked at a time: it is work for a core each.
@@ -81,6 +82,8 @@ pub struct Parts {
     pub links: CodeLinks,
     /// What mappings poll.
     pub event_sources: Arc<dyn EventSources>,
+    /// How far what is provisioned is.
+    pub provisioning: Arc<dyn Provisioning>,
     /// By which everything here happens.
     pub clock: Clock,
 }

@@ -1,22 +1,67 @@
-//! Provisioned concurrency: Put-, Get-, Delete- and ListProvisionedConcurrencyConfig(s). What is asked for is kept, under
-//! Lambda's rules; nothing keeps environments initialised yet, and each configuration says so by its status.
+//! Provisioned concurrency: Put-, Get-, Delete- and ListProvisionedConcurrencyConfig(s). What is asked for is kept here,
+//! under Lambda's rules; how far it is, those say who make the environments.
+
+use std::time::Duration;
 
 use hearth_api::error::modelled::PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND;
 use hearth_api::types as api;
 use hearth_api::{ApiError, Page};
-use hearth_types::function::AliasRecord;
-use hearth_types::keys::Part;
-use hearth_types::limits::LIST_SETTINGS_PAGE;
+use hearth_types::function::{AliasRecord, FunctionRecord, VersionId};
+use hearth_types::keys::{self, Part};
+use hearth_types::limits::{LIST_SETTINGS_PAGE, PROVISION_IN_PROGRESS};
 use hearth_types::settings::ProvisionedConcurrency;
 use hearth_types::{Qualifier, Target};
 
-use crate::concurrency::AccountConcurrency;
+use crate::concurrency::{AccountConcurrency, Reservations};
 use crate::named::Named;
-use crate::records::{TRIES, as_found, contended};
+use crate::records::{TRIES, as_found, contended, put, touch};
 use crate::{Control, aliases, invalid, parts};
 
-/// Why no configuration becomes READY.
-const NOT_KEPT: &str = "Hearth does not keep provisioned environments yet. Invokes run in environments made on demand.";
+const UNPUBLISHED: &str = "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
+
+/// How far configurations are.
+pub trait Provisioning: Send + Sync {
+    /// That of a function's version, by its number, or alias. None where it is not known yet.
+    fn progress(&self, function: &str, qualifier: &str) -> Option<Progress>;
+}
+
+/// How far a configuration is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Progress {
+    /// Environments that have their room.
+    pub allocated: u32,
+    /// Those of them that are initialised.
+    pub available: u32,
+    /// What keeps it from being complete, where it is known to.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// Why fewer environments are available than were asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hindrance {
+    /// The function's init failed.
+    Init,
+    /// No environment of its size fits into this server's memory.
+    NeverFits,
+    /// The room is used up for the moment.
+    Room,
+    /// There is no version that could be initialised.
+    Version,
+}
+
+impl Hindrance {
+    /// StatusReason. The first is Lambda's own.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Init => "FUNCTION_ERROR_INIT_FAILURE",
+            Self::NeverFits => {
+                "An environment of this version is larger than all the memory that this server gives to functions."
+            }
+            Self::Room => "The room for environments is used up; the missing ones are made as soon as there is some.",
+            Self::Version => "There is no published version that can be invoked.",
+        }
+    }
+}
 
 impl Control {
     /// PutProvisionedConcurrencyConfig.
@@ -29,11 +74,12 @@ impl Control {
     ) -> Result<api::PutProvisionedConcurrencyConfigResponse, ApiError> {
         let target = self.resolve(&input.function_name, Some(&input.qualifier))?;
         if is_latest(&target) {
-            return Err(invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions."));
+            return Err(invalid(UNPUBLISHED));
         }
         let requested = u32::try_from(input.provisioned_concurrent_executions).unwrap_or(u32::MAX);
         let config = ProvisionedConcurrency { requested, modified_ms: self.now_ms() };
         for _ in 0..TRIES {
+            let reservations = self.read::<Reservations>(keys::RESERVATIONS).await?;
             let named = self.provisionable(&target).await?;
             let Some(function) = self.load(&target.name).await? else { continue };
             let before = self.part(Part::ProvisionedConcurrency, &target).await?;
@@ -41,10 +87,15 @@ impl Control {
             others.retain(|(qualifier, _)| *qualifier != parts::qualifier(&target));
             self.is_not_covered(&target, &named, &others).await?;
             let total = sum(&others) + u64::from(requested);
-            let by_others = self.reserved_by_others(&target.name).await?;
+            let by_others = self.taken_by_others(&target.name).await?;
             fits(self.parts.concurrency, function.record.reserved_concurrency, by_others, total)?;
             let unchanged = as_found::<ProvisionedConcurrency>(before.as_ref());
-            if self.replace_part(Part::ProvisionedConcurrency, &target, &function, unchanged, Some(&config)).await? {
+            let writes = vec![
+                touch(&function)?,
+                put(parts::key(Part::ProvisionedConcurrency, &target), &config, unchanged)?,
+                put(keys::RESERVATIONS.to_owned(), &Reservations {}, as_found(reservations.as_ref()))?,
+            ];
+            if self.commit(writes).await? {
                 // What has just been asked for is under way; how it ended is read afterwards.
                 return Ok(api::PutProvisionedConcurrencyConfigResponse {
                     requested_provisioned_concurrent_executions: Some(input.provisioned_concurrent_executions),
@@ -76,7 +127,7 @@ impl Control {
                 "No Provisioned Concurrency Config found for this function",
             )
         })?;
-        let shown = shown(String::new(), &found.record);
+        let shown = self.config_shown(&target.name, &parts::qualifier(&target), &found.record);
         Ok(api::GetProvisionedConcurrencyConfigResponse {
             requested_provisioned_concurrent_executions: shown.requested_provisioned_concurrent_executions,
             available_provisioned_concurrent_executions: shown.available_provisioned_concurrent_executions,
@@ -100,8 +151,8 @@ impl Control {
         self.function(&target).await?;
         let mut found = self.parts::<ProvisionedConcurrency>(Part::ProvisionedConcurrency, &target.name, &page).await?;
         let next_marker = page.cut(&mut found, |(qualifier, _)| qualifier);
-        let arn = self.parts.place.arn(&target.name);
-        let configs = found.iter().map(|(qualifier, config)| shown(format!("{arn}:{qualifier}"), config)).collect();
+        let configs =
+            found.iter().map(|(qualifier, config)| self.config_shown(&target.name, qualifier, config)).collect();
         Ok(api::ListProvisionedConcurrencyConfigsResponse {
             provisioned_concurrency_configs: Some(configs),
             next_marker,
@@ -140,6 +191,36 @@ impl Control {
         Ok(found.into_iter().map(|(qualifier, loaded)| (qualifier, loaded.record)).collect())
     }
 
+    /// What all functions that reserve nothing have asked for, but for this one.
+    pub(crate) async fn provisioned_by_others(&self, than: &str) -> Result<u64, ApiError> {
+        let mut names = Vec::new();
+        self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, function| {
+            if name != than && function.reserved_concurrency.is_none() && function.last_published > 0 {
+                names.push(name.to_owned());
+            }
+        })
+        .await?;
+        let mut provisioned = 0;
+        for name in names {
+            provisioned += self.total_provisioned(&name).await?;
+        }
+        Ok(provisioned)
+    }
+
+    /// As it is now; what has just been asked for is in progress in any case.
+    fn config_shown(
+        &self,
+        function: &str,
+        qualifier: &str,
+        config: &ProvisionedConcurrency,
+    ) -> api::ProvisionedConcurrencyConfigListItem {
+        let arn = format!("{}:{qualifier}", self.parts.place.arn(function));
+        let for_ms = u64::try_from(self.now_ms().saturating_sub(config.modified_ms)).unwrap_or(u64::MAX);
+        let is_new = Duration::from_millis(for_ms) < PROVISION_IN_PROGRESS.max(self.parts.settle_after);
+        let progress = if is_new { None } else { self.parts.provisioning.progress(function, qualifier) };
+        shown(arn, config, progress)
+    }
+
     fn resolve_published(&self, function_name: &str, qualifier: &str) -> Result<Target, ApiError> {
         let target = self.resolve(function_name, Some(qualifier))?;
         if is_latest(&target) {
@@ -166,6 +247,7 @@ impl Control {
     ) -> Result<(), ApiError> {
         match named {
             Named::Latest => Ok(()),
+            Named::Alias(alias) if alias.record.version == VersionId::Latest => Err(invalid(UNPUBLISHED)),
             Named::Alias(alias) => {
                 let leads_to = |number: u64| aliases::versions(&alias.record).any(|version| version == number);
                 if others.iter().any(|(qualifier, _)| qualifier.parse().is_ok_and(leads_to)) {
@@ -230,14 +312,25 @@ fn fits(
     Ok(())
 }
 
-fn shown(arn: String, config: &ProvisionedConcurrency) -> api::ProvisionedConcurrencyConfigListItem {
+fn shown(
+    arn: String,
+    config: &ProvisionedConcurrency,
+    progress: Option<Progress>,
+) -> api::ProvisionedConcurrencyConfigListItem {
+    let Progress { allocated, available, hindrance } = progress.unwrap_or_default();
+    let hindrance = hindrance.filter(|_| available < config.requested);
+    let status = match hindrance {
+        _ if available >= config.requested => api::ProvisionedConcurrencyStatusEnum::Ready,
+        None | Some(Hindrance::Room) => api::ProvisionedConcurrencyStatusEnum::InProgress,
+        Some(_) => api::ProvisionedConcurrencyStatusEnum::Failed,
+    };
     api::ProvisionedConcurrencyConfigListItem {
         function_arn: Some(arn),
         requested_provisioned_concurrent_executions: i32::try_from(config.requested).ok(),
-        available_provisioned_concurrent_executions: Some(0),
-        allocated_provisioned_concurrent_executions: Some(0),
-        status: Some(api::ProvisionedConcurrencyStatusEnum::Failed),
-        status_reason: Some(NOT_KEPT.to_owned()),
+        available_provisioned_concurrent_executions: i32::try_from(available).ok(),
+        allocated_provisioned_concurrent_executions: i32::try_from(allocated).ok(),
+        status: Some(status),
+        status_reason: hindrance.map(|hindrance| hindrance.reason().to_owned()),
         last_modified: Some(date(config.modified_ms)),
     }
 }
@@ -251,6 +344,25 @@ fn date(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_what_is_so() {
+        use api::ProvisionedConcurrencyStatusEnum::{Failed, InProgress, Ready};
+        let config = ProvisionedConcurrency { requested: 3, modified_ms: 0 };
+        let of = |allocated, available, hindrance| {
+            let item = shown(String::new(), &config, Some(Progress { allocated, available, hindrance }));
+            let counts =
+                (item.allocated_provisioned_concurrent_executions, item.available_provisioned_concurrent_executions);
+            assert_eq!(counts, (Some(allocated as i32), Some(available as i32)));
+            (item.status.unwrap(), item.status_reason)
+        };
+        assert_eq!(of(3, 3, None), (Ready, None));
+        assert_eq!(of(3, 3, Some(Hindrance::Init)), (Ready, None), "what is there counts");
+        assert_eq!(of(3, 2, None), (InProgress, None));
+        assert_eq!(of(0, 0, Some(Hindrance::Init)), (Failed, Some("FUNCTION_ERROR_INIT_FAILURE".to_owned())));
+        assert_eq!(of(1, 1, Some(Hindrance::Room)).0, InProgress);
+        assert_eq!(of(0, 0, Some(Hindrance::NeverFits)).0, Failed);
+    }
 
     #[test]
     fn provisioned_concurrency_leaves_the_account_enough() {

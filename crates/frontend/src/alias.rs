@@ -28,6 +28,20 @@ impl Alias {
         !self.further.is_empty()
     }
 
+    /// How many of `requested` environments each version has, by its part of the invokes, rounded.
+    pub(crate) fn shares(&self, requested: u32) -> Vec<(VersionId, u32)> {
+        let (mut from, mut left) = (0.0, requested);
+        let mut shares = Vec::with_capacity(self.further.len() + 1);
+        for (version, up_to) in &self.further {
+            let share = (f64::from(requested) * (up_to - from)).round() as u32;
+            let share = share.min(left);
+            shares.push((VersionId::Number(*version), share));
+            (from, left) = (*up_to, left - share);
+        }
+        shares.push((self.version, left));
+        shares
+    }
+
     /// The version that an invoke runs. `random` is one of all numbers of 64 bits, each as likely as any other.
     pub(crate) fn choose(&self, random: u64) -> VersionId {
         // As many bits as a float between 0 and 1 can tell apart.
@@ -71,7 +85,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_provisioned_is_divided_by_weight() {
+        let (first, second) = (VersionId::Number(1), VersionId::Number(2));
+        assert_eq!(alias(&[]).shares(5), [(first, 5)]);
+        assert_eq!(alias(&[(2, 0.25)]).shares(10), [(second, 3), (first, 7)]);
+        assert_eq!(alias(&[(2, 0.1)]).shares(1), [(second, 0), (first, 1)]);
+        assert_eq!(alias(&[(2, 1.0)]).shares(4), [(second, 4), (first, 0)]);
+    }
+
     proptest! {
+        /// All that is provisioned is divided, whatever the weights.
+        #[test]
+        fn no_part_is_lost(first in 0.0..1.0_f64, second in 0.0..0.5_f64, requested in 0..5000_u32) {
+            let weights = alias(&[(2, first * (1.0 - second)), (3, second)]);
+            let sum: u32 = weights.shares(requested).iter().map(|(_, share)| share).sum();
+            prop_assert_eq!(sum, requested);
+        }
+
         /// Numbers spread evenly give each version its part, to one number of 1,000.
         #[test]
         fn each_version_gets_its_part(first in 0.0..0.5_f64, second in 0.0..0.5_f64, from in 0..u64::MAX / 1000) {

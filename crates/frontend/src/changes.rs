@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use hearth_types::function::{AliasRecord, FunctionRecord, VersionRecord};
 use hearth_types::policy::Policy;
-use hearth_types::settings::UrlConfig;
+use hearth_types::settings::{ProvisionedConcurrency, UrlConfig};
 
 use crate::snapshot::{FunctionEntry, Functions};
 
@@ -22,6 +22,8 @@ pub enum FunctionChange {
     Url(String, String, Option<Box<UrlConfig>>),
     /// The policy of a qualifier.
     Policy(String, String, Option<Box<Policy>>),
+    /// What is provisioned of a qualifier: a version's number or an alias.
+    Provisioned(String, String, Option<Box<ProvisionedConcurrency>>),
 }
 
 /// What a change is about.
@@ -32,9 +34,22 @@ enum Subject<'a> {
     Alias(&'a str, &'a str),
     Url(&'a str, &'a str),
     Policy(&'a str, &'a str),
+    Provisioned(&'a str, &'a str),
 }
 
 impl FunctionChange {
+    /// The function's name.
+    pub(crate) fn function(&self) -> &str {
+        match self {
+            Self::Function(name, _)
+            | Self::Version(name, ..)
+            | Self::Alias(name, ..)
+            | Self::Url(name, ..)
+            | Self::Policy(name, ..)
+            | Self::Provisioned(name, ..) => name,
+        }
+    }
+
     fn subject(&self) -> Subject<'_> {
         match self {
             Self::Function(name, _) => Subject::Function(name),
@@ -42,6 +57,7 @@ impl FunctionChange {
             Self::Alias(name, alias, _) => Subject::Alias(name, alias),
             Self::Url(name, qualifier, _) => Subject::Url(name, qualifier),
             Self::Policy(name, qualifier, _) => Subject::Policy(name, qualifier),
+            Self::Provisioned(name, qualifier, _) => Subject::Provisioned(name, qualifier),
         }
     }
 }
@@ -69,5 +85,7 @@ fn ends_of_parts(name: &str, entry: &FunctionEntry) -> impl Iterator<Item = Func
     let aliases = entry.aliases.keys().map(move |alias| FunctionChange::Alias(name(), alias.clone(), None));
     let urls = entry.urls.keys().map(move |qualifier| FunctionChange::Url(name(), qualifier.clone(), None));
     let policies = entry.policies.keys().map(move |qualifier| FunctionChange::Policy(name(), qualifier.clone(), None));
-    versions.chain(aliases).chain(urls).chain(policies)
+    let provisioned = entry.provisioned.keys();
+    let provisioned = provisioned.map(move |of| FunctionChange::Provisioned(name(), of.clone(), None));
+    versions.chain(aliases).chain(urls).chain(policies).chain(provisioned)
 }

@@ -34,6 +34,9 @@ impl<W: Environments> Dispatcher<W> {
         for (function, concurrency) in turnover.reserve {
             self.turn(Event::Reserve { function, concurrency });
         }
+        for (generation, count) in turnover.provision {
+            self.turn(Event::Provision { generation, count });
+        }
         self.functions.change_urls(turnover.urls);
         self.functions.store(functions);
         for generation in turnover.retire {

@@ -330,19 +330,36 @@ impl Core {
         let waiting = &mut self.waiting;
         match action {
             Action::Create { invoke, environment, worker, .. } => {
-                Some(Work::Create(worker, environment, waiting.remove(&invoke)?))
+                let waiting = waiting.remove(&invoke)?;
+                self.count(&waiting.ready, environment);
+                Some(Work::Create(worker, environment, waiting))
             }
             Action::Prepare { environment, generation, worker, purpose } => {
                 let ready = self.serving.get(&generation)?;
                 Some(Work::Prepare(worker, environment, ready.spec_for(purpose)))
             }
-            Action::Assign { invoke, environment } => Some(Work::Assign(environment, waiting.remove(&invoke)?)),
+            Action::Assign { invoke, environment } => {
+                let waiting = waiting.remove(&invoke)?;
+                self.count(&waiting.ready, environment);
+                Some(Work::Assign(environment, waiting))
+            }
             Action::Throttle { invoke, reason } => Some(Work::Refuse(waiting.remove(&invoke)?, reason)),
             Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),
             Action::Stop { environment, reason } => {
                 *self.stops.entry(reason.name()).or_default() += 1;
                 Some(Work::Stop(environment))
             }
+        }
+    }
+}
+
+impl Core {
+    /// Counts an invoke of a version of which environments are provisioned.
+    fn count(&self, ready: &Ready, environment: EnvironmentId) {
+        if self.scheduler.is_provisioned(environment) {
+            ready.metrics.provisioned_invocations.count();
+        } else if self.scheduler.provisioned(ready.generation()).wanted > 0 {
+            ready.metrics.spillover_invocations.count();
         }
     }
 }

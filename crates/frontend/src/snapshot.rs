@@ -30,6 +30,8 @@ pub(crate) struct FunctionEntry {
     /// By qualifier.
     pub(crate) policies: BTreeMap<String, Arc<Document>>,
     pub(crate) reserved: Option<u32>,
+    /// How many environments are to be kept initialised, by qualifier: a version's number or an alias.
+    pub(crate) provisioned: BTreeMap<String, u32>,
     pub(crate) recursive_loop: RecursiveLoop,
     /// What it is called in lineages of traces.
     pub(crate) lineage: LineName,

@@ -1,6 +1,6 @@
 //! Makes the snapshot's entries out of records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hearth_identity::policy::{Document, Kind};
@@ -18,6 +18,7 @@ use tracing::error;
 use crate::alias::Alias;
 use crate::changes::FunctionChange;
 use crate::lineage::LineName;
+use crate::provision;
 use crate::sampling::Sampler;
 use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit, UrlOwner};
 
@@ -42,6 +43,9 @@ pub(crate) struct Turnover {
     pub(crate) reserve: Vec<(FunctionKey, Option<u32>)>,
     /// Retired after the snapshot has let go of them.
     pub(crate) retire: Vec<Generation>,
+    /// How many environments of a generation are to be kept initialised, where that is not what it was; those of which
+    /// there are to be fewer first, so that the others find room.
+    pub(crate) provision: Vec<(Generation, u32)>,
     /// URLs that lead elsewhere now, or nowhere.
     pub(crate) urls: Vec<(String, Option<UrlOwner>)>,
 }
@@ -75,6 +79,8 @@ impl Writer {
     /// Applies what one commit changed.
     pub(crate) fn apply(&mut self, functions: &mut Functions, mut changes: Vec<FunctionChange>) -> Turnover {
         let mut turnover = Turnover::default();
+        let before = functions.clone();
+        let touched: BTreeSet<String> = changes.iter().map(|change| change.function().to_owned()).collect();
         // A function's own record first: what else is said of the function belongs to the one that is there then.
         changes.sort_by_key(|change| !matches!(change, FunctionChange::Function(..)));
         for change in changes {
@@ -106,8 +112,16 @@ impl Writer {
                         set_policy(entry, &name, qualifier, record.as_deref());
                     }
                 }
+                FunctionChange::Provisioned(name, qualifier, record) => {
+                    if let Some(entry) = entry_of(functions, &name) {
+                        entry.provisioned.remove(&qualifier);
+                        entry.provisioned.extend(record.map(|record| (qualifier, record.requested)));
+                    }
+                }
             }
         }
+        let entries = touched.iter().map(|name| (before.get(&**name), functions.get(&**name)));
+        turnover.provision = provision::changed(entries.map(|(was, is)| (was.map(|e| &**e), is.map(|e| &**e))));
         turnover
     }
 
@@ -134,6 +148,7 @@ impl Writer {
             urls: before.map_or_else(BTreeMap::new, |entry| entry.urls.clone()),
             policies: before.map_or_else(BTreeMap::new, |entry| entry.policies.clone()),
             reserved: record.reserved_concurrency,
+            provisioned: before.map_or_else(BTreeMap::new, |entry| entry.provisioned.clone()),
             recursive_loop: record.recursive_loop,
             lineage: before.map_or_else(|| LineName::of(&self.place.arn(name).to_string()), |entry| entry.lineage),
             log_group,

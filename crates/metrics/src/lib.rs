@@ -75,6 +75,10 @@ pub struct OfFunction {
     pub errors: Counter,
     /// Invokes for which there was no room.
     pub throttles: Counter,
+    /// Invokes that a provisioned environment was given.
+    pub provisioned_invocations: Counter,
+    /// Those that none was left for, of versions that have some.
+    pub spillover_invocations: Counter,
     /// What runs took.
     pub duration: Histogram,
     /// The same, finer.
@@ -119,6 +123,8 @@ impl Default for OfFunction {
             invocations: Counter::default(),
             errors: Counter::default(),
             throttles: Counter::default(),
+            provisioned_invocations: Counter::default(),
+            spillover_invocations: Counter::default(),
             duration: Histogram::new(DURATIONS_MS),
             durations: Spread::default(),
             cold_starts: Counter::default(),
@@ -260,6 +266,16 @@ const COUNTERS: &[(&str, &str, Read)] = &[
     ("lambda_invocations_total", "Invocations: runs, well or not.", |of| &of.invocations),
     ("lambda_errors_total", "Errors: runs that ended with a function error.", |of| &of.errors),
     ("lambda_throttles_total", "Throttles: invokes for which there was no room.", |of| &of.throttles),
+    (
+        "lambda_provisioned_concurrency_invocations_total",
+        "ProvisionedConcurrencyInvocations: given to provisioned environments.",
+        |of| &of.provisioned_invocations,
+    ),
+    (
+        "lambda_provisioned_concurrency_spillover_invocations_total",
+        "ProvisionedConcurrencySpilloverInvocations: of versions whose provisioned environments were all in use.",
+        |of| &of.spillover_invocations,
+    ),
     ("lambda_async_events_received_total", "AsyncEventsReceived: acknowledged.", |of| &of.events_received),
     ("lambda_async_events_dropped_total", "AsyncEventsDropped: ended without success.", |of| &of.events_dropped),
     (

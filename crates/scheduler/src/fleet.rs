@@ -323,6 +323,10 @@ impl Fleet {
         environment.unused &= phase != Phase::Busy;
         let (worker, rank, provisioned) = (environment.worker, environment.rank, environment.provisioned);
         let version = self.versions.get_mut(&environment.generation)?;
+        if provisioned {
+            version.provisioned.in_use += u32::from(phase == Phase::Busy);
+            version.provisioned.in_use -= u32::from(before == Phase::Busy);
+        }
         let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
             Phase::Settling => {

@@ -34,6 +34,6 @@ pub use event::{
 };
 pub use keep_alive::KeepAlive;
 pub use placement::{Capacity, Placement, WorkerId, WorkerView};
-pub use provision::Provision;
+pub use provision::{Hindrance, Provision};
 pub use rate::{Rate, Scaling};
 pub use scheduler::Scheduler;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY, PROVISION_RETRY_MAX};
 
-use crate::event::{Action, Generation, Purpose, StopReason};
+use crate::event::{Action, Generation, Purpose, StopReason, Throttle};
 use crate::fleet::Phase;
 use crate::scheduler::Scheduler;
 
@@ -25,6 +25,10 @@ pub(crate) struct Provisioned {
     pub(crate) failures: u32,
     /// Nothing is tried before this.
     pub(crate) retry_at: Duration,
+    /// How many have an invoke.
+    pub(crate) in_use: u32,
+    /// Why the last one could not be made.
+    pub(crate) short: Option<Hindrance>,
 }
 
 /// How far a generation's provisioned concurrency is.
@@ -36,8 +40,21 @@ pub struct Provision {
     pub allocated: u32,
     /// Those of them that are initialised.
     pub available: u32,
-    /// The last init failed.
-    pub failed: bool,
+    /// Those of them that have an invoke.
+    pub in_use: u32,
+    /// What kept the last try from making one, where one is missing.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// Why an environment that is to be kept initialised is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hindrance {
+    /// Its init failed, or it ended before its first invoke.
+    Init,
+    /// None of its size fits into any worker.
+    NeverFits,
+    /// There is no room at the moment.
+    Room,
 }
 
 impl Provisioned {
@@ -61,8 +78,15 @@ impl Scheduler {
     #[must_use]
     pub fn provisioned(&self, generation: Generation) -> Provision {
         let provisioned = self.fleet.versions.get(&generation).map(|version| version.provisioned);
-        let Provisioned { wanted, living, preparing, failures, .. } = provisioned.unwrap_or_default();
-        Provision { wanted, allocated: living, available: living - preparing, failed: failures > 0 }
+        let Provisioned { wanted, living, preparing, failures, in_use, short, .. } = provisioned.unwrap_or_default();
+        let hindrance = if failures > 0 { Some(Hindrance::Init) } else { short };
+        Provision { wanted, allocated: living, available: living - preparing, in_use, hindrance }
+    }
+
+    /// Whether an environment is a provisioned one.
+    #[must_use]
+    pub fn is_provisioned(&self, environment: EnvironmentId) -> bool {
+        self.fleet.is_provisioned(environment)
     }
 
     pub(crate) fn provision(&mut self, now: Duration, generation: Generation, count: u32, actions: &mut Vec<Action>) {
@@ -86,13 +110,20 @@ impl Scheduler {
             self.wanting.remove(&generation);
             return;
         };
-        let short = (0..version.provisioned.lacks(now))
-            .any(|_| self.prepare(now, generation, Purpose::Provisioned, actions).is_err());
+        let mut made = (0..version.provisioned.lacks(now))
+            .map(|_| self.prepare(now, generation, Purpose::Provisioned, actions).map(drop));
+        let short = made.find_map(Result::err).map(|short| match short {
+            Throttle::NeverFits { .. } => Hindrance::NeverFits,
+            _ => Hindrance::Room,
+        });
+        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+            version.provisioned.short = short;
+        }
         match self.fleet.versions.get(&generation).map(|version| version.provisioned) {
             Some(it) if it.living < it.wanted && it.failures > 0 => {
                 self.wanting.insert(generation, it.retry_at.max(now + PROVISION_RETRY));
             }
-            Some(_) if short => drop(self.wanting.insert(generation, now + PROVISION_RETRY)),
+            Some(_) if short.is_some() => drop(self.wanting.insert(generation, now + PROVISION_RETRY)),
             _ => drop(self.wanting.remove(&generation)),
         }
     }

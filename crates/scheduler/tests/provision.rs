@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Provision,
-    Purpose, Scaling, Scheduler, StopReason, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, Hindrance, InvokeId, KeepAlive, Limits, Origin, Placement,
+    Provision, Purpose, Scaling, Scheduler, StopReason, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY};
@@ -79,8 +79,8 @@ impl Bench {
 
     /// Wanted, allocated, available, failed.
     fn state(&self) -> (u32, u32, u32, bool) {
-        let Provision { wanted, allocated, available, failed, .. } = self.scheduler.provisioned(Generation(1));
-        (wanted, allocated, available, failed)
+        let Provision { wanted, allocated, available, hindrance, .. } = self.scheduler.provisioned(Generation(1));
+        (wanted, allocated, available, hindrance == Some(Hindrance::Init))
     }
 
     fn after(&mut self, wait: Duration) -> &mut Self {

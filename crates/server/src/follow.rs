@@ -44,6 +44,9 @@ fn change(key: &str, value: Option<&[u8]>) -> Option<FunctionChange> {
         Followed::Part(name, Part::Policy, qualifier) => {
             Some(FunctionChange::Policy(name.to_owned(), qualifier.to_owned(), parse(key, value)?))
         }
+        Followed::Part(name, Part::ProvisionedConcurrency, of) => {
+            Some(FunctionChange::Provisioned(name.to_owned(), of.to_owned(), parse(key, value)?))
+        }
         Followed::Part(..) => None,
     }
 }

@@ -33,6 +33,7 @@ mod observing;
 mod operate;
 mod packages;
 mod prepare;
+mod provisioned;
 mod reader;
 mod room;
 mod serve;

@@ -76,6 +76,35 @@ impl Numbers {
         let name = "lambda_unreserved_concurrent_executions";
         text.family(name, Kind::Gauge, "UnreservedConcurrentExecutions: of functions that reserve nothing.");
         text.number(name, &[], unreserved.into());
+        let provisioned = self.dispatcher.provisioned_by_function();
+        let name = "lambda_provisioned_concurrent_executions";
+        text.family(
+            name,
+            Kind::Gauge,
+            "ProvisionedConcurrentExecutions: invokes in flight in provisioned environments.",
+        );
+        for (function, provision) in &provisioned {
+            text.number(name, &[("function_name", function)], provision.in_use.into());
+        }
+        let name = "lambda_provisioned_concurrency_utilization";
+        text.family(
+            name,
+            Kind::Gauge,
+            "ProvisionedConcurrencyUtilization: the part of provisioned environments in use.",
+        );
+        for (function, provision) in provisioned.iter().filter(|(_, provision)| provision.allocated > 0) {
+            let part = f64::from(provision.in_use) / f64::from(provision.allocated);
+            text.sample(name, &[("function_name", function)], part);
+        }
+        let name = "hearth_provisioned_environments";
+        text.family(name, Kind::Gauge, "Environments that are kept initialised: wanted, allocated and available ones.");
+        for (function, provision) in &provisioned {
+            let states =
+                [("wanted", provision.wanted), ("allocated", provision.allocated), ("available", provision.available)];
+            for (state, count) in states {
+                text.number(name, &[("function_name", function), ("state", state)], count.into());
+            }
+        }
     }
 
     fn environments(&self, text: &mut Text) {

@@ -59,6 +59,7 @@ use crate::metrics::Numbers;
 use crate::observing;
 use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
+use crate::provisioned::Provisioned;
 use crate::reader::JailedReader;
 use crate::room::Room;
 use crate::sources::{OfAccess, Polled};
@@ -215,6 +216,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
         event_sources: Arc::new(Polled(Arc::clone(&sources))),
+        provisioning: Arc::new(Provisioned(Arc::clone(&dispatcher))),
         clock: clock.clone(),
     }));
     control.recover().await.context("bringing the last state back")?;

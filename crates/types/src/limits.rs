@@ -264,6 +264,9 @@ pub const PREPARED_AT_ONCE: u32 = 8;
 pub const PROVISION_RETRY: Duration = Duration::from_secs(1);
 /// The longest such wait.
 pub const PROVISION_RETRY_MAX: Duration = Duration::from_secs(300);
+/// How long a change of provisioned concurrency is said to be in progress at least: clients that look at once see it, as
+/// they do on Lambda, where it takes minutes.
+pub const PROVISION_IN_PROGRESS: Duration = Duration::from_millis(500);
 /// How long an invoke waits for room for a new environment before it is refused. Ours.
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Invokes that wait for room at a time; more are refused at once. Ours.

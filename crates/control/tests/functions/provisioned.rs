@@ -1,5 +1,6 @@
-//! Provisioned concurrency: what may be asked for, and that nothing claims to be provisioned.
+//! Provisioned concurrency: what may be asked for.
 
+use hearth_control::provisioned::{Progress, Provisioning};
 use serde_json::json;
 
 use super::*;
@@ -7,6 +8,15 @@ use super::*;
 const INVALID: &str = "InvalidParameterValueException";
 const MISSING: &str = "ResourceNotFoundException";
 const CONFLICT: &str = "ResourceConflictException";
+
+/// Whatever was asked for is there.
+pub(crate) struct AllReady;
+
+impl Provisioning for AllReady {
+    fn progress(&self, _: &str, _: &str) -> Option<Progress> {
+        Some(Progress { allocated: 1000, available: 1000, hindrance: None })
+    }
+}
 
 impl House {
     /// A function with the versions 1 and 2, and an alias of 1.
@@ -76,17 +86,16 @@ impl House {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_kept_and_never_ready() {
+async fn what_is_asked_for_is_kept_and_in_progress_at_first() {
     let house = House::provisionable().await;
     let asked = house.provision("f", "2", 3).await.unwrap();
     let counts = json!({
         "RequestedProvisionedConcurrentExecutions": 3, "AllocatedProvisionedConcurrentExecutions": 0,
         "AvailableProvisionedConcurrentExecutions": 0, "LastModified": "2024-03-05T12:00:00+0000",
     });
-    assert_eq!(asked, with(counts.clone(), json!({"Status": "IN_PROGRESS"})));
-    let why = "Hearth does not keep provisioned environments yet. Invokes run in environments made on demand.";
-    let found = with(counts, json!({"Status": "FAILED", "StatusReason": why}));
-    assert_eq!(house.provisioned("f", "2").await.unwrap(), found);
+    let found = with(counts, json!({"Status": "IN_PROGRESS"}));
+    assert_eq!(asked, found);
+    assert_eq!(house.provisioned("f", "2").await.unwrap(), found, "no time has passed");
     house.provision("f", "live", 1).await.unwrap();
     let listed = house.all_provisioned().await;
     assert_eq!(listed[0], with(found, json!({"FunctionArn": format!("{ARN}:f:2")})));
@@ -159,4 +168,31 @@ async fn reservation_and_provision_bound_each_other() {
     check(&house.provision("f", "1", 3).await.unwrap_err(), INVALID, text);
     house.provision("f", "1", 1).await.unwrap();
     house.provision("f", "2", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_provisioned_is_taken_from_the_account() {
+    let house = House::provisionable().await;
+    let unreserved = || async {
+        let settings = house.control.get_account_settings().await.unwrap();
+        settings.account_limit.unwrap().unreserved_concurrent_executions.unwrap()
+    };
+    house.provision("f", "1", 300).await.unwrap();
+    assert_eq!(unreserved().await, 700);
+    house.created("g").await;
+    house.publish_version("g").await;
+    let text = "Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [700].";
+    check(&house.provision("g", "1", 701).await.unwrap_err(), INVALID, text);
+    let input = api::PutFunctionConcurrencyRequest { function_name: "g".into(), reserved_concurrent_executions: 601 };
+    house.control.put_function_concurrency(input).await.expect_err("it leaves less than 100");
+    house.reserve_for_f(400).await.unwrap();
+    assert_eq!(unreserved().await, 600, "what is provisioned is part of the reservation");
+}
+
+#[tokio::test]
+async fn an_alias_of_what_is_not_published_is_not_provisioned() {
+    let house = House::provisionable().await;
+    house.point("next", "$LATEST").await;
+    let unpublished = "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
+    check(&house.provision("f", "next", 1).await.unwrap_err(), INVALID, unpublished);
 }
