@@ -14,6 +14,8 @@ pub(crate) struct Counting {
     in_flight: u32,
     /// Invokes in flight of functions without reserved concurrency.
     unreserved_in_flight: u32,
+    /// Provisioned environments that no invoke in flight has a claim to, of functions without reserved concurrency.
+    unreserved_spare: u32,
     /// Sum of what functions reserve.
     reserved: u32,
     /// Clients' requests for functions without reserved concurrency.
@@ -26,6 +28,9 @@ pub(crate) struct Counting {
 #[derive(Debug, Default)]
 struct Function {
     in_flight: u32,
+    /// Provisioned environments of its versions beyond the invokes that each version has in flight. They take their part
+    /// of the concurrency although nothing runs in them.
+    spare: u32,
     reserved: Option<u32>,
     /// Generations that take invokes.
     deployed: u32,
@@ -70,25 +75,60 @@ impl Counting {
         let before = std::mem::replace(&mut function.reserved, concurrency);
         self.reserved = self.reserved - before.unwrap_or(0) + concurrency.unwrap_or(0);
         match (before, concurrency) {
-            (None, Some(_)) => self.unreserved_in_flight -= function.in_flight,
-            (Some(_), None) => self.unreserved_in_flight += function.in_flight,
+            (None, Some(_)) => {
+                self.unreserved_in_flight -= function.in_flight;
+                self.unreserved_spare -= function.spare;
+            }
+            (Some(_), None) => {
+                self.unreserved_in_flight += function.in_flight;
+                self.unreserved_spare += function.spare;
+            }
             _ => {}
         }
         self.forget_if_done(key);
     }
 
-    /// Counts one invoke, or says what it exceeds.
+    /// The spare provisioned environments of one of the function's versions are not as many as before.
+    pub(crate) fn set_spare(&mut self, key: FunctionKey, before: u32, now: u32) {
+        if before == now {
+            return;
+        }
+        let function = self.functions.entry(key).or_default();
+        function.spare = function.spare - before + now;
+        if function.reserved.is_none() {
+            self.unreserved_spare = self.unreserved_spare - before + now;
+        }
+        self.forget_if_done(key);
+    }
+
+    /// Whether the concurrency has room for one more spare environment of the function.
+    pub(crate) fn may_hold(&self, limits: &Limits, key: FunctionKey) -> bool {
+        match self.functions.get(&key).and_then(|function| Some((function, function.reserved?))) {
+            Some((function, reserved)) => function.in_flight + function.spare < reserved,
+            None => self.has_unreserved(limits),
+        }
+    }
+
+    fn has_unreserved(&self, limits: &Limits) -> bool {
+        let taken = self.unreserved_in_flight + self.unreserved_spare;
+        taken < limits.account_concurrency.saturating_sub(self.reserved)
+    }
+
+    /// Counts one invoke, or says what it exceeds. One that a spare environment of its version is there for exceeds no
+    /// concurrency.
     pub(crate) fn admit(
         &mut self,
         now: Duration,
         limits: &Limits,
         key: FunctionKey,
         origin: Origin,
+        has_spare: bool,
     ) -> Result<(), Throttle> {
+        let has_unreserved = has_spare || self.has_unreserved(limits);
         let function = self.functions.entry(key).or_default();
         match function.reserved {
             Some(reserved) => {
-                if function.in_flight >= reserved {
+                if !has_spare && function.in_flight + function.spare >= reserved {
                     return Err(Throttle::ReservedConcurrency);
                 }
                 if !in_time(&mut function.requests, now, limits, reserved, origin) {
@@ -96,7 +136,7 @@ impl Counting {
                 }
             }
             None => {
-                if self.unreserved_in_flight >= limits.account_concurrency.saturating_sub(self.reserved) {
+                if !has_unreserved {
                     return Err(Throttle::AccountConcurrency);
                 }
                 if !in_time(&mut self.requests, now, limits, limits.account_concurrency, origin) {
@@ -148,10 +188,16 @@ impl Counting {
     }
 
     fn forget_if_done(&mut self, key: FunctionKey) {
-        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.reserved.is_none();
+        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.spare == 0 && f.reserved.is_none();
         if self.functions.get(&key).is_some_and(done) {
             self.functions.remove(&key);
         }
+    }
+
+    /// Spare provisioned environments of all functions.
+    #[cfg(debug_assertions)]
+    pub(crate) fn spare(&self) -> u32 {
+        self.functions.values().map(|function| function.spare).sum()
     }
 
     /// What must hold between two steps.
@@ -160,6 +206,8 @@ impl Counting {
         let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
         assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
         assert_eq!(self.functions.values().map(|f| f.in_flight).sum::<u32>(), self.in_flight, "invokes in flight");
+        let spare: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.spare).sum();
+        assert_eq!(spare, self.unreserved_spare, "unreserved spare environments");
         let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
         assert_eq!(reserved, self.reserved, "sum of reservations");
     }

@@ -29,6 +29,10 @@ pub(crate) struct Provisioned {
     pub(crate) in_use: u32,
     /// Why the last one could not be made.
     pub(crate) short: Option<Hindrance>,
+    /// Invokes of the version in flight.
+    pub(crate) in_flight: u32,
+    /// How many more live than that: what counting knows of.
+    pub(crate) spare: u32,
 }
 
 /// How far a generation's provisioned concurrency is.
@@ -108,11 +112,17 @@ impl Scheduler {
         let Some(version) = self.fleet.versions.get(&generation).filter(|version| version.provisioned.wanted > 0)
         else {
             self.wanting.remove(&generation);
+            self.crowded.remove(&generation);
             return;
         };
-        let mut made = (0..version.provisioned.lacks(now))
-            .map(|_| self.prepare(now, generation, Purpose::Provisioned, actions).map(drop));
-        let short = made.find_map(Result::err).map(|short| match short {
+        let mut made = (0..version.provisioned.lacks(now)).map(|_| self.prepare_provisioned(now, generation, actions));
+        let short = made.find_map(Result::err);
+        if short == Some(Throttle::AccountConcurrency) {
+            self.crowded.insert(generation);
+        } else {
+            self.crowded.remove(&generation);
+        }
+        let short = short.map(|short| match short {
             Throttle::NeverFits { .. } => Hindrance::NeverFits,
             _ => Hindrance::Room,
         });
@@ -126,6 +136,90 @@ impl Scheduler {
             Some(_) if short.is_some() => drop(self.wanting.insert(generation, now + PROVISION_RETRY)),
             _ => drop(self.wanting.remove(&generation)),
         }
+    }
+
+    /// One more, where the concurrency that is left to others allows it.
+    fn prepare_provisioned(
+        &mut self,
+        now: Duration,
+        generation: Generation,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Throttle> {
+        let Some(version) = self.fleet.versions.get(&generation) else { return Ok(()) };
+        let Provisioned { living, in_flight, .. } = version.provisioned;
+        if living >= in_flight && !self.counting.may_hold(&self.limits, version.function) {
+            return Err(Throttle::AccountConcurrency);
+        }
+        self.prepare(now, generation, Purpose::Provisioned, actions)?;
+        self.recount(generation);
+        Ok(())
+    }
+
+    /// Whether more environments of the generation are provisioned than it has invokes in flight.
+    pub(crate) fn has_spare_provisioned(&self, generation: Generation) -> bool {
+        self.fleet.versions.get(&generation).is_some_and(|version| version.provisioned.spare > 0)
+    }
+
+    /// An invoke of the generation is in flight.
+    pub(crate) fn count_in(&mut self, generation: Generation) {
+        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+            version.provisioned.in_flight += 1;
+        }
+        self.recount(generation);
+    }
+
+    /// An invoke of the generation is in flight no more.
+    pub(crate) fn release(&mut self, generation: Generation) {
+        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        version.provisioned.in_flight -= 1;
+        self.counting.release(version.function);
+        self.recount(generation);
+    }
+
+    /// An environment lives no more: it is stopping, or gone.
+    pub(crate) fn end(&mut self, environment: EnvironmentId) {
+        if self.fleet.phase(environment) == Some(Phase::Stopping) {
+            return;
+        }
+        self.fleet.stop(environment);
+        if self.fleet.is_provisioned(environment)
+            && let Some(generation) = self.fleet.generation(environment)
+        {
+            self.recount(generation);
+        }
+    }
+
+    /// Tells counting how many provisioned environments no invoke has a claim to.
+    fn recount(&mut self, generation: Generation) {
+        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        let provisioned = &mut version.provisioned;
+        let spare = provisioned.living.saturating_sub(provisioned.in_flight);
+        let before = std::mem::replace(&mut provisioned.spare, spare);
+        self.counting.set_spare(version.function, before, spare);
+    }
+
+    /// Tries again where concurrency was short: before anything else takes what is free now.
+    pub(crate) fn refill_crowded(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let crowded: Vec<_> = self.crowded.iter().copied().collect();
+        for generation in crowded {
+            self.refill(now, generation, actions);
+        }
+    }
+
+    /// What must hold between two steps.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_provisioned(&self) {
+        let mut spare = 0;
+        for (generation, version) in &self.fleet.versions {
+            let Provisioned { wanted, living, preparing, in_use, in_flight, spare: told, .. } = version.provisioned;
+            // Those that are one too many run an invoke, or are about to be told to go.
+            assert!(living <= wanted.max(in_use + version.settling as u32), "more of {generation:?} than wanted");
+            assert!(preparing <= PREPARED_AT_ONCE, "more of {generation:?} at once");
+            assert!(in_use <= in_flight, "invokes of {generation:?}");
+            assert_eq!(told, living.saturating_sub(in_flight), "spare ones of {generation:?}");
+            spare += told;
+        }
+        assert_eq!(spare, self.counting.spare(), "spare ones of all");
     }
 
     /// Tries again what could not be done.

@@ -1,6 +1,6 @@
 //! The state machine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
@@ -26,11 +26,13 @@ const CHECKED_VERSIONS: usize = 64;
 pub struct Scheduler {
     pub(crate) limits: Limits,
     pub(crate) fleet: Fleet,
-    counting: Counting,
+    pub(crate) counting: Counting,
     pub(crate) habits: Habits,
     waiting: Waiting,
     /// Generations that have fewer environments than are provisioned, and when each is tried again.
     pub(crate) wanting: BTreeMap<Generation, Duration>,
+    /// Generations that wait for concurrency to be free.
+    pub(crate) crowded: BTreeSet<Generation>,
 }
 
 impl Scheduler {
@@ -44,6 +46,7 @@ impl Scheduler {
             habits: Habits::default(),
             waiting: Waiting::default(),
             wanting: BTreeMap::new(),
+            crowded: BTreeSet::new(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Scheduler {
             Event::Lost(worker) => self.lost(now, worker, actions),
             Event::Tick => self.tick(now, actions),
         }
+        self.refill_crowded(now, actions);
         self.serve_room(now, actions);
         #[cfg(debug_assertions)]
         self.check();
@@ -164,7 +168,7 @@ impl Scheduler {
             self.stop(environment, StopReason::Retired, actions);
         }
         for waiter in self.waiting.take_all(generation) {
-            self.counting.release(function);
+            self.release(generation);
             actions.push(Action::Stale { invoke: waiter.invoke });
         }
         self.counting.retired(function);
@@ -188,10 +192,12 @@ impl Scheduler {
         };
         let function = version.function;
         self.reap(now, actions); // The time may have come before its tick.
-        if let Err(reason) = self.counting.admit(now, &self.limits, function, origin) {
+        let has_spare = self.has_spare_provisioned(generation);
+        if let Err(reason) = self.counting.admit(now, &self.limits, function, origin, has_spare) {
             actions.push(Action::Throttle { invoke, reason });
             return;
         }
+        self.count_in(generation);
         self.note_call(now, function, generation);
         if let Some((environment, since)) = self.fleet.take_idle(generation) {
             self.habits.used(function, now.saturating_sub(since));
@@ -205,9 +211,9 @@ impl Scheduler {
         if self.fleet.phase(environment) != Some(Phase::Busy) {
             return;
         }
-        if let Some(function) = self.function_of(environment) {
+        if let Some(generation) = self.fleet.generation(environment) {
             self.fleet.settle(environment, now);
-            self.counting.release(function);
+            self.release(generation);
         }
     }
 
@@ -248,6 +254,7 @@ impl Scheduler {
         self.answered(now, environment);
         let Some(generation) = self.fleet.generation(environment) else { return };
         self.unprepared(now, environment);
+        self.end(environment);
         self.fleet.remove(environment);
         self.replace_one(now, generation, actions);
         self.refill(now, generation, actions);
@@ -261,7 +268,7 @@ impl Scheduler {
     }
 
     pub(crate) fn stop(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {
-        self.fleet.stop(environment);
+        self.end(environment);
         actions.push(Action::Stop { environment, reason });
     }
 
@@ -278,6 +285,7 @@ impl Scheduler {
         }
         self.fleet.check();
         self.counting.check();
+        self.check_provisioned();
         let has_none_idle = |version: &Version| version.idle.is_empty() && version.provisioned_idle.is_empty();
         for (generation, version) in &self.fleet.versions {
             let waits = self.waiting.count_of(*generation) > 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hearth_scheduler::{
     Action, Capacity, Event, FunctionKey, Generation, Hindrance, InvokeId, KeepAlive, Limits, Origin, Placement,
-    Provision, Purpose, Scaling, Scheduler, StopReason, WorkerId,
+    Provision, Purpose, Scaling, Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY};
@@ -35,7 +35,11 @@ struct Bench {
 impl Bench {
     /// With generation 1 of function 1, 128 MB, on worker 1.
     fn deployed(memory_mb: u64) -> Self {
-        let mut bench = Self { scheduler: Scheduler::new(LIMITS), now: Duration::ZERO };
+        Self::with(LIMITS, memory_mb)
+    }
+
+    fn with(limits: Limits, memory_mb: u64) -> Self {
+        let mut bench = Self { scheduler: Scheduler::new(limits), now: Duration::ZERO };
         bench.join(1, memory_mb);
         bench.deploy(1, 1, 128);
         bench
@@ -254,4 +258,79 @@ fn they_move_off_a_worker_that_drains_or_is_lost() {
     bench.join(3, 2048);
     assert_eq!(bench.step(Event::Lost(WorkerId(2))), [prepare_on(3, 5, 1), prepare_on(3, 6, 1)]);
     assert_eq!(bench.state(), (2, 2, 0, false), "nobody is to blame");
+}
+
+#[test]
+fn one_that_is_too_old_is_renewed() {
+    let mut bench = Bench::provisioned(2048, 2);
+    bench.invoke(1, 1);
+    assert_eq!(bench.after(LIMITS.life).step(Event::Tick), [stop(1, StopReason::Age), prepare(3, 1)]);
+    assert_eq!(
+        bench.step(Event::Idle(env(2))),
+        [stop(2, StopReason::Age), prepare(4, 1)],
+        "a busy one after its invoke"
+    );
+}
+
+fn reserve(bench: &mut Bench, concurrency: u32) {
+    let event = Event::Reserve { function: FunctionKey(1), concurrency: Some(concurrency) };
+    assert_eq!(bench.step(event), []);
+}
+
+fn throttled(actions: &[Action], expected: Throttle) -> bool {
+    matches!(actions, [Action::Throttle { reason, .. }] if *reason == expected)
+}
+
+#[test]
+fn what_is_provisioned_takes_from_the_reservation_and_is_the_versions_own() {
+    let mut bench = Bench::deployed(2048);
+    bench.deploy(2, 1, 128); // Another version.
+    reserve(&mut bench, 3);
+    bench.provision(2);
+    assert_eq!(bench.invoke(1, 2), [create(1, 3, 2)]);
+    assert!(throttled(&bench.invoke(2, 2), Throttle::ReservedConcurrency), "though one invoke of three is in flight");
+    bench.step(Event::Prepared(env(1)));
+    bench.step(Event::Prepared(env(2)));
+    assert_eq!(bench.invoke(3, 1), [assign(3, 2)]);
+    assert_eq!(bench.invoke(4, 1), [assign(4, 1)]);
+    assert!(throttled(&bench.invoke(5, 1), Throttle::ReservedConcurrency), "nothing spills over");
+    // Answered and not idle yet: it is its version's all the same.
+    bench.step(Event::Answered(env(1)));
+    assert!(throttled(&bench.invoke(6, 2), Throttle::ReservedConcurrency));
+    assert_eq!(bench.invoke(7, 1), [], "waits for it");
+    assert_eq!(bench.step(Event::Idle(env(1))), [assign(7, 1)]);
+}
+
+#[test]
+fn what_is_provisioned_takes_from_the_account() {
+    let mut bench = Bench::with(Limits { account_concurrency: 2, ..LIMITS }, 2048);
+    bench.deploy(2, 2, 128);
+    bench.provision(2);
+    assert!(throttled(&bench.invoke(1, 2), Throttle::AccountConcurrency));
+    assert_eq!(bench.invoke(2, 1), [create(2, 3, 1)], "none is initialised yet");
+    bench.provision(0);
+    assert_eq!(bench.invoke(3, 2), [create(3, 4, 2)]);
+}
+
+#[test]
+fn an_environment_waits_until_the_concurrency_for_it_is_free() {
+    let mut bench = Bench::with(Limits { account_concurrency: 1, ..LIMITS }, 2048);
+    bench.deploy(2, 2, 128);
+    assert_eq!(bench.invoke(1, 2), [create(1, 1, 2)]);
+    assert_eq!(bench.provision(1), []);
+    assert_eq!(bench.step(Event::Answered(env(1))), [prepare(2, 1)], "ahead of whoever comes next");
+    assert!(throttled(&bench.invoke(2, 2), Throttle::AccountConcurrency));
+}
+
+#[test]
+fn under_its_own_load_it_takes_the_place_of_what_is_on_demand() {
+    let mut bench = Bench::with(Limits { account_concurrency: 2, ..LIMITS }, 2048);
+    assert_eq!(bench.invoke(1, 1), [create(1, 1, 1)]);
+    assert_eq!(bench.invoke(2, 1), [create(2, 2, 1)]);
+    assert_eq!(bench.provision(2), [prepare(3, 1), prepare(4, 1)], "its invokes have the concurrency already");
+    bench.step(Event::Prepared(env(3)));
+    bench.step(Event::Prepared(env(4)));
+    assert!(throttled(&bench.invoke(3, 1), Throttle::AccountConcurrency), "no more than before");
+    bench.step(Event::Idle(env(1)));
+    assert_eq!(bench.invoke(4, 1), [assign(4, 4)]);
 }

@@ -166,8 +166,6 @@ pub const TAG_VALUE_CHARS: usize = 256;
 pub const LAYERS: usize = 5;
 /// Time for the init phase (Lambda).
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the init phase of a provisioned environment, unless its function's timeout is longer (Lambda).
-pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
 /// Cores an environment may use during init (Lambda).
 pub const INIT_CORES: u32 = 2;
 /// Processes and threads of an environment (Lambda).
@@ -257,16 +255,6 @@ pub const KEEP_ALIVE_MAX_S: u64 = 86_400;
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// How long it waits at most, where cold starts take long. Ours.
 pub const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// Environments of one version that are made at once for its provisioned concurrency; invokes need processors as well.
-pub const PREPARED_AT_ONCE: u32 = 8;
-/// How long after a failure, or for want of room, the making of provisioned environments is tried again; twice as long
-/// after each further failure.
-pub const PROVISION_RETRY: Duration = Duration::from_secs(1);
-/// The longest such wait.
-pub const PROVISION_RETRY_MAX: Duration = Duration::from_secs(300);
-/// How long a change of provisioned concurrency is said to be in progress at least: clients that look at once see it, as
-/// they do on Lambda, where it takes minutes.
-pub const PROVISION_IN_PROGRESS: Duration = Duration::from_millis(500);
 /// How long an invoke waits for room for a new environment before it is refused. Ours.
 pub const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Invokes that wait for room at a time; more are refused at once. Ours.

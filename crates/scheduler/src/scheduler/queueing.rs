@@ -140,9 +140,7 @@ impl Scheduler {
     }
 
     fn refuse(&mut self, waiter: &Waiter, reason: Throttle, actions: &mut Vec<Action>) {
-        if let Some(version) = self.fleet.versions.get(&waiter.generation) {
-            self.counting.release(version.function);
-        }
+        self.release(waiter.generation);
         actions.push(Action::Throttle { invoke: waiter.invoke, reason });
     }
 
