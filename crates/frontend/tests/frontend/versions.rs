@@ -247,7 +247,7 @@ impl Model {
                 }
             }
             // No invoke finds anything by these.
-            FunctionChange::Url(..) | FunctionChange::Policy(..) => {}
+            FunctionChange::Url(..) | FunctionChange::Policy(..) | FunctionChange::Provisioned(..) => {}
         }
     }
 
