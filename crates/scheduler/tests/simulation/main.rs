@@ -162,7 +162,7 @@ impl World {
         }
         self.tally.workers_lost += 1;
         self.step(Event::Lost(worker));
-        let after = self.random.micros(0..1_000_000);
+        let after = self.random.micros(0..300_000);
         self.plan(after, Happening::Join { memory_mb: capacity.memory_mb, environments: capacity.environments });
     }
 
