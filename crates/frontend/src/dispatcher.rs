@@ -195,7 +195,7 @@ impl<W: Environments> Dispatcher<W> {
         }
         let (reply, outcome) = oneshot::channel();
         let (fate, mut known_fate) = oneshot::channel();
-        let metrics = Some(Arc::clone(&ready.metrics));
+        let metrics = Some(Arc::clone(&ready.metrics) as _);
         let invocation = Invocation { metrics, ..invocation(reply.into()) };
         self.submit(Waiting { origin, ready, invocation, fate, looked_up: 0 });
         match (outcome.await, known_fate.try_recv()) {

@@ -8,5 +8,5 @@ mod stream;
 mod unread;
 
 pub use body::{BodyError, BrokenOff, RequestBody, ResponseBody, read_body};
-pub use serve::{Handler, Server, ServerLimits};
+pub use serve::{Handler, Server, ServerLimits, serve_one};
 pub use unread::Unread;

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -144,8 +145,20 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn connection(
-    stream: ClientStream<TcpStream>,
+/// Serves one connection that somebody else has accepted, until its end.
+pub async fn serve_one<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: SocketAddr,
+    limits: ServerLimits,
+    unread: Arc<Unread>,
+    handler: Arc<impl Handler>,
+) {
+    let (_never, stop) = watch::channel(false);
+    connection(ClientStream::new(stream, stop.clone(), unread), peer, limits, handler, stop).await;
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: ClientStream<S>,
     peer: SocketAddr,
     limits: ServerLimits,
     handler: Arc<impl Handler>,

@@ -14,6 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hearth_types::limits::{METERED_FUNCTIONS, METRIC_FUNCTIONS};
+use serde::{Deserialize, Serialize};
 
 pub use histogram::Histogram;
 pub use spread::Spread;
@@ -45,8 +46,20 @@ struct ColdPhases([Histogram; 4]);
 /// The parts of a cold start, in their order.
 pub const PHASES: [&str; 4] = ["sandbox", "extensions", "runtime", "function"];
 
+/// Who hears of runs. Called on the path of an invoke: must not block.
+pub trait Runs: std::fmt::Debug + Send + Sync {
+    /// A run is over.
+    fn ran(&self, run: &Run);
+}
+
+impl Runs for OfFunction {
+    fn ran(&self, run: &Run) {
+        Self::ran(self, run);
+    }
+}
+
 /// A run that is over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// From the event to the end, without init.
     pub took: Duration,

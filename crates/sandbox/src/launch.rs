@@ -59,8 +59,10 @@ pub enum Authority {
 /// How the spawner works.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpawnerConfig {
-    /// The data folder, absolute. Packages lie unpacked below its `code/`; the disks behind `/tmp` below its `tmp/`.
+    /// The data folder, absolute. Packages lie unpacked below its `code/`.
     pub data_dir: PathBuf,
+    /// A folder of no other spawner's: the disks behind `/tmp` lie below its `tmp/`. The data folder, or one in it.
+    pub own_dir: PathBuf,
     /// The runtimes' roots, for [`start_spawner`]; a sandbox is started with an index into them.
     #[serde(skip)]
     pub roots: Vec<RootPlan>,
@@ -97,6 +99,7 @@ impl SpawnerConfig {
     pub fn new(data_dir: PathBuf, roots: Vec<RootPlan>) -> Self {
         let network = NetworkMode::None;
         Self {
+            own_dir: data_dir.clone(),
             data_dir,
             roots,
             authority: Authority::Root,

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hearth_clock::Clock;
 use hearth_control::Control;
 use hearth_events::Events;
-use hearth_frontend::Dispatcher;
 use hearth_http::ResponseBody;
 use hearth_logs::{LogLine, LogStore, escape_for_terminal};
+use hearth_remote::Dispatcher;
 use hearth_types::{CodeDigest, Place};
 use http::{Method, Response, StatusCode, header};
 use serde_json::json;
@@ -20,6 +20,7 @@ use crate::event_desk;
 use crate::metrics::Numbers;
 use crate::observing;
 use crate::tune;
+use crate::workers;
 
 /// Lines of a log that are shown before what comes.
 const LOG_LINES: usize = 10_000;
@@ -61,6 +62,7 @@ impl Admin {
                 action: "hearth:TuneFunction",
                 resource: place.arn(name).to_string(),
             }),
+            ["workers"] => Some(own("hearth:GetWorkers")),
             ["events", ..] if method == Method::POST => Some(own("hearth:ChangeEvents")),
             ["events", ..] => Some(own("hearth:GetEvents")),
             ["logs", name] => {
@@ -101,6 +103,7 @@ impl Admin {
             ["metrics"] => self.metrics().await,
             ["functions"] => observing::functions(&self.dispatcher, &self.numbers.metrics),
             ["usage"] => observing::usage(&self.numbers.meter, parameter(query, "month")).await,
+            ["workers"] => json_body(StatusCode::OK, &workers::list(&self.dispatcher)),
             ["events"] => event_desk::list(&self.events, &self.numbers.outbox, parameter(query, "function")).await,
             ["events", function, id] => event_desk::show(&self.events, function, id).await,
             ["health"] => self.health(),

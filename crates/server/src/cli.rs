@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use hearth_sandbox::Level;
-use hearth_scheduler::{KeepAlive, Rate, Scaling};
+use hearth_scheduler::{KeepAlive, Placement, Rate, Scaling};
 use hearth_types::limits::{KEEP_ALIVE_MAX_S, SCALING_AFTER_BURST_PER_MINUTE, SCALING_PERIOD};
 
+use crate::node_args::{NodeArgs, WorkerArgs};
 use crate::packages::OtherS3;
 use crate::upstream::Upstream;
 
@@ -26,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the Lambda API and run functions.
     Serve(Box<ServeArgs>),
+    /// Run functions for a server on this machine, in a process of its own. SIGTERM drains it.
+    Worker(Box<WorkerArgs>),
     /// Show a function's log.
     Logs(LogsArgs),
     /// Show which asynchronous invokes wait or failed lately; run some at once, or drop them.
@@ -64,18 +66,6 @@ pub(crate) struct ServeArgs {
     /// The region in ARNs and in the functions' AWS_REGION.
     #[arg(long, default_value = "us-east-1", value_parser = region)]
     pub(crate) region: String,
-    /// What functions reach: nothing, or the outside through NAT.
-    #[arg(long, value_enum, default_value_t = NetworkArg::None)]
-    pub(crate) network: NetworkArg,
-    /// Megabits a second that an environment sends to, and gets from, the outside at most. 0: no limit.
-    #[arg(long, value_name = "MBIT", default_value_t = hearth_types::limits::NETWORK_MBIT, value_parser = clap::value_parser!(u32).range(0..=i64::from(hearth_types::limits::NETWORK_MBIT_MAX)))]
-    pub(crate) network_throughput: u32,
-    /// MB a second that an environment reads from, and writes to, the disk behind its /tmp at most. 0: no limit.
-    #[arg(long, value_name = "MB", default_value_t = hearth_types::limits::TMP_THROUGHPUT_MB, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub(crate) tmp_throughput: u32,
-    /// What must be kept of what is promised of environments; on a machine that keeps less the server does not start.
-    #[arg(long, value_enum, default_value_t = LevelArg::Full)]
-    pub(crate) isolation_at_least: LevelArg,
     /// How long an idle environment is kept: room, as long as there is room in the memory budget, then those go first of which
     /// the least is expected; or a number of seconds.
     #[arg(long, value_name = "SECONDS|room", default_value = "room", value_parser = keep_alive)]
@@ -86,12 +76,6 @@ pub(crate) struct ServeArgs {
     /// Seconds that an environment lives, at most: an older one takes no invoke any more. Some go up to an eighth earlier.
     #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENT_LIFE_S, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) environment_max_age: u64,
-    /// Milliseconds after an invoke until an idle environment is frozen.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=60_000))]
-    pub(crate) freeze_after: u64,
-    /// MB of memory that all environments together may be promised. Default: three quarters of the machine's.
-    #[arg(long)]
-    pub(crate) memory_budget: Option<u64>,
     /// Concurrent executions of the account.
     #[arg(long, default_value_t = hearth_types::limits::ACCOUNT_CONCURRENCY, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) concurrency: u32,
@@ -131,9 +115,6 @@ pub(crate) struct ServeArgs {
     /// with the same credentials as upstreams.
     #[arg(long, value_name = "URL", value_parser = crate::packages::parse)]
     pub(crate) code_s3: Option<OtherS3>,
-    /// An interpreter that serves the name of a runtime for which this machine has none: ruby3.3=/usr/bin/ruby3.1.
-    #[arg(long, value_name = "NAME=PROGRAM")]
-    pub(crate) runtime: Vec<hearth_runtimes::StandIn>,
     /// The collector that spans of traced invokes are sent to: http://HOST:4318; OpenTelemetry's protocol, protobuf over
     /// HTTP, at /v1/traces below that.
     #[arg(long, value_name = "URL", value_parser = hearth_client::Endpoint::parse)]
@@ -141,15 +122,32 @@ pub(crate) struct ServeArgs {
     /// A file with the prices at which use is shown: JSON, as `hearth cost --prices` prints it. Default: Lambda's public ones.
     #[arg(long, value_name = "FILE")]
     pub(crate) prices: Option<PathBuf>,
-    /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
-    #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
-    pub(crate) stream_bandwidth: u64,
-    /// Sandboxes made ahead of need.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
-    pub(crate) pool: u64,
-    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately. 0: none.
-    #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
-    pub(crate) ahead: u64,
+    /// What environments of this process are made of.
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Run no functions in this process: only worker processes that join (hearth worker) do.
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+    /// Which of several workers gets a new environment: pack fills one after another, spread takes the emptiest.
+    #[arg(long, value_enum, default_value_t = PlacementArg::Pack)]
+    pub(crate) placement: PlacementArg,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum PlacementArg {
+    /// The one with the least memory left that has room.
+    Pack,
+    /// The one with the most memory left.
+    Spread,
+}
+
+impl From<PlacementArg> for Placement {
+    fn from(arg: PlacementArg) -> Self {
+        match arg {
+            PlacementArg::Pack => Self::Pack,
+            PlacementArg::Spread => Self::Spread,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -167,36 +165,11 @@ pub(crate) enum AuthArg {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum LevelArg {
-    /// Functions reach nothing outside of their environment, and have hard limits of memory, tasks and CPU.
-    Limits,
-    /// That, and a disk of its size and throughput behind /tmp.
-    Full,
-}
-
-impl From<LevelArg> for Level {
-    fn from(arg: LevelArg) -> Self {
-        match arg {
-            LevelArg::Limits => Self::Limits,
-            LevelArg::Full => Self::Full,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum ClockArg {
     /// The machine's.
     Real,
     /// Begins now, and is moved by hand.
     Manual,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum NetworkArg {
-    /// Loopback only.
-    None,
-    /// Outbound through NAT.
-    Nat,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hearth_api::ApiError;
 use hearth_api::error::modelled;
 use hearth_events::{Attempt, Events, Functions, NewEvent, Run};
-use hearth_frontend::{Dispatcher, EventInvoke, InvokeResponse};
+use hearth_frontend::{EventInvoke, InvokeResponse};
+use hearth_remote::Dispatcher;
 use hearth_store::BoxFuture;
 
 /// Keeps an event before it is acknowledged.

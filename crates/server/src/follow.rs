@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hearth_frontend::{Dispatcher, FunctionChange};
+use hearth_frontend::FunctionChange;
+use hearth_remote::Dispatcher;
 use hearth_store::{Watch, WatchEvent};
 use hearth_types::keys::{Followed, Part};
 use serde::de::DeserializeOwned;

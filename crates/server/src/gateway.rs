@@ -9,13 +9,14 @@ use hearth_api::{Addressed, ApiError, ErrorFormat, Matched, Operation, Style, ro
 use hearth_control::Control;
 use hearth_control::permit::Said;
 use hearth_events::Events;
-use hearth_frontend::{Dispatcher, InvokeRequest, InvokeResponse, async_payload_too_large, payload_too_large};
+use hearth_frontend::{InvokeRequest, InvokeResponse, async_payload_too_large, payload_too_large};
 use hearth_http::doors::{self, Asked};
 use hearth_http::{BodyError, Handler, RequestBody, ResponseBody, read_body};
 use hearth_identity::Caller;
 use hearth_identity::sigv4::{Body, Dialect};
 use hearth_logs::CloudWatchLogs;
 use hearth_neighbours::Neighbours;
+use hearth_remote::Dispatcher;
 use hearth_rules::Rules;
 use hearth_s3::S3;
 use hearth_sns::Sns;

@@ -1,18 +1,22 @@
 //! The API as functions reach it: a listener inside each environment, for the credentials of its role.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hearth_access::Access;
 use hearth_api::ApiError;
 use hearth_clock::Clock;
-use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread};
+use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread, serve_one};
+use hearth_identity::Credentials;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
+use hearth_remote::Doors;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
 use hearth_worker::{Door, Identities, Identity, Soon};
 use http::{Request, Response};
+use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
@@ -42,11 +46,21 @@ pub(crate) struct Insiders {
     packages: Arc<Semaphore>,
     /// Set once it is there: it is made of what is made of this.
     gateway: Arc<OnceLock<Weak<Gateway>>>,
+    /// Those in worker processes, by their access key ids.
+    elsewhere: Mutex<HashMap<String, Arc<Insider>>>,
 }
 
 impl Insiders {
     pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock, unread: Arc<Unread>) -> Self {
-        Self { access, life, clock, unread, packages: Room::packages_inside(), gateway: Arc::default() }
+        Self {
+            access,
+            life,
+            clock,
+            unread,
+            packages: Room::packages_inside(),
+            gateway: Arc::default(),
+            elsewhere: Mutex::default(),
+        }
     }
 
     /// From now on functions are answered.
@@ -71,7 +85,7 @@ impl Insiders {
         }
     }
 
-    async fn admit(&self, spec: &VersionSpec) -> Result<Identity, String> {
+    async fn insider(&self, spec: &VersionSpec) -> Result<(Credentials, Arc<Insider>), String> {
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
         let credentials = self.access.sessions().issue(&self.session(spec).await, random);
@@ -80,6 +94,15 @@ impl Insiders {
             room: Room::inside(Arc::clone(&self.packages)),
             gateway: Arc::clone(&self.gateway),
         });
+        Ok((credentials, insider))
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, Arc<Insider>>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn admit(&self, spec: &VersionSpec) -> Result<Identity, String> {
+        let (credentials, insider) = self.insider(spec).await?;
         let unread = Arc::clone(&self.unread);
         let door: Door = Box::new(move |listener| {
             Box::pin(async move {
@@ -94,6 +117,27 @@ impl Insiders {
 impl Identities for Insiders {
     fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
         Box::pin(self.admit(spec))
+    }
+}
+
+impl Doors for Insiders {
+    fn identify<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Credentials, String>> {
+        Box::pin(async {
+            let (credentials, insider) = self.insider(spec).await?;
+            self.elsewhere().insert(credentials.access_key_id.clone(), insider);
+            Ok(credentials)
+        })
+    }
+
+    fn forget(&self, access_key_id: &str) {
+        self.elsewhere().remove(access_key_id);
+    }
+
+    fn serve(&self, access_key_id: &str, stream: UnixStream) -> Option<Soon<'static, ()>> {
+        let insider = Arc::clone(self.elsewhere().get(access_key_id)?);
+        // As each environment has its own network, its address says nothing.
+        let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        Some(Box::pin(serve_one(stream, peer, LIMITS, Arc::clone(&self.unread), insider)))
     }
 }
 

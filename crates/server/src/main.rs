@@ -29,6 +29,7 @@ mod keys;
 mod logs;
 mod metrics;
 mod neighbours;
+mod node_args;
 mod observing;
 mod operate;
 mod packages;
@@ -45,12 +46,15 @@ mod tune;
 mod tune_chart;
 mod tune_command;
 mod upstream;
+mod worker;
+mod workers;
 
 fn main() -> ExitCode {
     // The spawner is this same binary: it must not get further than this.
     hearth_sandbox::run_if_spawner(Some(reader::in_jail));
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(*args),
+        cli::Command::Worker(args) => worker::run(&args),
         cli::Command::Logs(args) => logs::run(&args),
         cli::Command::Events(args) => events_command::run(&args),
         cli::Command::Invoke(args) => return invoke_command::run(&args),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use hearth_clock::Clock;
 use hearth_delivery::Outbox;
-use hearth_frontend::{Dispatcher, Overview};
+use hearth_frontend::Overview;
 use hearth_metering::{Cost, Meter};
 use hearth_metrics::{Amounts, Kind, Metrics, Text};
 use hearth_otlp::Exporter;
+use hearth_remote::Dispatcher;
 use hearth_store::{Depth, QueueError, QueueStore};
 use hearth_types::limits::{METRIC_FUNCTIONS, METRIC_QUEUES};
 
@@ -59,6 +60,7 @@ impl Numbers {
         self.environments(&mut text);
         self.use_of_month(&mut text).await;
         self.spans(&mut text);
+        crate::workers::write(&self.dispatcher, &mut text);
         for queued in [EVENTS, MESSAGES] {
             self.depths(&mut text, &queued, &self.queues.queues(queued.prefix).await?);
         }

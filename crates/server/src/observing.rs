@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use hearth_client::{Client, Endpoint};
-use hearth_frontend::{Dispatcher, Overview};
+use hearth_frontend::Overview;
 use hearth_http::ResponseBody;
 use hearth_metering::{Meter, Month, Prices};
 use hearth_metrics::{Amounts, Metrics};
 use hearth_otlp::Exporter;
+use hearth_remote::Dispatcher;
 use hearth_types::limits::SPAN_PATIENCE;
 use hearth_worker::SpanSink;
 use http::{Response, StatusCode};

@@ -11,8 +11,9 @@ use hearth_runtimes::Catalogue;
 use hearth_sandbox::{Authority, Broken, Level, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
 use tracing::warn;
 
-use crate::cli::{AuthArg, NetworkArg, ServeArgs};
+use crate::cli::{AuthArg, ServeArgs};
 use crate::key_file;
+use crate::node_args::{NetworkArg, NodeArgs};
 
 /// What was asked for cannot be: the message says what to ask for instead.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub(crate) struct Prepared {
 /// Everything that must happen before the first thread.
 pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     refuse_what_is_not_safe_or_not_there(args)?;
-    let authority = take_authority(args)?;
+    let authority = take_authority(args.node.network)?;
     let data_dir = make_data_dir(&args.data_dir)?;
     let key = key_file::load(&data_dir, args.key_file.as_deref())?;
     let listener = TcpListener::bind(args.listen)
@@ -44,6 +45,14 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     for listener in &listeners {
         listener.set_nonblocking(true).context("the listening socket")?;
     }
+    let config = SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority);
+    let (spawner, catalogue) = start_spawner(config, &args.node)?;
+    let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
+    Ok(Prepared { listeners, address, spawner, catalogue, data, key })
+}
+
+/// A spawner that has the machine's runtimes, where as much is kept as is asked for.
+pub(crate) fn start_spawner(config: SpawnerConfig, args: &NodeArgs) -> Result<(SpawnerConnection, Catalogue)> {
     let config = SpawnerConfig {
         pool: usize::try_from(args.pool).unwrap_or(0),
         network: match args.network {
@@ -51,11 +60,11 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
             NetworkArg::Nat => NetworkMode::Nat,
         },
         throughput: throughput(args),
-        ..SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority)
+        ..config
     };
     let begin = || hearth_sandbox::begin_spawner(&config).context("starting the spawner");
-    let discover = || hearth_runtimes::discover(&data_dir, &args.runtime);
-    let (spawner, catalogue) = match authority {
+    let discover = || hearth_runtimes::discover(&config.data_dir, &args.runtime);
+    let (spawner, catalogue) = match config.authority {
         // While the one looks at the machine, the other looks at its runtimes.
         Authority::Root => (begin()?, discover()),
         // What the interpreters are asked by would be in the group that the spawner takes for environments alone.
@@ -69,12 +78,11 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
         spawner.end();
         return Err(refused.into());
     }
-    let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
-    Ok(Prepared { listeners, address, spawner, catalogue, data, key })
+    Ok((spawner, catalogue))
 }
 
 /// 0 is how the command line says no limit.
-fn throughput(args: &ServeArgs) -> Throughput {
+fn throughput(args: &NodeArgs) -> Throughput {
     let limit = |given: u32| (given > 0).then_some(given);
     Throughput { network_mbit: limit(args.network_throughput), tmp_mb: limit(args.tmp_throughput) }
 }
@@ -128,11 +136,11 @@ fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
 }
 
 /// An ordinary user becomes root of a user namespace; how else could it make environments?
-fn take_authority(args: &ServeArgs) -> Result<Authority> {
+pub(crate) fn take_authority(network: NetworkArg) -> Result<Authority> {
     if rustix::process::geteuid().is_root() {
         return Ok(Authority::Root);
     }
-    if args.network == NetworkArg::Nat {
+    if network == NetworkArg::Nat {
         return Err(Refused(
             "--network nat needs root: only root can link environments to the machine's network. Start hearth as root \
              (it gives root up before it serves), or with --network none"

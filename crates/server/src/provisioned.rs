@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_control::provisioned::{Hindrance, Progress, Provisioning};
-use hearth_frontend::Dispatcher;
+use hearth_remote::Dispatcher;
 
 /// What the dispatcher keeps initialised.
 pub(crate) struct Provisioned(pub(crate) Arc<Dispatcher>);

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use bytes::Bytes;
 use hearth_access::{Access, Auth};
 use hearth_client::Client;
 use hearth_clock::Clock;
@@ -17,7 +16,7 @@ use hearth_control::roles::Roles;
 use hearth_control::{Control, Parts};
 use hearth_delivery::Outbox;
 use hearth_events::{Events, Timing};
-use hearth_frontend::{Dispatcher, DispatcherConfig};
+use hearth_frontend::DispatcherConfig;
 use hearth_http::{Server, ServerLimits, Unread};
 use hearth_identity::MasterKey;
 use hearth_image::Unpacker;
@@ -25,11 +24,12 @@ use hearth_logs::{CloudWatchLogs, LogStore};
 use hearth_metering::{Meter, Prices};
 use hearth_metrics::Metrics;
 use hearth_neighbours::Neighbours;
+use hearth_remote::{Dispatcher, EMBEDDED, Workers};
 use hearth_rules::Rules;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
-use hearth_scheduler::{Capacity, Limits, Placement, WorkerId};
+use hearth_scheduler::{Capacity, Limits};
 use hearth_sns::Sns;
 use hearth_sources::Sources;
 use hearth_sqs::Sqs;
@@ -41,14 +41,14 @@ use hearth_types::limits::{
 };
 use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
-use hearth_worker::{LogSink, SpanSink, Worker, WorkerConfig};
+use hearth_worker::{SpanSink, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::at_rest;
-use crate::cli::{AuthArg, ClockArg, NetworkArg, ServeArgs, Switch};
+use crate::cli::{AuthArg, ClockArg, ServeArgs, Switch};
 use crate::deliveries::OwnTargets;
 use crate::events::OfDispatcher;
 use crate::follow;
@@ -56,6 +56,7 @@ use crate::gateway::Gateway;
 use crate::inside::Insiders;
 use crate::key_socket;
 use crate::metrics::Numbers;
+use crate::node_args::NetworkArg;
 use crate::observing;
 use crate::packages::{Buckets, OtherBuckets};
 use crate::prepare::{Prepared, Refused, prepare};
@@ -64,6 +65,7 @@ use crate::reader::JailedReader;
 use crate::room::Room;
 use crate::sources::{OfAccess, Polled};
 use crate::upstream::{self, Upstreams};
+use crate::workers::{self, WorkerParts, lines};
 
 /// Threads that serve: half of the cores, for the functions need some too, and on a small machine a second thread costs
 /// each invoke two wake-ups of the other. Work on packages and files has threads of its own.
@@ -73,19 +75,23 @@ const DRAIN: Duration = Duration::from_secs(TIMEOUT_MAX_S as u64 + 5);
 
 /// Serves until SIGTERM or SIGINT; a second one ends what the first one lets finish.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    log_to_stderr();
     // Who may read the file is who started the server.
     let prices = observing::prices(args.prices.as_deref())?;
     let prepared = prepare(&args)?;
+    runtime()?.block_on(serve(args, prepared, prices))
+}
+
+pub(crate) fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let threads = (cores / 2).clamp(1, THREADS_MAX);
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .context("starting the runtime")?
-        .block_on(serve(args, prepared, prices))
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().context("starting the runtime")
 }
 
 async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()> {
@@ -96,7 +102,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
     let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
-    let isolation = isolation(&prepared.spawner, args.network);
+    let isolation = isolation(&prepared.spawner, args.node.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
     let reader = Arc::new(JailedReader::new(spawner.clone()));
     let unpacker = Arc::new(Unpacker::new(data.join("code"), reader)?);
@@ -116,8 +122,15 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
     let insiders =
         Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread)));
-    let dispatcher =
-        dispatcher(&args, data, &spawner, prepared.catalogue, &logs, Arc::clone(&insiders), (&clock, &metrics, spans));
+    let dispatcher = dispatcher(
+        &args,
+        data,
+        &spawner,
+        prepared.catalogue,
+        &logs,
+        Arc::clone(&insiders),
+        (&clock, &metrics, Arc::clone(&spans)),
+    );
     let (applied_to, applied) = watch::channel(0);
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
@@ -257,6 +270,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     };
     let gateway = Arc::new(gateway);
     insiders.open(&gateway);
+    tokio::spawn(workers::take_in(data, Arc::clone(&dispatcher), insiders, (lines(&logs), Arc::clone(&spans)))?);
     let running = tokio::spawn(Arc::clone(&events).run());
     let polling = tokio::spawn(Arc::clone(&sources).run());
     let sending = tokio::spawn(Arc::clone(&outbox).run());
@@ -300,6 +314,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     spawner.stop().await;
     logs.close();
     key_socket::close(&prepared.data);
+    workers::close(&prepared.data);
     Ok(())
 }
 
@@ -318,31 +333,22 @@ fn refused(args: &ServeArgs, data: &Path, cause: &OpenError) -> Refused {
 }
 
 /// SIGTERM and SIGINT.
-struct Stop {
+pub(crate) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let of = |kind| signal(kind).context("handling signals");
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
 
-    async fn signalled(&mut self) -> &'static str {
+    pub(crate) async fn signalled(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
-    }
-}
-
-/// Log lines go from the worker to the store.
-struct Lines(Arc<LogStore>);
-
-impl LogSink for Lines {
-    fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
-        self.0.append(group, stream, timestamp_ms, line);
     }
 }
 
@@ -362,7 +368,7 @@ fn dispatcher(
             account_concurrency: args.concurrency,
             requests_per_concurrency: (args.request_rate > 0).then_some(args.request_rate),
             scaling: args.scaling,
-            placement: Placement::default(),
+            placement: args.placement.into(),
             keep_alive: args.keep_alive,
             ahead: args.ahead_of_calls == Switch::On,
             life: environment_life(args),
@@ -374,20 +380,18 @@ fn dispatcher(
         clock: clock.clone(),
         metrics: Arc::clone(metrics),
     };
-    let worker = WorkerConfig {
-        spawner: spawner.clone(),
-        catalogue: Arc::new(catalogue),
-        logs: Arc::new(Lines(Arc::clone(logs))),
-        spans,
-        identities: insiders,
-        freeze_after: Duration::from_millis(args.freeze_after),
-        stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),
-        packages: data.join("code"),
-        ahead: usize::try_from(args.ahead).unwrap_or(0),
-    };
-    let dispatcher = Dispatcher::new(config, |sink| Worker::new(worker, sink));
-    let memory_mb = args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb);
-    dispatcher.join(WorkerId(0), Capacity { memory_mb, environments: ENVIRONMENTS_MAX });
+    let dispatcher = Dispatcher::new(config, |sink| {
+        let embedded = (!args.no_worker).then(|| {
+            let parts =
+                WorkerParts { spawner: spawner.clone(), catalogue, logs: lines(logs), identities: insiders, spans };
+            Worker::new(workers::config(parts, &args.node, data), Arc::clone(&sink))
+        });
+        Workers::new(embedded, sink)
+    });
+    if !args.no_worker {
+        let memory_mb = workers::memory_budget_mb(&args.node);
+        dispatcher.join(EMBEDDED, Capacity { memory_mb, environments: ENVIRONMENTS_MAX });
+    }
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
     dispatcher
 }
@@ -435,16 +439,6 @@ fn buckets(args: &ServeArgs, client: Client, own: Arc<S3>) -> Result<Buckets> {
         None => None,
     };
     Ok(Buckets { own, other })
-}
-
-/// MB. A machine that does not say how much it has gets the budget of a small one.
-fn three_quarters_of_memory_mb() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total_kb = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
-        .unwrap_or(2 * 1024 * 1024);
-    total_kb / 1024 * 3 / 4
 }
 
 fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Value {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_api::ApiError;
-use hearth_frontend::{Dispatcher, Tried};
+use hearth_frontend::Tried;
 use hearth_http::ResponseBody;
 use hearth_metering::Prices;
+use hearth_remote::Dispatcher;
 use hearth_types::RequestId;
 use hearth_types::limits::{MEMORY_MAX_MB, MEMORY_MB_PER_CORE, MEMORY_MIN_MB, TUNE_RUNS, TUNE_SETTINGS};
 use http::{Response, StatusCode, header};

@@ -26,7 +26,7 @@ impl fmt::Display for RevisionId {
 }
 
 /// One execution environment of this server's life; never used again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EnvironmentId(pub u64);
 
 impl fmt::Display for EnvironmentId {

@@ -9,7 +9,7 @@ use crate::function::LogFormat;
 
 /// One deployed generation of one version: what an environment runs for its whole life. A new one is made by each
 /// change of code or configuration; environments of an older generation are drained.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct VersionSpec {
     /// Unique in this server's life; grows with each deploy.
     pub generation: u64,
@@ -48,7 +48,7 @@ pub struct VersionSpec {
 }
 
 /// What an environment is initialised for: `AWS_LAMBDA_INITIALIZATION_TYPE`, and `initializationType` of its records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Initialization {
     /// An invoke that waits, or is expected.
     #[default]

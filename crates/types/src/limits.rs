@@ -13,6 +13,7 @@ mod scaling;
 mod streams;
 mod throughput;
 mod upstreams;
+mod workers;
 
 pub use ahead::*;
 pub use clock::*;
@@ -25,6 +26,7 @@ pub use scaling::*;
 pub use streams::*;
 pub use throughput::*;
 pub use upstreams::*;
+pub use workers::*;
 
 /// Bytes of a synchronous invoke's payload (Lambda: 6 MiB).
 pub const SYNC_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;

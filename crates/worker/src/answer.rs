@@ -101,7 +101,24 @@ pub enum StreamFailure {
     Platform(WorkerError),
 }
 
+/// What feeds [`Parts`] from elsewhere: of an environment in another process.
+#[derive(Debug)]
+pub struct Feed {
+    /// Takes parts for as long as somebody wants them.
+    pub parts: mpsc::Sender<Bytes>,
+    /// Takes the end, which is heard after the last part.
+    pub end: oneshot::Sender<End>,
+}
+
 impl Parts {
+    /// The parts of an answer that comes from elsewhere, and where it is put.
+    #[must_use]
+    pub fn fed(environment: EnvironmentId) -> (Feed, Self) {
+        let (sink, parts) = mpsc::channel(STREAM_PARTS);
+        let (owed, end) = oneshot::channel();
+        (Feed { parts: sink, end: owed }, Self { environment, parts, end: Some(end) })
+    }
+
     /// The next part, then the end; none after that.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Part>> {
         if let Some(bytes) = ready!(self.parts.poll_recv(context)) {
@@ -140,10 +157,8 @@ impl Debt {
     /// What is owed from now on, and what begins an answer in parts where who waits takes it so.
     pub(crate) fn begin(self, environment: EnvironmentId) -> (Self, Option<Beginning>) {
         let Self::Reply(Reply::Streamed(reply)) = self else { return (self, None) };
-        let (sink, parts) = mpsc::channel(STREAM_PARTS);
-        let (owed, end) = oneshot::channel();
-        let parts = Parts { environment, parts, end: Some(end) };
-        (Self::End(owed), Some(Beginning { reply, parts, sink }))
+        let (Feed { parts: sink, end }, parts) = Parts::fed(environment);
+        (Self::End(end), Some(Beginning { reply, parts, sink }))
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hearth_identity::Credentials;
-use hearth_metrics::OfFunction;
+use hearth_metrics::Runs;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::answer::Reply;
@@ -38,7 +39,7 @@ pub struct Invocation {
     /// Whether the outcome carries the end of the log. The answer then waits until the invoke has ended altogether.
     pub tail: bool,
     /// What counts it when it is over.
-    pub metrics: Option<Arc<OfFunction>>,
+    pub metrics: Option<Arc<dyn Runs>>,
     /// Where the outcome goes.
     pub reply: Reply,
 }
@@ -61,7 +62,7 @@ pub struct Outcome {
 }
 
 /// What was there already when a function's environment was wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Found {
     /// A sandbox at the most.
     #[default]
@@ -85,7 +86,7 @@ impl Found {
 }
 
 /// The parts of a cold start, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct InitPhases {
     /// What of them was over before.
     pub found: Found,
@@ -118,7 +119,7 @@ impl InitPhases {
 }
 
 /// Why there is no outcome: the platform failed, not the function.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum WorkerError {
     /// The machine could not make the sandbox.
     #[error("no sandbox could be made for the environment: {0}")]
@@ -129,7 +130,7 @@ pub enum WorkerError {
 }
 
 /// What the dispatcher hears.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EnvironmentEvent {
     /// The invoke's outcome is about to be sent; the environment is not free yet, but will be in a moment.
     Answered(EnvironmentId),
@@ -146,9 +147,9 @@ pub enum EnvironmentEvent {
 }
 
 /// Why an environment is no more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum GoneReason {
-    /// [`crate::Worker::stop`] or [`crate::Worker::drain`].
+    /// [`crate::Worker::stop`], [`crate::Worker::end_all`] or [`crate::Worker::drain`].
     Stopped,
     /// Its init ahead of any invoke failed: the function's fault. Its log says why.
     InitFailed,

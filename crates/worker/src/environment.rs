@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_metrics::OfFunction;
+use hearth_metrics::Runs;
 use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, Initialization, VersionSpec};
@@ -102,7 +102,7 @@ pub(crate) struct Current {
     pub(crate) answered: Option<Answered>,
     /// The log says already that the runtime was through after so long.
     pub(crate) runtime_done: Option<Duration>,
-    pub(crate) metrics: Option<Arc<OfFunction>>,
+    pub(crate) metrics: Option<Arc<dyn Runs>>,
 }
 
 /// What the runtime is told of an invoke.

@@ -34,7 +34,7 @@ mod text;
 mod waiting;
 mod worker;
 
-pub use answer::{Answer, End, Part, Parts, Reply, StreamFailure, Streamed};
+pub use answer::{Answer, End, Feed, Part, Parts, Reply, StreamFailure, Streamed};
 pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, Found, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Soon, WorkerError,

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
+use serde::{Deserialize, Serialize};
 
 use crate::api::InitPhases;
 
 /// By what the spans of a traced invoke hang together: the parts of `X-Amzn-Trace-Id`, and the ids of its own spans.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Traced {
     /// `Root`: seconds in the upper 32 bits, the rest random.
     pub trace: u128,
@@ -38,7 +39,7 @@ pub(crate) struct TraceContext<'a> {
 }
 
 /// A traced invoke that is over.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct InvokeSpan {
     /// Where it hangs.
     pub traced: Traced,
@@ -69,7 +70,7 @@ pub struct InvokeSpan {
 }
 
 /// An init that an invoke waited for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct InitSpan {
     /// In nanoseconds since 1970.
     pub began_ns: u64,

@@ -149,10 +149,15 @@ impl Worker {
         }
     }
 
-    /// Ends all environments now and returns when nothing of them is left. An invoke in progress gets no answer of its
-    /// function.
+    /// Ends all environments, and what was started ahead, for good.
     pub async fn drain(&self) {
         self.machine.waiting.close();
+        self.end_all().await;
+    }
+
+    /// Ends all environments now and returns when nothing of them is left. An invoke in progress gets no answer of its
+    /// function.
+    pub async fn end_all(&self) {
         loop {
             let gone = self.fleet.gone.notified();
             tokio::pin!(gone);

@@ -36,6 +36,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("hearth-events", 3),
     ("hearth-logs", 3),
     ("hearth-otlp", 3),
+    // Uses the front end's seam for environments.
+    ("hearth-remote", 4),
     // Uses what delivers events.
     ("hearth-sources", 4),
     // The control plane.

@@ -169,7 +169,7 @@ impl Prepared {
             };
             kept_or(disks, Promise::TmpThroughput, &mut unkept)
         });
-        let tmp_folder = tmp::open_folder(&config.data_dir, place)?;
+        let tmp_folder = tmp::open_folder(&config.own_dir, place)?;
         let (reaper, reaper_process) = reaper::start(&cgroups, &instance, &tmp_folder, disks.as_ref())?;
         let nat = match config.network {
             NetworkMode::None => None,

@@ -1,0 +1,338 @@
+//! The workers that have joined, on the server's side.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hearth_scheduler::{Capacity, WorkerId};
+use hearth_types::EnvironmentId;
+use hearth_types::invoke::VersionSpec;
+use hearth_types::limits::WORKERS_MAX;
+use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, SpanSink};
+use tokio::io::BufReader;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, mpsc};
+use tracing::{info, warn};
+
+use crate::environment::{Remote, run};
+use crate::message::{FromWorker, Join, Numbers, Opening, ToWorker, VERSION};
+use crate::wire;
+use crate::workers::{Dispatcher, Doors};
+
+/// Time for the first frame of a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Answers that wait to be sent to a worker.
+const ANSWERS: usize = 64;
+
+/// The workers that have joined and their environments.
+pub struct Hub {
+    sink: Arc<dyn EnvironmentSink>,
+    inner: Mutex<Inner>,
+    /// Of environments: who has none in other processes need not look for them.
+    count: AtomicUsize,
+    /// An environment has gone, or a worker.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    last: u64,
+    workers: HashMap<WorkerId, Joined>,
+    environments: HashMap<EnvironmentId, (WorkerId, Arc<Remote>)>,
+}
+
+struct Joined {
+    info: WorkerInfo,
+    /// Where it listens.
+    socket: PathBuf,
+    to: mpsc::Sender<ToWorker>,
+}
+
+/// A worker process as operators see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WorkerInfo {
+    /// Which.
+    pub worker: WorkerId,
+    /// What it calls itself.
+    pub name: String,
+    /// Its process.
+    pub pid: u32,
+    /// What it has said of itself last.
+    pub numbers: Numbers,
+}
+
+impl Hub {
+    pub(crate) fn new(sink: Arc<dyn EnvironmentSink>) -> Self {
+        Self { sink, inner: Mutex::default(), count: AtomicUsize::new(0), changed: Notify::new() }
+    }
+
+    /// The worker processes, the first to join first.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        let mut all: Vec<_> = self.lock().workers.values().map(|joined| joined.info.clone()).collect();
+        all.sort_by_key(|info| info.worker);
+        all
+    }
+
+    /// Makes an environment there, with its first invoke where it has one.
+    pub(crate) fn make(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        id: EnvironmentId,
+        spec: &VersionSpec,
+        first: Option<Invocation>,
+    ) {
+        let (remote, beginning) = Remote::new(id, spec, first);
+        let socket = {
+            let mut inner = self.lock();
+            let socket = inner.workers.get(&worker).map(|joined| joined.socket.clone());
+            if socket.is_some() {
+                inner.environments.insert(id, (worker, Arc::clone(&remote)));
+                self.count.store(inner.environments.len(), Ordering::Release);
+            }
+            socket
+        };
+        let Some(socket) = socket else {
+            remote.close();
+            return self.sink.event(EnvironmentEvent::Gone(id, GoneReason::Stopped));
+        };
+        let hub = Arc::clone(self);
+        tokio::spawn(async move {
+            let reason = run(&remote, &socket, beginning, &hub.sink).await;
+            {
+                let mut inner = hub.lock();
+                inner.environments.remove(&id);
+                hub.count.store(inner.environments.len(), Ordering::Release);
+            }
+            hub.sink.event(EnvironmentEvent::Gone(id, reason));
+            hub.changed.notify_waiters();
+        });
+    }
+
+    /// An environment in another process.
+    pub(crate) fn find(&self, id: EnvironmentId) -> Option<Arc<Remote>> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.lock().environments.get(&id).map(|(_, remote)| Arc::clone(remote))
+    }
+
+    /// Ends all environments; returns when none is left.
+    pub(crate) async fn end_all(&self) {
+        let all: Vec<_> = self.lock().workers.values().map(|joined| joined.to.clone()).collect();
+        for to in all {
+            let _ = to.send(ToWorker::EndAll).await;
+        }
+        self.until(|inner| inner.environments.is_empty() || inner.workers.is_empty()).await;
+    }
+
+    /// Returns when it is so.
+    async fn until(&self, is_so: impl Fn(&Inner) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable(); // From here on no change is missed.
+            if is_so(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// A number for a worker, or why there is no place for it.
+    fn admit(&self, join: &Join, socket: PathBuf, to: mpsc::Sender<ToWorker>) -> Result<WorkerId, String> {
+        if join.version != VERSION {
+            return Err(format!("this server is of version {VERSION}, the worker of {}", join.version));
+        }
+        let mut inner = self.lock();
+        if inner.workers.len() >= WORKERS_MAX {
+            return Err(format!("{WORKERS_MAX} workers have joined already"));
+        }
+        inner.last += 1;
+        let worker = WorkerId(inner.last);
+        let info = WorkerInfo { worker, name: join.name.clone(), pid: join.pid, numbers: Numbers::default() };
+        inner.workers.insert(worker, Joined { info, socket, to });
+        Ok(worker)
+    }
+
+    /// It is no more: what it ran is replied to.
+    fn lost(&self, worker: WorkerId) {
+        let lost: Vec<_> = {
+            let mut inner = self.lock();
+            inner.workers.remove(&worker);
+            let lost =
+                inner.environments.extract_if(|_, (on, _)| *on == worker).map(|(_, (_, remote))| remote).collect();
+            self.count.store(inner.environments.len(), Ordering::Release);
+            lost
+        };
+        lost.iter().for_each(|remote| remote.close());
+        self.changed.notify_waiters();
+    }
+
+    fn said(&self, worker: WorkerId, numbers: Numbers) {
+        if let Some(joined) = self.lock().workers.get_mut(&worker) {
+            joined.info.numbers = numbers;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What workers are taken in by.
+struct House {
+    dispatcher: Arc<Dispatcher>,
+    doors: Arc<dyn Doors>,
+    logs: Arc<dyn LogSink>,
+    spans: Arc<dyn SpanSink>,
+    /// Where workers' sockets lie.
+    folder: PathBuf,
+}
+
+/// Takes in workers, and functions' connections from there, for as long as the server lives. Workers' own sockets lie in
+/// `folder`.
+pub async fn take_in(
+    listener: UnixListener,
+    dispatcher: Arc<Dispatcher>,
+    doors: Arc<dyn Doors>,
+    (logs, spans): (Arc<dyn LogSink>, Arc<dyn SpanSink>),
+    folder: &Path,
+) {
+    let house = Arc::new(House { dispatcher, doors, logs, spans, folder: folder.to_owned() });
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let house = Arc::clone(&house);
+                tokio::spawn(async move {
+                    if let Err(error) = house.receive(stream).await {
+                        tracing::debug!(%error, "a worker's connection has ended");
+                    }
+                });
+            }
+            Err(error) => {
+                warn!("accepting workers: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl House {
+    async fn receive(&self, mut stream: UnixStream) -> io::Result<()> {
+        if !wire::is_ours(&stream) {
+            warn!("somebody who is not this server's user tried to join as a worker");
+            return Ok(());
+        }
+        let opening = tokio::time::timeout(PATIENCE, wire::read(&mut stream)).await??;
+        match opening {
+            Some((Opening::Join(join), _)) => self.worker(join, stream).await,
+            Some((Opening::Door { access_key_id }, _)) => {
+                if let Some(serving) = self.doors.serve(&access_key_id, stream) {
+                    serving.await;
+                }
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A worker, from when it joins until it is lost or has drained.
+    async fn worker(&self, join: Join, stream: UnixStream) -> io::Result<()> {
+        let hub = self.dispatcher.worker().hub();
+        let (from, mut to) = stream.into_split();
+        let (answers, mut waiting) = mpsc::channel(ANSWERS);
+        // A name, not a path: what it listens on lies in the folder.
+        let socket = self.folder.join(Path::new(&join.socket).file_name().unwrap_or_default());
+        let worker = match hub.admit(&join, socket, answers.clone()) {
+            Ok(worker) => worker,
+            Err(why) => {
+                warn!("the worker {} (process {}) is not taken in: {why}", join.name, join.pid);
+                return wire::write(&mut to, &ToWorker::Refused(why), &[]).await;
+            }
+        };
+        wire::write(&mut to, &ToWorker::Accepted, &[]).await?;
+        let Join { name, pid, memory_mb, environments, .. } = join;
+        info!("the worker {name} (process {pid}) has joined: {memory_mb} MB, {environments} environments");
+        self.dispatcher.join(worker, Capacity { memory_mb, environments });
+        let writing = async {
+            while let Some(message) = waiting.recv().await {
+                wire::write(&mut to, &message, &[]).await?;
+            }
+            io::Result::Ok(())
+        };
+        let mut link = Link { house: self, worker, answers, keys: HashSet::new(), drains: false };
+        let ended = tokio::select! {
+            ended = link.hear(BufReader::new(from)) => ended,
+            ended = writing => ended,
+        };
+        hub.lost(worker);
+        self.dispatcher.lost(worker);
+        link.keys.iter().for_each(|key| self.doors.forget(key));
+        match (link.drains, ended) {
+            (true, _) => info!("the worker {name} (process {pid}) has drained and gone"),
+            (false, ended) => warn!("the worker {name} (process {pid}) is lost, with all that it ran: {ended:?}"),
+        }
+        Ok(())
+    }
+}
+
+/// A worker's own connection.
+struct Link<'a> {
+    house: &'a House,
+    worker: WorkerId,
+    answers: mpsc::Sender<ToWorker>,
+    /// Credentials of processes there.
+    keys: HashSet<String>,
+    drains: bool,
+}
+
+impl Link<'_> {
+    async fn hear(&mut self, mut from: BufReader<OwnedReadHalf>) -> io::Result<()> {
+        while let Some((message, body)) = wire::read(&mut from).await? {
+            match message {
+                FromWorker::Drain => self.drain(),
+                FromWorker::Line { group, stream, timestamp_ms } => {
+                    self.house.logs.line(&group, &stream, timestamp_ms, body);
+                }
+                FromWorker::Identify { number, spec } => self.identify(number, &spec).await,
+                FromWorker::Forget { access_key_id } => {
+                    self.keys.remove(&access_key_id);
+                    self.house.doors.forget(&access_key_id);
+                }
+                FromWorker::Span(span) => self.house.spans.span(*span),
+                FromWorker::Numbers(numbers) => self.house.dispatcher.worker().hub().said(self.worker, numbers),
+            }
+        }
+        Ok(())
+    }
+
+    async fn identify(&mut self, number: u64, spec: &VersionSpec) {
+        let credentials = self.house.doors.identify(spec).await;
+        if let Ok(credentials) = &credentials {
+            self.keys.insert(credentials.access_key_id.clone());
+        }
+        let _ = self.answers.send(ToWorker::Identity { number, credentials: credentials.map(Into::into) }).await;
+    }
+
+    /// No invoke is given to it any more; it may go when nothing of it is left.
+    fn drain(&mut self) {
+        if std::mem::replace(&mut self.drains, true) {
+            return;
+        }
+        let (dispatcher, worker, answers) = (Arc::clone(&self.house.dispatcher), self.worker, self.answers.clone());
+        dispatcher.drain_worker(worker);
+        tokio::spawn(async move {
+            let is_empty = |_: &Inner| {
+                let views = dispatcher.workers();
+                views.iter().all(|view| view.worker != worker || view.environments + view.stopping == 0)
+            };
+            dispatcher.worker().hub().until(is_empty).await;
+            let _ = answers.send(ToWorker::Drained).await;
+        });
+    }
+}

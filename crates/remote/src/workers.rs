@@ -1,0 +1,113 @@
+//! All workers of a server: the one in its own process, and those that have joined.
+
+use std::sync::Arc;
+
+use hearth_frontend::Environments;
+use hearth_identity::Credentials;
+use hearth_scheduler::WorkerId;
+use hearth_types::EnvironmentId;
+use hearth_types::invoke::VersionSpec;
+use hearth_worker::{EnvironmentSink, Invocation, Soon, StartedAhead, Worker, WorkerError};
+use tokio::net::UnixStream;
+
+use crate::joined::Hub;
+
+/// The worker in the server's own process.
+pub const EMBEDDED: WorkerId = WorkerId(0);
+
+/// The server's dispatcher.
+pub type Dispatcher = hearth_frontend::Dispatcher<Workers>;
+
+/// What the server gives environments in other processes.
+pub trait Doors: Send + Sync {
+    /// Credentials for processes of this version that are about to start.
+    ///
+    /// # Errors
+    /// Why there can be none now.
+    fn identify<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Credentials, String>>;
+
+    /// Those processes are gone.
+    fn forget(&self, access_key_id: &str);
+
+    /// Answers what they send on one connection; none where nobody has these credentials.
+    fn serve(&self, access_key_id: &str, stream: UnixStream) -> Option<Soon<'static, ()>>;
+}
+
+/// The environments of all workers.
+pub struct Workers {
+    embedded: Option<Worker>,
+    hub: Arc<Hub>,
+}
+
+impl Workers {
+    /// With the worker in this process, if there is to be one. `sink` hears of what happens in all of them.
+    #[must_use]
+    pub fn new(embedded: Option<Worker>, sink: Arc<dyn EnvironmentSink>) -> Self {
+        Self { embedded, hub: Arc::new(Hub::new(sink)) }
+    }
+
+    /// The one in this process.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&Worker> {
+        self.embedded.as_ref()
+    }
+
+    /// What there is of runtimes started ahead, on all of them.
+    #[must_use]
+    pub fn started_ahead(&self) -> StartedAhead {
+        let own = self.embedded.as_ref().map(Worker::started_ahead);
+        self.hub.workers().iter().fold(own.unwrap_or(StartedAhead { waiting: 0, taken: 0 }), |all, worker| {
+            StartedAhead {
+                waiting: all.waiting + worker.numbers.ahead_waiting as usize,
+                taken: all.taken + worker.numbers.ahead_taken,
+            }
+        })
+    }
+
+    /// Those that have joined.
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}
+
+impl Environments for Workers {
+    fn create(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
+        match &self.embedded {
+            Some(embedded) if worker == EMBEDDED => embedded.create(id, spec, first),
+            _ => self.hub.make(worker, id, &spec, Some(first)),
+        }
+    }
+
+    fn prepare(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>) {
+        match &self.embedded {
+            Some(embedded) if worker == EMBEDDED => embedded.prepare(id, spec),
+            _ => self.hub.make(worker, id, &spec, None),
+        }
+    }
+
+    fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
+        match (self.hub.find(id), &self.embedded) {
+            (Some(remote), _) => remote.invoke(invocation),
+            (None, Some(embedded)) => embedded.invoke(id, invocation),
+            (None, None) => invocation.reply.send(Err(WorkerError::Ended(id))),
+        }
+    }
+
+    fn stop(&self, id: EnvironmentId) {
+        match (self.hub.find(id), &self.embedded) {
+            (Some(remote), _) => remote.stop(),
+            (None, Some(embedded)) => embedded.stop(id),
+            (None, None) => {}
+        }
+    }
+
+    async fn drain(&self) {
+        let embedded = async {
+            if let Some(embedded) = &self.embedded {
+                embedded.drain().await;
+            }
+        };
+        tokio::join!(embedded, self.hub.end_all());
+    }
+}

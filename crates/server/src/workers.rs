@@ -1,0 +1,164 @@
+//! The workers of a server: its own, and the way in for others.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use hearth_logs::LogStore;
+use hearth_metrics::{Kind, Text};
+use hearth_remote::{Dispatcher, Doors, EMBEDDED, Numbers, SOCKET};
+use hearth_runtimes::Catalogue;
+use hearth_sandbox::Spawner;
+use hearth_scheduler::WorkerView;
+use hearth_worker::{Identities, LogSink, SpanSink, WorkerConfig};
+use tokio::net::UnixListener;
+
+use crate::node_args::NodeArgs;
+
+/// The folder, in the data folder, of what worker processes have for themselves.
+pub(crate) const FOLDER: &str = "workers";
+
+/// What a worker needs of the process that it is in.
+pub(crate) struct WorkerParts {
+    pub(crate) spawner: Spawner,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) logs: Arc<dyn LogSink>,
+    pub(crate) spans: Arc<dyn SpanSink>,
+    pub(crate) identities: Arc<dyn Identities>,
+}
+
+/// A worker as the command line wants it.
+pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, data: &Path) -> WorkerConfig {
+    let WorkerParts { spawner, catalogue, logs, spans, identities } = parts;
+    WorkerConfig {
+        spawner,
+        catalogue: Arc::new(catalogue),
+        logs,
+        spans,
+        identities,
+        freeze_after: Duration::from_millis(args.freeze_after),
+        stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),
+        packages: data.join("code"),
+        ahead: usize::try_from(args.ahead).unwrap_or(0),
+    }
+}
+
+/// What its environments may be promised.
+pub(crate) fn memory_budget_mb(args: &NodeArgs) -> u64 {
+    args.memory_budget.unwrap_or_else(three_quarters_of_memory_mb)
+}
+
+/// MB. A machine that does not say how much it has gets the budget of a small one.
+fn three_quarters_of_memory_mb() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total_kb = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .unwrap_or(2 * 1024 * 1024);
+    total_kb / 1024 * 3 / 4
+}
+
+/// Log lines go to the store.
+struct Lines(Arc<LogStore>);
+
+impl LogSink for Lines {
+    fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
+        self.0.append(group, stream, timestamp_ms, line);
+    }
+}
+
+/// The way of log lines into the store.
+pub(crate) fn lines(logs: &Arc<LogStore>) -> Arc<dyn LogSink> {
+    Arc::new(Lines(Arc::clone(logs)))
+}
+
+/// Opens the socket in the data folder, which nobody but its owner and root can enter, and takes in who joins there.
+///
+/// # Errors
+/// When it cannot be bound.
+pub(crate) fn take_in(
+    data: &Path,
+    dispatcher: Arc<Dispatcher>,
+    doors: Arc<dyn Doors>,
+    sinks: (Arc<dyn LogSink>, Arc<dyn SpanSink>),
+) -> Result<impl Future<Output = ()> + use<>> {
+    let path = data.join(SOCKET);
+    // The metadata file's lock is ours: no other server uses this one.
+    close(data);
+    let listener = UnixListener::bind(&path).context("binding the workers' socket")?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .context("the workers' socket")?;
+    let folder = data.join(FOLDER);
+    Ok(async move { hearth_remote::take_in(listener, dispatcher, doors, sinks, &folder).await })
+}
+
+/// A worker as operators see it.
+pub(crate) struct Seen {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) view: WorkerView,
+    pub(crate) descriptors: u64,
+    pub(crate) lines_dropped: u64,
+}
+
+/// All workers, this process's own first.
+pub(crate) fn seen(dispatcher: &Dispatcher) -> Vec<Seen> {
+    let joined = dispatcher.worker().hub().workers();
+    let views = dispatcher.workers().into_iter();
+    let seen = views.filter_map(|view| {
+        if view.worker == EMBEDDED {
+            let (name, pid, descriptors) = ("server".to_owned(), std::process::id(), hearth_remote::descriptors());
+            return Some(Seen { name, pid, view, descriptors, lines_dropped: 0 });
+        }
+        let info = joined.iter().find(|info| info.worker == view.worker)?.clone();
+        let Numbers { descriptors, lines_dropped, .. } = info.numbers;
+        Some(Seen { name: info.name, pid: info.pid, view, descriptors, lines_dropped })
+    });
+    seen.collect()
+}
+
+/// The same as JSON.
+pub(crate) fn list(dispatcher: &Dispatcher) -> serde_json::Value {
+    let all = seen(dispatcher).into_iter().map(|Seen { name, pid, view, descriptors, lines_dropped }| {
+        serde_json::json!({
+            "Name": name,
+            "Pid": pid,
+            "State": if view.draining { "Draining" } else { "Active" },
+            "MemoryMB": view.capacity.memory_mb,
+            "UsedMemoryMB": view.memory_mb,
+            "MaxEnvironments": view.capacity.environments,
+            "Environments": view.environments,
+            "IdleEnvironments": view.idle,
+            "StoppingEnvironments": view.stopping,
+            "Descriptors": descriptors,
+            "DroppedLogLines": lines_dropped,
+        })
+    });
+    serde_json::json!({ "Workers": all.collect::<Vec<_>>() })
+}
+
+/// The same for Prometheus.
+pub(crate) fn write(dispatcher: &Dispatcher, text: &mut Text) {
+    type Read = fn(&Seen) -> u64;
+    const GAUGES: &[(&str, &str, Read)] = &[
+        ("hearth_worker_environments", "Environments of a worker that are not ending.", |w| w.view.environments.into()),
+        ("hearth_worker_idle_environments", "Those of them that are idle.", |w| w.view.idle.into()),
+        ("hearth_worker_memory_megabytes", "What they may use together.", |w| w.view.memory_mb),
+        ("hearth_worker_memory_budget_megabytes", "What all of a worker's may.", |w| w.view.capacity.memory_mb),
+        ("hearth_worker_descriptors", "Open descriptors of the worker's process.", |w| w.descriptors),
+        ("hearth_worker_draining", "1 where it takes no new environment.", |w| w.view.draining.into()),
+    ];
+    let all = seen(dispatcher);
+    for (name, help, read) in GAUGES {
+        text.family(name, Kind::Gauge, help);
+        all.iter().for_each(|worker| text.number(name, &[("worker", &worker.name)], read(worker)));
+    }
+}
+
+/// Removes the socket.
+pub(crate) fn close(data: &Path) {
+    // What is left is replaced at the next start.
+    let _ = std::fs::remove_file(data.join(SOCKET));
+}

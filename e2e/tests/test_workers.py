@@ -1,0 +1,253 @@
+"""Functions in worker processes: all that a function is and does, and workers that drain, die and come back."""
+
+import base64
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+from conftest import Function, client_of, deployer
+from support.server import wait_until
+from support.workers import WorkerProcess, workers_of
+
+EMBEDDED = "server"
+BUDGET = ("--memory-budget", "8000")
+# Holds an invoke until the event says otherwise, by how long it sleeps; says which environment it is.
+CODE = """
+import os, time, uuid
+ME = str(uuid.uuid4())
+def handler(event, context):
+    time.sleep(event.get("sleep", 0))
+    print("line of", event.get("n"))
+    return {"me": ME, "n": event.get("n"), "version": context.function_version, "said": event.get("text", "")}
+"""
+STREAMS = """
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  for (let n = 0; n < event.parts; n++) {
+    if (!stream.write("x".repeat(event.bytes))) await new Promise((go) => stream.once("drain", go));
+  }
+  stream.end();
+});
+"""
+
+
+@pytest.fixture
+def house(alone):
+    """Makes a server and its workers: house(2, "--placement", "spread")."""
+    started = []
+
+    def start(count, *args):
+        server = alone("--no-worker", *args)
+        workers = [WorkerProcess(server, f"w{n}", *BUDGET) for n in range(count)]
+        started.extend(workers)
+        for worker in workers:
+            worker.start()
+        client = client_of(server)
+        deploy, _ = deployer(client)
+        return server, workers, client, deploy
+
+    yield start
+    for worker in started:
+        worker.close()
+
+
+def environments(server):
+    return {worker["Name"]: worker["Environments"] for worker in workers_of(server)}
+
+
+def busy(worker):
+    seen = worker.seen()
+    return seen["Environments"] - seen["IdleEnvironments"]
+
+
+class Load:
+    """Invokes one after another, from several clients at once, until it is ended."""
+
+    def __init__(self, function, clients=4, **args):
+        self.function, self.args, self.stopping = function, args, threading.Event()
+        self.answers, self.errors = [], []
+        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(clients)]
+
+    def run(self, n):
+        while not self.stopping.is_set():
+            try:
+                self.answers.append(self.function.call({"n": n, "sleep": 0.01}, **self.args))
+            except (ClientError, AssertionError) as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        self.go_on()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(60)
+
+    def go_on(self, answers=20):
+        """Until so many more are answered."""
+        enough = len(self.answers) + answers
+        wait_until(lambda: len(self.answers) >= enough or self.errors, 60, lambda: f"{len(self.answers)} of {enough}")
+
+
+def test_a_function_is_the_same_in_a_worker_process(house):
+    server, (worker,), client, deploy = house(1)
+    function = deploy(CODE)
+    answer = function.invoke({"n": 1, "text": "ä"}, LogType="Tail")
+    assert json.loads(answer["payload"])["said"] == "ä"
+    tail = base64.b64decode(answer["LogResult"]).decode()
+    assert "line of 1\n" in tail and "REPORT RequestId: " in tail and "Init Duration: " in tail
+    assert len(function.call({"text": "x" * 5_900_000})["said"]) == 5_900_000
+    assert environments(server) == {"w0": 1} and worker.seen()["UsedMemoryMB"] == 1769
+    error = function.error({"sleep": "long"})
+    assert error["errorType"] == "TypeError"
+    wait_until(lambda: "line of 1" in logged(client, server, function), 20, "its log lines do not come")
+    worker.drain()
+    assert workers_of(server) == []
+
+
+def logged(client, server, function):
+    import urllib.request
+
+    with urllib.request.urlopen(f"{server.url}/_hearth/logs/{function.name}", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def test_a_streamed_answer_waits_for_its_client_and_holds_nobody_else(house):
+    server, (worker,), client, deploy = house(1)
+    function = deploy({"app.js": STREAMS}, Runtime="nodejs18.x", Handler="app.handler")
+    event = json.dumps({"parts": 300, "bytes": 65536})
+    slow = client.invoke_with_response_stream(FunctionName=function.name, Payload=event)["EventStream"]
+    first = next(iter(slow))
+    fast = client.invoke_with_response_stream(FunctionName=function.name, Payload=event)["EventStream"]
+    assert sum(len(part["PayloadChunk"]["Payload"]) for part in fast if "PayloadChunk" in part) == 300 * 65536
+    rest = list(slow)
+    got = [part["PayloadChunk"]["Payload"] for part in [first, *rest] if "PayloadChunk" in part]
+    assert sum(map(len, got)) == 300 * 65536
+    assert "ErrorCode" not in rest[-1]["InvokeComplete"]
+
+
+def test_functions_in_a_worker_reach_the_servers_api_with_their_role(house):
+    server, _, client, deploy = house(1)
+    code = """
+import os, urllib.request
+def handler(event, context):
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"] + "/_hearth/health")
+    with urllib.request.urlopen(request) as answer:
+        return [answer.status, os.environ["AWS_ACCESS_KEY_ID"][:4]]
+"""
+    assert deploy(code).call() == [200, "ASIA"]
+
+
+def test_a_killed_worker_fails_only_what_it_ran(house):
+    server, workers, client, deploy = house(2, "--placement", "spread", "--retry-base", "60")
+    function = deploy(CODE, Timeout=60)
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(function.invoke, {"n": n, "sleep": 8}) for n in range(4)]
+        wait_until(lambda: all(busy(worker) == 2 for worker in workers), 30, lambda: environments(server))
+        killed, other = workers
+        killed.kill()
+        outcomes = [future.exception(60) or future.result() for future in held]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, ClientError)]
+    assert len(failed) == 2, outcomes
+    assert {error.response["Error"]["Code"] for error in failed} == {"ServiceException"}
+    assert {error.response["ResponseMetadata"]["HTTPStatusCode"] for error in failed} == {500}
+    assert all("FunctionError" not in outcome for outcome in outcomes if outcome not in failed)
+    assert list(environments(server)) == ["w1"]
+    function.call()
+    killed.start()
+    assert sorted(environments(server)) == ["w0", "w1"]
+
+
+def test_asynchronous_invokes_of_a_killed_worker_are_run_again(house):
+    server, workers, client, deploy = house(2, "--placement", "spread", "--retry-base", "60")
+    function = deploy(CODE, Timeout=60)
+    for n in range(4):
+        answer = client.invoke(FunctionName=function.name, InvocationType="Event", Payload=json.dumps({"n": n, "sleep": 3}))
+        assert answer["StatusCode"] == 202
+    wait_until(lambda: all(busy(worker) == 2 for worker in workers), 30, lambda: environments(server))
+    workers[0].kill()
+    ended = [f"line of {n}\n" for n in range(4)]
+    wait_until(lambda: all(line in logged(client, server, function) for line in ended), 60, lambda: logged(client, server, function))
+
+
+def test_a_worker_drains_under_load_and_no_invoke_fails(house):
+    server, workers, client, deploy = house(2, "--placement", "spread")
+    function = deploy(CODE)
+    with Load(function) as load:
+        assert all(count > 0 for count in environments(server).values())
+        workers[0].drain()
+        load.go_on()
+        workers[0].start()
+        workers[1].drain()
+        load.go_on()
+    assert load.errors == []
+    assert environments(server)["w0"] > 0
+
+
+def test_changes_and_shifted_weights_lose_nothing_under_load(house):
+    server, workers, client, deploy = house(2, "--placement", "spread")
+    function = deploy(CODE)
+    first, second = (client.publish_version(FunctionName=function.name)["Version"], None)
+    function.update(Description="another")
+    second = client.publish_version(FunctionName=function.name)["Version"]
+    client.create_alias(FunctionName=function.name, Name="live", FunctionVersion=first)
+    with Load(Function(client, function.name), Qualifier="live") as shifted, Load(function) as changed:
+        for weight in (0.2, 0.5, 0.8):
+            routing = {"AdditionalVersionWeights": {second: weight}}
+            client.update_alias(FunctionName=function.name, Name="live", RoutingConfig=routing)
+            shifted.go_on(30)
+            function.update(Environment={"Variables": {"STEP": str(weight)}})
+            changed.go_on(10)
+        client.update_alias(FunctionName=function.name, Name="live", FunctionVersion=second, RoutingConfig={})
+        shifted.go_on(1)
+        before = len(shifted.answers)
+        shifted.go_on(30)
+    assert (shifted.errors, changed.errors) == ([], [])
+    assert {answer["version"] for answer in shifted.answers[before + 4 :]} == {second}
+    assert {answer["version"] for answer in shifted.answers} == {first, second}
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_workers_stay_while_their_server_is_away(house, crash):
+    server, (worker,), client, deploy = house(1)
+    function = deploy(CODE)
+    before = function.call()["me"]
+    if crash:
+        server.kill()
+    else:
+        server.process.terminate()
+        assert server.process.wait(60) == 0, server.log_text()
+    server.start()
+    worker.joined()
+    again = Function(client_of(server), function.name)
+    assert again.call()["me"] != before
+    assert environments(server) == {"w0": 1}
+
+
+def test_without_a_worker_an_invoke_says_so(house):
+    server, _, client, deploy = house(0)
+    function = deploy(CODE)
+    with pytest.raises(ClientError) as refused:
+        function.invoke()
+    assert refused.value.response["Error"]["Code"] == "ServiceException"
+    assert "No worker takes new environments" in refused.value.response["Error"]["Message"]
+
+
+def test_a_worker_beside_the_servers_own_takes_what_has_no_room_there(alone):
+    server = alone("--memory-budget", "2000")
+    worker = WorkerProcess(server, "w0", "--memory-budget", "2000")
+    try:
+        worker.start()
+        deploy, _ = deployer(client_of(server))
+        function = deploy(CODE)
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(function.call, [{"sleep": 2}, {"sleep": 2}]))
+        assert len({answer["me"] for answer in answers}) == 2
+        assert environments(server) == {EMBEDDED: 1, "w0": 1}
+    finally:
+        worker.close()
