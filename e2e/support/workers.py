@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import urllib.request
+from pathlib import Path
 
 from support.server import HEARTH, STOP_S, Traces, wait_until
 
@@ -16,7 +17,7 @@ class WorkerProcess:
 
     def __init__(self, server, name, *args):
         self.server, self.name, self.args = server, name, args
-        self.folder, self.log, self.process = server.folder, server.folder / f"{name}.log", None
+        self.log, self.process = server.folder / f"{name}.log", None
 
     def start(self):
         command = [HEARTH, "worker", "--data-dir", str(self.server.data), "--name", self.name, *self.args]
@@ -27,6 +28,12 @@ class WorkerProcess:
     @property
     def pid(self):
         return self.process.pid
+
+    @property
+    def folder(self):
+        """What it has for itself in the data folder: where the lock is that it holds."""
+        held = (read_link(link) for link in Path(f"/proc/{self.pid}/fd").iterdir())
+        return next(Path(path).parent for path in held if path.startswith(str(self.server.data)) and path.endswith("/lock"))
 
     def joined(self):
         wait_until(lambda: self.seen() is not None, READY_S, lambda: f"{self.name} has not joined\n{self.log_text()}")
@@ -58,6 +65,13 @@ class WorkerProcess:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def read_link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def workers_of(server):
