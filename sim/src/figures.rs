@@ -17,6 +17,22 @@ struct OfFunction {
     cold: u64,
 }
 
+/// What came of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Cold,
+    Warm,
+    Throttled(&'static str),
+}
+
+/// A call that is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) since: Time,
+    pub(crate) function: u32,
+    pub(crate) outcome: Outcome,
+}
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Figures {
@@ -34,6 +50,7 @@ pub struct Figures {
     idle: u128,
     living: u128,
     passed: Time,
+    kept: Option<Vec<Call>>,
 }
 
 impl Figures {
@@ -51,6 +68,7 @@ impl Figures {
             idle: 0,
             living: 0,
             passed: 0,
+            kept: None,
         }
     }
 
@@ -72,6 +90,22 @@ impl Figures {
 
     pub(crate) fn throttled(&mut self, reason: Throttle) {
         *self.throttles.entry(name(reason)).or_default() += 1;
+    }
+
+    /// From now on each call is kept.
+    pub(crate) fn keep_calls(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    pub(crate) fn keep(&mut self, since: Time, function: u32, outcome: Outcome) {
+        if let Some(kept) = &mut self.kept {
+            kept.push(Call { since, function, outcome });
+        }
+    }
+
+    /// Calls that were kept, in the order of their outcomes.
+    pub(crate) fn kept(&self) -> &[Call] {
+        self.kept.as_deref().unwrap_or_default()
     }
 
     /// Time passes while environments have so much memory.
@@ -152,7 +186,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
 }
 
 /// A reason, as the table has it.
-fn name(reason: Throttle) -> &'static str {
+pub(crate) fn name(reason: Throttle) -> &'static str {
     match reason {
         Throttle::AccountConcurrency => "account concurrency",
         Throttle::ReservedConcurrency => "reserved concurrency",

@@ -14,7 +14,9 @@ mod plot;
 mod policy;
 mod random;
 mod soak;
+mod story;
 mod table;
+mod trace;
 mod workload;
 mod world;
 
@@ -26,6 +28,8 @@ pub use plot::svg;
 pub use policy::{Machine, Policy, account, burst, unbounded};
 pub use random::Random;
 pub use soak::{Flaw, soak};
+pub use story::{Story, Told};
 pub use table::table;
+pub use trace::{azure, huawei};
 pub use workload::{Arrivals, Durations, Function, Workload, generate};
 pub use world::{Faults, World};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use hearth_scheduler::Capacity;
-use hearth_sim::{Machine, Plan, Policy, Run, Workload, compare, generate, soak, svg, table};
+use hearth_sim::{Machine, Plan, Policy, Run, Story, Workload, azure, compare, generate, huawei, soak, svg, table};
 
 /// Plays a workload to the scheduler in virtual time and compares policies. What goes to the standard output is the same
 /// for the same arguments; how long it took goes to the standard error.
@@ -26,6 +26,15 @@ struct Args {
     /// Policies to compare: fixed-TIME, as in fixed-10m.
     #[arg(long, value_delimiter = ',', default_value = "fixed-1m,fixed-10m,fixed-1h", value_parser = Policy::parse)]
     policies: Vec<Policy>,
+    /// Plays stories instead, and says which of their expectations come true.
+    #[arg(long, num_args = 1..)]
+    story: Vec<PathBuf>,
+    /// Takes the calls from Azure's trace of 2019: the folder of its files.
+    #[arg(long, conflicts_with = "huawei")]
+    azure: Option<PathBuf>,
+    /// Takes the calls from Huawei's trace of 2023: the folder of its requests by minute.
+    #[arg(long)]
+    huawei: Option<PathBuf>,
     /// GB of memory on which to compare them.
     #[arg(long, value_delimiter = ',', default_value = "1024")]
     memory_gb: Vec<u64>,
@@ -48,7 +57,14 @@ fn main() -> Result<()> {
     if args.soak {
         return soak_for(args.seed, args.minutes);
     }
-    let workload = generate(args.functions, args.hours, args.seed);
+    if !args.story.is_empty() {
+        return play(&args.story);
+    }
+    let workload = match (&args.azure, &args.huawei) {
+        (Some(folder), _) => azure(folder, args.seed)?,
+        (_, Some(folder)) => huawei(folder, args.seed)?,
+        (None, None) => generate(args.functions, args.hours, args.seed),
+    };
     let plan = Plan {
         policies: args.policies.clone(),
         machines: args.memory_gb.iter().map(|gb| machine(*gb)).collect(),
@@ -75,6 +91,21 @@ fn timed(workload: &Workload, plan: &Plan) -> Result<(Vec<Run>, Duration)> {
     let begin = Instant::now();
     let runs = compare(workload, plan).map_err(|broken| anyhow!(broken))?;
     Ok((runs, begin.elapsed()))
+}
+
+/// Plays stories and prints their expectations; the ones that do not come true are an error.
+fn play(paths: &[PathBuf]) -> Result<()> {
+    let mut wrong = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let story = Story::parse(&text).with_context(|| path.display().to_string())?;
+        println!("{}", path.display());
+        for told in story.play().map_err(|broken| anyhow!(broken))? {
+            println!("  {}  {}", told.line, if told.holds { "yes".to_owned() } else { format!("NO: {}", told.count) });
+            wrong += usize::from(!told.holds);
+        }
+    }
+    if wrong > 0 { bail!("{wrong} expectations did not come true") } else { Ok(()) }
 }
 
 /// Seed after seed, from `first` on, until the time is over or a rule is broken.

@@ -7,6 +7,7 @@ mod generate;
 pub use arrivals::Arrivals;
 pub(crate) use arrivals::Progress;
 pub use duration::Durations;
+pub(crate) use generate::drawn;
 pub use generate::generate;
 
 /// One function, as the world needs it.

@@ -8,7 +8,7 @@ use hearth_types::EnvironmentId;
 
 use crate::agenda::{Agenda, Happening, Time};
 use crate::core::Core;
-use crate::figures::Figures;
+use crate::figures::{Figures, Outcome, name};
 use crate::policy::Machine;
 use crate::random::Random;
 use crate::workload::{Function, Progress, Workload};
@@ -136,6 +136,13 @@ impl<'a, C: Core> World<'a, C> {
         world.plan_at_random(faults.worker_every, Happening::Workers);
         (0..workload.functions.len() as u32).for_each(|function| world.begin(function));
         world
+    }
+
+    /// The same world, which keeps what comes of each call.
+    #[must_use]
+    pub(crate) fn keeping_calls(mut self) -> Self {
+        self.figures.keep_calls();
+        self
     }
 
     /// Plays until nobody calls any more and all invokes have ended.
@@ -389,7 +396,10 @@ impl<'a, C: Core> World<'a, C> {
                     }
                     self.start(waiting, environment, true);
                 }
-                (Action::Throttle { reason, .. }, Some(_)) => self.figures.throttled(reason),
+                (Action::Throttle { reason, .. }, Some(Waiting { function, since })) => {
+                    self.figures.throttled(reason);
+                    self.figures.keep(since, function, Outcome::Throttled(name(reason)));
+                }
                 (Action::Stale { .. }, stale) => self.again.extend(stale),
                 (Action::Prepare { environment, generation, worker, .. }, _) => {
                     self.prepare(environment, generation, worker);
@@ -420,6 +430,7 @@ impl<'a, C: Core> World<'a, C> {
         let function = &self.functions[waiting.function as usize];
         let init = if cold { function.start } else { 0 };
         let duration = function.durations.draw(&mut self.going[waiting.function as usize].random);
+        self.figures.keep(waiting.since, waiting.function, if cold { Outcome::Cold } else { Outcome::Warm });
         self.figures.started(waiting.function, self.now - waiting.since + init, cold, function.memory_mb);
         if let Some(home) = self.homes.get_mut(&environment) {
             home.running = Some(waiting.function);

@@ -56,7 +56,14 @@ pub fn generate(functions: usize, hours: f64, seed: u64) -> Workload {
 
 fn function(random: &mut Random) -> Function {
     let rank = random.unit();
-    let rate = calls_a_day(rank) / DAY;
+    let calls_a_day = calls_a_day(rank);
+    let function = drawn(random, calls_a_day);
+    Function { arrivals: arrivals(rank, calls_a_day / DAY, random), ..function }
+}
+
+/// A function that is called so often on average, and does not say when.
+pub(crate) fn drawn(random: &mut Random, calls_a_day: f64) -> Function {
+    let rate = calls_a_day / DAY;
     let (least, most) = DURATION_BOUNDS;
     let mean = random.log_normal(DURATION.0, DURATION.1).min(IN_FLIGHT / rate).clamp(least, most);
     let memory = random.burr(MEMORY.0, MEMORY.1, MEMORY.2).clamp(MEMORY_BOUNDS.0, MEMORY_BOUNDS.1);
@@ -65,7 +72,7 @@ fn function(random: &mut Random) -> Function {
         memory_mb: memory.ceil() as u32,
         start: (start * SECOND as f64) as u64,
         durations: Durations::Around((mean * SECOND as f64) as u64),
-        arrivals: arrivals(rank, rate, random),
+        arrivals: Arrivals::At(Box::new([])),
         reserved: None,
     }
 }
