@@ -73,7 +73,7 @@ impl Story {
         let mut story = Self {
             limits: account(limits::ACCOUNT_CONCURRENCY, per_function()),
             machine: Machine { workers: 1, each: Capacity { memory_mb: u64::from(u32::MAX), environments: u32::MAX } },
-            policy: Policy::Fixed(limits::KEEP_ALIVE),
+            policy: Policy::Room,
             names: Vec::new(),
             functions: Vec::new(),
             calls: Vec::new(),
