@@ -5,6 +5,7 @@
 mod errors;
 mod invokes;
 mod memory;
+mod races;
 mod support;
 mod urls;
 mod versions;

@@ -166,24 +166,35 @@ impl House {
         headers: &[(&'static str, &str)],
         payload: &[u8],
     ) -> Result<InvokeResponse, ApiError> {
-        let path = format!("/2015-03-31/functions/{name}/invocations");
-        let matched = route("POST", &path, query)?;
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
-        }
-        let request = InvokeRequest {
-            matched: &matched,
-            headers: &map,
-            payload: Bytes::copy_from_slice(payload),
-            request_id: RequestId(Uuid::from_u128(7)),
-        };
-        self.dispatcher.invoke(request).await
+        request(&self.dispatcher, name, query, headers, payload).await
     }
 
     pub(crate) fn last_seen(&self) -> Seen {
         self.worker.seen.lock().unwrap().last().cloned().unwrap()
     }
+}
+
+/// An invoke as a client sends it.
+pub(crate) async fn request<W: Environments>(
+    dispatcher: &Dispatcher<W>,
+    name: &str,
+    query: Option<&str>,
+    headers: &[(&'static str, &str)],
+    payload: &[u8],
+) -> Result<InvokeResponse, ApiError> {
+    let path = format!("/2015-03-31/functions/{name}/invocations");
+    let matched = route("POST", &path, query)?;
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(*name, value.parse().unwrap());
+    }
+    let request = InvokeRequest {
+        matched: &matched,
+        headers: &map,
+        payload: Bytes::copy_from_slice(payload),
+        request_id: RequestId(Uuid::from_u128(7)),
+    };
+    dispatcher.invoke(request).await
 }
 
 /// The record is now this.
