@@ -36,12 +36,15 @@ impl<W: Environments> Dispatcher<W> {
         }
         for (generation, count) in turnover.provision {
             self.turn(Event::Provision { generation, count });
+            lock(&self.core).note_provisioned(generation, count);
         }
         self.functions.change_urls(turnover.urls);
         self.functions.store(functions);
         for generation in turnover.retire {
             self.turn(Event::Retire(generation));
-            lock(&self.core).serving.remove(&generation);
+            let mut core = lock(&self.core);
+            core.serving.remove(&generation);
+            core.provisioned.remove(&generation);
         }
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Core {
     last_invoke: u64,
     /// What can be invoked, by its generation: what environments without an invoke are made of.
     pub(crate) serving: HashMap<Generation, Arc<Ready>>,
+    /// Those of which environments are provisioned.
+    pub(crate) provisioned: HashMap<Generation, Arc<Ready>>,
     /// What the timer waits for.
     pub(crate) armed: Option<Duration>,
     /// Of environments whose first invoke is answered, and of those that were made without one.
@@ -134,6 +136,7 @@ impl<W: Environments> Dispatcher<W> {
                 waiting: HashMap::new(),
                 last_invoke: 0,
                 serving: HashMap::new(),
+                provisioned: HashMap::new(),
                 armed: None,
                 phases: HashMap::new(),
                 stops: BTreeMap::new(),

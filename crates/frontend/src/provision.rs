@@ -1,12 +1,14 @@
 //! Which generations have how many environments that are kept initialised, and how far each configuration is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hearth_scheduler::{Generation, Provision};
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
+use hearth_types::limits::PROVISION_METERED;
 
-use crate::dispatcher::{Dispatcher, lock};
+use crate::dispatcher::{Core, Dispatcher, lock};
 use crate::environments::Environments;
 use crate::snapshot::{EntryState, FunctionEntry};
 
@@ -87,7 +89,34 @@ pub(crate) fn changed<'a>(
     changed
 }
 
+impl Core {
+    /// So many environments of the generation are provisioned from now on.
+    pub(crate) fn note_provisioned(&mut self, generation: Generation, count: u32) {
+        match self.serving.get(&generation).filter(|_| count > 0) {
+            Some(ready) => drop(self.provisioned.insert(generation, Arc::clone(ready))),
+            None => drop(self.provisioned.remove(&generation)),
+        }
+    }
+}
+
 impl<W: Environments> Dispatcher<W> {
+    /// Meters what is provisioned, whether it is used or not, by the second; runs until it is dropped.
+    pub async fn run_meter(self: Arc<Self>) {
+        let mut last = self.clock.uptime();
+        loop {
+            let busy = self.clock.sleep_until_uptime(last + PROVISION_METERED).await;
+            let now = self.clock.uptime();
+            let ms = u64::try_from(now.saturating_sub(last).as_millis()).unwrap_or(u64::MAX);
+            let core = lock(&self.core);
+            for (generation, ready) in &core.provisioned {
+                let allocated = u64::from(core.scheduler.provisioned(*generation).allocated);
+                ready.metrics.usage().was_allocated(allocated * u64::from(ready.spec.memory_mb), ms);
+            }
+            drop((core, busy));
+            last = now;
+        }
+    }
+
     /// How far the provisioned concurrency of a qualifier is; none where it has none.
     #[must_use]
     pub fn provisioning(&self, function: &str, qualifier: &str) -> Option<Provisioning> {
@@ -109,7 +138,7 @@ impl<W: Environments> Dispatcher<W> {
     /// What is provisioned of each function: those in use, and all that are available. Functions without any are left
     /// out.
     #[must_use]
-    pub fn provisioned_by_function(&self) -> Vec<(std::sync::Arc<str>, Provision)> {
+    pub fn provisioned_by_function(&self) -> Vec<(Arc<str>, Provision)> {
         let entries = self.functions.load();
         let core = lock(&self.core);
         let of = |entry: &FunctionEntry| {
@@ -125,7 +154,7 @@ impl<W: Environments> Dispatcher<W> {
             })
         };
         let provisioned = entries.iter().filter(|(_, entry)| !entry.provisioned.is_empty());
-        provisioned.map(|(name, entry)| (std::sync::Arc::clone(name), of(entry))).collect()
+        provisioned.map(|(name, entry)| (Arc::clone(name), of(entry))).collect()
     }
 }
 

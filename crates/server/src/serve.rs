@@ -393,6 +393,7 @@ fn dispatcher(
         dispatcher.join(EMBEDDED, Capacity { memory_mb, environments: ENVIRONMENTS_MAX });
     }
     tokio::spawn(Arc::clone(&dispatcher).run_timer());
+    tokio::spawn(Arc::clone(&dispatcher).run_meter());
     dispatcher
 }
 

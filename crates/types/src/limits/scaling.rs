@@ -19,6 +19,8 @@ pub const PREPARED_AT_ONCE: u32 = 8;
 pub const PROVISION_RETRY: Duration = Duration::from_secs(1);
 /// The longest such wait.
 pub const PROVISION_RETRY_MAX: Duration = Duration::from_secs(300);
+/// How often what is provisioned is metered.
+pub const PROVISION_METERED: Duration = Duration::from_secs(1);
 /// How long a change of provisioned concurrency is said to be in progress at least: clients that look at once see it, as
 /// they do on Lambda, where it takes minutes.
 pub const PROVISION_IN_PROGRESS: Duration = Duration::from_millis(500);
