@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Action, FunctionKey, Generation, Purpose};
-use crate::keep_alive::Cost;
+use crate::keep_alive::Loss;
 use crate::scheduler::Scheduler;
 
 /// So much earlier than its call is expected an environment is begun, and twice as long as its version's start takes.
@@ -34,10 +34,10 @@ impl Scheduler {
         if version.retired || version.alive > 0 {
             return false;
         }
-        let cost = Cost { cold_start: version.cold_start.unwrap_or_default(), memory_mb: version.memory_mb };
-        let lead_ms = u64::try_from(self.lead_of(generation).as_millis()).unwrap_or(u64::MAX);
         let memory_mb = version.memory_mb;
-        self.first_to_go_for(now, memory_mb).is_ok_and(|first| first.is_none_or(|loss| loss < cost.loss((1, lead_ms))))
+        let lead_ms = u64::try_from(self.lead_of(generation).as_millis()).unwrap_or(u64::MAX);
+        let own = Loss::of(memory_mb, (1, lead_ms));
+        self.first_to_go_for(now, memory_mb).is_ok_and(|first| first.is_none_or(|loss| loss < own))
     }
 
     fn lead_of(&self, generation: Generation) -> Duration {

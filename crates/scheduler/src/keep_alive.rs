@@ -27,28 +27,19 @@ impl KeepAlive {
     }
 
     /// How much is lost if an environment goes that has been idle for so long, and when that is another amount.
-    pub(crate) fn loss(self, of: Cost, gaps: &Gaps, idle: Duration) -> (Loss, Option<Duration>) {
+    pub(crate) fn loss(self, memory_mb: u32, gaps: &Gaps, idle: Duration) -> (Loss, Option<Duration>) {
         match self {
             Self::Fixed(_) => (Loss::default(), None),
             Self::Room => {
                 let bin = Bin::of(idle);
-                (of.loss(gaps.expected(bin)), bin.end())
+                (Loss::of(memory_mb, gaps.expected(bin)), bin.end())
             }
         }
     }
 }
 
-/// What an environment of a version costs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cost {
-    /// What it takes to make it again.
-    pub(crate) cold_start: Duration,
-    /// What it takes up.
-    pub(crate) memory_mb: u32,
-}
-
-/// How much is lost when an idle environment goes: time in cold starts for each MB and time, as whole units too small to
-/// make a difference.
+/// How much is lost when an idle environment goes: cold starts for each MB and time, as whole units too small to make
+/// a difference. Each cold start counts the same: how long one takes is known only together with its first invoke.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub(crate) struct Loss(u128);
 
@@ -60,11 +51,10 @@ pub(crate) struct Rank {
     pub(crate) turn: u64,
 }
 
-impl Cost {
+impl Loss {
     /// Whole numbers, so that no order depends on how a machine rounds.
-    pub(crate) fn loss(self, (uses, kept_ms): (u64, u64)) -> Loss {
-        let cold_us = self.cold_start.as_micros().clamp(1, u128::from(u32::MAX));
-        let kept = u128::from(kept_ms.max(1)) * u128::from(self.memory_mb.max(1));
-        Loss(((u128::from(uses) * cold_us) << 60) / kept)
+    pub(crate) fn of(memory_mb: u32, (uses, kept_ms): (u64, u64)) -> Self {
+        let kept = u128::from(kept_ms.max(1)) * u128::from(memory_mb.max(1));
+        Self((u128::from(uses) << 80) / kept)
     }
 }

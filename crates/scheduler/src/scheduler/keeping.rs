@@ -6,7 +6,7 @@ use hearth_types::EnvironmentId;
 
 use super::Scheduler;
 use crate::event::{Action, StopReason, Throttle};
-use crate::keep_alive::{Cost, Loss};
+use crate::keep_alive::Loss;
 use crate::placement::WorkerId;
 
 impl Scheduler {
@@ -88,9 +88,8 @@ impl Scheduler {
         let (Some(version), Some(plan)) = (version, self.fleet.idle.get(environment)) else {
             return Default::default();
         };
-        let cost = Cost { cold_start: version.cold_start.unwrap_or_default(), memory_mb: version.memory_mb };
         let gaps = self.habits.gaps(version.function);
-        let (loss, look) = self.limits.keep_alive.loss(cost, &gaps, now.saturating_sub(plan.since));
+        let (loss, look) = self.limits.keep_alive.loss(version.memory_mb, &gaps, now.saturating_sub(plan.since));
         (loss, look.map(|idle| plan.since + idle))
     }
 }

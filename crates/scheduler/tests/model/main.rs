@@ -140,8 +140,7 @@ impl Model {
             uses += weight;
             kept_ms += weight * u128::from(middle_ms - edges[from]);
         }
-        let cold_us = version.cold_starts.iter().min().copied().unwrap_or_default().as_micros().max(1);
-        let loss = ((uses * cold_us) << 60) / (kept_ms * u128::from(version.memory_mb));
+        let loss = (uses << 80) / (kept_ms * u128::from(version.memory_mb));
         (loss, edges.get(from + 1).copied().map(Duration::from_millis))
     }
 
