@@ -3,14 +3,19 @@
 import base64
 import json
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import Function, client_of, deployer
+from support.packages import boto, zip_of
 from support.server import wait_until
 from support.workers import WorkerProcess, workers_of
+from test_inside import CALLER
+from test_node import node_runtime
+from test_streaming import NODE
 
 EMBEDDED = "server"
 BUDGET = ("--memory-budget", "8000")
@@ -23,12 +28,12 @@ def handler(event, context):
     print("line of", event.get("n"))
     return {"me": ME, "n": event.get("n"), "version": context.function_version, "said": event.get("text", "")}
 """
-STREAMS = """
-exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+STREAMS = NODE + """
+export const handler = stream(async (event, out) => {
   for (let n = 0; n < event.parts; n++) {
-    if (!stream.write("x".repeat(event.bytes))) await new Promise((go) => stream.once("drain", go));
+    if (!out.write("x".repeat(event.bytes))) await new Promise((go) => out.once("drain", go));
   }
-  stream.end();
+  out.end();
 });
 """
 
@@ -105,21 +110,19 @@ def test_a_function_is_the_same_in_a_worker_process(house):
     assert environments(server) == {"w0": 1} and worker.seen()["UsedMemoryMB"] == 1769
     error = function.error({"sleep": "long"})
     assert error["errorType"] == "TypeError"
-    wait_until(lambda: "line of 1" in logged(client, server, function), 20, "its log lines do not come")
+    wait_until(lambda: "line of 1" in logged(server, function), 20, "its log lines do not come")
     worker.drain()
     assert workers_of(server) == []
 
 
-def logged(client, server, function):
-    import urllib.request
-
+def logged(server, function):
     with urllib.request.urlopen(f"{server.url}/_hearth/logs/{function.name}", timeout=30) as answer:
         return answer.read().decode()
 
 
 def test_a_streamed_answer_waits_for_its_client_and_holds_nobody_else(house):
     server, (worker,), client, deploy = house(1)
-    function = deploy({"app.js": STREAMS}, Runtime="nodejs18.x", Handler="app.handler")
+    function = deploy({"index.mjs": STREAMS}, Runtime=node_runtime(), Handler="index.handler")
     event = json.dumps({"parts": 300, "bytes": 65536})
     slow = client.invoke_with_response_stream(FunctionName=function.name, Payload=event)["EventStream"]
     first = next(iter(slow))
@@ -132,15 +135,11 @@ def test_a_streamed_answer_waits_for_its_client_and_holds_nobody_else(house):
 
 
 def test_functions_in_a_worker_reach_the_servers_api_with_their_role(house):
-    server, _, client, deploy = house(1)
-    code = """
-import os, urllib.request
-def handler(event, context):
-    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"] + "/_hearth/health")
-    with urllib.request.urlopen(request) as answer:
-        return [answer.status, os.environ["AWS_ACCESS_KEY_ID"][:4]]
-"""
-    assert deploy(code).call() == [200, "ASIA"]
+    _, _, client, deploy = house(1)
+    layer = client.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto(["sts"]))})["LayerVersionArn"]
+    function = deploy(CALLER, Layers=[layer])
+    answer = function.call(["sts", "get_caller_identity", {}])
+    assert answer["Arn"] == f"arn:aws:sts::000000000000:assumed-role/test/{function.name}"
 
 
 def test_a_killed_worker_fails_only_what_it_ran(house):
@@ -172,7 +171,7 @@ def test_asynchronous_invokes_of_a_killed_worker_are_run_again(house):
     wait_until(lambda: all(busy(worker) == 2 for worker in workers), 30, lambda: environments(server))
     workers[0].kill()
     ended = [f"line of {n}\n" for n in range(4)]
-    wait_until(lambda: all(line in logged(client, server, function) for line in ended), 60, lambda: logged(client, server, function))
+    wait_until(lambda: all(line in logged(server, function) for line in ended), 60, lambda: logged(server, function))
 
 
 def test_a_worker_drains_under_load_and_no_invoke_fails(house):
