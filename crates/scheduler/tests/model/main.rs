@@ -374,8 +374,7 @@ impl Model {
             self.actions.push(Action::Assign { invoke, environment });
             return;
         }
-        let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
-        let patience = cold.clamp(self.limits.settle, self.limits.settle_max);
+        let patience = self.patience(generation);
         let parked = Parked { invoke, generation, since: now, due: now + patience, for_room: false };
         if self.waiting(generation) < self.settling(generation) {
             self.parked.push(parked);

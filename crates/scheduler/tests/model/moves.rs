@@ -10,6 +10,14 @@ pub(super) fn edges() -> Vec<u64> {
     std::iter::once(0).chain(halves).collect()
 }
 
+impl Model {
+    /// How long one waits for an environment that settles.
+    pub(super) fn patience(&self, generation: Generation) -> Duration {
+        let cold = self.version(generation).cold_starts.iter().min().copied().unwrap_or_default();
+        cold.clamp(self.limits.settle, self.limits.settle_max)
+    }
+}
+
 /// What a test case does next; numbers choose among what is there at that time.
 #[derive(Clone, Copy, Debug)]
 enum Move {
