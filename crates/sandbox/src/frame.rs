@@ -35,7 +35,10 @@ pub(crate) enum Request {
     Launch { slot: u64 },
     /// Run a function in it. Descriptors: output, arguments; where a program waits, what it is told. With programs beside
     /// the runtime: their output and arguments, too; the runtime then waits. Answered on the environment's channel.
-    Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32, beside: u32 },
+    /// Of a template also the file for its snapshot, of a restored function the file that has it.
+    Assign { slot: u64, code: CodeDigest, layers: Vec<CodeDigest>, memory_mb: u32, beside: u32, role: Role },
+    /// Have the snapshot of a template written. Answered on the environment's channel.
+    Write { slot: u64 },
     /// Let the runtime go that waits for the programs beside it. Answered on the environment's channel.
     Go { slot: u64 },
     /// Signal a process.
@@ -49,6 +52,31 @@ pub(crate) enum Request {
     Answer { id: u64 },
     /// Kill all in it and take it down.
     Destroy { id: u64, slot: u64, keep_tmp: bool },
+}
+
+/// What a function runs for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// Invokes, from its start on.
+    Usual,
+    /// To be written down.
+    Template,
+    /// Invokes, as what was written down.
+    Restored,
+}
+
+impl Role {
+    fn number(self) -> u32 {
+        match self {
+            Self::Usual => 0,
+            Self::Template => 1,
+            Self::Restored => 2,
+        }
+    }
+
+    fn of(number: u32) -> Option<Self> {
+        [Self::Usual, Self::Template, Self::Restored].into_iter().find(|role| role.number() == number)
+    }
 }
 
 /// Which /tmp a sandbox gets.
@@ -97,6 +125,10 @@ pub(crate) enum Event {
     Failed(Failure),
     /// All is prepared, but the program, which the failure names, cannot be executed.
     NotExecutable(Failure),
+    /// A template's snapshot is written: its bytes.
+    Written { bytes: u64 },
+    /// It is not, and why.
+    NotWritten(Failure),
 }
 
 /// What the spawner orders an environment's init, or a jail, to do.
@@ -108,7 +140,10 @@ pub(crate) enum Order {
     Launch,
     /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; output
     /// and arguments of `beside` programs, where it is not 0; then the mount of the layers where there are some.
-    Assign { memory_mb: u32, beside: u32 },
+    /// A template's file for its snapshot, or a restored function's file that has it, comes before that mount.
+    Assign { memory_mb: u32, beside: u32, role: Role },
+    /// Write the snapshot of a template.
+    Write,
     /// Let the runtime go that waits for the programs beside it.
     Go,
     /// Name a process, so that the spawner, which may, can signal it.
@@ -135,11 +170,12 @@ impl Frame for Request {
             Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
             Self::Launch { slot } => Writer::new(6).u64(*slot).done(),
-            Self::Assign { slot, code, layers, memory_mb, beside } => {
+            Self::Assign { slot, code, layers, memory_mb, beside, role } => {
                 let fixed = Writer::new(4).u64(*slot).bytes(&code.0).u32(*memory_mb).u32(layers.len() as u32);
-                layers.iter().fold(fixed.u32(*beside), |frame, layer| frame.bytes(&layer.0)).done()
+                layers.iter().fold(fixed.u32(*beside).u32(role.number()), |frame, layer| frame.bytes(&layer.0)).done()
             }
             Self::Go { slot } => Writer::new(20).u64(*slot).done(),
+            Self::Write { slot } => Writer::new(31).u64(*slot).done(),
             Self::Signal { slot, process, signal } => {
                 Writer::new(21).u64(*slot).u32(process.number()).u32(signal.number()).done()
             }
@@ -161,11 +197,12 @@ impl Frame for Request {
             4 => {
                 let (slot, code, memory_mb) = (r.u64(), CodeDigest(r.array()), r.u32());
                 let count = usize::try_from(r.u32()).ok().filter(|count| *count <= LAYERS)?;
-                let beside = r.u32();
+                let (beside, role) = (r.u32(), Role::of(r.u32())?);
                 let layers = (0..count).map(|_| CodeDigest(r.array())).collect();
-                Self::Assign { slot, code, layers, memory_mb, beside }
+                Self::Assign { slot, code, layers, memory_mb, beside, role }
             }
             20 => Self::Go { slot: r.u64() },
+            31 => Self::Write { slot: r.u64() },
             21 => Self::Signal { slot: r.u64(), process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
             6 => Self::Launch { slot: r.u64() },
             7 => Self::Socket { id: r.u64(), slot: r.u64() },
@@ -223,6 +260,8 @@ impl Frame for Event {
             Self::Gone => Writer::new(6).done(),
             Self::Failed(failure) => Writer::new(7).failure(failure).done(),
             Self::NotExecutable(failure) => Writer::new(8).failure(failure).done(),
+            Self::Written { bytes } => Writer::new(31).u64(*bytes).done(),
+            Self::NotWritten(failure) => Writer::new(32).failure(failure).done(),
         }
     }
 
@@ -239,6 +278,8 @@ impl Frame for Event {
             6 => Self::Gone,
             7 => Self::Failed(r.failure()?),
             8 => Self::NotExecutable(r.failure()?),
+            31 => Self::Written { bytes: r.u64() },
+            32 => Self::NotWritten(r.failure()?),
             _ => return None,
         };
         r.only_zeros_left().then_some(event)
@@ -250,7 +291,10 @@ impl Frame for Order {
         match self {
             Self::Start => Writer::new(1).done(),
             Self::Launch => Writer::new(3).done(),
-            Self::Assign { memory_mb, beside } => Writer::new(2).u32(*memory_mb).u32(*beside).done(),
+            Self::Assign { memory_mb, beside, role } => {
+                Writer::new(2).u32(*memory_mb).u32(*beside).u32(role.number()).done()
+            }
+            Self::Write => Writer::new(31).done(),
             Self::Go => Writer::new(20).done(),
             Self::Name { process, signal } => Writer::new(21).u32(process.number()).u32(signal.number()).done(),
             Self::Read { order } => Writer::new(22).u32(*order).done(),
@@ -262,7 +306,8 @@ impl Frame for Order {
         let order = match kind {
             1 => Self::Start,
             3 => Self::Launch,
-            2 => Self::Assign { memory_mb: r.u32(), beside: r.u32() },
+            2 => Self::Assign { memory_mb: r.u32(), beside: r.u32(), role: Role::of(r.u32())? },
+            31 => Self::Write,
             20 => Self::Go,
             21 => Self::Name { process: Process::of(r.u32()), signal: Signal::of(r.u32())? },
             22 => Self::Read { order: r.u32() },
@@ -392,9 +437,13 @@ pub(crate) mod tests {
         for layers in 0..=LAYERS {
             let layers = (0..layers).map(|layer| CodeDigest([layer as u8 + 1; 32])).collect();
             let code = CodeDigest([0xAB; 32]);
-            survives(Request::Assign { slot: u64::MAX, code, layers, memory_mb: 10_240, beside: 11 });
+            survives(Request::Assign { slot: u64::MAX, code, layers, memory_mb: 10_240, beside: 11, role: Role::Restored });
         }
         survives(Request::Go { slot: 4 });
+        survives(Request::Write { slot: 4 });
+        survives(Order::Write);
+        survives(Event::Written { bytes: u64::MAX });
+        survives(Event::NotWritten(Failure::new(95, "an open pipe")));
         for (process, signal) in [(Process::Runtime, Signal::Kill), (Process::Beside(7), Signal::Terminate)] {
             survives(Request::Signal { slot: 4, process, signal });
             survives(Order::Name { process, signal });
@@ -423,7 +472,9 @@ pub(crate) mod tests {
         }
         survives(Order::Start);
         survives(Order::Launch);
-        survives(Order::Assign { memory_mb: 128, beside: 1 });
+        for role in [Role::Usual, Role::Template, Role::Restored] {
+            survives(Order::Assign { memory_mb: 128, beside: 1, role });
+        }
         survives(Order::Go);
         survives(Order::Read { order: u32::MAX });
         survives(Note::Made { loop_number: Some(7) });
@@ -449,7 +500,7 @@ pub(crate) mod tests {
         no_bool[20] = 2;
         assert_eq!(Request::decode(&no_bool), None);
         let assign =
-            Request::Assign { slot: 1, code: CodeDigest([1; 32]), layers: Vec::new(), memory_mb: 128, beside: 0 };
+            Request::Assign { slot: 1, code: CodeDigest([1; 32]), layers: Vec::new(), memory_mb: 128, beside: 0, role: Role::Usual };
         let mut too_many = assign.encode();
         too_many[48] = LAYERS as u8 + 1;
         assert_eq!(Request::decode(&too_many), None);

@@ -37,6 +37,12 @@ mod reading;
 mod rootless;
 mod sandbox;
 mod seccomp;
+#[cfg(target_arch = "x86_64")]
+mod snapshot;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "snapshot/elsewhere.rs"]
+mod snapshot;
+mod snapshots;
 mod spawner;
 mod sys;
 mod tmp;
@@ -56,4 +62,5 @@ pub use process::{Exit, Process, Signal};
 pub use program::{Assignment, Beside, Command, Happening, Program};
 pub use promise::{Broken, Level, Promise};
 pub use rootless::enter_user_namespace;
+pub use snapshots::{Snapshot, Template};
 pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Tmp, TmpVolume, Waiting};

@@ -7,7 +7,7 @@ use hearth_types::CodeDigest;
 use hearth_types::limits::{EXTENSION_PROGRAMS, LAYERS};
 
 use crate::error::SandboxError;
-use crate::frame::Request;
+use crate::frame::{Request, Role};
 use crate::process::{Exit, Process};
 
 /// Whose a sandbox is to be.
@@ -76,7 +76,7 @@ pub enum Happening {
 }
 
 impl Assignment {
-    pub(crate) fn request(self, slot: u64, beside: usize) -> Result<Request, SandboxError> {
+    pub(crate) fn request(self, slot: u64, beside: usize, role: Role) -> Result<Request, SandboxError> {
         let Self { code, layers, memory_mb } = self;
         if layers.len() > LAYERS {
             return Err(SandboxError::Invalid(format!("{} layers: at most {LAYERS} can be mounted", layers.len())));
@@ -85,6 +85,6 @@ impl Assignment {
             let text = format!("{beside} programs beside a runtime: at most {EXTENSION_PROGRAMS} can be started");
             return Err(SandboxError::Invalid(text));
         }
-        Ok(Request::Assign { slot, code, layers, memory_mb, beside: beside as u32 })
+        Ok(Request::Assign { slot, code, layers, memory_mb, beside: beside as u32, role })
     }
 }

@@ -16,7 +16,7 @@ use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::control_file::{counter, read, write};
 use crate::error::{Failure, SandboxError};
-use crate::frame::{Answer, Event, Request, TmpChoice};
+use crate::frame::{Answer, Event, Request, Role, TmpChoice};
 use crate::process::{Process, Signal};
 use crate::program::{Assignment, Beside, Command, Happening, Program};
 use crate::weaken::{self, Defence};
@@ -65,7 +65,7 @@ pub struct Made(Environment);
 
 /// A sandbox with a runtime's root. Dropped, it is taken down.
 pub struct Started {
-    environment: Environment,
+    pub(crate) environment: Environment,
     /// Whether that is known.
     composed: bool,
 }
@@ -74,7 +74,7 @@ pub struct Started {
 pub struct Waiting(Environment);
 
 /// A sandbox with a function's process in it. Dropped, it is killed and taken down.
-pub struct Sandbox(Environment);
+pub struct Sandbox(pub(crate) Environment);
 
 /// The network inside a sandbox. Does not keep it.
 pub struct Network {
@@ -82,9 +82,9 @@ pub struct Network {
     slot: u64,
 }
 
-struct Environment {
-    spawner: Spawner,
-    slot: u64,
+pub(crate) struct Environment {
+    pub(crate) spawner: Spawner,
+    pub(crate) slot: u64,
     /// From init, and from the spawner about it. Its closing takes the environment down.
     channel: AsyncFd<OwnedFd>,
     files: CgroupFiles,
@@ -153,8 +153,8 @@ impl Spawner {
     /// # Errors
     /// What failed, here or when it was started; [`SandboxError::NotExecutable`] where it is the function's program. The sandbox is taken down.
     pub async fn assign(&self, started: Started, a: Assignment, program: Program) -> Result<Sandbox, SandboxError> {
-        let request = a.request(started.environment.slot, 0)?;
-        self.run(started, &request, program, None).await.map(Sandbox)
+        let request = a.request(started.environment.slot, 0, Role::Usual)?;
+        self.run(started, &request, program, None, None).await.map(Sandbox)
     }
 
     /// The same with programs beside the runtime: those run when it returns, while the runtime waits for
@@ -169,8 +169,8 @@ impl Spawner {
         program: Program,
         beside: Beside,
     ) -> Result<Sandbox, SandboxError> {
-        let request = a.request(started.environment.slot, beside.programs.len())?;
-        self.run(started, &request, program, Some(beside)).await.map(Sandbox)
+        let request = a.request(started.environment.slot, beside.programs.len(), Role::Usual)?;
+        self.run(started, &request, program, Some(beside), None).await.map(Sandbox)
     }
 
     /// Runs a program that is no customer's, as a function's would be run, ahead of its function. It finds a socket as
@@ -181,7 +181,7 @@ impl Spawner {
     /// What failed. The sandbox is taken down.
     pub async fn launch(&self, started: Started, program: Program) -> Result<Waiting, SandboxError> {
         let request = Request::Launch { slot: started.environment.slot };
-        self.run(started, &request, program, None).await.map(Waiting)
+        self.run(started, &request, program, None, None).await.map(Waiting)
     }
 
     /// Makes the process that will be a function's, limited and confined as that will be, ahead of all that is known of it
@@ -202,7 +202,7 @@ impl Spawner {
     /// As [`Self::assign`], or that the process has ended meanwhile. The sandbox is taken down.
     pub async fn employ_held(&self, held: Waiting, a: Assignment, command: Command) -> Result<Sandbox, SandboxError> {
         let Waiting(environment) = held;
-        let request = a.request(environment.slot, 0)?;
+        let request = a.request(environment.slot, 0, Role::Usual)?;
         self.send(&request, &[seal(command)?.as_fd()]).await?;
         environment.runs(true).await.map(Sandbox)
     }
@@ -215,7 +215,7 @@ impl Spawner {
     /// What failed, or that the program has ended meanwhile. The sandbox is taken down.
     pub async fn employ(&self, waiting: Waiting, a: Assignment, env: &[CString]) -> Result<Sandbox, SandboxError> {
         let Waiting(environment) = waiting;
-        let request = a.request(environment.slot, 0)?;
+        let request = a.request(environment.slot, 0, Role::Usual)?;
         let told = env.iter().map(|variable| variable.as_bytes_with_nul()).collect::<Vec<_>>().concat();
         if told.len() > EXEC_STRINGS_BYTES {
             let text = format!("{} bytes of variables: at most {EXEC_STRINGS_BYTES} can be handed over", told.len());
@@ -230,12 +230,13 @@ impl Spawner {
         Ok(Sandbox(environment))
     }
 
-    async fn run(
+    pub(crate) async fn run(
         &self,
         started: Started,
         request: &Request,
         program: Program,
         beside: Option<Beside>,
+        snapshot: Option<&OwnedFd>,
     ) -> Result<Environment, SandboxError> {
         let Started { environment, composed } = started;
         let Program { argv, otherwise, env, cwd, output } = program;
@@ -243,7 +244,7 @@ impl Spawner {
         if let Some(Beside { programs, env, cwd, output }) = beside {
             fds.extend([output, seal(Command { argv: programs, otherwise: None, env, cwd })?]);
         }
-        self.send(request, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
+        self.send(request, &fds.iter().chain(snapshot).map(AsFd::as_fd).collect::<Vec<_>>()).await?;
         drop(fds);
         environment.runs(composed).await
     }
@@ -368,7 +369,8 @@ impl Sandbox {
                 Ok(Some((Event::Failed(failure), _))) => Happening::Failed(failure.into()),
                 Ok(Some((Event::NotExecutable(failure), _))) => Happening::Failed(not_executable(failure)),
                 Ok(Some((Event::Gone, _)) | None) | Err(_) => Happening::Gone,
-                Ok(Some((Event::Ready | Event::Started, _))) => continue,
+                // A snapshot's writing is waited for by who has ordered it.
+                Ok(Some((Event::Ready | Event::Started | Event::Written { .. } | Event::NotWritten(_), _))) => continue,
             };
         }
     }
@@ -456,7 +458,7 @@ impl Environment {
     }
 
     /// The next event; none once the channel is closed. Cancel-safe.
-    async fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
+    pub(crate) async fn next_event(&self) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
         let receive = |socket: &OwnedFd| channel::receive::<Event>(socket, RecvFlags::DONTWAIT);
         match self.channel.async_io(Interest::READABLE, receive).await? {
             Received::Frame(event, fds) => Ok(Some((event, fds))),
@@ -470,6 +472,6 @@ fn not_executable(failure: Failure) -> SandboxError {
     SandboxError::NotExecutable { program: failure.what, source }
 }
 
-fn protocol_error(what: &str) -> SandboxError {
+pub(crate) fn protocol_error(what: &str) -> SandboxError {
     Failure::new(libc::EPROTO, what).into()
 }

@@ -199,6 +199,12 @@ pub(crate) fn join_user_namespace(process: BorrowedFd<'_>) -> io::Result<()> {
     check(i64::from(unsafe { libc::setns(process.as_raw_fd(), libc::CLONE_NEWUSER) }))
 }
 
+/// Where a security module lets a process be traced by its parents only: lets any of its user do it.
+pub(crate) fn be_traced_by_same_user() {
+    // SAFETY: takes no pointers. Without such a module there is nothing to allow, and an error says so.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0) };
+}
+
 /// Brings the loopback interface of the current network namespace up.
 pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all-zero is a valid ifreq.

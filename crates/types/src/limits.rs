@@ -483,3 +483,6 @@ pub const PARAMETER_LABELS: usize = 10;
 pub const PARAMETERS_PAGE: usize = 50;
 /// The same below a path (AWS).
 pub const PARAMETERS_BY_PATH_PAGE: usize = 10;
+
+/// Bytes of one snapshot of an initialised process: addresses, of which those that were never used take no memory.
+pub const SNAPSHOT_BYTES: u64 = 12 * 1024 * 1024 * 1024;

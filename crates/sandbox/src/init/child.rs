@@ -1,6 +1,6 @@
 //! The processes that become a function's: its runtime, and programs beside it.
 
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use hearth_types::limits;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -13,6 +13,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
 use crate::privileges;
+use crate::snapshot;
 use crate::sys::{self, Fork};
 use crate::weaken::{self, Defence};
 
@@ -48,12 +49,28 @@ pub(super) struct Launch<'a> {
 pub(super) enum Task<'a> {
     /// A function's runtime.
     Runtime,
+    /// A function's runtime that a [`Self::Writer`] may look into.
+    Template,
+    /// A function's runtime as this file has it, which it finds as [`snapshot::IMAGE`].
+    Restored { image: &'a OwnedFd },
+    /// Writes a template's snapshot into this file, as a process of the same user, and shares its user namespace.
+    Writer { image: &'a OwnedFd, runtime: &'a OwnedFd },
     /// A runtime that waits for its function: what it finds as [`ASSIGNMENT`].
     Ahead { hear: &'a OwnedFd },
     /// A function's runtime of which nothing is known yet.
     Held,
     /// The program with this number, each an argument, beside a runtime, whose user namespace it is to share.
     Beside { number: usize, runtime: &'a OwnedFd },
+}
+
+impl<'a> Task<'a> {
+    /// The runtime whose user namespace it shares.
+    fn shares_with(self) -> Option<&'a OwnedFd> {
+        match self {
+            Self::Beside { runtime, .. } | Self::Writer { runtime, .. } => Some(runtime),
+            Self::Runtime | Self::Template | Self::Restored { .. } | Self::Ahead { .. } | Self::Held => None,
+        }
+    }
 }
 
 /// A process of the function.
@@ -94,7 +111,7 @@ impl Launch<'_> {
     pub(super) fn hold(self) -> Done<Held> {
         self.hand_output_over().during("handing the output over")?;
         let (ours, childs) = channel::pair().during("making a socket pair")?;
-        let shares = matches!(self.task, Task::Beside { .. }) || weaken::is_off(Defence::User);
+        let shares = self.task.shares_with().is_some() || weaken::is_off(Defence::User);
         let user = if shares { 0 } else { libc::CLONE_NEWUSER };
         let process = match sys::fork(user, None).during("cloning into a user namespace")? {
             Fork::Child => {
@@ -130,7 +147,7 @@ impl Launch<'_> {
             let path = format!("/proc/{}/{file}", pid.as_raw_nonzero());
             std::fs::write(&path, text).during(format_args!("writing {path}"))
         };
-        if weaken::is_off(Defence::User) || matches!(self.task, Task::Beside { .. }) {
+        if weaken::is_off(Defence::User) || self.task.shares_with().is_some() {
             return write("oom_score_adj", OOM_SCORE_ADJ.to_owned());
         }
         write("uid_map", format!("{INSIDE_UID} {outside} 1"))?;
@@ -140,9 +157,15 @@ impl Launch<'_> {
     }
 
     fn become_program(self, parent: &OwnedFd) -> ! {
-        let event = match self.confine(parent) {
-            Ok(args) => execute(args),
-            Err(failure) => Event::Failed(failure),
+        let event = match self.task {
+            Task::Writer { image, .. } => match self.become_writer(parent, image) {
+                Ok(bytes) => Event::Written { bytes },
+                Err(failure) => Event::NotWritten(failure),
+            },
+            _ => match self.confine(parent) {
+                Ok(args) => execute(args),
+                Err(failure) => Event::Failed(failure),
+            },
         };
         let _ = channel::send(parent, &event, &[], SendFlags::empty());
         sys::exit_now(1)
@@ -150,26 +173,8 @@ impl Launch<'_> {
 
     /// All that comes before the program. What does not need to be the function's user is done while init still maps ids
     /// and gives up its privileges.
-    fn confine(self, parent: &OwnedFd) -> Done<ExecArgs> {
-        self.set_stdio()?;
-        rustix::process::setsid().during("making a session")?;
-        rustix::process::umask(Mode::from_raw_mode(0o022));
-        sys::reset_signals();
-        self.set_limits()?;
-        if !weaken::is_off(Defence::User) {
-            if let Task::Beside { runtime, .. } = self.task {
-                sys::join_user_namespace(runtime.as_fd()).during("entering the runtime's user namespace")?;
-            }
-            privileges::drop_bounding_set()?;
-        }
-        if matches!(self.task, Task::Held) {
-            wait_for(parent, &Order::Launch)?;
-            self.lower_itself()?;
-        }
-        let given = wait_for(parent, &Order::Start)?;
-        if !matches!(self.task, Task::Held) {
-            become_function()?;
-        }
+    fn confine(&self, parent: &OwnedFd) -> Done<ExecArgs> {
+        let given = self.become_users(parent)?;
         let file = self.args.or(given.first());
         let file = file.ok_or_else(|| Failure::new(libc::EINVAL, "running a program that nothing is said of"))?;
         let mut args = ExecArgs::open(file).during("reading the arguments")?;
@@ -194,13 +199,54 @@ impl Launch<'_> {
         if !weaken::is_off(Defence::Descriptors) {
             sys::close_all_on_exec().during("closing descriptors")?;
         }
-        if let Task::Ahead { hear } = self.task {
-            sys::inherit_as(hear.as_fd(), ASSIGNMENT).during("handing a pipe over")?;
+        match self.task {
+            Task::Ahead { hear } => sys::inherit_as(hear.as_fd(), ASSIGNMENT).during("handing a pipe over")?,
+            Task::Restored { image } => {
+                sys::inherit_as(image.as_fd(), snapshot::IMAGE).during("handing a snapshot over")?;
+            }
+            Task::Template => sys::be_traced_by_same_user(),
+            Task::Runtime | Task::Held | Task::Beside { .. } | Task::Writer { .. } => {}
         }
         if !weaken::is_off(Defence::SystemCalls) {
             self.plan.filters.confine_function()?;
         }
         Ok(())
+    }
+
+    /// Up to the moment that it is the function's user, which its parent waits for; what that has sent with its word.
+    fn become_users(&self, parent: &OwnedFd) -> Done<Vec<OwnedFd>> {
+        self.set_stdio()?;
+        rustix::process::setsid().during("making a session")?;
+        rustix::process::umask(Mode::from_raw_mode(0o022));
+        sys::reset_signals();
+        self.set_limits()?;
+        if !weaken::is_off(Defence::User) {
+            if let Some(runtime) = self.task.shares_with() {
+                sys::join_user_namespace(runtime.as_fd()).during("entering the runtime's user namespace")?;
+            }
+            privileges::drop_bounding_set()?;
+        }
+        if matches!(self.task, Task::Held) {
+            wait_for(parent, &Order::Launch)?;
+            self.lower_itself()?;
+        }
+        let given = wait_for(parent, &Order::Start)?;
+        if !matches!(self.task, Task::Held) {
+            become_function()?;
+        }
+        Ok(given)
+    }
+
+    /// It executes nothing: what it has beyond its task goes, and the function must not look into it.
+    fn become_writer(&self, parent: &OwnedFd, image: &OwnedFd) -> Done<u64> {
+        self.become_users(parent)?;
+        sys::close_all_but(&mut [parent.as_raw_fd(), image.as_raw_fd()]).during("closing descriptors")?;
+        let undumpable = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+        undumpable.during("making a writer undumpable")?;
+        if !weaken::is_off(Defence::SystemCalls) {
+            self.plan.filters.confine_writer()?;
+        }
+        snapshot::write(image)
     }
 
     fn set_stdio(&self) -> Done {

@@ -17,7 +17,7 @@ use self::child::{Harmless, Launch, Task};
 use self::programs::{Beside, Programs, exit_of};
 use crate::channel::{self, Received, exactly};
 use crate::error::{Done, During, Failure};
-use crate::frame::{Event, Order};
+use crate::frame::{Event, Order, Role};
 use crate::network::Connection;
 use crate::process::Process;
 use crate::seccomp::Filters;
@@ -120,13 +120,26 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: make::Made) -> Done {
 /// went before.
 fn run_programs(plan: &Plan<'_>) -> Result<Option<Programs>, Event> {
     match next_order(plan).map_err(Event::Failed)? {
-        Some((Order::Assign { memory_mb, beside: 0 }, fds)) => {
+        Some((Order::Assign { memory_mb, role: Role::Template, .. }, fds)) => {
+            let ([code, output, args, image], layers) = apart(fds).map_err(Event::Failed)?;
+            mount(code, layers).map_err(Event::Failed)?;
+            let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Template };
+            Programs::template(launch, &image).map(Some)
+        }
+        Some((Order::Assign { memory_mb, role: Role::Restored, .. }, fds)) => {
+            let ([code, output, args, image], layers) = apart(fds).map_err(Event::Failed)?;
+            mount(code, layers).map_err(Event::Failed)?;
+            let task = Task::Restored { image: &image };
+            let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task };
+            Programs::alone(launch.run(Harmless::First)?).map(Some).map_err(Event::Failed)
+        }
+        Some((Order::Assign { memory_mb, beside: 0, .. }, fds)) => {
             let ([code, output, args], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;
             let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Runtime };
             Programs::alone(launch.run(Harmless::First)?).map(Some).map_err(Event::Failed)
         }
-        Some((Order::Assign { memory_mb, beside }, fds)) => {
+        Some((Order::Assign { memory_mb, beside, .. }, fds)) => {
             let ([code, output, args, beside_output, beside_args], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;
             let beside = Beside { count: beside as usize, output: beside_output, args: beside_args };

@@ -9,16 +9,18 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use super::child::{Held, Launch, Running, Task, become_harmless};
 use super::{Plan, next_order, tell_server};
 use crate::channel;
-use crate::error::{Done, During};
+use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Note, Order};
 use crate::process::{Exit, Process, Signal};
-use crate::sys;
+use crate::sys::{self, Fork};
 
 /// All of them.
 pub(super) struct Programs {
     runtime: Runtime,
     /// Those beside the runtime, in their order.
     beside: Vec<Running>,
+    /// What writes the runtime's snapshot, until it is told to.
+    writer: Option<Held>,
     /// How it is heard that one has ended.
     ends: OwnedFd,
 }
@@ -49,7 +51,20 @@ impl Programs {
     /// A runtime alone.
     pub(super) fn alone(runtime: Running) -> Done<Self> {
         let ends = sys::child_signals().during("listening for ends of processes")?;
-        Ok(Self { runtime: Runtime::Runs(runtime), beside: Vec::new(), ends })
+        Ok(Self { runtime: Runtime::Runs(runtime), beside: Vec::new(), writer: None, ends })
+    }
+
+    /// A runtime alone, and what will write it down: made before this process becomes harmless, as all are.
+    pub(super) fn template(runtime: Launch<'_>, image: &OwnedFd) -> Result<Self, Event> {
+        let ends = sys::child_signals().during("listening for ends of processes").map_err(Event::Failed)?;
+        let (plan, memory_mb, output, args) = (runtime.plan, runtime.memory_mb, runtime.output, runtime.args);
+        use_a_number_up().map_err(Event::Failed)?;
+        let runtime = runtime.hold().map_err(Event::Failed)?;
+        let task = Task::Writer { image, runtime: runtime.pidfd() };
+        let writer = Launch { plan, memory_mb, output, args, task }.hold().map_err(Event::Failed)?;
+        become_harmless(plan).map_err(Event::Failed)?;
+        let runtime = Runtime::Runs(runtime.go(None)?);
+        Ok(Self { runtime, beside: Vec::new(), writer: Some(writer), ends })
     }
 
     /// Starts programs; the runtime waits for them to be ready. All are made before this process becomes harmless, for it
@@ -65,7 +80,7 @@ impl Programs {
         let held: Vec<Held> = (0..beside.count).map(hold).collect::<Done<_>>().map_err(Event::Failed)?;
         become_harmless(plan).map_err(Event::Failed)?;
         let beside = held.into_iter().map(|held| held.go(None)).collect::<Result<_, _>>()?;
-        Ok(Self { runtime: Runtime::Waits(runtime), beside, ends })
+        Ok(Self { runtime: Runtime::Waits(runtime), beside, writer: None, ends })
     }
 
     /// Follows orders, reaps, says how processes end; until the runtime's end, or, with programs beside it, for good. This
@@ -95,10 +110,20 @@ impl Programs {
         match next_order(plan)? {
             None => return Ok(Next::Over),
             Some((Order::Go, _)) => self.let_runtime_go(plan)?,
+            Some((Order::Write, _)) => self.have_written(plan)?,
             Some((Order::Name { process, signal }, _)) => self.name(plan, process, signal)?,
             Some(_) => {}
         }
         Ok(Next::GoOn)
+    }
+
+    /// Lets the writer go, whose last word says what came of it. Nothing else happens here meanwhile.
+    fn have_written(&mut self, plan: &Plan<'_>) -> Done {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        match writer.go(None) {
+            Err(event) => tell_server(plan, &event),
+            Ok(_) => tell_server(plan, &Event::NotWritten(Failure::new(libc::ESRCH, "the snapshot's writer died"))),
+        }
     }
 
     fn let_runtime_go(&mut self, plan: &Plan<'_>) -> Done {
@@ -163,6 +188,17 @@ impl Programs {
         }
         let number = self.beside.iter().position(|running| running.pid == pid)?;
         Some(Process::Beside(number as u32))
+    }
+}
+
+/// A template's processes have other numbers than the ones that are restored: by that a library knows that it must draw
+/// new random numbers, as after a fork.
+fn use_a_number_up() -> Done {
+    match sys::fork(0, None).during("using a process number up")? {
+        Fork::Child => sys::exit_now(0),
+        Fork::Parent { pid, .. } => {
+            rustix::process::waitpid(Some(pid), WaitOptions::empty()).during("using a process number up").map(drop)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod calls;
 mod program;
 mod reader;
+mod writer;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub(crate) struct Filters {
     function: BpfProgram,
     init: BpfProgram,
     reader: BpfProgram,
+    writer: BpfProgram,
 }
 
 impl Filters {
@@ -30,6 +32,7 @@ impl Filters {
             function: compile(&function_verdicts(), &Verdict::Errno(ENOSYS)),
             init: compile(&init, &Verdict::Kill),
             reader: compile(&reader_verdicts(), &Verdict::Kill),
+            writer: compile(&writer_verdicts(), &Verdict::Kill),
         }
     }
 
@@ -41,6 +44,11 @@ impl Filters {
     /// Filters this process, of one thread, as a reader of an archive.
     pub(crate) fn confine_reader(&self) -> Done {
         load(&self.reader)
+    }
+
+    /// Filters this process, of one thread, as a writer of a snapshot.
+    pub(crate) fn confine_writer(&self) -> Done {
+        load(&self.writer)
     }
 
     /// Filters this process as an init that waits for the function's end.
@@ -76,6 +84,11 @@ fn reader_verdicts() -> BTreeMap<u32, Verdict> {
         (libc::SYS_mprotect, executable()),
     ];
     allowed.chain(refused).chain(by_argument).map(|(call, verdict)| (call as u32, verdict)).collect()
+}
+
+fn writer_verdicts() -> BTreeMap<u32, Verdict> {
+    let refused = writer::REFUSED.iter().map(|(call, errno)| (*call as u32, Verdict::Errno(*errno as u16)));
+    writer::ALLOWED.iter().map(|call| (*call as u32, Verdict::Allow)).chain(refused).collect()
 }
 
 /// Calls that are refused with certain arguments only.

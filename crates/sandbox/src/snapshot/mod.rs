@@ -9,7 +9,6 @@ mod descriptors;
 mod pages;
 mod proc;
 mod replay;
-#[cfg(target_arch = "x86_64")]
 mod stub;
 mod tracee;
 
@@ -21,15 +20,27 @@ use self::proc::Proc;
 use self::replay::{Arg, Replay};
 use self::tracee::Tracee;
 use crate::error::{Done, During, Failure};
+use crate::frame::Role;
 
 /// The descriptor at which a snapshot finds itself when it is executed. Above all that a process of the usual kind has.
 pub(crate) const IMAGE: RawFd = 63;
 
-/// What the kernel calls an executable mapping's segments by.
+/// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
+
+/// What a writer needs beside what it writes, MB.
+const WRITER_MB: u32 = 32;
 
 /// The most descriptors that a process may have open in its snapshot.
 const DESCRIPTORS: usize = 256;
+
+/// The limit of memory, MB, of the control group of such a function: what is written of a template counts there beside it.
+pub(crate) fn memory_mb(role: Role, memory_mb: u32) -> u32 {
+    match role {
+        Role::Template => memory_mb.saturating_mul(2).saturating_add(WRITER_MB),
+        Role::Usual | Role::Restored => memory_mb,
+    }
+}
 
 /// Why a process has no snapshot: said to the function's owner.
 fn refused(what: impl Into<String>) -> Failure {
@@ -41,9 +52,6 @@ fn refused(what: impl Into<String>) -> Failure {
 /// # Errors
 /// What of the process cannot be written down, or the system's.
 pub(crate) fn write(image: &OwnedFd) -> Done<u64> {
-    if !cfg!(target_arch = "x86_64") {
-        return Err(refused("snapshots are made of x86-64 processes only"));
-    }
     let proc = Proc::find()?;
     let tracee = Tracee::stop(proc.pid)?;
     let maps = proc.maps()?;
@@ -78,13 +86,13 @@ fn describe(proc: &Proc, tracee: &Tracee, replay: &mut Replay) -> Done {
     let folder = replay.data(&[proc.folder()?.as_slice(), &[0]].concat());
     replay.call(libc::SYS_chdir, [folder]);
     let layout = tracee.layout(proc)?;
-    let (auxv, auxv_bytes) = (proc.auxv()?, layout.len() as u64);
+    let (auxv, bytes) = (proc.auxv()?, layout.len() as u64);
     let length = auxv.len() as u64;
     let auxv = replay.data(&auxv);
     let layout = replay.data_with_address(&layout, auxv, length);
     // Where the data segment ends, for malloc, and where the arguments are; a kernel that does not let it be set leaves
     // malloc to map.
-    let set = [Arg::Is(libc::PR_SET_MM as u64), Arg::Is(libc::PR_SET_MM_MAP as u64), layout, Arg::Is(auxv_bytes)];
+    let set = [Arg::Is(libc::PR_SET_MM as u64), Arg::Is(libc::PR_SET_MM_MAP as u64), layout, Arg::Is(bytes)];
     replay.try_call(libc::SYS_prctl, set);
     let thread = tracee.thread(proc)?;
     replay.call(libc::SYS_arch_prctl, [Arg::Is(tracee::ARCH_SET_FS), Arg::Is(thread.fs_base)]);

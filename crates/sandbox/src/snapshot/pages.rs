@@ -23,6 +23,8 @@ const STACK_GUARD: u64 = 1024 * 1024;
 const MAPPING_BYTES: u64 = 64 << 30;
 /// The most bytes of shared memory without a file.
 const SHARED_BYTES: u64 = 64 << 20;
+/// Of the fields of `/proc/PID/stat`, where the arguments begin.
+const ARGUMENTS: usize = 48;
 /// Pages read at a time.
 const CHUNK: u64 = 64;
 /// Where the files are found that are mapped, one at a time: the lowest descriptor that is free.
@@ -47,13 +49,16 @@ pub(super) struct Pages<'a> {
     next: u64,
     /// The file that is open for mappings.
     open: Option<String>,
+    /// Where the process was given its arguments and variables.
+    given: u64,
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(proc: &'a Proc, image: &'a File) -> Done<Self> {
         let (memory, table) = (proc.open("mem")?, proc.open("pagemap")?);
+        let given = proc.stat()?(ARGUMENTS) / PAGE * PAGE;
         // The first page is the header's.
-        Ok(Self { proc, memory, table, image, next: PAGE, open: None })
+        Ok(Self { proc, memory, table, image, next: PAGE, open: None, given })
     }
 
     /// Where the file's pages end.
@@ -97,9 +102,10 @@ impl<'a> Pages<'a> {
                 self.private(map, &runs, replay)
             }
             (false, None) => {
-                let start = if (map.start..map.end).contains(&stack) { grown(maps, at) } else { map.start };
+                let is_stack = (map.start..map.end).contains(&stack);
+                let start = if is_stack { grown(maps, at) } else { map.start };
                 let runs = self.runs(map, |entry| entry & (PRESENT | SWAPPED) != 0)?;
-                if runs != [Run { start, end: map.end }] {
+                if is_stack || runs != [Run { start, end: map.end }] {
                     anonymous(replay, start, map.end, map.prot, libc::MAP_PRIVATE);
                 }
                 self.private(map, &runs, replay)
@@ -132,8 +138,18 @@ impl<'a> Pages<'a> {
     /// Pages of the process's own.
     fn private(&mut self, map: &Map, runs: &[Run], replay: &mut Replay) -> Done {
         for run in runs {
+            let (mapped, given) = match run.start < self.given && self.given < run.end {
+                true => (run.end.min(self.given), true),
+                false => (run.end, false),
+            };
             let offset = self.copy(*run)?;
-            map_at(replay, (run.start, run.end), map.prot, libc::MAP_PRIVATE, IMAGE as u64, offset);
+            map_at(replay, (run.start, mapped), map.prot, libc::MAP_PRIVATE, IMAGE as u64, offset);
+            if given {
+                // The kernel shows them only where they are not a file's.
+                let from = offset + mapped - run.start;
+                let read = [Arg::Is(IMAGE as u64), Arg::Is(mapped), Arg::Is(run.end - mapped), Arg::Is(from)];
+                replay.call(libc::SYS_pread64, read);
+            }
         }
         Ok(())
     }

@@ -8,9 +8,6 @@ use std::path::PathBuf;
 use super::{PAGE, refused};
 use crate::error::{Done, During, Failure};
 
-/// The runtime's own process in an environment: init is 1.
-const FIRST: i32 = 2;
-
 /// The most bytes of a file of /proc that are looked at.
 const TEXT_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -40,7 +37,7 @@ pub(super) struct Map {
 pub(super) struct Status(String);
 
 impl Proc {
-    /// The one process that is not init, this one, or the runtime's first; that one where there is no other.
+    /// The runtime's process; where it has forked, as a process of several threads must, its only child.
     pub(super) fn find() -> Done<Self> {
         let own = std::process::id() as i32;
         let mut all = Vec::new();
@@ -48,10 +45,11 @@ impl Proc {
             let number = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
             all.extend(number.filter(|pid| *pid > 1 && *pid != own));
         }
-        let others: Vec<i32> = all.iter().copied().filter(|pid| *pid != FIRST).collect();
-        match (all.as_slice(), others.as_slice()) {
-            ([pid], []) | (_, [pid]) => Ok(Self { pid: *pid }),
-            ([], _) => Err(Failure::new(libc::ESRCH, "finding the process to write down")),
+        let all = all.into_iter().map(|pid| Ok((pid, Self { pid }.stat()?(4) as i32))).collect::<Done<Vec<_>>>()?;
+        match *all.as_slice() {
+            [(pid, _)] => Ok(Self { pid }),
+            [(first, _), (child, parent)] | [(child, parent), (first, _)] if parent == first => Ok(Self { pid: child }),
+            [] => Err(Failure::new(libc::ESRCH, "finding the process to write down")),
             _ => Err(refused("processes beside the runtime's cannot be part of a snapshot")),
         }
     }

@@ -1,6 +1,7 @@
 //! The table of system calls that makes a process what another was, and the ELF file around it.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use super::proc::Map;
@@ -58,7 +59,8 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(maps: &[Map]) -> Done<Self> {
         let mut random = [0; 8];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).during("drawing an address")?;
+        let drawn = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random));
+        drawn.during("drawing an address")?;
         let room = 2 * ASIDE;
         let base = OWN.start + u64::from_le_bytes(random) % (OWN.end - OWN.start - room) / PAGE * PAGE;
         if maps.iter().any(|map| map.start < base + room && base < map.end) {
@@ -153,7 +155,6 @@ impl Replay {
     }
 
     /// Writes the instructions at `offset` of the file, and the header that leads to them. Returns the file's length.
-    #[cfg(target_arch = "x86_64")]
     pub(super) fn write(mut self, file: &File, offset: u64) -> Done<u64> {
         let code = super::stub::code();
         let table = code.len() + self.rows.len() * super::stub::ROW;
@@ -180,11 +181,6 @@ impl Replay {
         file.write_all_at(&bytes, offset).during(what)?;
         file.write_all_at(&header(self.base, offset, length), 0).during(what)?;
         Ok(offset + length)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn write(self, _: &File, _: u64) -> Done<u64> {
-        Err(refused("snapshots are made of x86-64 processes only"))
     }
 }
 

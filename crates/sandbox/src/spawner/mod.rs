@@ -38,7 +38,7 @@ use crate::process::{Process, Signal};
 use crate::promise::{Promise, Unkept};
 use crate::seccomp::Filters;
 use crate::tmp::Place;
-use crate::{NetworkMode, jail, sys, tmp};
+use crate::{NetworkMode, jail, snapshot, sys, tmp};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
@@ -326,11 +326,15 @@ impl Spawner {
                 let launched = self.launch(slot, &fds);
                 self.report(slot, launched);
             }
-            Request::Assign { slot, code, layers, memory_mb, beside } => {
-                let order = Order::Assign { memory_mb, beside };
-                let limited = self.cgroups.limit_memory(slot, memory_mb);
+            Request::Assign { slot, code, layers, memory_mb, beside, role } => {
+                let order = Order::Assign { memory_mb, beside, role };
+                let limited = self.cgroups.limit_memory(slot, snapshot::memory_mb(role, memory_mb));
                 let assigned = limited.and_then(|()| self.assign(slot, &code, &layers, &order, &fds));
                 self.report(slot, assigned);
+            }
+            Request::Write { slot } => {
+                let ordered = self.slots.get(&slot).map_or(Ok(()), |slot| slot.order(&Order::Write, &[]));
+                self.report(slot, ordered);
             }
             Request::Go { slot } => {
                 let ordered = self.slots.get(&slot).map_or(Ok(()), |slot| slot.order(&Order::Go, &[]));

@@ -13,6 +13,7 @@ mod limits;
 mod network;
 mod reader;
 mod server;
+mod snapshot;
 mod syscalls;
 
 use harness::{Case, case, network_case};
@@ -70,6 +71,8 @@ const CASES: &[Case] = &[
     case!(server::it_gives_root_up_and_still_works),
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),
+    case!(snapshot::it_goes_on_in_a_sandbox_of_its_own),
+    case!(snapshot::what_cannot_be_written_down_is_said),
     case!(reader::it_writes_to_its_folder),
     case!(reader::it_reaches_nothing_else),
     case!(reader::other_calls_end_it),

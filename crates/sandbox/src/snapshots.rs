@@ -1,0 +1,112 @@
+//! The server's side of snapshots: it makes their files, seals them, and hands them on; it reads nothing of them.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use hearth_types::limits::SNAPSHOT_BYTES;
+use rustix::fs::MemfdFlags;
+
+use crate::args::seal;
+use crate::error::{During, Failure, SandboxError};
+use crate::frame::{Event, Request, Role};
+use crate::program::{Assignment, Program};
+use crate::sandbox::{Sandbox, Started, protocol_error};
+use crate::{Spawner, snapshot};
+
+/// A function's process that will be written down.
+pub struct Template {
+    sandbox: Sandbox,
+    file: File,
+}
+
+/// A function's process, written down: nobody can change it any more. Dropped, it is gone once nothing runs from it.
+#[derive(Debug)]
+pub struct Snapshot {
+    file: OwnedFd,
+    bytes: u64,
+}
+
+impl Snapshot {
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Spawner {
+    /// As [`Self::assign`], of a function that is to be written down.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn assign_template(&self, s: Started, a: Assignment, program: Program) -> Result<Template, SandboxError> {
+        let what = "making a snapshot's file";
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Older kernels let every such file be executed, and do not know how to be asked.
+        let file = rustix::fs::memfd_create("hearth-snapshot", flags | MemfdFlags::EXEC)
+            .or_else(|_| rustix::fs::memfd_create("hearth-snapshot", flags));
+        let file = file.during(what)?;
+        let request = a.request(s.environment.slot, 0, Role::Template)?;
+        let environment = self.run(s, &request, program, None, Some(&file)).await?;
+        Ok(Template { sandbox: Sandbox(environment), file: file.into() })
+    }
+
+    /// Lets a sandbox become an environment in which the process goes on that was written down: at its connection to the
+    /// Runtime API, where it has asked for `restore/next` again. Its output goes to `output`.
+    ///
+    /// # Errors
+    /// As [`Self::assign`].
+    pub async fn restore(
+        &self,
+        started: Started,
+        a: Assignment,
+        snapshot: &Snapshot,
+        output: OwnedFd,
+    ) -> Result<Sandbox, SandboxError> {
+        let request = a.request(started.environment.slot, 0, Role::Restored)?;
+        let itself = format!("/proc/self/fd/{}", snapshot::IMAGE);
+        let argv = vec![std::ffi::CString::new(itself).map_err(|error| SandboxError::Invalid(error.to_string()))?];
+        let program = Program { argv, otherwise: None, env: Vec::new(), cwd: c"/var/task".to_owned(), output };
+        self.run(started, &request, program, None, Some(&snapshot.file)).await.map(Sandbox)
+    }
+}
+
+impl Template {
+    /// The sandbox that it runs in.
+    #[must_use]
+    pub fn sandbox(&mut self) -> &mut Sandbox {
+        &mut self.sandbox
+    }
+
+    /// Writes it down, and takes its sandbox down. To be called when the runtime waits in `restore/next`.
+    ///
+    /// # Errors
+    /// What of the process cannot be written down, with `ENOTSUP`, or what failed.
+    pub async fn write(self) -> Result<Snapshot, SandboxError> {
+        let Self { sandbox, file } = self;
+        let environment = &sandbox.0;
+        environment.spawner.send(&Request::Write { slot: environment.slot }, &[]).await?;
+        let written = loop {
+            match environment.next_event().await {
+                Ok(Some((Event::Written { .. }, _))) => break Ok(()),
+                Ok(Some((Event::NotWritten(failure) | Event::Failed(failure), _))) => break Err(failure.into()),
+                Ok(Some((Event::Exited(..), _))) => {}
+                Ok(Some((Event::Gone, _)) | None) => break Err(SandboxError::EnvironmentGone),
+                Ok(Some((event, _))) => break Err(protocol_error(&format!("{event:?} where a snapshot was due"))),
+                Err(source) => {
+                    break Err(SandboxError::Failed { what: "listening to a template".to_owned(), source });
+                }
+            }
+        };
+        // Nobody has it open for writing after that but this process.
+        sandbox.destroy(false).await;
+        written?;
+        let bytes = file.metadata().map(|data| data.len()).during("looking at a snapshot")?;
+        if bytes > SNAPSHOT_BYTES {
+            let what = format!("a snapshot of {bytes} bytes, where {SNAPSHOT_BYTES} are possible");
+            return Err(Failure::new(libc::ENOTSUP, what).into());
+        }
+        let file = seal(file).during("sealing a snapshot")?;
+        Ok(Snapshot { file, bytes })
+    }
+}
