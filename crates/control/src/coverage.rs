@@ -101,7 +101,7 @@ macro_rules! with_configuration {
         works("DeadLetterConfig", DEAD_LETTERS),
         works("TracingConfig", "spans go to an OpenTelemetry collector: --otlp"),
         kept("KMSKeyArn", "nothing is encrypted with it"),
-        kept("SnapStart", "nobody takes snapshots: OptimizationStatus stays `Off`"),
+        works("SnapStart", "of Python; of other runtimes it is kept and OptimizationStatus stays `Off`"),
         kept("ImageConfig", IMAGES),
         Member { name: "VpcConfig", effect: Effect::Empty { why: VPC, check: |input| no_vpc(input.vpc_config.as_ref()) } },
         not_here("FileSystemConfigs", "there are no file systems to mount", |input| {

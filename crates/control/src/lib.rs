@@ -25,6 +25,7 @@ pub mod roles;
 mod rules;
 mod runtime_management;
 mod signing;
+pub mod snapshots;
 mod tags;
 mod urls;
 mod versions;

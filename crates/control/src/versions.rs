@@ -172,14 +172,15 @@ fn is_as_published(function: &FunctionRecord, version: &VersionRecord) -> bool {
 }
 
 /// Makes the next version out of $LATEST. Its number is never given again, and $LATEST gets a new revision (observed).
-/// It is Pending where $LATEST is not settled, and settles with it.
+/// It is Pending where $LATEST is not settled, and settles with it; and where it waits for a snapshot.
 pub(crate) fn publish(function: &mut FunctionRecord, description: Option<String>, now_ms: i64) -> Publication {
     let latest = &mut function.latest;
     let is_settled = latest.state != State::Pending && latest.last_update != Some(UpdateStatus::InProgress);
+    let has_snapshot = latest.config.takes_snapshots();
     let mut version = VersionRecord {
         serving: None,
-        state: if is_settled { latest.state.clone() } else { State::Pending },
-        last_update: is_settled.then_some(UpdateStatus::Successful),
+        state: if is_settled && !has_snapshot { latest.state.clone() } else { State::Pending },
+        last_update: (is_settled && !has_snapshot).then_some(UpdateStatus::Successful),
         revision: new_revision(),
         last_modified_ms: now_ms,
         ..latest.clone()

@@ -59,8 +59,10 @@ pub(crate) fn configuration(
                 SnapStart::None => api::SnapStartApplyOn::None,
                 SnapStart::PublishedVersions => api::SnapStartApplyOn::PublishedVersions,
             }),
-            // Nobody takes snapshots here.
-            optimization_status: Some(api::SnapStartOptimizationStatus::Off),
+            optimization_status: Some(match record.optimized {
+                true => api::SnapStartOptimizationStatus::On,
+                false => api::SnapStartOptimizationStatus::Off,
+            }),
         }),
         logging_config: Some(logging(name, config)),
         layers: (!config.layers.is_empty()).then(|| config.layers.iter().map(layer).collect()),

@@ -38,6 +38,7 @@ impl<W: Environments> Dispatcher<W> {
             self.turn(Event::Provision { generation, count });
             lock(&self.core).note_provisioned(generation, count);
         }
+        self.optimizations.add(turnover.optimize);
         self.functions.change_urls(turnover.urls);
         self.functions.store(functions);
         for generation in turnover.retire {

@@ -20,6 +20,7 @@ use tracing::warn;
 
 use crate::environments::Environments;
 use crate::invoke::invocable;
+use crate::optimize::Optimizations;
 use crate::snapshot::{FunctionSnapshot, Ready};
 use crate::writer::Writer;
 
@@ -54,6 +55,7 @@ pub struct Dispatcher<W = Worker> {
     /// Nothing is in flight.
     pub(crate) quiet: Notify,
     pub(crate) draining: AtomicBool,
+    pub(crate) optimizations: Optimizations,
     pub(crate) worker: W,
 }
 
@@ -145,6 +147,7 @@ impl<W: Environments> Dispatcher<W> {
             earlier: Notify::new(),
             quiet: Notify::new(),
             draining: AtomicBool::new(false),
+            optimizations: Optimizations::default(),
             worker: worker(Arc::new(Sink(this.clone()))),
         })
     }

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_api::error::NOT_IMPLEMENTED;
+use hearth_api::generated::lambda::errors::{SNAP_START, SNAP_START_NOT_READY, SNAP_START_TIMEOUT};
 use hearth_scheduler::{Origin, Throttle};
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
@@ -132,6 +133,10 @@ impl<W: Environments> Dispatcher<W> {
             Refused::Platform(WorkerError::Ended(_)) => {
                 ApiError::service("The execution environment ended before the invoke was over.")
             }
+            Refused::Platform(WorkerError::RestoreTimedOut) => {
+                ApiError::new(&SNAP_START_TIMEOUT, "The function did not restore within the timeout limit of 10 seconds.")
+            }
+            Refused::Platform(WorkerError::NotRestored(cause)) => ApiError::new(&SNAP_START, cause),
             Refused::Platform(cause) => {
                 error!("{name}: {cause}");
                 ApiError::service("No execution environment could be made. The server's log says why.")
@@ -195,6 +200,10 @@ pub(crate) fn invocable<'a>(version: &'a EntryState, name: &str) -> Result<&'a A
     match version {
         EntryState::Ready(ready) => Ok(ready),
         EntryState::Pending => Err(ApiError::conflict(state("Pending"))),
+        EntryState::Optimizing(_) => Err(ApiError::new(
+            &SNAP_START_NOT_READY,
+            "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.",
+        )),
         EntryState::Failed { text } if text.is_empty() => Err(ApiError::conflict(state("Failed"))),
         EntryState::Failed { text } => Err(ApiError::conflict(format!("{}. {text}", state("Failed")))),
         EntryState::Unfit(Unfit::Image) => Err(ApiError::new(

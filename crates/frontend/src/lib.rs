@@ -16,6 +16,7 @@ mod invoke;
 mod json;
 mod lineage;
 mod operate;
+mod optimize;
 mod overview;
 mod provision;
 mod request;

@@ -43,6 +43,8 @@ pub(crate) struct FunctionEntry {
 #[derive(Clone, Debug)]
 pub(crate) enum EntryState {
     Pending,
+    /// It is invoked as this once its snapshot is taken.
+    Optimizing(Arc<Ready>),
     Failed {
         text: String,
     },
@@ -104,6 +106,21 @@ impl EntryState {
             Self::Ready(ready) => Some(ready),
             _ => None,
         }
+    }
+}
+
+impl EntryState {
+    /// What waits for its snapshot.
+    pub(crate) fn waiting(&self) -> Option<&Arc<Ready>> {
+        match self {
+            Self::Optimizing(ready) => Some(ready),
+            _ => None,
+        }
+    }
+
+    /// What can be invoked, now or once its snapshot is taken.
+    pub(crate) fn made(&self) -> Option<&Arc<Ready>> {
+        self.ready().or_else(|| self.waiting())
     }
 }
 

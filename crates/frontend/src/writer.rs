@@ -46,12 +46,18 @@ pub(crate) struct Turnover {
     /// How many environments of a generation are to be kept initialised, where that is not what it was; those of which
     /// there are to be fewer first, so that the others find room.
     pub(crate) provision: Vec<(Generation, u32)>,
+    /// Versions that wait for their snapshot from now on.
+    pub(crate) optimize: Vec<Arc<VersionSpec>>,
     /// URLs that lead elsewhere now, or nowhere.
     pub(crate) urls: Vec<(String, Option<UrlOwner>)>,
 }
 
 impl Turnover {
     fn version(&mut self, before: Option<&EntryState>, now: Option<&EntryState>) {
+        let (waited, waits) = (before.and_then(EntryState::waiting), now.and_then(EntryState::waiting));
+        if waited.map(|ready| ready.generation()) != waits.map(|ready| ready.generation()) {
+            self.optimize.extend(waits.map(|ready| Arc::clone(&ready.spec)));
+        }
         let (served, serves) = (before.and_then(EntryState::ready), now.and_then(EntryState::ready));
         if served.map(|ready| ready.generation()) != serves.map(|ready| ready.generation()) {
             self.deploy.extend(serves.cloned());
@@ -200,6 +206,7 @@ impl Writer {
         log_group: &Arc<str>,
     ) -> EntryState {
         match &record.state {
+            State::Pending if id != VersionId::Latest && record.awaits_snapshot() => {}
             State::Pending => return EntryState::Pending,
             State::Failed(_, text) => return EntryState::Failed { text: text.clone() },
             State::Active => {}
@@ -211,13 +218,19 @@ impl Writer {
             return EntryState::Unfit(Unfit::Architecture { of_version, of_machine: self.architecture });
         }
         let made_of = made_of(config, code);
-        match before.and_then(EntryState::ready) {
-            Some(ready) if ready.made_of == made_of => EntryState::Ready(Arc::clone(ready)),
+        let waits = record.state == State::Pending;
+        let initialization =
+            if waits || record.optimized { Initialization::SnapStart } else { Initialization::OnDemand };
+        let shown = |ready| if waits { EntryState::Optimizing(ready) } else { EntryState::Ready(ready) };
+        match before.and_then(EntryState::made) {
+            Some(ready) if ready.made_of == made_of && ready.spec.initialization == initialization => {
+                shown(Arc::clone(ready))
+            }
             _ => {
-                let spec = Arc::new(self.spec(name, id, config, code, log_group));
+                let spec = Arc::new(VersionSpec { initialization, ..self.spec(name, id, config, code, log_group) });
                 let qualified_arn = format!("{}:{id}", spec.function_arn).into();
                 let metrics = self.metrics.function(name);
-                EntryState::Ready(Arc::new(Ready {
+                shown(Arc::new(Ready {
                     key,
                     version: id,
                     spec,

@@ -254,7 +254,8 @@ impl Agent {
         let doorkeeper =
             Doorkeeper { server: self.server.clone(), access_key_id: credentials.access_key_id.clone(), to };
         let door: Door = Box::new(move |listener| Box::pin(doorkeeper.serve(listener)));
-        Ok(Identity { credentials, door })
+        // What goes on from a snapshot is in the server's own process.
+        Ok(Identity { credentials, token: String::new(), door })
     }
 
     fn to(&self) -> MutexGuard<'_, Option<mpsc::Sender<FromWorker>>> {

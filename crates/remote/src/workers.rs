@@ -6,8 +6,8 @@ use hearth_frontend::Environments;
 use hearth_identity::Credentials;
 use hearth_scheduler::WorkerId;
 use hearth_types::EnvironmentId;
-use hearth_types::invoke::VersionSpec;
-use hearth_worker::{EnvironmentSink, Invocation, Soon, StartedAhead, Worker, WorkerError};
+use hearth_types::invoke::{Initialization, VersionSpec};
+use hearth_worker::{EnvironmentSink, Invocation, NoSnapshot, Soon, StartedAhead, Worker, WorkerError};
 use tokio::net::UnixStream;
 
 use crate::joined::Hub;
@@ -64,6 +64,17 @@ impl Workers {
         })
     }
 
+    /// Has a version's snapshot ready in this process.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn snapshot(&self, spec: &VersionSpec) -> Result<(), NoSnapshot> {
+        match &self.embedded {
+            Some(embedded) => embedded.snapshot(spec).await,
+            None => Err(NoSnapshot::Unsupported("worker processes of their own take no snapshots".to_owned())),
+        }
+    }
+
     /// Those that have joined.
     #[must_use]
     pub fn hub(&self) -> &Arc<Hub> {
@@ -71,18 +82,27 @@ impl Workers {
     }
 }
 
+/// Snapshots are the server's own worker's: others start such a version as usual.
+fn as_usual(spec: &VersionSpec) -> VersionSpec {
+    let initialization = match spec.initialization {
+        Initialization::SnapStart => Initialization::OnDemand,
+        other => other,
+    };
+    VersionSpec { initialization, ..spec.clone() }
+}
+
 impl Environments for Workers {
     fn create(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         match &self.embedded {
             Some(embedded) if worker == EMBEDDED => embedded.create(id, spec, first),
-            _ => self.hub.make(worker, id, &spec, Some(first)),
+            _ => self.hub.make(worker, id, &as_usual(&spec), Some(first)),
         }
     }
 
     fn prepare(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>) {
         match &self.embedded {
             Some(embedded) if worker == EMBEDDED => embedded.prepare(id, spec),
-            _ => self.hub.make(worker, id, &spec, None),
+            _ => self.hub.make(worker, id, &as_usual(&spec), None),
         }
     }
 

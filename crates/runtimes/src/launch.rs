@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use hearth_identity::Credentials;
 use hearth_types::function::LogFormat;
-use hearth_types::invoke::VersionSpec;
+use hearth_types::invoke::{Initialization, VersionSpec};
 
 use crate::Runtime;
 use crate::catalogue::Kind;
@@ -15,6 +15,9 @@ pub const RUNTIME_API: &str = "169.254.100.1:9001";
 
 /// Where a function finds the server's API.
 pub const API: &str = "http://127.0.0.1:4566";
+
+/// Where below that a function that goes on from a snapshot fetches its role's credentials.
+pub const CREDENTIALS_PATH: &str = "/2021-04-23/credentials";
 
 /// All that starting a runtime's process takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +50,8 @@ pub struct Session<'a> {
     pub api: &'a str,
     /// Of its role.
     pub credentials: &'a Credentials,
+    /// Where they are fetched and not held in variables: what shows that the environment asks.
+    pub token: &'a str,
 }
 
 /// Draws up the start of `spec` in `runtime`.
@@ -168,11 +173,19 @@ pub(crate) fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) 
     set("AWS_LAMBDA_FUNCTION_VERSION", &spec.version);
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory);
     set("AWS_LAMBDA_INITIALIZATION_TYPE", spec.initialization.name());
-    set("AWS_LAMBDA_LOG_GROUP_NAME", &spec.log_group);
-    set("AWS_LAMBDA_LOG_STREAM_NAME", session.log_stream);
+    if spec.initialization != Initialization::SnapStart {
+        set("AWS_LAMBDA_LOG_GROUP_NAME", &spec.log_group);
+        set("AWS_LAMBDA_LOG_STREAM_NAME", session.log_stream);
+    }
     set("AWS_LAMBDA_RUNTIME_API", session.runtime_api);
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    if spec.initialization == Initialization::SnapStart {
+        // What is in its memory at its snapshot would be old in each environment.
+        set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{API}{CREDENTIALS_PATH}"));
+        set("AWS_CONTAINER_AUTHORIZATION_TOKEN", session.token);
+        return all;
+    }
     let Credentials { access_key_id, secret, session_token } = session.credentials;
     set("AWS_ACCESS_KEY_ID", access_key_id);
     set("AWS_SECRET_ACCESS_KEY", secret.reveal());
@@ -186,7 +199,9 @@ pub(crate) fn environment(kind: Kind, spec: &VersionSpec, session: Session<'_>) 
 
 /// Names that a function's own variables never replace (contract, section 6).
 fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 16] = [
+    const RESERVED: [&str; 18] = [
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "AWS_REGION",
         "AWS_EXECUTION_ENV",
         "AWS_LAMBDA_FUNCTION_NAME",
@@ -217,7 +232,7 @@ mod tests {
 
     fn session() -> Session<'static> {
         static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(crate::test_support::credentials);
-        Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API, api: API, credentials: &CREDENTIALS }
+        Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API, api: API, credentials: &CREDENTIALS, token: "" }
     }
 
     fn runtime(kind: Kind) -> Runtime {

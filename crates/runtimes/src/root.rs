@@ -86,10 +86,12 @@ const LIBRARIES: [&str; 15] = [
 ];
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The Python bootstrap: the program, then the module that it imports when needed.
-pub(crate) const PYTHON_SOURCES: [Source; 2] = [
+/// The Python bootstrap: the program, then the modules that it imports when needed, and what functions import.
+pub(crate) const PYTHON_SOURCES: [Source; 4] = [
     ("/var/runtime/bootstrap.py", include_str!("bootstrap/bootstrap.py")),
     ("/var/runtime/_hearth_rare.py", include_str!("bootstrap/_hearth_rare.py")),
+    ("/var/runtime/_hearth_snapshot.py", include_str!("bootstrap/_hearth_snapshot.py")),
+    ("/var/runtime/snapshot_restore_py.py", include_str!("bootstrap/snapshot_restore_py.py")),
 ];
 const NODE_BOOTSTRAP: &[(&str, &str)] = &[
     ("/var/runtime/bootstrap.js", include_str!("bootstrap/bootstrap.js")),

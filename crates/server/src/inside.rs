@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use hearth_access::Access;
 use hearth_api::ApiError;
+use hearth_api::error::INVALID_SIGNATURE;
 use hearth_clock::Clock;
 use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread, serve_one};
 use hearth_identity::Credentials;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_remote::Doors;
+use hearth_runtimes::CREDENTIALS_PATH;
+use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
 use hearth_worker::{Door, Identities, Identity, Soon};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, watch};
@@ -44,6 +49,8 @@ pub(crate) struct Insiders {
     clock: Clock,
     unread: Arc<Unread>,
     packages: Arc<Semaphore>,
+    /// What tokens are made with.
+    key: [u8; 64],
     /// Set once it is there: it is made of what is made of this.
     gateway: Arc<OnceLock<Weak<Gateway>>>,
     /// Those in worker processes, by their access key ids.
@@ -51,13 +58,20 @@ pub(crate) struct Insiders {
 }
 
 impl Insiders {
-    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock, unread: Arc<Unread>) -> Self {
+    pub(crate) fn new(
+        access: Arc<Access>,
+        life: Duration,
+        clock: Clock,
+        unread: Arc<Unread>,
+        key: [u8; 64],
+    ) -> Self {
         Self {
             access,
             life,
             clock,
             unread,
             packages: Room::packages_inside(),
+            key,
             gateway: Arc::default(),
             elsewhere: Mutex::default(),
         }
@@ -85,12 +99,22 @@ impl Insiders {
         }
     }
 
+    /// The same for all environments of a version: it is in its snapshot. What reaches the door can have the credentials
+    /// anyway; this keeps whoever can make a function only fetch from having them.
+    fn token(&self, spec: &VersionSpec) -> String {
+        let about = format!("{}:{}", spec.function_arn, spec.version);
+        CodeDigest::of(&[self.key.as_slice(), about.as_bytes()].concat()).to_string()
+    }
+
     async fn insider(&self, spec: &VersionSpec) -> Result<(Credentials, Arc<Insider>), String> {
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
-        let credentials = self.access.sessions().issue(&self.session(spec).await, random);
+        let session = self.session(spec).await;
+        let credentials = self.access.sessions().issue(&session, random);
         let insider = Arc::new(Insider {
             access_key_id: credentials.access_key_id.clone(),
+            fetched: fetched(&credentials, &session),
+            token: self.token(spec),
             room: Room::inside(Arc::clone(&self.packages)),
             gateway: Arc::clone(&self.gateway),
         });
@@ -103,6 +127,7 @@ impl Insiders {
 
     async fn admit(&self, spec: &VersionSpec) -> Result<Identity, String> {
         let (credentials, insider) = self.insider(spec).await?;
+        let token = insider.token.clone();
         let unread = Arc::clone(&self.unread);
         let door: Door = Box::new(move |listener| {
             Box::pin(async move {
@@ -110,7 +135,7 @@ impl Insiders {
                 Server::with_backlog(listener, LIMITS, unread).run(insider, stop, NO_DRAIN).await;
             })
         });
-        Ok(Identity { credentials, door })
+        Ok(Identity { credentials, token, door })
     }
 }
 
@@ -144,12 +169,43 @@ impl Doors for Insiders {
 /// The processes of one environment.
 struct Insider {
     access_key_id: String,
+    /// What a function gets that asks for its credentials: JSON.
+    fetched: String,
+    /// What it shows.
+    token: String,
     room: Room,
     gateway: Arc<OnceLock<Weak<Gateway>>>,
 }
 
+/// As an SDK takes it from a container's endpoint.
+fn fetched(credentials: &Credentials, session: &Session) -> String {
+    let expires = jiff::Timestamp::from_second(session.expires_s).unwrap_or(jiff::Timestamp::MAX);
+    let body = serde_json::json!({
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret.reveal(),
+        "Token": credentials.session_token,
+        "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    });
+    body.to_string()
+}
+
+impl Insider {
+    fn credentials(&self, request: &Request<RequestBody>) -> Response<Bytes> {
+        let shown = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        if shown != Some(self.token.as_bytes()) {
+            return ApiError::new(&INVALID_SIGNATURE, "The token is not the environment's.").response();
+        }
+        let mut response = Response::new(Bytes::from(self.fetched.clone()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
 impl Handler for Insider {
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+        if request.uri().path() == CREDENTIALS_PATH {
+            return self.credentials(&request).map(ResponseBody::from);
+        }
         let Some(gateway) = self.gateway.get().and_then(Weak::upgrade) else {
             return ApiError::service("The server is not ready.").response().map(ResponseBody::from);
         };

@@ -39,6 +39,7 @@ mod reader;
 mod room;
 mod serve;
 mod service;
+mod snapshots;
 mod sources;
 mod table;
 mod top_command;

@@ -63,6 +63,7 @@ use crate::prepare::{Prepared, Refused, prepare};
 use crate::provisioned::Provisioned;
 use crate::reader::JailedReader;
 use crate::room::Room;
+use crate::snapshots;
 use crate::sources::{OfAccess, Polled};
 use crate::upstream::{self, Upstreams};
 use crate::workers::{self, WorkerParts, lines};
@@ -121,7 +122,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let spans = observing::sink(exporter.as_ref());
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
     let insiders =
-        Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread)));
+        Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread), random_key()?));
     let dispatcher = dispatcher(
         &args,
         data,
@@ -234,6 +235,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     }));
     control.recover().await.context("bringing the last state back")?;
     tokio::spawn(Arc::clone(&control).keep_tidy());
+    tokio::spawn(snapshots::take(Arc::clone(&dispatcher), Arc::clone(&control)));
 
     let admin = Admin {
         control: Arc::clone(&control),

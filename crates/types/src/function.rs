@@ -58,10 +58,30 @@ pub struct VersionRecord {
     pub state: State,
     /// How the last update went; none right after the create.
     pub last_update: Option<UpdateStatus>,
+    /// SnapStart.OptimizationStatus is `On`: environments go on from a snapshot.
+    #[serde(default)]
+    pub optimized: bool,
     /// Changes with every change, also of the states.
     pub revision: RevisionId,
     /// Milliseconds since 1970 of the last change by a client.
     pub last_modified_ms: i64,
+}
+
+impl VersionRecord {
+    /// Whether a published version cannot be invoked before its snapshot is taken: of other runtimes none is.
+    #[must_use]
+    pub fn awaits_snapshot(&self) -> bool {
+        self.state == State::Pending && self.config.takes_snapshots()
+    }
+}
+
+impl Configuration {
+    /// Whether a version that is published of it gets a snapshot.
+    #[must_use]
+    pub fn takes_snapshots(&self) -> bool {
+        let is_python = self.runtime.as_deref().is_some_and(|runtime| runtime.starts_with("python"));
+        self.snap_start == SnapStart::PublishedVersions && is_python
+    }
 }
 
 /// The pair that serves until an update is done.
@@ -163,7 +183,7 @@ pub struct Configuration {
     /// TracingConfig.Mode. Kept and shown.
     #[serde(default)]
     pub tracing: Tracing,
-    /// SnapStart.ApplyOn. Kept and shown: there are no snapshots yet.
+    /// SnapStart.ApplyOn.
     #[serde(default)]
     pub snap_start: SnapStart,
     /// KMSKeyArn. Kept and shown.

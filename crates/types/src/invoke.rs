@@ -55,6 +55,8 @@ pub enum Initialization {
     OnDemand,
     /// Provisioned concurrency.
     Provisioned,
+    /// A snapshot of what has been initialised when the version was published.
+    SnapStart,
 }
 
 impl Initialization {
@@ -64,6 +66,7 @@ impl Initialization {
         match self {
             Self::OnDemand => "on-demand",
             Self::Provisioned => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
         }
     }
 }

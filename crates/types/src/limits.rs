@@ -484,5 +484,11 @@ pub const PARAMETERS_PAGE: usize = 50;
 /// The same below a path (AWS).
 pub const PARAMETERS_BY_PATH_PAGE: usize = 10;
 
+/// For a function to go on from its snapshot, its after-restore hooks included.
+pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Versions that are initialised for their snapshot at a time. Ours.
+pub const SNAPSHOTS_AT_A_TIME: usize = 2;
+/// Bytes of all snapshots of one worker. Ours: beyond that those go that were used least recently.
+pub const SNAPSHOTS_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of one snapshot of an initialised process: addresses, of which those that were never used take no memory.
 pub const SNAPSHOT_BYTES: u64 = 12 * 1024 * 1024 * 1024;

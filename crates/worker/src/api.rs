@@ -124,6 +124,12 @@ pub enum WorkerError {
     /// The machine could not make the sandbox.
     #[error("no sandbox could be made for the environment: {0}")]
     Sandbox(String),
+    /// The process did not go on from its snapshot: an after-restore hook failed, or it ended.
+    #[error("the function could not be restored from its snapshot: {0}")]
+    NotRestored(String),
+    /// It took longer than [`hearth_types::limits::RESTORE_TIMEOUT`] to go on.
+    #[error("restoring the function from its snapshot took too long")]
+    RestoreTimedOut,
     /// The environment ended (stop, drain) before the invoke was over.
     #[error("environment {0} has ended")]
     Ended(EnvironmentId),
@@ -182,6 +188,8 @@ pub trait Identities: Send + Sync {
 pub struct Identity {
     /// What their variables hold.
     pub credentials: Credentials,
+    /// What they show to fetch them, where they do not.
+    pub token: String,
     /// Answers the calls that they make.
     pub door: Door,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hearth_runtimes::{API, Ahead, Launch, RUNTIME_API, Runtime, Session, ahead, extension_env, launch};
-use hearth_sandbox::{Assignment, Beside, Command, Program, Sandbox, SandboxError, Tmp};
+use hearth_sandbox::{Assignment, Beside, Command, Program, Sandbox, SandboxError, Snapshot, Tmp};
 use hearth_types::limits::EPHEMERAL_MIN_MB;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -37,14 +37,16 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
             Err(missing) => return Err(Cause::Known(missing.failure())),
         },
     };
-    let Identity { credentials, door } = machine.identities.identity(spec).await.map_err(Cause::Platform)?;
+    let snapshot = snapshot(environment, machine).await?;
+    let Identity { credentials, token, door } = machine.identities.identity(spec).await.map_err(Cause::Platform)?;
     let log_stream = environment.journal.stream();
-    let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials };
+    let session = Session { log_stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: &token };
     let start = launch(runtime, spec, session).map_err(invalid)?;
     let found = programs::find(&machine.packages, &spec.layers);
     let beside = (!found.names.is_empty()).then(|| found.names.clone());
     environment.expect_extensions(&found);
     let waiting = match beside {
+        _ if snapshot.is_some() => None,
         // They come first: a runtime that runs already is none for this function.
         Some(_) => None,
         None => waiting(environment, machine, runtime, &start, &tmp).await,
@@ -54,7 +56,11 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         Some(ready) => employ(environment, machine, ready, &start).await?,
         None => None,
     };
-    let (before, mut sandbox, output, extension_output) = match employed {
+    let restored = match snapshot {
+        Some(snapshot) => Some(restore(environment, machine, start.root, &snapshot, &tmp).await?),
+        None => None,
+    };
+    let (before, mut sandbox, output, extension_output) = match employed.or(restored) {
         Some((before, sandbox, output)) => (before, sandbox, output, None),
         None => {
             let env = || extension_env(runtime, spec, session).map_err(invalid);
@@ -75,6 +81,32 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
     let outputs = [(Kind::Function, Some(output)), (Kind::Extension, extension_output)];
     let alive = vec![true; found.names.len()];
     Ok(Processes { sandbox, listener, outputs, connections: JoinSet::new(), services, runtime, alive })
+}
+
+/// Of a version whose environments go on from one. It is not there after a restart, or when others needed its room.
+async fn snapshot(environment: &Environment, machine: &Machine) -> Result<Option<Arc<Snapshot>>, Cause> {
+    if !environment.restores() {
+        return Ok(None);
+    }
+    let made = machine.snapshot(&environment.shared.logs, &environment.spec).await;
+    made.map(Some).map_err(|why| Cause::Platform(format!("its snapshot cannot be made again: {why}")))
+}
+
+async fn restore(
+    environment: &Environment,
+    machine: &Machine,
+    root: usize,
+    snapshot: &Snapshot,
+    tmp: &Tmp,
+) -> Result<(Found, Sandbox, Arc<pipe::Receiver>), Cause> {
+    let (reader, writer) = output_pipe().map_err(no_pipe)?;
+    let reader = Arc::new(reader);
+    let Tmp::New { mb } = *tmp else { return Err(Cause::Platform("a snapshot goes on over an empty /tmp".to_owned())) };
+    let made = machine.spawner.make(Tmp::New { mb }).await.map_err(platform)?;
+    let started = machine.spawner.start(made, root).await.map_err(platform)?;
+    environment.journal.attach(Kind::Function, Arc::clone(&reader));
+    let restored = machine.spawner.restore(started, assignment(environment), snapshot, writer).await;
+    restored.map(|sandbox| (Found::Nothing, sandbox, reader)).map_err(platform)
 }
 
 fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {

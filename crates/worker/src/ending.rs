@@ -13,7 +13,7 @@ use crate::environment::{Aftermath, Current, Environment, Inner};
 use crate::lifecycle::Init;
 use crate::records::Record;
 use crate::span::{Anchor, InitSpan, InvokeSpan, TraceContext};
-use crate::text::{Failed, Report};
+use crate::text::{Failed, Report, Restore};
 
 impl Current {
     /// What its records say of its trace.
@@ -45,10 +45,12 @@ impl Environment {
         failed: Option<Failed<'a>>,
     ) -> Report<'a> {
         let answered = current.answered.as_ref();
+        let restores = self.spec.initialization == Initialization::SnapStart;
         Report {
             request_id: current.request_id,
             duration,
-            init: inner.cold,
+            init: inner.cold.filter(|_| !restores),
+            restore: inner.cold.filter(|_| restores).map(|took| Restore { took, billed: inner.phases.function }),
             memory_mb: self.spec.memory_mb,
             memory_used_bytes: inner.memory_peak(),
             failed,

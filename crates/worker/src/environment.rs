@@ -11,7 +11,7 @@ use hearth_metrics::Runs;
 use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, Initialization, VersionSpec};
-use hearth_types::limits::{INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT};
+use hearth_types::limits::{INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT, RESTORE_TIMEOUT};
 use hearth_types::{EnvironmentId, RequestId};
 use tokio::sync::{Notify, Semaphore};
 
@@ -399,6 +399,7 @@ fn ahead(spec: &VersionSpec) -> Lifecycle {
     let timeout = timeout(spec);
     let init_limit = match spec.initialization {
         Initialization::OnDemand => INIT_TIMEOUT,
+        Initialization::SnapStart => RESTORE_TIMEOUT,
         Initialization::Provisioned => PROVISIONED_INIT_TIMEOUT.max(timeout),
     };
     Lifecycle::ahead(timeout, init_limit)

@@ -93,6 +93,10 @@ impl Environment {
             self.log_extensions(inner, now);
         }
         let aftermath = match failure {
+            Failure::InitAgain { took } if self.restores() => {
+                self.log_init_failed(now, InitPhase::Init, took, &told);
+                return self.refuse(inner, now, not_restored(cause, &told));
+            }
             Failure::InitAgain { took } => {
                 self.log_init_failed(now, InitPhase::Init, took, &told);
                 return Aftermath::default();
@@ -121,6 +125,11 @@ impl Environment {
             Failure::Quiet => Aftermath::default(),
         };
         Aftermath { down, ..aftermath }
+    }
+
+    /// Whether its processes go on from a snapshot.
+    pub(crate) fn restores(&self) -> bool {
+        self.spec.initialization == Initialization::SnapStart
     }
 
     /// Whether what the processes were initialised for is to be had again by a new environment only.
@@ -206,6 +215,15 @@ impl Environment {
         let crash = (self.spec.log_format == LogFormat::Text).then(|| text::crash_lines(&failure));
         Told { payload, crash, kind: Some(failure.error_type), fault: Some(failure.message) }
     }
+}
+
+/// What cannot go on from its snapshot answers nothing of its own, and is not tried again for this invoke.
+fn not_restored(cause: &Cause, told: &Told) -> WorkerError {
+    if *cause == Cause::Timeout {
+        return WorkerError::RestoreTimedOut;
+    }
+    let body: serde_json::Value = serde_json::from_slice(&told.payload).unwrap_or_default();
+    WorkerError::NotRestored(body["errorMessage"].as_str().unwrap_or_default().to_owned())
 }
 
 /// A failure in the words of the answer and of the log.

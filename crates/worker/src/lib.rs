@@ -25,9 +25,11 @@ mod question;
 mod records;
 mod relay;
 mod runtime_api;
+mod snapshots;
 mod span;
 mod supervisor;
 mod telemetry;
+mod template;
 #[cfg(test)]
 mod test_support;
 mod text;
@@ -40,4 +42,5 @@ pub use api::{
     Outcome, Soon, WorkerError,
 };
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
+pub use template::NoSnapshot;
 pub use worker::{StartedAhead, Worker, WorkerConfig};

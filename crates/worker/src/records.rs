@@ -61,6 +61,12 @@ impl Record<'_> {
     fn text(self, spec: &VersionSpec) -> Option<String> {
         let mut line = String::with_capacity(224);
         match self {
+            Self::InitStart { interpreter, .. } if spec.initialization == Initialization::SnapStart => {
+                line = text::restore_start(&spec.runtime, interpreter, &spec.region);
+            }
+            Self::InitReport { took, failed, .. } if spec.initialization == Initialization::SnapStart => {
+                line = text::restore_report(took, failed);
+            }
             Self::InitStart { interpreter, .. } => line = text::init_start(&spec.runtime, interpreter, &spec.region),
             Self::InitRuntimeDone { .. } => return None,
             // Of what was provisioned it is told in any case.
@@ -105,14 +111,16 @@ impl Record<'_> {
                     runtime_version,
                     runtime_version_arn,
                 });
-                ("platform.initStart", Body { function, ..Body::init(spec, phase) })
+                (of_init(spec, "platform.restoreStart", "platform.initStart"), Body { function, ..Body::init(spec, phase) })
             }
             Self::InitRuntimeDone { phase, failed } => {
-                ("platform.initRuntimeDone", Body { status: Some(Status::of(failed)), ..Body::init(spec, phase) })
+                let kind = of_init(spec, "platform.restoreRuntimeDone", "platform.initRuntimeDone");
+                (kind, Body { status: Some(Status::of(failed)), ..Body::init(spec, phase) })
             }
             Self::InitReport { phase, took, failed } => {
                 let metrics = Some(Metrics { duration_ms: millis(took), ..Metrics::default() });
-                ("platform.initReport", Body { status: Some(Status::of(failed)), metrics, ..Body::init(spec, phase) })
+                let kind = of_init(spec, "platform.restoreReport", "platform.initReport");
+                (kind, Body { status: Some(Status::of(failed)), metrics, ..Body::init(spec, phase) })
             }
             Self::Start { request_id, tracing } => {
                 let (request_id, version) = (Some(request_id), Some(&*spec.version));
@@ -145,6 +153,11 @@ impl Record<'_> {
         line.push('\n');
         Some(line)
     }
+}
+
+/// The name of a record of the restore, where there is one in the place of an init.
+fn of_init(spec: &VersionSpec, restore: &'static str, init: &'static str) -> &'static str {
+    if spec.initialization == Initialization::SnapStart { restore } else { init }
 }
 
 /// From the delivery to the answer's first bytes, from there to its last, and from there to the end.
@@ -225,6 +238,9 @@ impl<'a> Tracing<'a> {
 
 impl<'a> Body<'a> {
     fn init(spec: &VersionSpec, phase: InitPhase) -> Self {
+        if spec.initialization == Initialization::SnapStart {
+            return Self::default();
+        }
         let initialization_type = Some(spec.initialization.name());
         Self { initialization_type, phase: Some(phase.name()), ..Self::default() }
     }
@@ -320,6 +336,10 @@ pub(crate) struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     init_duration_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    restore_duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billed_restore_duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     produced_bytes: Option<u64>,
 }
 
@@ -332,6 +352,8 @@ impl Metrics {
             memory_size_mb: Some(report.memory_mb),
             max_memory_used_mb: Some(report.memory_used_mb()),
             init_duration_ms: report.init.map(millis),
+            restore_duration_ms: report.restore.map(|restore| millis(restore.took)),
+            billed_restore_duration_ms: report.restore.and_then(|restore| u64::try_from(restore.billed_ms()).ok()),
             produced_bytes: None,
         }
     }

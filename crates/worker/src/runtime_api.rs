@@ -81,6 +81,9 @@ async fn handle(
     Ok(match call {
         "runtime/invocation/next" if get => next(environment).await,
         "ping" if get => answer(StatusCode::OK, HeaderValue::from_static("text/plain"), Bytes::from_static(b"pong")),
+        // As on Lambda, where it is told of a failed init when it goes on, that is one of the restore.
+        "runtime/restore/error" if post && environment.restores() => init_error(environment, request).await,
+        "runtime/restore/next" if get && environment.restores() => restore_next(environment),
         "runtime/init/error" if post => init_error(environment, request).await,
         "runtime/invocation/next" | "ping" | "runtime/init/error" => method_not_allowed(request.method()),
         _ => match invocation_call(call) {
@@ -231,6 +234,14 @@ async fn error(environment: &Environment, id: &str, request: Request<Incoming>) 
     }
 }
 
+/// It has been restored already: what asks was written down asking.
+fn restore_next(environment: &Environment) -> Answer {
+    match environment.lock().life.may_fail_init() {
+        Ok(()) => answer(StatusCode::OK, JSON, Bytes::new()),
+        Err(NotAllowed { from, .. }) => not_allowed(NotAllowed { from, to: "RuntimeRestoreReady" }),
+    }
+}
+
 async fn init_error(environment: &Environment, request: Request<Incoming>) -> Answer {
     let error_type = error_type(request.headers());
     match collect(environment, request.into_body()).await {
@@ -244,7 +255,7 @@ async fn init_error(environment: &Environment, request: Request<Incoming>) -> An
 }
 
 /// The type that the runtime gives, where it has Lambda's form: `(Runtime|Function).Name` anywhere in it.
-fn error_type(headers: &HeaderMap) -> String {
+pub(crate) fn error_type(headers: &HeaderMap) -> String {
     let given = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fits = ["Runtime.", "Function."].iter().any(|prefix| {
         let mut names = given.split(prefix).skip(1);

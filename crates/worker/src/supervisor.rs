@@ -21,6 +21,7 @@ use crate::journal::Drained;
 use crate::lifecycle::State;
 use crate::names::Resolver;
 use crate::runtime_api;
+use crate::snapshots::Snapshots;
 use crate::telemetry::Kind;
 use crate::text::{self, ProcessEnd};
 use crate::waiting::Pool;
@@ -46,6 +47,8 @@ pub(crate) struct Machine {
     pub(crate) waiting: Arc<Pool>,
     /// Where the layers lie, unpacked, each in a folder named by its digest.
     pub(crate) packages: PathBuf,
+    /// Of versions whose environments go on from one.
+    pub(crate) snapshots: Snapshots,
 }
 
 /// The processes of an environment, up.

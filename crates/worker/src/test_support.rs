@@ -37,6 +37,7 @@ pub(crate) fn report() -> Report<'static> {
         request_id: RequestId(uuid::uuid!("8f507cfc-0000-4000-8000-000000000001")),
         duration: Duration::from_micros(3_014),
         init: None,
+        restore: None,
         memory_mb: 128,
         memory_used_bytes: 36 * 1024 * 1024 - 5,
         failed: None,

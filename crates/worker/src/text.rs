@@ -26,6 +26,8 @@ pub(crate) struct Report<'a> {
     pub(crate) duration: Duration,
     /// Of a cold start.
     pub(crate) init: Option<Duration>,
+    /// Of a cold start that went on from a snapshot, and of it what the function's code took.
+    pub(crate) restore: Option<Restore>,
     pub(crate) memory_mb: u32,
     pub(crate) memory_used_bytes: u64,
     /// What the platform had to end.
@@ -40,6 +42,20 @@ pub(crate) struct Report<'a> {
     pub(crate) beyond: Option<Duration>,
     /// Where it is traced.
     pub(crate) tracing: Option<TraceContext<'a>>,
+}
+
+/// How long a process took to go on from its snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Restore {
+    pub(crate) took: Duration,
+    /// From its first call to its last before an invoke: hooks, above all.
+    pub(crate) billed: Duration,
+}
+
+impl Restore {
+    pub(crate) fn billed_ms(self) -> u128 {
+        ceil_ms(self.billed)
+    }
 }
 
 /// From the delivery to the first bytes of the answer, and to its last.
@@ -57,7 +73,8 @@ impl<'a> Report<'a> {
 
     /// Billed are the duration and a cold start's init together, rounded up to the millisecond.
     pub(crate) fn billed_ms(&self) -> u128 {
-        ceil_ms(self.duration + self.init.unwrap_or_default())
+        let restored = self.restore.map_or(0, Restore::billed_ms);
+        ceil_ms(self.duration + self.init.unwrap_or_default()) + restored
     }
 
     pub(crate) fn memory_used_mb(&self) -> u64 {
@@ -124,6 +141,21 @@ pub(crate) fn init_start(name: &str, interpreter: &str, region: &str) -> String 
     format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
 }
 
+/// A process goes on from a snapshot; `interpreter` is its version.
+pub(crate) fn restore_start(name: &str, interpreter: &str, region: &str) -> String {
+    init_start(name, interpreter, region).replacen("INIT_START", "RESTORE_START", 1)
+}
+
+/// It has, or has not.
+pub(crate) fn restore_report(took: Duration, failed: Option<Failed<'_>>) -> String {
+    let status = match failed {
+        None => String::new(),
+        Some(Failed::Timeout) => "\tStatus: timeout".to_owned(),
+        Some(Failed::Error(kind)) => format!("\tStatus: error\tError Type: {kind}"),
+    };
+    format!("RESTORE_REPORT Restore Duration: {} ms{status}\n", Millis(took))
+}
+
 /// Writes a START line.
 pub(crate) fn start(to: &mut String, request_id: RequestId, version: &str) {
     let _ = writeln!(to, "START RequestId: {request_id} Version: {version}");
@@ -158,6 +190,10 @@ pub(crate) fn report(to: &mut String, report: &Report<'_>) {
     );
     if let Some(init) = report.init {
         let _ = write!(to, "Init Duration: {} ms\t", Millis(init));
+    }
+    if let Some(restore) = report.restore {
+        let (took, billed) = (Millis(restore.took), restore.billed_ms());
+        let _ = write!(to, "Restore Duration: {took} ms\tBilled Restore Duration: {billed} ms\t");
     }
     match report.failed {
         None => {}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::Spawner;
+use hearth_sandbox::{Snapshot, Spawner};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
 use tokio::sync::Notify;
@@ -15,8 +15,10 @@ use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogS
 use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
 use crate::names::Resolver;
+use crate::snapshots::Snapshots;
 use crate::span::SpanSink;
 use crate::supervisor::{Machine, supervise};
+use crate::template::{NoSnapshot, write_down};
 use crate::waiting::Pool;
 
 /// What a worker is made of.
@@ -91,6 +93,7 @@ impl Worker {
                 names: Arc::new(Resolver::new(hearth_sandbox::name_servers)),
                 waiting,
                 packages,
+                snapshots: Snapshots::default(),
             }),
             shared: Arc::new(Shared { events, logs, spans, freeze_after, stream_bandwidth }),
             fleet: Arc::default(),
@@ -127,6 +130,14 @@ impl Worker {
             fleet.gone.notify_waiters();
             events.event(EnvironmentEvent::Gone(id, reason));
         });
+    }
+
+    /// Has a version's snapshot ready, from which its environments will go on: initialises it, where there is none yet.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn snapshot(&self, spec: &VersionSpec) -> Result<(), NoSnapshot> {
+        self.machine.snapshot(&self.shared.logs, spec).await.map(drop)
     }
 
     /// Gives an invoke to an environment that is idle. One that has ended refuses it through its reply.
@@ -172,6 +183,21 @@ impl Worker {
             }
             gone.await;
         }
+    }
+}
+
+impl Machine {
+    /// A version's snapshot; made now where there is none.
+    pub(crate) async fn snapshot(
+        &self,
+        logs: &Arc<dyn LogSink>,
+        spec: &VersionSpec,
+    ) -> Result<Arc<Snapshot>, NoSnapshot> {
+        let make = async || {
+            let stream = stream_name(Moment::now(), spec).into();
+            write_down(self, Arc::clone(logs), stream, spec).await
+        };
+        self.snapshots.get(spec.generation, make).await
     }
 }
 

@@ -44,6 +44,7 @@ impl Control {
             let mut writes = vec![put(keys::function(name), &function, Precondition::Version(version))?];
             // What was published in the same step.
             if let Some(mut published) = self.published_version(name, function.last_published).await?
+                && !published.record.awaits_snapshot()
                 && settled(&mut published.record)
             {
                 let key = keys::version(name, function.last_published);

@@ -230,6 +230,7 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
             serving: None,
             state: State::Active,
             last_update: Some(UpdateStatus::Successful),
+            optimized: false,
             revision: RevisionId(Uuid::nil()),
             last_modified_ms: 0,
         },

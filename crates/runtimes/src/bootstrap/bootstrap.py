@@ -339,6 +339,9 @@ def main():
     LambdaContext.set_function()
     try:
         handler = find_handler(variable("_HANDLER"))
+        if variable("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            import _hearth_snapshot
+            _hearth_snapshot.pause(api)
     except Exception as error:
         import _hearth_rare
         message = _hearth_rare.error_message(b"init/error", error, "")
