@@ -133,9 +133,10 @@ impl<W: Environments> Dispatcher<W> {
             Refused::Platform(WorkerError::Ended(_)) => {
                 ApiError::service("The execution environment ended before the invoke was over.")
             }
-            Refused::Platform(WorkerError::RestoreTimedOut) => {
-                ApiError::new(&SNAP_START_TIMEOUT, "The function did not restore within the timeout limit of 10 seconds.")
-            }
+            Refused::Platform(WorkerError::RestoreTimedOut) => ApiError::new(
+                &SNAP_START_TIMEOUT,
+                "The function did not restore within the timeout limit of 10 seconds.",
+            ),
             Refused::Platform(WorkerError::NotRestored(cause)) => ApiError::new(&SNAP_START, cause),
             Refused::Platform(cause) => {
                 error!("{name}: {cause}");

@@ -117,7 +117,8 @@ mod tests {
         let mut spec = spec("r");
         change(&mut spec);
         let (log_stream, credentials) = ("2024/03/05/[$LATEST]0", crate::test_support::credentials());
-        let session = Session { log_stream, runtime_api: RUNTIME_API, api: crate::API, credentials: &credentials, token: "" };
+        let session =
+            Session { log_stream, runtime_api: RUNTIME_API, api: crate::API, credentials: &credentials, token: "" };
         ahead(&runtime, &spec, &launch(&runtime, &spec, session).unwrap())
     }
 

@@ -51,7 +51,8 @@ mod tests {
         let mut spec = spec("python3.12");
         spec.variables = vec![("MINE".into(), "1".into()), ("PYTHONPATH".into(), "/opt/x".into())];
         let credentials = credentials();
-        let session = Session { log_stream: "s", runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: "" };
+        let session =
+            Session { log_stream: "s", runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: "" };
         let env = extension_env(&runtime, &spec, session).unwrap();
         let mut names: Vec<_> = env.iter().map(|v| v.to_str().unwrap().split_once('=').unwrap().0).collect();
         names.sort_unstable();

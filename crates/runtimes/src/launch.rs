@@ -232,7 +232,13 @@ mod tests {
 
     fn session() -> Session<'static> {
         static CREDENTIALS: LazyLock<Credentials> = LazyLock::new(crate::test_support::credentials);
-        Session { log_stream: "2024/03/05/[$LATEST]0", runtime_api: RUNTIME_API, api: API, credentials: &CREDENTIALS, token: "" }
+        Session {
+            log_stream: "2024/03/05/[$LATEST]0",
+            runtime_api: RUNTIME_API,
+            api: API,
+            credentials: &CREDENTIALS,
+            token: "",
+        }
     }
 
     fn runtime(kind: Kind) -> Runtime {

@@ -20,7 +20,7 @@ mod stand_in;
 pub use ahead::{Ahead, ahead};
 pub use catalogue::{Catalogue, Kind, Runtime, discover};
 pub use extension::extension_env;
-pub use launch::{API, Launch, NulByte, CREDENTIALS_PATH, RUNTIME_API, Session, launch};
+pub use launch::{API, CREDENTIALS_PATH, Launch, NulByte, RUNTIME_API, Session, launch};
 pub use missing::Missing;
 pub use stand_in::StandIn;
 

@@ -62,5 +62,5 @@ pub use process::{Exit, Process, Signal};
 pub use program::{Assignment, Beside, Command, Happening, Program};
 pub use promise::{Broken, Level, Promise};
 pub use rootless::enter_user_namespace;
-pub use snapshots::{Snapshot, Template};
 pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Tmp, TmpVolume, Waiting};
+pub use snapshots::{Snapshot, Template};

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hearth_access::Access;
 use hearth_api::ApiError;
 use hearth_api::error::INVALID_SIGNATURE;
@@ -18,7 +19,6 @@ use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
 use hearth_worker::{Door, Identities, Identity, Soon};
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use tokio::net::UnixStream;

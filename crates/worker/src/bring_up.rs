@@ -101,7 +101,11 @@ async fn restore(
 ) -> Result<(Found, Sandbox, Arc<pipe::Receiver>), Cause> {
     let (reader, writer) = output_pipe().map_err(no_pipe)?;
     let reader = Arc::new(reader);
-    let Tmp::New { mb } = *tmp else { return Err(Cause::Platform("a snapshot goes on over an empty /tmp".to_owned())) };
+    // What the process left there is in its snapshot; after a crash, too, it goes on from that.
+    let mb = match tmp {
+        Tmp::New { mb } => *mb,
+        Tmp::Kept(volume) => volume.mb(),
+    };
     let made = machine.spawner.make(Tmp::New { mb }).await.map_err(platform)?;
     let started = machine.spawner.start(made, root).await.map_err(platform)?;
     environment.journal.attach(Kind::Function, Arc::clone(&reader));

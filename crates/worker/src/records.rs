@@ -111,7 +111,10 @@ impl Record<'_> {
                     runtime_version,
                     runtime_version_arn,
                 });
-                (of_init(spec, "platform.restoreStart", "platform.initStart"), Body { function, ..Body::init(spec, phase) })
+                (
+                    of_init(spec, "platform.restoreStart", "platform.initStart"),
+                    Body { function, ..Body::init(spec, phase) },
+                )
             }
             Self::InitRuntimeDone { phase, failed } => {
                 let kind = of_init(spec, "platform.restoreRuntimeDone", "platform.initRuntimeDone");

@@ -57,7 +57,9 @@ impl Snapshots {
         let bytes = |kept: &Kept| kept.cell.get().map_or(0, |snapshot| snapshot.bytes());
         while inner.all.values().map(bytes).sum::<u64>() > SNAPSHOTS_BYTES {
             let others = inner.all.iter().filter(|(generation, kept)| **generation != just_used && bytes(kept) > 0);
-            let Some(oldest) = others.min_by_key(|(_, kept)| kept.used).map(|(generation, _)| *generation) else { return };
+            let Some(oldest) = others.min_by_key(|(_, kept)| kept.used).map(|(generation, _)| *generation) else {
+                return;
+            };
             inner.all.remove(&oldest);
         }
     }

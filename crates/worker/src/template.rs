@@ -77,10 +77,12 @@ pub(crate) async fn write_down(
     if !programs::find(&machine.packages, &spec.layers).names.is_empty() {
         return Err(unsupported("extensions of layers cannot be part of a snapshot"));
     }
-    let Identity { credentials, token, door } = machine.identities.identity(spec).await.map_err(NoSnapshot::Platform)?;
+    let Identity { credentials, token, door } =
+        machine.identities.identity(spec).await.map_err(NoSnapshot::Platform)?;
     let session =
         Session { log_stream: &stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: &token };
-    let Launch { root, argv, otherwise, env, cwd } = launch(runtime, spec, session).map_err(|e| unsupported(e.to_string()))?;
+    let Launch { root, argv, otherwise, env, cwd } =
+        launch(runtime, spec, session).map_err(|e| unsupported(e.to_string()))?;
     let journal = Journal::new(logs, Arc::clone(&spec.log_group), Arc::clone(&stream), spec.log_format);
     let (output, theirs) = output_pipe().map_err(|error| NoSnapshot::Platform(error.to_string()))?;
     let output = Arc::new(output);

@@ -173,4 +173,5 @@ elsewhere("K04", "use a role's credentials after it is gone, or another's", "tes
 elsewhere("K06", "replay or change a signed request", "test_auth.py::test_what_was_signed_cannot_be_changed", "test_auth.py::test_clocks_may_differ_by_five_minutes", "test_auth.py::test_a_scope_is_for_this_place_and_service", "test_auth.py::test_the_host_is_always_signed")
 elsewhere("K07", "stretch a signed link", "test_auth.py::test_links_are_good_until_they_end", "test_auth.py::test_a_links_time_runs_out")
 absent({"K08": "a worker that asks for what is another's", "K09": "a lease that has run out"}, "one server: there are no workers apart from it")
-absent({"K10": "clones that share randomness", "K11": "secrets in snapshots"}, "SnapStart's snapshots are not offered: every environment starts from nothing")
+elsewhere("K10", "clones that share randomness", "test_snapstart.py::test_no_two_clones_draw_the_same")
+elsewhere("K11", "secrets in snapshots, snapshots of others", "test_snapstart.py::test_versions_and_functions_do_not_share", "test_snapstart.py::test_a_version_goes_on_from_its_snapshot")

@@ -62,7 +62,7 @@ impl Control {
                 state: State::Pending,
                 last_update: None,
                 optimized: false,
-            revision: new_revision(),
+                revision: new_revision(),
                 last_modified_ms: self.now_ms(),
             },
             tags,

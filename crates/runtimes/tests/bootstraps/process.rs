@@ -93,7 +93,8 @@ impl Function {
         let spec = spec(&runtime.name, handler, variables);
         let credentials =
             Credentials { access_key_id: "ASIA".to_owned(), secret: Secret::new("secret"), session_token: None };
-        let session = Session { log_stream: "stream", runtime_api: &address, api: API, credentials: &credentials, token: "" };
+        let session =
+            Session { log_stream: "stream", runtime_api: &address, api: API, credentials: &credentials, token: "" };
         let start = launch(runtime, &spec, session).unwrap();
         // Outside a sandbox the directories lie elsewhere.
         let here = |text: &str| {

@@ -20,9 +20,18 @@ const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOCTTY;
 enum Open {
     /// The environment's own standard stream, which the new one has there, too.
     Standard(u64),
-    File { path: Vec<u8>, flags: i32, place: u64 },
+    File {
+        path: Vec<u8>,
+        flags: i32,
+        place: u64,
+    },
     /// One that is not connected, and, where `api` is set, will be.
-    Socket { family: i32, kind: i32, protocol: i32, api: Option<Vec<u8>> },
+    Socket {
+        family: i32,
+        kind: i32,
+        protocol: i32,
+        api: Option<Vec<u8>>,
+    },
 }
 
 struct Descriptor {
@@ -128,8 +137,7 @@ fn socket(pid: i32, number: i32, is_api: bool) -> Done<Open> {
     let what = "looking at a socket";
     let socket = take(pid, number).during(what)?;
     let option = |name| option(&socket, name).during(what);
-    let (family, kind, protocol) =
-        (option(libc::SO_DOMAIN)?, option(libc::SO_TYPE)?, option(libc::SO_PROTOCOL)?);
+    let (family, kind, protocol) = (option(libc::SO_DOMAIN)?, option(libc::SO_TYPE)?, option(libc::SO_PROTOCOL)?);
     if ![libc::AF_INET, libc::AF_INET6].contains(&family) {
         return Err(refused("an open socket of another family than the Internet's cannot be part of a snapshot"));
     }

@@ -190,7 +190,8 @@ VmFlags: rd wr mr mw me wf dp
 
     #[test]
     fn what_is_no_list_of_mappings_is_refused() {
-        for text in ["VmFlags: wf\n", "x y\n", "2000-1000 r-xp 0 0:0 0\n", "1000-3000 r-xp 0 0:0 0\n2000-4000 r-xp 0 0:0 0\n"]
+        for text in
+            ["VmFlags: wf\n", "x y\n", "2000-1000 r-xp 0 0:0 0\n", "1000-3000 r-xp 0 0:0 0\n2000-4000 r-xp 0 0:0 0\n"]
         {
             assert_eq!(parse_maps(text), None, "{text}");
         }

@@ -181,11 +181,28 @@ impl Tracee {
         floating[464..].fill(0);
         let mut mask = 0_u64;
         // SAFETY: the pointer is to a set of the size given.
-        unsafe { ptrace_raw(PTRACE_GETSIGMASK, self.pid, 8, (&raw mut mask) as u64) }.during("reading a signal mask")?;
+        unsafe { ptrace_raw(PTRACE_GETSIGMASK, self.pid, 8, (&raw mut mask) as u64) }
+            .during("reading a signal mask")?;
         let stack = self.call(libc::SYS_sigaltstack, [0, self.room()]).and_then(|_| self.read::<24>(self.room()))?;
         let registers = [
-            r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx, r.rdx,
-            r.orig_rax, r.rcx, r.rsp, r.rip.wrapping_sub(2), r.eflags,
+            r.r8,
+            r.r9,
+            r.r10,
+            r.r11,
+            r.r12,
+            r.r13,
+            r.r14,
+            r.r15,
+            r.rdi,
+            r.rsi,
+            r.rbp,
+            r.rbx,
+            r.rdx,
+            r.orig_rax,
+            r.rcx,
+            r.rsp,
+            r.rip.wrapping_sub(2),
+            r.eflags,
         ];
         let mut frame = vec![0; FRAME_BYTES];
         frame[..8].copy_from_slice(&STRICT.to_le_bytes());

@@ -120,7 +120,10 @@ pub(crate) async fn what_cannot_be_written_down_is_said(world: World) {
         ("r, w = os.pipe(); wait()", "an open pipe:"),
         ("import select; e = select.epoll(); wait()", "an open anon_inode:[eventpoll]"),
         ("import signal; os.fork() or signal.pause(); wait()", "processes beside the runtime's"),
-        ("import mmap; f = open('/tmp/x', 'w+b'); f.write(b'x' * 4096); f.flush(); m = mmap.mmap(f.fileno(), 4096); wait()", "shared memory"),
+        (
+            "import mmap; f = open('/tmp/x', 'w+b'); f.write(b'x' * 4096); f.flush(); m = mmap.mmap(f.fileno(), 4096); wait()",
+            "shared memory",
+        ),
     ] {
         let refused = written(&world, &Probe::new(script)).await.unwrap_err().to_string();
         assert!(refused.contains(reason), "{refused}");
