@@ -18,7 +18,7 @@ PATIENCE_S = 60
 
 def published(client, deploy, code, **members):
     """A function with a version 1 that is not Pending any more, and what is shown of that."""
-    function = deploy(code, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}, **members)
+    function = deploy(code, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}, **members).name
     version = client.publish_version(FunctionName=function)
     assert (version["State"], version["StateReasonCode"]) == ("Pending", "Creating")
     return function, until_settled(client, function)
@@ -158,7 +158,7 @@ def test_what_cannot_be_written_down_starts_as_usual(client, deploy):
 
 
 def test_a_version_is_not_ready_before_its_snapshot(client, deploy):
-    function = deploy("import time\ntime.sleep(3)\ndef handler(event, context): return 1", Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"})
+    function = deploy("import time\ntime.sleep(3)\ndef handler(event, context): return 1", Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}).name
     client.publish_version(FunctionName=function)
     with pytest.raises(client.exceptions.SnapStartNotReadyException) as refused:
         client.invoke(FunctionName=function, Qualifier="1")

@@ -121,7 +121,10 @@ def _read_tmp():
 def _write_tmp(found):
     for kind, path, mode, content in found:
         if kind == 0o040000:
-            posix.mkdir(path, 0o700)
+            try:
+                posix.mkdir(path, 0o700)
+            except FileExistsError:  # Something in it is open.
+                pass
         elif kind == 0o120000:
             posix.symlink(content, path)
         else:

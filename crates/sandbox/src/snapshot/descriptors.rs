@@ -13,6 +13,9 @@ use crate::error::{Done, During};
 /// What the runtime has said last, before it waited.
 const ASK: &[u8] = b"GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: runtime\r\n\r\n";
 
+/// What is the environment's own.
+const TMP: &[u8] = b"/tmp/";
+
 /// Flags that matter only when a file is opened the first time.
 const ONCE: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOCTTY;
 
@@ -68,6 +71,9 @@ impl Descriptor {
                 replay.call(libc::SYS_fcntl, [Arg::Is(*number), Arg::Is(libc::F_DUPFD as u64), Arg::Is(SCRATCH)]);
             }
             Open::File { path, flags, place } => {
+                if path.starts_with(TMP) {
+                    make_folders(replay, path);
+                }
                 let path = replay.data(&[path.as_slice(), &[0]].concat());
                 let (here, flags) = (Arg::Is(libc::AT_FDCWD as u64), Arg::Is(*flags as u64));
                 replay.call(libc::SYS_openat, [here, path, flags, Arg::Is(0o600)]);
@@ -89,6 +95,15 @@ impl Descriptor {
             let set = [Arg::Is(SCRATCH), Arg::Is(libc::F_SETFD as u64), Arg::Is(libc::FD_CLOEXEC as u64)];
             replay.call(libc::SYS_fcntl, set);
         }
+    }
+}
+
+/// What was in /tmp comes back only once the process goes on: what is open is to be the same file then.
+fn make_folders(replay: &mut Replay, path: &[u8]) {
+    let folders = (TMP.len()..path.len()).filter(|at| path[*at] == b'/');
+    for folder in folders.map(|at| [&path[..at], &[0]].concat()) {
+        let folder = replay.data(&folder);
+        replay.try_call(libc::SYS_mkdirat, [Arg::Is(libc::AT_FDCWD as u64), folder, Arg::Is(0o700)]);
     }
 }
 
@@ -118,7 +133,7 @@ fn look(proc: &Proc, number: i32, waits_at: i32) -> Done<Descriptor> {
         socket(proc.pid, number, number == waits_at)?
     } else if text.starts_with('/') && !text.ends_with(" (deleted)") && !text.starts_with("/memfd:") {
         // What was in /tmp is there again only once the process goes on.
-        let create = if text.starts_with("/tmp/") && flags & libc::O_DIRECTORY == 0 { libc::O_CREAT } else { 0 };
+        let create = if target.starts_with(TMP) && flags & libc::O_DIRECTORY == 0 { libc::O_CREAT } else { 0 };
         Open::File { path: target, flags: flags & !ONCE & !libc::O_CLOEXEC | create, place }
     } else {
         return Err(refused(format!("an open {text} cannot be part of a snapshot")));

@@ -82,6 +82,6 @@ pub(super) fn code() -> &'static [u8] {
 mod tests {
     #[test]
     fn the_table_follows_the_code() {
-        assert!(!super::code().is_empty() && super::code().len() % super::ROW == 0);
+        assert!(!super::code().is_empty() && super::code().len().is_multiple_of(super::ROW));
     }
 }
