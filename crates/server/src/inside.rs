@@ -58,13 +58,7 @@ pub(crate) struct Insiders {
 }
 
 impl Insiders {
-    pub(crate) fn new(
-        access: Arc<Access>,
-        life: Duration,
-        clock: Clock,
-        unread: Arc<Unread>,
-        key: [u8; 64],
-    ) -> Self {
+    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock, unread: Arc<Unread>, key: [u8; 64]) -> Self {
         Self {
             access,
             life,

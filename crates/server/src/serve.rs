@@ -121,8 +121,13 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let exporter = observing::exporter(args.otlp.as_ref());
     let spans = observing::sink(exporter.as_ref());
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
-    let insiders =
-        Arc::new(Insiders::new(Arc::clone(&access), environment_life(&args), clock.clone(), Arc::clone(&unread), random_key()?));
+    let insiders = Arc::new(Insiders::new(
+        Arc::clone(&access),
+        environment_life(&args),
+        clock.clone(),
+        Arc::clone(&unread),
+        random_key()?,
+    ));
     let dispatcher = dispatcher(
         &args,
         data,
