@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use hearth_types::limits::{EXEC_STRINGS, EXEC_STRINGS_BYTES};
 use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 
 /// What a runtime process is started with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,9 +95,19 @@ pub(crate) fn sealed(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     seal(file)
 }
 
+/// How often sealing is tried.
+const SEALS: u32 = 50;
+
 /// Seals a memory file and rewinds it.
 pub(crate) fn seal(file: File) -> io::Result<OwnedFd> {
-    rustix::fs::fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    let mut tries = 1..SEALS;
+    // The kernel refuses while anything of its own still holds a page that was just written; it waits a little each time.
+    while let Err(error) = rustix::fs::fcntl_add_seals(&file, seals) {
+        if error != Errno::BUSY || tries.next().is_none() {
+            return Err(error.into());
+        }
+    }
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
     Ok(file.into())
 }
