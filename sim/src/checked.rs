@@ -266,9 +266,10 @@ impl<C: Core> Checked<C> {
     fn justly(&mut self, now: Duration, generation: Generation, reason: Throttle) {
         let Version { function, memory_mb } = self.versions[&generation];
         let just = match reason {
-            Throttle::AccountConcurrency => self.unreserved(None) >= self.unreserved_limit(),
+            Throttle::AccountConcurrency => self.spare(generation) == 0 && self.unreserved() >= self.unreserved_limit(),
             Throttle::ReservedConcurrency => {
-                self.reserved.get(&function).is_some_and(|reserved| self.in_flight_of(function) >= *reserved)
+                self.spare(generation) == 0
+                    && self.reserved.get(&function).is_some_and(|reserved| self.held_by(function) >= *reserved)
             }
             Throttle::Memory | Throttle::Environments | Throttle::NoWorker | Throttle::NeverFits { .. } => {
                 !self.workers.iter().any(|(worker, of)| self.has_room(*worker, *of, memory_mb))
@@ -298,18 +299,38 @@ impl<C: Core> Checked<C> {
         self.in_flight.get(&function).copied().unwrap_or_default() + waiting as u32
     }
 
+    /// What the function takes of its concurrency: its invokes in flight, and what is provisioned beyond them.
+    fn held_by(&self, function: FunctionKey) -> u32 {
+        self.in_flight_of(function) + self.spare_of(|of| of == function)
+    }
+
+    /// Provisioned environments of a generation for which it has no invoke in flight.
+    fn spare(&self, generation: Generation) -> u32 {
+        let its = |e: &&Environment| e.generation == generation;
+        let provisioned =
+            self.environments.values().filter(its).filter(|e| e.provisioned && e.phase != Phase::Stopping);
+        let running = self.environments.values().filter(its).filter(|e| e.phase == Phase::Busy).count();
+        let waiting = self.unplaced.values().filter(|of| of.generation == generation).count();
+        provisioned.count().saturating_sub(running + waiting) as u32
+    }
+
+    fn spare_of(&self, of: impl Fn(FunctionKey) -> bool) -> u32 {
+        let provisioned = self.environments.values().filter(|e| e.provisioned);
+        let generations: HashSet<Generation> = provisioned.map(|e| e.generation).collect();
+        let these = generations.into_iter().filter(|generation| of(self.versions[generation].function));
+        these.map(|generation| self.spare(generation)).sum()
+    }
+
     fn unreserved_limit(&self) -> u32 {
         self.limits.account_concurrency.saturating_sub(self.reserved.values().sum())
     }
 
-    /// Those of all functions without a reservation, but for one of them.
-    fn unreserved(&self, but: Option<InvokeId>) -> u32 {
-        let placed = self.in_flight.iter().filter(|(function, _)| !self.reserved.contains_key(function));
-        let placed: u32 = placed.map(|(_, count)| count).sum();
-        let waiting = self.unplaced.iter().filter(|(invoke, of)| {
-            Some(**invoke) != but && !self.reserved.contains_key(&self.versions[&of.generation].function)
-        });
-        placed + waiting.count() as u32
+    /// The same of all functions without a reservation.
+    fn unreserved(&self) -> u32 {
+        let shares = |function: &FunctionKey| !self.reserved.contains_key(function);
+        let placed: u32 = self.in_flight.iter().filter(|(function, _)| shares(function)).map(|(_, count)| count).sum();
+        let waiting = self.unplaced.values().filter(|of| shares(&self.versions[&of.generation].function));
+        placed + waiting.count() as u32 + self.spare_of(|function| shares(&function))
     }
 
     /// The new invoke, if it was not refused, found its limits not reached.
@@ -323,8 +344,8 @@ impl<C: Core> Checked<C> {
         }
         let function = self.versions[&generation].function;
         let (used, limit) = match self.reserved.get(&function) {
-            Some(reserved) => (self.in_flight_of(function), *reserved),
-            None => (self.unreserved(None), self.unreserved_limit()),
+            Some(reserved) => (self.held_by(function), *reserved),
+            None => (self.unreserved(), self.unreserved_limit()),
         };
         self.hold(now, used <= limit, || format!("{invoke:?} admitted as number {used} of {limit}"));
     }
@@ -357,13 +378,16 @@ impl<C: Core> Checked<C> {
 impl<C: Core> Core for Checked<C> {
     fn step(&mut self, now: Duration, event: Event, actions: &mut Vec<Action>) {
         self.steps += 1;
+        let had_spare = matches!(event, Event::Invoke { generation, .. } if self.spare(generation) > 0);
         self.before(now, event);
         let first = actions.len();
         self.inner.step(now, event, actions);
         for action in &actions[first..] {
             self.act(now, *action);
         }
-        if let Event::Invoke { invoke, generation, .. } = event {
+        if let Event::Invoke { invoke, generation, .. } = event
+            && !had_spare
+        {
             self.admitted(now, invoke, generation, &actions[first..]);
         }
         if self.steps.is_multiple_of(STEPS_BETWEEN_CENSUSES) {
