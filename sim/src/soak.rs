@@ -137,7 +137,7 @@ impl Core for Flawed {
 /// The rule that was broken, and when.
 pub fn soak(seed: u64, flaw: Option<Flaw>) -> Result<Figures, String> {
     let mut random = Random::of_part(seed, 0);
-    let each = Capacity { memory_mb: 1024 + random.below(4 * 1024), environments: 3 + random.below(30) as u32 };
+    let each = Capacity { memory_mb: 1024 + random.below(4 * 1024), environments: 1 + random.below(8) as u32 };
     let machine = Machine { workers: 1 + random.below(4) as u32, each };
     let limits = limits(&mut random);
     let faults = Faults {
