@@ -68,7 +68,11 @@ pub(crate) async fn send_parts(
         credit.forget();
         let (message, body) = match parts.next().await {
             Some(Part::Bytes(bytes)) => (FromEnvironment::Part { number }, vec![bytes]),
-            Some(Part::End(end)) => FromEnvironment::end(number, end),
+            Some(Part::End(end)) => {
+                // No credit comes after it.
+                let _ = answers.send(FromEnvironment::end(number, end)).await;
+                return;
+            }
             None => return,
         };
         if answers.send((message, body)).await.is_err() {
