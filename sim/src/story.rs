@@ -2,13 +2,15 @@
 //!
 //! One statement a line; `#` begins a comment. Times of the day are `HH:MM` or `HH:MM:SS`, lengths `250ms`, `60s`, `5m`, `1h`.
 //!
-//!     account 10000 burst 3000                  concurrency; or `per-function` (1,000 in 10 seconds each), or `unlimited`
-//!     machine 2 workers of 512 GB               without it, one with more than enough
-//!     policy fixed-10m
-//!     function web 128 MB starts 200ms runs 1s  and, if it reserves concurrency, `reserves 50`
-//!     at 09:00 web 2000                         so many calls at once
-//!     from 09:00 to 10:00 every 5m web 1
-//!     expect 09:00..09:01 web cold 2000         calls of that time: cold, warm, throttled, or a reason as in the table
+//! ```text
+//! account 10000 burst 3000                  concurrency; or `per-function` (1,000 in 10 seconds each), or `unlimited`
+//! machine 2 workers of 512 GB               without it, one with more than enough
+//! policy fixed-10m
+//! function web 128 MB starts 200ms runs 1s  and, if it reserves concurrency, `reserves 50`
+//! at 09:00 web 2000                         so many calls at once
+//! from 09:00 to 10:00 every 5m web 1
+//! expect 09:00..09:01 web cold 2000         calls of that time: cold, warm, throttled, or a reason as in the table
+//! ```
 
 use std::num::NonZeroU32;
 use std::time::Duration;
