@@ -2,7 +2,7 @@
 
 use std::arch::global_asm;
 
-/// Bytes of a row of the table: a call's number, six arguments, [`super::replay::Flag`]s.
+/// Bytes of a row of the table: a call's number, six arguments, flags.
 pub(super) const ROW: usize = 64;
 
 // A row's flags: 1 the first argument counts from the vDSO, 2 it may fail, 4 its result goes, as 32 bits, where the last
