@@ -84,7 +84,8 @@ def test_a_function_cannot_tell(alone, files, runtime):
 
 
 def test_variables_of_the_interpreter_have_their_effect(alone):
-    server = alone("--ahead", "1")
+    # One more for the process that functions with such variables find.
+    server = alone("--ahead", "2")
     deploy, _ = deployer(client_of(server))
     code = "import sys, time\ndef handler(e, c): return [time.tzname[0], sys.flags.optimize]"
     assert deploy(code).call() == ["UTC", 0]

@@ -37,6 +37,7 @@ impl<W: Environments> Dispatcher<W> {
         for (generation, count) in turnover.provision {
             self.turn(Event::Provision { generation, count });
             lock(&self.core).note_provisioned(generation, count);
+            self.provisioned.notify_one();
         }
         self.optimizations.add(turnover.optimize);
         self.functions.change_urls(turnover.urls);

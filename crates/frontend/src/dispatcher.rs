@@ -52,6 +52,8 @@ pub struct Dispatcher<W = Worker> {
     pub(crate) clock: Clock,
     /// A tick is due earlier than the timer knows.
     pub(crate) earlier: Notify,
+    /// What is provisioned was changed.
+    pub(crate) provisioned: Notify,
     /// Nothing is in flight.
     pub(crate) quiet: Notify,
     pub(crate) draining: AtomicBool,
@@ -145,6 +147,7 @@ impl<W: Environments> Dispatcher<W> {
             }),
             clock: config.clock,
             earlier: Notify::new(),
+            provisioned: Notify::new(),
             quiet: Notify::new(),
             draining: AtomicBool::new(false),
             optimizations: Optimizations::default(),

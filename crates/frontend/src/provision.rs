@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hearth_scheduler::{Generation, Provision};
 use hearth_types::Qualifier;
@@ -100,20 +101,28 @@ impl Core {
 }
 
 impl<W: Environments> Dispatcher<W> {
-    /// Meters what is provisioned, whether it is used or not, by the second; runs until it is dropped.
+    /// Meters what is provisioned, whether it is used or not, by the second; runs until it is dropped. Nothing is due while
+    /// nothing is provisioned.
     pub async fn run_meter(self: Arc<Self>) {
-        let mut last = self.clock.uptime();
         loop {
-            let busy = self.clock.sleep_until_uptime(last + PROVISION_METERED).await;
-            let now = self.clock.uptime();
-            let ms = u64::try_from(now.saturating_sub(last).as_millis()).unwrap_or(u64::MAX);
-            let core = lock(&self.core);
-            for (generation, ready) in &core.provisioned {
-                let allocated = u64::from(core.scheduler.provisioned(*generation).allocated);
-                ready.metrics.usage().was_allocated(allocated * u64::from(ready.spec.memory_mb), ms);
+            self.provisioned.notified().await;
+            let mut last = self.clock.uptime();
+            while !lock(&self.core).provisioned.is_empty() {
+                let busy = self.clock.sleep_until_uptime(last + PROVISION_METERED).await;
+                let now = self.clock.uptime();
+                self.meter_provisioned(now.saturating_sub(last));
+                drop(busy);
+                last = now;
             }
-            drop((core, busy));
-            last = now;
+        }
+    }
+
+    fn meter_provisioned(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let core = lock(&self.core);
+        for (generation, ready) in &core.provisioned {
+            let allocated = u64::from(core.scheduler.provisioned(*generation).allocated);
+            ready.metrics.usage().was_allocated(allocated * u64::from(ready.spec.memory_mb), ms);
         }
     }
 
