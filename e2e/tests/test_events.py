@@ -109,14 +109,15 @@ def test_what_a_deleted_function_had_to_do_is_forgotten(quick, deploy):
     function = deploy(SAY)
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
     for _ in range(20):
-        send(function, {"old": True, "sleep": 0.2})
+        send(function, {"old": True, "sleep": 1})
     heard(quick, function, 1)
     function.delete()
     # Its events go at once, but beside the answer to the delete.
     again = deploy(SAY, FunctionName=function.name)
     until_quiet(quick, again, "new")
     olds = [run for run in said(quick, again) if "old" in run["event"]]
-    assert len(olds) < 5, olds
+    # Those that ran before the delete came; not forgotten, it would be all.
+    assert len(olds) < 15, olds
 
 
 def test_what_may_be_an_event(quick, deploy):
