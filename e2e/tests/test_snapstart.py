@@ -167,6 +167,14 @@ def test_a_version_is_not_ready_before_its_snapshot(client, deploy):
     assert call(client, function)[0] == 1
 
 
+def test_what_a_snapshot_holds_counts_as_used(client, deploy):
+    """All environments share its pages; yet a function is to be given the memory that it needs."""
+    code = "import os\nheld = os.urandom(40 << 20)\ndef handler(event, context): return len(held)"
+    function, _ = published(client, deploy, code)
+    _, log = call(client, function)
+    assert 40 < int(re.search(r"Max Memory Used: (\d+) MB", log)[1]) < 80, log
+
+
 def test_deploy_tools_go_on_with_other_runtimes(client, deploy):
     name = unique()
     code = {"ZipFile": __import__("support.packages", fromlist=["zip_of"]).zip_of({"a.txt": "x"})}

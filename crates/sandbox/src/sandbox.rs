@@ -92,6 +92,8 @@ pub(crate) struct Environment {
     api: Option<TcpListener>,
     names: Option<NameSockets>,
     exit: OnceLock<Exit>,
+    /// Of the memory inside, what no control group of the environment's is charged with.
+    pub(crate) uncharged_bytes: u64,
 }
 
 impl Spawner {
@@ -122,6 +124,7 @@ impl Spawner {
             api: None,
             names: None,
             exit: OnceLock::new(),
+            uncharged_bytes: 0,
         };
         let fds = environment.expect(&Event::Ready).await?;
         let mut fds = fds.into_iter();
@@ -329,13 +332,16 @@ impl Sandbox {
         write(&self.0.files.cpu, &text)
     }
 
-    /// The most memory that the environment has used at a time, in bytes, page cache included.
+    /// The most memory that the environment has used at a time, in bytes, page cache included. Of one that went on from a
+    /// snapshot all of that counts as used: the process has it, though its pages are shared.
     ///
     /// # Errors
     /// The system's, where the environment is gone.
     pub fn memory_peak_bytes(&self) -> io::Result<u64> {
         let text = read(&self.0.files.memory_peak)?;
-        text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("memory peak {text:?}")))
+        let peak = text.trim().parse::<u64>();
+        let peak = peak.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("memory peak {text:?}")))?;
+        Ok(peak.saturating_add(self.0.uncharged_bytes))
     }
 
     /// Whether the kernel has killed a process inside for want of memory. To be asked before [`Self::destroy`].

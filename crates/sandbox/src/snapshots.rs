@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 use hearth_types::limits::SNAPSHOT_BYTES;
 use rustix::fs::MemfdFlags;
@@ -12,6 +13,9 @@ use crate::frame::{Event, Request, Role};
 use crate::program::{Assignment, Program};
 use crate::sandbox::{Sandbox, Started, protocol_error};
 use crate::{Spawner, snapshot};
+
+/// Bytes of what the system counts a file's room in.
+const BLOCK: u64 = 512;
 
 /// A function's process that will be written down.
 pub struct Template {
@@ -67,7 +71,9 @@ impl Spawner {
         let itself = format!("/proc/self/fd/{}", snapshot::IMAGE);
         let argv = vec![std::ffi::CString::new(itself).map_err(|error| SandboxError::Invalid(error.to_string()))?];
         let program = Program { argv, otherwise: None, env: Vec::new(), cwd: c"/var/task".to_owned(), output };
-        self.run(started, &request, program, None, Some(&snapshot.file)).await.map(Sandbox)
+        let mut environment = self.run(started, &request, program, None, Some(&snapshot.file)).await?;
+        environment.uncharged_bytes = snapshot.bytes;
+        Ok(Sandbox(environment))
     }
 }
 
@@ -101,12 +107,13 @@ impl Template {
         // Nobody has it open for writing after that but this process.
         sandbox.destroy(false).await;
         written?;
-        let bytes = file.metadata().map(|data| data.len()).during("looking at a snapshot")?;
-        if bytes > SNAPSHOT_BYTES {
-            let what = format!("a snapshot of {bytes} bytes, where {SNAPSHOT_BYTES} are possible");
+        let found = file.metadata().during("looking at a snapshot")?;
+        if found.len() > SNAPSHOT_BYTES {
+            let what = format!("a snapshot of {} bytes, where {SNAPSHOT_BYTES} are possible", found.len());
             return Err(Failure::new(libc::ENOTSUP, what).into());
         }
         let file = seal(file).during("sealing a snapshot")?;
-        Ok(Snapshot { file, bytes })
+        // What was never written of it takes no memory.
+        Ok(Snapshot { file, bytes: found.blocks() * BLOCK })
     }
 }
