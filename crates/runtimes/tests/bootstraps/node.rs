@@ -48,6 +48,18 @@ fn answers_one_event_after_the_other() {
 }
 
 #[test]
+fn compiled_forms_of_built_in_modules_are_taken() {
+    each(|runtime| {
+        // V8 takes those whose tag is its own, which comes from its flags.
+        let code = "const v8 = require('v8'), { execFileSync } = require('child_process');
+            const plain = () => Number(execFileSync(process.execPath, ['-p', 'v8.cachedDataVersionTag()'], { env: {} }));
+            exports.handler = async () => [typeof gc, v8.getHeapStatistics().heap_size_limit < 256 * 1024 * 1024,
+                v8.cachedDataVersionTag() === plain(), process.noDeprecation];";
+        assert_eq!(answer(runtime, code).json(), json!(["function", true, true, null]), "the flags had their effect");
+    });
+}
+
+#[test]
 fn gives_the_handler_its_context() {
     each(|runtime| {
         let code = "exports.handler = async (event, c) => [c.awsRequestId, c.invokedFunctionArn, c.functionName,
