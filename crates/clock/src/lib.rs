@@ -148,6 +148,11 @@ impl Clock {
 
     /// Returns when [`Clock::uptime`] is that, or more. As for [`Clock::sleep_until_ms`].
     pub async fn sleep_until_uptime(&self, until: Duration) -> Busy {
+        self.rest_until_uptime(Busy::none(), until).await
+    }
+
+    /// The same for one who was busy until now. As for [`Clock::rest_until_ms`].
+    pub async fn rest_until_uptime(&self, mut busy: Busy, until: Duration) -> Busy {
         loop {
             let left = until.saturating_sub(self.uptime());
             if left.is_zero() {
@@ -157,8 +162,9 @@ impl Clock {
                 Kind::Real(_) => tokio::time::sleep(left).await,
                 Kind::Manual(manual) => {
                     let due_ms = manual.now_ms().saturating_add(ms_up(left));
+                    let before = std::mem::replace(&mut busy, Busy::none());
                     tokio::select! {
-                        busy = manual.sleep_until_ms(Busy::none(), due_ms) => return busy,
+                        busy = manual.sleep_until_ms(before, due_ms) => return busy,
                         () = tokio::time::sleep(left) => {}
                     }
                 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use hearth_api::ApiError;
-use hearth_clock::Clock;
+use hearth_clock::{Busy, Clock};
 use hearth_metrics::Metrics;
 use hearth_scheduler::{Action, Event, Generation, InvokeId, Limits, Origin, Scheduler, Throttle, WorkerId};
 use hearth_types::EnvironmentId;
@@ -72,6 +72,8 @@ pub(crate) struct Core {
     pub(crate) provisioned: HashMap<Generation, Arc<Ready>>,
     /// What the timer waits for.
     pub(crate) armed: Option<Duration>,
+    /// Held from when something is due earlier than that until the timer knows: a manual clock does not go past it.
+    pub(crate) rearming: Option<Busy>,
     /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
     /// Environments that were ended, by why.
@@ -142,6 +144,7 @@ impl<W: Environments> Dispatcher<W> {
                 serving: HashMap::new(),
                 provisioned: HashMap::new(),
                 armed: None,
+                rearming: None,
                 phases: HashMap::new(),
                 stops: BTreeMap::new(),
             }),
@@ -249,6 +252,7 @@ impl<W: Environments> Dispatcher<W> {
         let next = core.scheduler.next_tick();
         if next.is_some_and(|next| core.armed.is_none_or(|armed| next < armed)) {
             core.armed = next;
+            core.rearming.get_or_insert_with(|| self.clock.busy());
             self.earlier.notify_one();
         }
         if self.draining.load(Ordering::Relaxed) && core.scheduler.in_flight() == 0 {

@@ -14,22 +14,27 @@ use crate::dispatcher::{Dispatcher, lock};
 use crate::environments::Environments;
 
 impl<W: Environments> Dispatcher<W> {
-    /// Reaps idle environments and ends waits when they are due; runs until it is dropped.
+    /// Reaps idle environments, ends waits and makes environments ahead when that is due; runs until it is dropped. A manual
+    /// clock does not go past what is due: it stands still until this sleeps.
     pub async fn run_timer(self: Arc<Self>) {
+        let mut busy = self.clock.busy();
         loop {
-            let next = {
+            let (next, told) = {
                 let mut core = lock(&self.core);
                 core.armed = core.scheduler.next_tick();
-                core.armed
+                (core.armed, core.rearming.take())
             };
+            let before = told.unwrap_or(busy);
             let Some(next) = next else {
+                drop(before);
                 self.earlier.notified().await;
+                busy = self.clock.busy();
                 continue;
             };
-            tokio::select! {
-                busy = self.clock.sleep_until_uptime(next) => { self.turn(Event::Tick); drop(busy) },
-                () = self.earlier.notified() => {}
-            }
+            busy = tokio::select! {
+                busy = self.clock.rest_until_uptime(before, next) => { self.turn(Event::Tick); busy },
+                () = self.earlier.notified() => self.clock.busy(),
+            };
         }
     }
 

@@ -30,8 +30,8 @@ impl Scheduler {
 
     fn is_worth_making(&mut self, now: Duration, generation: Generation) -> bool {
         let Some(version) = self.fleet.versions.get(&generation) else { return false };
-        // Those that are stopping count as well: then it is being replaced or was in the way a moment ago.
-        if version.retired || version.alive > 0 {
+        // One that is stopping is of no use to the call: how long it takes to go is no reason to be without another.
+        if version.retired || version.living > 0 {
             return false;
         }
         let memory_mb = version.memory_mb;

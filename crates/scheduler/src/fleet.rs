@@ -72,6 +72,8 @@ pub(crate) struct Version {
     pub(crate) provisioned: Provisioned,
     /// All environments, the stopping ones too.
     pub(crate) alive: u32,
+    /// Those of them that are not stopping.
+    pub(crate) living: u32,
 }
 
 /// Environments and their versions.
@@ -204,6 +206,7 @@ impl Fleet {
                 version.provisioned.preparing += 1;
             }
             version.alive += 1;
+            version.living += 1;
             self.memory_mb += u64::from(version.memory_mb);
             self.living += 1;
             self.workers.count(worker, id, version.memory_mb, Use::Made);
@@ -289,6 +292,7 @@ impl Fleet {
             if provisioned {
                 version.provisioned.living -= 1;
             }
+            version.living -= 1;
             let memory_mb = u64::from(version.memory_mb);
             self.memory_mb -= memory_mb;
             self.living -= 1;
@@ -368,7 +372,7 @@ impl Fleet {
                 |phase| self.environments.values().filter(|e| e.generation == *generation && e.phase == phase).count();
             let alive = self.environments.values().filter(|e| e.generation == *generation).count();
             let here = alive - of(Phase::Stopping);
-            assert_eq!(alive, version.alive as usize, "count of {generation:?}");
+            assert_eq!((alive, here), (version.alive as usize, version.living as usize), "count of {generation:?}");
             let idle = version.idle.len() + version.provisioned_idle.len();
             assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
             assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");

@@ -153,6 +153,7 @@ impl Scheduler {
             cold_start: None,
             provisioned: Provisioned::default(),
             alive: 0,
+            living: 0,
         };
         self.fleet.versions.insert(generation, version);
     }

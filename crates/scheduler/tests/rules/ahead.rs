@@ -44,6 +44,37 @@ fn what_is_called_in_even_steps_has_an_environment_before_its_call() {
     assert_eq!(bench.after(LEAD_MS - 120).invoke(6, 1), [assign(6, 6)]);
 }
 
+/// Ending one takes its time, all the more on a machine that is busy.
+#[test]
+fn one_that_has_not_ended_yet_is_not_in_its_way() {
+    let mut bench = Bench::deployed(AHEAD);
+    for n in 1..=5 {
+        assert_eq!(call(&mut bench, n, 1), create(n, n, 1));
+        assert_eq!(bench.after(60_000).step(Event::Tick), [stop(n, StopReason::Idle)]);
+        bench.after(600_000 - 60_100);
+        // The last one is still about to go.
+        (n < 5).then(|| assert_eq!(bench.step(Event::Gone(env(n))), []));
+    }
+    bench.now -= Duration::from_millis(LEAD_MS);
+    assert_eq!(bench.step(Event::Tick), [prepare(6, 1)]);
+}
+
+/// The tick of both was late.
+#[test]
+fn one_that_goes_with_the_same_tick_is_not_in_its_way() {
+    let mut bench = steady(AHEAD);
+    bench.now -= Duration::from_secs(10);
+    assert_eq!(call(&mut bench, 6, 1), create(6, 6, 1));
+    for n in 7..=9 {
+        bench.after(60_000 - 100);
+        bench.step(Event::Tick);
+        bench.step(Event::Gone(env(n - 1)));
+        bench.after(540_000);
+        assert_eq!(call(&mut bench, n, 1), create(n, n, 1));
+    }
+    assert_eq!(bench.after(600_000).step(Event::Tick), [stop(9, StopReason::Idle), prepare(10, 1)]);
+}
+
 #[test]
 fn a_call_that_does_not_come_is_waited_for_once() {
     let mut bench = steady(AHEAD);
