@@ -71,7 +71,6 @@ def test_a_time_that_is_set_is_kept(alone):
     assert states(server, function) == []
 
 
-@pytest.mark.xfail(strict=False, reason="open: beside a manual clock that jumps, the environment is now and then not made")
 def test_a_call_that_can_be_foreseen_finds_an_environment(alone):
     server = alone("--keep-alive", "60", *MANUAL)
     deploy, _ = deployer(client_of(server))
