@@ -2,8 +2,8 @@
 account 1000 unlimited
 machine 2 workers of 4 GB
 policy fixed-10m
-function a 1024 MB starts 1s runs 10s
-function b 1024 MB starts 1s runs 10s
+function a 1024 MB starts 1s runs 20s
+function b 1024 MB starts 1s runs 20s
 
 at 08:00 a 8
 at 08:01 b 6            # six of a's make room

@@ -259,8 +259,9 @@ pub const KEEP_ALIVE_MAX_S: u64 = 86_400;
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// How long it waits at most, where cold starts take long. Ours.
 pub const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// How long an invoke waits for room for a new environment before it is refused. Ours.
-pub const ROOM_WAIT: Duration = Duration::from_secs(2);
+/// How long an invoke waits for room for a new environment before it is refused. Ours: longer than an environment with
+/// extensions, which may be what takes the room, needs for its end and for being taken down on a busy machine.
+pub const ROOM_WAIT: Duration = SHUTDOWN_EXTERNAL.saturating_add(Duration::from_secs(3));
 /// Invokes that wait for room at a time; more are refused at once. Ours.
 pub const ROOM_WAITERS: u32 = 500;
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
