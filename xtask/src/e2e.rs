@@ -1,6 +1,5 @@
 //! `cargo xtask e2e`: the end-to-end tests, with the clients that users have: AWS CLI, boto3, the SDKs for JavaScript and Rust.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -8,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::demo::packages::{rust_binary, rust_extension, rust_web};
 use crate::test::tally::Tally;
 use crate::tools::server::{self, Server};
-use crate::tools::{aws, cargo, follow, install, root, run as run_command, target};
+use crate::tools::{aws, cargo, follow, install, proving, root, run as run_command, target};
 
 /// Builds the server as it ships.
 pub(crate) const BUILD: &[&str] = &["build", "--release", "--locked", "--package", "hearth-server"];
@@ -60,20 +59,10 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
     pytest.env("EXTENSION", rust_extension()?).env("RUST_WEB", rust_web()?);
     pytest.env("HEARTH_NODE_MODULES", install::node_modules()?);
-    pytest.env("HEARTH_KAFKA", with_kafka()?);
+    pytest.env("HEARTH_KAFKA", proving::build()?);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")
-}
-
-/// The build with Kafka, which users make for themselves; not optimized, as its tests do not need it.
-fn with_kafka() -> Result<PathBuf> {
-    run_command(&mut cargo(&["build", "--locked", "--package", "hearth-server", "--features", "kafka"]))?;
-    let folder = target().join("kafka");
-    std::fs::create_dir_all(&folder)?;
-    let built = folder.join("hearth-kafka");
-    std::fs::rename(server::binary("debug")?, &built)?;
-    Ok(built)
 }
 
 /// The tests of the JavaScript SDK, against a server of their own.

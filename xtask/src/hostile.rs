@@ -3,7 +3,6 @@
 //!
 //! Arguments go to pytest: `-k A06`, `-m short`. `--table` alone writes the table of rows in docs/security.md.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
@@ -11,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use crate::demo::packages::rust_binary;
 use crate::e2e::{self, settle};
 use crate::test::tally::Tally;
-use crate::tools::{cargo, follow, install, root, run as run_command, server, target};
+use crate::tools::{cargo, follow, install, proving, root, run as run_command, server};
 
 /// What a build that can weaken itself reads, and no other knows.
 const SETTING: &[u8] = b"HEARTH_WEAKEN";
@@ -40,11 +39,11 @@ fn table() -> Result<()> {
 
 fn pytest(tally: &mut Tally, args: &[String]) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "what is left behind on the machine is counted as root");
-    let weak = weak_build()?;
+    let weak = proving::build()?;
     run_command(&mut cargo(e2e::BUILD))?;
     let shipped = server::binary("release")?;
-    ensure!(knows(&weak, SETTING)?, "{} cannot be weakened: the twins would prove nothing", weak.display());
-    ensure!(!knows(&shipped, SETTING)?, "{} can be weakened: it must not be shipped", shipped.display());
+    ensure!(proving::knows(&weak, SETTING)?, "{} cannot be weakened: the twins would prove nothing", weak.display());
+    ensure!(!proving::knows(&shipped, SETTING)?, "{} can be weakened: it must not be shipped", shipped.display());
     let bin = install::clients()?;
     let mut pytest = Command::new(bin.join("python"));
     pytest
@@ -55,19 +54,4 @@ fn pytest(tally: &mut Tally, args: &[String]) -> Result<()> {
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")
-}
-
-/// A build with the feature, out of the way of those that others start.
-fn weak_build() -> Result<PathBuf> {
-    run_command(&mut cargo(&["build", "--locked", "--package", "hearth-server", "--features", "weaken"]))?;
-    let folder = target().join("hostile");
-    std::fs::create_dir_all(&folder)?;
-    let weak = folder.join("hearth-weak");
-    std::fs::rename(server::binary("debug")?, &weak)?;
-    Ok(weak)
-}
-
-/// Whether a binary has this text in it.
-pub(crate) fn knows(binary: &Path, text: &[u8]) -> Result<bool> {
-    Ok(std::fs::read(binary)?.windows(text.len()).any(|part| part == text))
 }

@@ -9,9 +9,8 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use crate::e2e;
-use crate::hostile::knows;
 use crate::test::tally::Tally;
-use crate::tools::{cargo, install, root, run as run_command, server, target};
+use crate::tools::{cargo, install, proving, root, run as run_command, server};
 
 /// What a build that can crash itself reads, and no other knows.
 const SETTING: &[u8] = b"HEARTH_CRASH_AT";
@@ -52,23 +51,17 @@ impl Binaries {
             rustix::process::geteuid().is_root(),
             "a network of its own, and a server with its sandboxes, need root"
         );
-        let crashing = crashing_build()?;
+        let crashing = proving::build()?;
         run_command(&mut cargo(e2e::BUILD))?;
         let shipped = server::binary("release")?;
-        ensure!(knows(&crashing, SETTING)?, "{} cannot be crashed: it would prove nothing", crashing.display());
-        ensure!(!knows(&shipped, SETTING)?, "{} can be crashed: it must not be shipped", shipped.display());
+        ensure!(
+            proving::knows(&crashing, SETTING)?,
+            "{} cannot be crashed: it would prove nothing",
+            crashing.display()
+        );
+        ensure!(!proving::knows(&shipped, SETTING)?, "{} can be crashed: it must not be shipped", shipped.display());
         Ok(Self { shipped, crashing })
     }
-}
-
-/// A build with the feature, out of the way of those that others start.
-fn crashing_build() -> Result<PathBuf> {
-    run_command(&mut cargo(&["build", "--locked", "--package", "hearth-server", "--features", "crash-points"]))?;
-    let folder = target().join("loss");
-    std::fs::create_dir_all(&folder)?;
-    let crashing = folder.join("hearth-crashing");
-    std::fs::rename(server::binary("debug")?, &crashing)?;
-    Ok(crashing)
 }
 
 fn python(binaries: &Binaries, part: &str, args: &[String]) -> Result<()> {

@@ -4,6 +4,7 @@ pub(crate) mod aws;
 pub(crate) mod http;
 pub(crate) mod install;
 pub(crate) mod leftovers;
+pub(crate) mod proving;
 pub(crate) mod server;
 pub(crate) mod upstream;
 

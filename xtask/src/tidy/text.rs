@@ -13,6 +13,9 @@ pub(super) fn check(path: &str, content: &str) -> Vec<String> {
     if path.ends_with(".rs") && !path.starts_with("crates/sandbox/") {
         broken.extend(lines_with(content, uses_unsafe, "unsafe outside crates/sandbox"));
     }
+    if path.ends_with(".rs") {
+        broken.extend(examples(content));
+    }
     broken.extend(lines_with(content, machine_path, "a path of one machine"));
     broken.extend(lines_with(content, tracker_word, "a word about how the work was organised"));
     if !path.ends_with("Cargo.lock") && path != "deny.toml" {
@@ -48,6 +51,25 @@ fn lines_with(content: &str, bad: fn(&str) -> bool, what: &str) -> Vec<String> {
     lines.map(|(at, line)| format!("line {}: {what}: {}", at + 1, line.trim())).collect()
 }
 
+/// Examples in documentation that would be tests, which `cargo xtask test` does not run: a test beside the code is one.
+fn examples(content: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (at, line) in content.lines().enumerate() {
+        let line = line.trim_start();
+        let Some(text) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) else {
+            inside = false;
+            continue;
+        };
+        let Some(language) = text.trim().strip_prefix("```") else { continue };
+        if !inside && matches!(language, "" | "rust" | "no_run" | "should_panic" | "ignore") {
+            found.push(format!("line {}: an example that no test runs: say what it is, as in ```text", at + 1));
+        }
+        inside = !inside;
+    }
+    found
+}
+
 /// The keyword, not the lint names or a comment that speaks of it.
 fn uses_unsafe(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
@@ -81,6 +103,13 @@ mod tests {
         assert_eq!(check("crates/http/src/a.rs", "unsafe { x() }\n").len(), 1);
         assert!(check("crates/sandbox/src/a.rs", "unsafe { x() }\n").is_empty());
         assert!(check("crates/http/src/a.rs", "// no unsafe { here\n#![deny(unsafe_code)]\n").is_empty());
+    }
+
+    #[test]
+    fn finds_examples_that_would_be_tests() {
+        let tested = ["/// ```\n/// f()\n/// ```\n", "//! ```rust\n//! f()\n//! ```\n"];
+        tested.iter().for_each(|text| assert_eq!(check("a.rs", text).len(), 1, "{text}"));
+        assert!(check("a.rs", "/// ```text\n/// f()\n/// ```\nfn f() {}\n").is_empty());
     }
 
     #[test]
