@@ -1,5 +1,6 @@
 """A `hearth serve` of the tests' own, and the proof that nothing of it is left."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,6 +91,18 @@ class Server:
         if self.process is not None:
             self.process.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environments(self, function):
+        """What lives of a function's environments, and what each does."""
+        with urllib.request.urlopen(f"{self.url}/_hearth/functions/{function.name}/environments") as answer:
+            return json.load(answer)["Environments"]
+
+    def states(self, function):
+        return [environment["State"] for environment in self.environments(function)]
+
+    def until_busy(self, function, count=1):
+        """Returns once so many of the function's invokes are under way."""
+        wait_until(lambda: sum(state in ("Init", "Busy") for state in self.states(function)) >= count, 60, lambda: f"{self.states(function)}: too few are busy")
 
     def spawner(self):
         """The child that holds the privileges."""

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import urllib.request
 
 import boto3
 import pytest
@@ -37,11 +36,6 @@ def deploy(manual):
 def sqs(manual):
     return boto3.client("sqs", endpoint_url=manual.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
                         config=Config(retries={"total_max_attempts": 1}, read_timeout=60))
-
-
-def environments(server, function):
-    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return json.load(answer)["Environments"]
 
 
 def signed(server, key, method, body):
@@ -88,9 +82,9 @@ def test_idle_environments_go_when_their_time_has_passed(manual, deploy):
     function = deploy(HELLO)
     function.call()
     advance(manual, "9m 30s")
-    assert len(environments(manual, function)) == 1
+    assert len(manual.environments(function)) == 1
     advance(manual, "31s")
-    assert environments(manual, function) == []
+    assert manual.environments(function) == []
     assert function.call() == "hello"
 
 
@@ -99,13 +93,13 @@ def test_environments_grow_too_old(alone):
     deploy, _ = deployer(client_of(server))
     function = deploy(HELLO)
     function.call()
-    [first] = environments(server, function)
+    [first] = server.environments(function)
     advance(server, "50m")
     function.call()
-    assert environments(server, function)[0]["Id"] == first["Id"]
+    assert server.environments(function)[0]["Id"] == first["Id"]
     advance(server, "11m")
     function.call()
-    assert first["Id"] not in [environment["Id"] for environment in environments(server, function)]
+    assert first["Id"] not in [environment["Id"] for environment in server.environments(function)]
 
 
 def test_messages_come_back_are_delayed_and_are_dropped(manual, sqs):

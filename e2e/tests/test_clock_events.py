@@ -2,7 +2,6 @@
 
 import json
 import threading
-import urllib.request
 
 import boto3
 import pytest
@@ -112,8 +111,7 @@ def test_an_event_without_room_is_tried_ever_more_rarely_until_it_is_six_hours_o
 
 
 def is_busy(server, function):
-    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return [environment["State"] for environment in json.load(answer)["Environments"]] in (["Init"], ["Busy"])
+    return server.states(function) in (["Init"], ["Busy"])
 
 
 def test_an_event_that_is_too_old_is_not_tried_again(manual, deploy):

@@ -1,9 +1,6 @@
 """Many invokes at a time."""
 
-import json
 import threading
-import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -50,7 +47,7 @@ def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
     function = deploy(WHO)
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(function.call, 3) for _ in range(2)]
-        wait_until(lambda: len(states(server, function)) == 2, 30, "two invokes are not running")
+        wait_until(lambda: len(server.states(function)) == 2, 30, "two invokes are not running")
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error["Error"]["Code"] == "TooManyRequestsException"
@@ -68,14 +65,14 @@ def test_reserved_concurrency_is_a_limit_and_a_guarantee(alone):
     client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=2)
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(reserved.call, 4) for _ in range(2)]
-        wait_until(lambda: len(states(server, reserved)) == 2, 30, "two invokes are not running")
+        wait_until(lambda: len(server.states(reserved)) == 2, 30, "two invokes are not running")
         error = throttle(reserved)
         assert (error["Error"]["Code"], error["Error"]["Message"]) == ("TooManyRequestsException", "Rate Exceeded.")
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
         # What is reserved and in use leaves the others the rest, and no more.
         running += [pool.submit(other.call, 4) for _ in range(2)]
-        wait_until(lambda: len(states(server, other)) == 2, 30, "two more invokes are not running")
+        wait_until(lambda: len(server.states(other)) == 2, 30, "two more invokes are not running")
         assert throttle(other)["Reason"] == "ConcurrentInvocationLimitExceeded"
         assert all(future.result() for future in running)
     client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=0)
@@ -120,7 +117,7 @@ def test_environments_come_no_faster_than_the_profile_lets_them(alone):
     function, other = deploy(WHO), deploy(WHO)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(function.call, 3)
-        wait_until(lambda: len(states(server, function)) == 1, 30, "the invoke is not running")
+        wait_until(lambda: len(server.states(function)) == 1, 30, "the invoke is not running")
         assert throttle(function)["Reason"] == "ConcurrentInvocationLimitExceeded"
         assert other.call() != running.result()
     assert function.call() == running.result(), "who is idle takes the next at once"
@@ -133,18 +130,12 @@ def throttle(function):
     return caught.value.response
 
 
-def states(server, function):
-    """What the function's environments are doing."""
-    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return [environment["State"] for environment in json.load(answer)["Environments"]]
-
-
 def test_idle_environments_are_reaped(alone):
     server = alone("--keep-alive", "1")
     deploy, _ = deployer(client_of(server))
     function = deploy(WHO)
     first = function.call()
-    wait_until(lambda: states(server, function) == [], 15, "the idle environment stayed")
+    wait_until(lambda: server.states(function) == [], 15, "the idle environment stayed")
     assert function.call() != first
 
 
@@ -154,7 +145,7 @@ def test_memory_is_budgeted(alone):
     function = deploy(WHO, MemorySize=512, Timeout=20)
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(function.call, 8) for _ in range(2)]
-        wait_until(lambda: len(states(server, function)) == 2, 30, "two invokes are not running")
+        wait_until(lambda: len(server.states(function)) == 2, 30, "two invokes are not running")
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error
         [future.result() for future in running]
@@ -166,7 +157,7 @@ def test_old_environments_go_and_none_is_cut(alone):
     function = deploy(WHO, Timeout=30)
     # It lives longer than it may, for its invoke does.
     first = function.call(2)
-    wait_until(lambda: states(server, function) == [], 30, "the old environment stayed")
+    wait_until(lambda: server.states(function) == [], 30, "the old environment stayed")
     assert function.call() != first
 
 
@@ -257,12 +248,12 @@ def test_a_deleted_function_runs_no_more_and_a_new_one_is_new(deploy, client):
     assert [again.call() for _ in range(3)] == ["new"] * 3
 
 
-def test_a_delete_lets_running_invokes_finish(deploy):
+def test_a_delete_lets_running_invokes_finish(server, deploy):
     function = deploy(WHO)
     function.call()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(function.invoke, 2)
-        time.sleep(0.5)
+        server.until_busy(function)
         function.delete()
         answer = running.result()
     assert answer["StatusCode"] == 200 and "FunctionError" not in answer

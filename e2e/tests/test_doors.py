@@ -1,13 +1,12 @@
 """Closed doors: who may ask, and what a request may be."""
 
 import os
-import socket
 import subprocess
 
 import pytest
 
 from support import raw
-from support.server import HEARTH, descendants, processes, read
+from support.server import HEARTH, read
 
 HEALTH = "/_hearth/health"
 

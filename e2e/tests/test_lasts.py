@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 
 import pytest
@@ -69,7 +68,7 @@ def test_a_crash_leaves_nothing_behind(alone, both):
     spawner = server.spawner()
     invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 15}))
     invoke.start()
-    time.sleep(1)
+    server.until_busy(function)
     traces = Traces(server)
     assert len(traces.processes) >= 3, "no environment was running"
     server.kill(*([spawner] if both else []))
@@ -128,7 +127,7 @@ def test_sigterm_drains_running_invokes_and_exits_zero(alone):
     answers = []
     invoke = threading.Thread(target=lambda: answers.append(function.invoke({"sleep": 3})))
     invoke.start()
-    time.sleep(1)
+    server.until_busy(function)
     server.stop()
     invoke.join()
     assert answers and answers[0]["payload"] == b'"here"'
@@ -141,7 +140,7 @@ def test_a_stopping_server_takes_no_new_connections(alone):
     function.call()
     invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 4}))
     invoke.start()
-    time.sleep(1)
+    server.until_busy(function)
     server.process.send_signal(signal.SIGTERM)
 
     def closed():

@@ -1,7 +1,6 @@
 """What a function and the platform write."""
 
 import base64
-import os
 import re
 import signal
 import subprocess

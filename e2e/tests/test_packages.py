@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import PYTHON, ROLE, unique
-from support import raw
 from support.packages import entry, link, zip_entries, zip_of
 
 HANDLER = "def handler(event, context):\n    return 1\n"

@@ -1,7 +1,6 @@
 """Provisioned concurrency: environments that are initialised before anybody asks."""
 
 import base64
-import json
 import re
 import time
 import urllib.request
@@ -66,11 +65,6 @@ class Published:
     def calls(self, qualifier, count, event):
         with ThreadPoolExecutor(count) as pool:
             return list(pool.map(lambda _: self.call(qualifier, event), range(count)))
-
-
-def states(server, function):
-    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return [environment["State"] for environment in json.load(answer)["Environments"]]
 
 
 @pytest.fixture
@@ -215,7 +209,7 @@ def test_what_does_not_fit_into_the_memory_waits_for_room(alone):
     other, function = deploy(WHO, MemorySize=512), Published(client, deploy(WHO, MemorySize=512))
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(other.call, 6)
-        wait_until(lambda: "Init" in states(server, other) or "Busy" in states(server, other), 30, "never busy")
+        server.until_busy(other)
         function.provision("1", 1)
         wait_until(lambda: "StatusReason" in function.config("1"), 30, "it does not say that it waits for room")
         assert function.config("1")["Status"] == "IN_PROGRESS"

@@ -1,6 +1,5 @@
 """What a function finds around itself, and what it must not be able to do."""
 
-import os
 import re
 
 import pytest

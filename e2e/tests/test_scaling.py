@@ -1,7 +1,5 @@
 """Which idle environments are kept, and what happens where memory is short."""
 
-import json
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,17 +16,8 @@ def handler(event, context):
 """
 
 
-def environments(server, function):
-    with urllib.request.urlopen(f"{server.url}/_hearth/functions/{function.name}/environments") as answer:
-        return json.load(answer)["Environments"]
-
-
-def states(server, function):
-    return [environment["State"] for environment in environments(server, function)]
-
-
 def ids(server, function):
-    return [environment["Id"] for environment in environments(server, function)]
+    return [environment["Id"] for environment in server.environments(function)]
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def test_idle_environments_are_kept_while_there_is_room(small):
     function = deploy(SLEEPS, MemorySize=512)
     function.call()
     advance(server, "10h")
-    assert states(server, function) == ["Idle"]
+    assert server.states(function) == ["Idle"]
 
 
 def test_the_least_expected_goes_first_not_the_longest_idle(small):
@@ -57,7 +46,7 @@ def test_the_least_expected_goes_first_not_the_longest_idle(small):
             seldom.call()
     # Both have just been called, `seldom` last; one has to go.
     other.call()
-    assert (states(server, often), states(server, seldom)) == (["Idle"], [])
+    assert (server.states(often), server.states(seldom)) == (["Idle"], [])
 
 
 def test_a_time_that_is_set_is_kept(alone):
@@ -66,9 +55,9 @@ def test_a_time_that_is_set_is_kept(alone):
     function = deploy(SLEEPS)
     function.call()
     advance(server, "59s")
-    assert states(server, function) == ["Idle"]
+    assert server.states(function) == ["Idle"]
     advance(server, "2s")
-    assert states(server, function) == []
+    assert server.states(function) == []
 
 
 def test_a_call_that_can_be_foreseen_finds_an_environment(alone):
@@ -78,10 +67,10 @@ def test_a_call_that_can_be_foreseen_finds_an_environment(alone):
     for _ in range(5):
         function.call()
         advance(server, "5m")
-        assert states(server, function) == []
+        assert server.states(function) == []
         advance(server, "5m")
     # The clock went past the time at which the environment was due.
-    wait_until(lambda: states(server, function) == ["Idle"], 20, "no environment was made ahead")
+    wait_until(lambda: server.states(function) == ["Idle"], 20, "no environment was made ahead")
     [made] = ids(server, function)
     function.call()
     assert ids(server, function) == [made]
@@ -93,7 +82,7 @@ def test_where_memory_is_short_invokes_wait_in_turn(alone):
     first, second, third = (deploy(SLEEPS, MemorySize=512) for _ in range(3))
     with ThreadPoolExecutor(3) as pool:
         running = pool.submit(first.call, 1)
-        wait_until(lambda: states(server, first) != [], 10, "the first invoke is not running")
+        wait_until(lambda: server.states(first) != [], 10, "the first invoke is not running")
         assert [waiting.result() for waiting in [pool.submit(second.call), pool.submit(third.call)]] == ["done"] * 2
         assert running.result() == "done"
 
@@ -104,7 +93,7 @@ def test_where_memory_stays_short_they_are_throttled(alone):
     busy, waits = (deploy(SLEEPS, MemorySize=512, Timeout=20) for _ in range(2))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(busy.call, 8)
-        wait_until(lambda: states(server, busy) != [], 10, "the first invoke is not running")
+        wait_until(lambda: server.states(busy) != [], 10, "the first invoke is not running")
         with pytest.raises(waits.client.exceptions.TooManyRequestsException) as caught:
             waits.call()
         assert caught.value.response["Reason"] == "ConcurrentInvocationLimitExceeded"

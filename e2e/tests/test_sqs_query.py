@@ -9,7 +9,6 @@ import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ET
 
-import boto3
 import botocore
 import botocore.session
 import pytest

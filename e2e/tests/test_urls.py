@@ -1,7 +1,6 @@
 """Function URLs: the event, the response, permissions, CORS, and whom their hosts reach."""
 
 import base64
-import json
 import socket
 import urllib.parse
 
