@@ -11,6 +11,7 @@ mod plain;
 mod queues;
 mod scale;
 mod throughput;
+mod two_hops;
 mod warm;
 
 use anyhow::Result;

@@ -149,7 +149,7 @@ impl<C: Core> Checked<C> {
                     self.environments.remove(&environment);
                 }
             }
-            Event::Provision { .. } | Event::InitFailed(_) | Event::Down(_) | Event::Tick => {}
+            Event::Provision { .. } | Event::InitFailed(_) | Event::Down(_) | Event::Pressed(_) | Event::Tick => {}
         }
     }
 

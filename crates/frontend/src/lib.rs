@@ -18,6 +18,7 @@ mod lineage;
 mod operate;
 mod optimize;
 mod overview;
+mod pressure;
 mod provision;
 mod request;
 mod response;

@@ -24,6 +24,7 @@ const TIMED: Limits = Limits {
     life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
+    pressed_at_once: None,
     room_wait: Duration::from_millis(70),
 };
 
@@ -309,13 +310,8 @@ impl Model {
     fn step(&mut self, now: Duration, event: Event) {
         match event {
             Event::Deploy { generation, function, memory_mb } => {
-                self.versions.push(Version {
-                    generation,
-                    function,
-                    memory_mb: memory_mb.into(),
-                    retired: false,
-                    cold_starts: Vec::new(),
-                });
+                let (memory_mb, cold_starts) = (memory_mb.into(), Vec::new());
+                self.versions.push(Version { generation, function, memory_mb, retired: false, cold_starts });
             }
             Event::Retire(generation) => self.retire(generation),
             Event::Reserve { function, concurrency } => {
@@ -330,7 +326,7 @@ impl Model {
                 unreachable!("nothing is prepared")
             }
             Event::Tick => self.tick(now),
-            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) => {}
+            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) | Event::Pressed(_) => {}
         }
         self.serve_room(now);
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod ahead;
+mod pressed;
 mod room;
 
 use std::num::NonZeroU32;
@@ -25,6 +26,7 @@ const LIMITS: Limits = Limits {
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
+    pressed_at_once: None,
     room_wait: Duration::from_millis(500),
 };
 
