@@ -82,19 +82,26 @@ async fn host(stream: UnixStream, hosted: &Hosted, worker: &Worker) -> io::Resul
     let (gone, going) = watch::channel(false);
     let weak = events.downgrade();
     hosted.lock().insert(id, events);
-    let mut connection = Connection { id, events: weak, answers, credits: HashMap::new() };
+    let mut connection = Connection { id, events: weak, answers: Some(answers), credits: HashMap::new() };
     let spec = Arc::new(*spec);
     match first {
-        Some(first) => worker.create(id, spec, connection.invocation(first, payload)),
+        Some(first) => worker.create(id, spec, connection.invocation(first, payload)?),
         None => worker.prepare(id, spec),
     }
-    let writing = tokio::spawn(say(to, heard, given, gone));
-    let ended = connection.hear(from, worker, going).await;
+    let mut writing = tokio::spawn(say(to, heard, given, gone));
+    let (written, ended) = tokio::select! {
+        // Until then there may be parts of an answer to ask for, of an environment that is gone.
+        written = &mut writing => (Some(written), Ok(())),
+        ended = connection.hear(from, worker, going) => (None, ended),
+    };
     // Whoever asked for it is gone: it ends when its invoke does.
     worker.stop(id);
-    // So that what is still to be answered is the last that holds it.
     drop(connection);
-    writing.await.map_err(io::Error::other)?.and(ended)
+    let written = match written {
+        Some(written) => written,
+        None => writing.await,
+    };
+    written.map_err(io::Error::other)?.and(ended)
 }
 
 /// Sends what happens, and answers. Gone is said last of all.
@@ -146,13 +153,21 @@ impl Runs for Told {
 struct Connection {
     id: EnvironmentId,
     events: mpsc::WeakSender<FromEnvironment>,
-    answers: mpsc::Sender<Frame>,
-    /// Of answers that may come in parts; closed with the last one that has it.
+    /// None once the environment is gone: what is still to be answered is the last that holds it then.
+    answers: Option<mpsc::Sender<Frame>>,
+    /// Of answers that may come in parts.
     credits: HashMap<u64, std::sync::Weak<Semaphore>>,
 }
 
+impl Drop for Connection {
+    /// Nobody asks for parts any more: what waits for that would wait for ever.
+    fn drop(&mut self) {
+        self.credits.values().filter_map(std::sync::Weak::upgrade).for_each(|credits| credits.close());
+    }
+}
+
 impl Connection {
-    /// Does what is asked until nobody asks, or the environment is gone.
+    /// Does what is asked until nobody asks.
     async fn hear(
         &mut self,
         mut from: BufReader<OwnedReadHalf>,
@@ -160,15 +175,12 @@ impl Connection {
         mut gone: watch::Receiver<bool>,
     ) -> io::Result<()> {
         loop {
-            let read = tokio::select! {
-                read = wire::read(&mut from) => read?,
-                // What is read by halves then is lost with all else.
-                () = is_gone(&mut gone) => None,
-            };
-            let Some((message, payload)) = read else { return Ok(()) };
+            let Some((message, payload)) = self.next(&mut from, &mut gone).await? else { return Ok(()) };
             match message {
                 ToEnvironment::Make { .. } => return Err(io::ErrorKind::InvalidData.into()),
-                ToEnvironment::Invoke(call) => worker.invoke(self.id, self.invocation(call, payload)),
+                // The server hears that it is gone, and what that means for this one.
+                ToEnvironment::Invoke(_) if self.answers.is_none() => {}
+                ToEnvironment::Invoke(call) => worker.invoke(self.id, self.invocation(call, payload)?),
                 ToEnvironment::Stop => worker.stop(self.id),
                 ToEnvironment::More(number) => {
                     if let Some(credits) = self.credits_of(number) {
@@ -184,13 +196,29 @@ impl Connection {
         }
     }
 
+    /// The next frame. Lets go of the answers on the way, once the environment is gone.
+    async fn next(
+        &mut self,
+        from: &mut BufReader<OwnedReadHalf>,
+        gone: &mut watch::Receiver<bool>,
+    ) -> io::Result<Option<(ToEnvironment, Bytes)>> {
+        let reading = wire::read(from);
+        tokio::pin!(reading);
+        tokio::select! {
+            read = &mut reading => return read,
+            () = is_gone(gone), if self.answers.is_some() => self.answers = None,
+        }
+        reading.await
+    }
+
     fn credits_of(&self, number: u64) -> Option<Arc<Semaphore>> {
         self.credits.get(&number).and_then(std::sync::Weak::upgrade)
     }
 
     /// The invoke, whose answer goes back over this connection.
-    fn invocation(&mut self, call: Call, payload: Bytes) -> Invocation {
-        let (number, id, answers) = (call.number, self.id, self.answers.clone());
+    fn invocation(&mut self, call: Call, payload: Bytes) -> io::Result<Invocation> {
+        let (number, id) = (call.number, self.id);
+        let answers = self.answers.clone().ok_or(io::ErrorKind::NotConnected)?;
         let runs = Arc::new(Told { events: self.events.clone(), number });
         if !call.streamed {
             let (reply, outcome) = oneshot::channel();
@@ -198,7 +226,7 @@ impl Connection {
                 let outcome = outcome.await.unwrap_or(Err(WorkerError::Ended(id)));
                 let _ = answers.send(FromEnvironment::reply(number, outcome)).await;
             });
-            return call.invocation(payload, runs, Reply::Whole(reply));
+            return Ok(call.invocation(payload, runs, Reply::Whole(reply)));
         }
         let (reply, answer) = oneshot::channel();
         let credits = Arc::new(Semaphore::new(0));
@@ -215,7 +243,7 @@ impl Connection {
             };
             let _ = answers.send(frame).await;
         });
-        call.invocation(payload, runs, Reply::Streamed(reply))
+        Ok(call.invocation(payload, runs, Reply::Streamed(reply)))
     }
 }
 
@@ -224,5 +252,43 @@ async fn stream(number: u64, streamed: Streamed, credits: &Semaphore, answers: &
     let content_type = content_type.and_then(|value| value.to_str().ok().map(str::to_owned));
     if answers.send((FromEnvironment::Begin { number, content_type, phases }, Vec::new())).await.is_ok() {
         send_parts(number, parts, credits, answers).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: EnvironmentId = EnvironmentId(1);
+
+    fn connection() -> (Connection, mpsc::Receiver<Frame>) {
+        let (events, _) = mpsc::channel(EVENTS);
+        let (answers, given) = mpsc::channel(STREAM_PARTS);
+        let events = events.downgrade();
+        (Connection { id: ID, events, answers: Some(answers), credits: HashMap::new() }, given)
+    }
+
+    #[tokio::test]
+    async fn the_parts_of_one_that_is_gone_can_still_be_asked_for() {
+        let (mut connection, mut given) = connection();
+        let (here, mut there) = UnixStream::pair().unwrap();
+        let mut from = BufReader::new(here.into_split().0);
+        let (say_gone, mut gone) = watch::channel(true);
+        let asked = async {
+            assert!(given.recv().await.is_none(), "nothing else is to be answered");
+            wire::write(&mut there, &ToEnvironment::More(3), &[]).await.unwrap();
+        };
+        let (next, ()) = tokio::join!(connection.next(&mut from, &mut gone), asked);
+        assert!(matches!(next, Ok(Some((ToEnvironment::More(3), _)))));
+        drop(say_gone);
+    }
+
+    #[tokio::test]
+    async fn without_a_connection_nothing_waits_for_credit() {
+        let (mut connection, _given) = connection();
+        let credits = Arc::new(Semaphore::new(0));
+        connection.credits.insert(1, Arc::downgrade(&credits));
+        drop(connection);
+        assert!(credits.acquire().await.is_err());
     }
 }

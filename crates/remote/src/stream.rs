@@ -57,7 +57,7 @@ pub(crate) async fn flow(
     }
 }
 
-/// The worker's side: sends a part for each credit, then the end. Ends early when the credits are closed.
+/// The worker's side: sends a part for each credit, then the end; that alone where the credits are closed.
 pub(crate) async fn send_parts(
     number: u64,
     mut parts: Parts,
@@ -79,6 +79,8 @@ pub(crate) async fn send_parts(
             return;
         }
     }
+    // Nobody wants it any more, but that it is over is to be known.
+    let _ = answers.send(FromEnvironment::end(number, End::default())).await;
 }
 
 #[cfg(test)]
@@ -138,6 +140,16 @@ mod tests {
         credits.add_permits(2);
         sending.await;
         assert!(matches!(sent.try_recv(), Ok((FromEnvironment::Part { .. }, body)) if body == ["b"]));
+        assert!(matches!(sent.try_recv(), Ok((FromEnvironment::End { number: 7, .. }, _))));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_wants_any_more_has_an_end_all_the_same() {
+        let (_feed, parts) = Parts::fed(EnvironmentId(1));
+        let (answers, mut sent) = mpsc::channel(ROOM);
+        let credits = Semaphore::new(0);
+        credits.close();
+        send_parts(7, parts, &credits, &answers).await;
         assert!(matches!(sent.try_recv(), Ok((FromEnvironment::End { number: 7, .. }, _))));
     }
 
