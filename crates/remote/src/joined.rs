@@ -130,6 +130,11 @@ impl Hub {
         self.until(|inner| inner.environments.is_empty() || inner.workers.is_empty()).await;
     }
 
+    /// Returns once so many have joined.
+    pub async fn until_joined(&self, workers: usize) {
+        self.until(|inner| inner.workers.len() >= workers).await;
+    }
+
     /// Returns when it is so.
     async fn until(&self, is_so: impl Fn(&Inner) -> bool) {
         loop {
@@ -148,7 +153,13 @@ impl Hub {
         if join.version != VERSION {
             return Err(format!("this server is of version {VERSION}, the worker of {}", join.version));
         }
+        if !join.is_named() {
+            return Err("a worker's name is 1 to 64 letters, digits, - and _".to_owned());
+        }
         let mut inner = self.lock();
+        if inner.workers.values().any(|joined| joined.info.name == join.name) {
+            return Err(format!("a worker of the name {} has joined already: give this one another --name", join.name));
+        }
         if inner.workers.len() >= WORKERS_MAX {
             return Err(format!("{WORKERS_MAX} workers have joined already"));
         }
@@ -255,11 +266,13 @@ impl House {
                 return wire::write(&mut to, &ToWorker::Refused(why), &[]).await;
             }
         };
-        wire::write(&mut to, &ToWorker::Accepted, &[]).await?;
+        // From here on it is there, however this goes on.
         let Join { name, pid, memory_mb, environments, .. } = join;
         info!("the worker {name} (process {pid}) has joined: {memory_mb} MB, {environments} environments");
         self.dispatcher.join(worker, Capacity { memory_mb, environments });
+        hub.changed.notify_waiters();
         let writing = async {
+            wire::write(&mut to, &ToWorker::Accepted, &[]).await?;
             while let Some(message) = waiting.recv().await {
                 wire::write(&mut to, &message, &[]).await?;
             }
@@ -300,9 +313,11 @@ impl Link<'_> {
                     self.house.logs.line(&group, &stream, timestamp_ms, body);
                 }
                 FromWorker::Identify { number, spec } => self.identify(number, &spec).await,
+                // Those of other workers are not its own to forget.
                 FromWorker::Forget { access_key_id } => {
-                    self.keys.remove(&access_key_id);
-                    self.house.doors.forget(&access_key_id);
+                    if self.keys.remove(&access_key_id) {
+                        self.house.doors.forget(&access_key_id);
+                    }
                 }
                 FromWorker::Span(span) => self.house.spans.span(*span),
                 FromWorker::Numbers(numbers) => self.house.dispatcher.worker().hub().said(self.worker, numbers),
@@ -334,5 +349,29 @@ impl Link<'_> {
             dispatcher.worker().hub().until(is_empty).await;
             let _ = answers.send(ToWorker::Drained).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(hub: &Hub, name: &str) -> Result<WorkerId, String> {
+        let (version, name, socket) = (VERSION.to_owned(), name.to_owned(), String::new());
+        let join = Join { version, pid: 1, name, memory_mb: 1, environments: 1, socket };
+        hub.admit(&join, PathBuf::new(), mpsc::channel(ANSWERS).0)
+    }
+
+    #[test]
+    fn a_name_is_one_workers_and_can_be_shown() {
+        let hub = Hub::new(Arc::new(|_: EnvironmentEvent| {}));
+        let first = admit(&hub, "w-1").unwrap();
+        assert!(admit(&hub, "w-1").is_err_and(|why| why.contains("w-1 has joined already")));
+        admit(&hub, "w-2").unwrap();
+        hub.lost(first);
+        admit(&hub, "w-1").unwrap();
+        for name in ["", "a b", "a\nb", "\"", &"x".repeat(65)] {
+            assert!(admit(&hub, name).is_err(), "{name:?}");
+        }
     }
 }

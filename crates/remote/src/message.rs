@@ -37,6 +37,14 @@ pub(crate) struct Join {
     pub(crate) socket: String,
 }
 
+impl Join {
+    /// Whether its name can stand in logs and metrics as it is.
+    pub(crate) fn is_named(&self) -> bool {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        (1..=64).contains(&self.name.len()) && self.name.bytes().all(is_plain)
+    }
+}
+
 /// From the worker, about itself.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum FromWorker {
