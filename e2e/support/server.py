@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HEARTH = os.environ.get("HEARTH", "hearth")
+# How many worker processes the functions of all servers run in that do not say it themselves. 0: in the server's own.
+WORKERS = int(os.environ.get("HEARTH_WORKERS", "0"))
 READY_S = 60
 STOP_S = 60
 
@@ -30,9 +32,13 @@ class Server:
         self.url = None
 
     def launch(self):
-        command = [*self.before, HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
+        command = [*self.before, HEARTH, "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.workers(), *self.args]
         with open(self.log, "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+
+    def workers(self):
+        says = {"--no-worker", "--workers"} & set(self.args)
+        return [] if says or not WORKERS or self.before else ["--workers", str(WORKERS)]
 
     def start_and_kill(self, seconds):
         """A start that a crash interrupts after this time, wherever it is by then."""
@@ -107,6 +113,7 @@ class Server:
     def spawner(self):
         """The child that holds the privileges."""
         children = [pid for pid, (parent, _) in processes().items() if parent == self.pid]
+        children = [pid for pid in children if "keep-workers" not in read(f"/proc/{pid}/cmdline").split("\0")]
         assert len(children) == 1, children
         return children[0]
 

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use hearth_scheduler::{KeepAlive, Placement, Rate, Scaling};
 use hearth_types::limits::{KEEP_ALIVE_MAX_S, SCALING_AFTER_BURST_PER_MINUTE, SCALING_PERIOD};
 
-use crate::node_args::{NodeArgs, WorkerArgs};
+use crate::node_args::{KeepArgs, NodeArgs, WorkerArgs};
 use crate::packages::OtherS3;
 use crate::upstream::Upstream;
 
@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Run functions for a server on this machine, in a process of its own. SIGTERM drains it.
     Worker(Box<WorkerArgs>),
+    /// Of `hearth serve --workers`, which starts it.
+    #[command(hide = true)]
+    KeepWorkers(Box<KeepArgs>),
     /// Show a function's log.
     Logs(LogsArgs),
     /// Show which asynchronous invokes wait or failed lately; run some at once, or drop them.
@@ -125,12 +128,23 @@ pub(crate) struct ServeArgs {
     /// What environments of this process are made of.
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    /// Run functions in so many worker processes of the server's own, which share the memory budget, and none in this process.
+    /// One that dies is started again. 0: this process runs them.
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=hearth_types::limits::WORKERS_MAX as i64))]
+    pub(crate) workers: u32,
     /// Run no functions in this process: only worker processes that join (hearth worker) do.
     #[arg(long)]
     pub(crate) no_worker: bool,
     /// Which of several workers gets a new environment: pack fills one after another, spread takes the emptiest.
     #[arg(long, value_enum, default_value_t = PlacementArg::Pack)]
     pub(crate) placement: PlacementArg,
+}
+
+impl ServeArgs {
+    /// Whether this process runs functions.
+    pub(crate) fn runs_functions(&self) -> bool {
+        !self.no_worker && self.workers == 0
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -23,6 +23,7 @@ mod function_url;
 mod gateway;
 mod inside;
 mod invoke_command;
+mod keeper;
 mod key_file;
 mod key_socket;
 mod keys;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(args) => serve::run(*args),
         cli::Command::Worker(args) => worker::run(&args),
+        cli::Command::KeepWorkers(args) => keeper::run(&args),
         cli::Command::Logs(args) => logs::run(&args),
         cli::Command::Events(args) => events_command::run(&args),
         cli::Command::Invoke(args) => return invoke_command::run(&args),

@@ -47,10 +47,24 @@ pub(crate) struct WorkerArgs {
     /// What it is called in metrics and logs. Default: worker-N, the first N that is free.
     #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
+    /// End when the standard input does: of workers that a server keeps itself.
+    #[arg(long, hide = true)]
+    pub(crate) with_lease: bool,
     /// Environments at a time, at most.
     #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENTS_MAX, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) environments: u32,
     /// What its environments are made of.
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+/// What the keeper of a server's own workers is told.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeepArgs {
+    #[arg(long)]
+    pub(crate) workers: u32,
+    #[arg(long)]
+    pub(crate) data_dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }

@@ -9,9 +9,11 @@ use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{Authority, Broken, Level, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::cli::{AuthArg, ServeArgs};
+use crate::keeper::Keeper;
 use crate::key_file;
 use crate::node_args::{NetworkArg, NodeArgs};
 
@@ -30,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) data: PathBuf,
     /// What secrets are sealed with.
     pub(crate) key: MasterKey,
+    /// Of the server's own worker processes, where it has some.
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// Everything that must happen before the first thread.
@@ -45,10 +49,19 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     for listener in &listeners {
         listener.set_nonblocking(true).context("the listening socket")?;
     }
-    let config = SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority);
-    let (spawner, catalogue) = start_spawner(config, &args.node)?;
+    let (config, node) = (SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority), own_part(args));
+    let (spawner, catalogue) = start_spawner(config, &node)?;
+    // Whose sockets lie in the folder must be able to: what was before is given away first.
+    let begin = || Keeper::begin(args.workers, &data_dir, &args.node);
+    let keeper = (args.workers > 0).then(begin).transpose()?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
-    Ok(Prepared { listeners, address, spawner, catalogue, data, key })
+    Ok(Prepared { listeners, address, spawner, catalogue, data, key, keeper })
+}
+
+/// A server that runs no functions itself makes nothing ahead of them.
+fn own_part(args: &ServeArgs) -> NodeArgs {
+    let pool = if args.runs_functions() { args.node.pool } else { 0 };
+    NodeArgs { pool, ..args.node.clone() }
 }
 
 /// A spawner that has the machine's runtimes, where as much is kept as is asked for.
@@ -123,6 +136,14 @@ fn other_loopback(address: SocketAddr) -> Option<TcpListener> {
 }
 
 fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
+    if args.workers > 0 && !rustix::process::geteuid().is_root() {
+        return Err(Refused(
+            "--workers needs root: an ordinary user's worker processes need a control group each, which the server cannot \
+             give them. Start hearth serve --no-worker and, in groups of their own, hearth worker"
+                .to_owned(),
+        )
+        .into());
+    }
     if !args.listen.ip().is_loopback() && args.auth == Some(AuthArg::Open) {
         return Err(Refused(format!(
             "--auth open and --listen {}, which is not a loopback address: anybody who reaches it could run code here; \
@@ -137,6 +158,7 @@ fn refuse_what_is_not_safe_or_not_there(args: &ServeArgs) -> Result<()> {
 
 /// An ordinary user becomes root of a user namespace; how else could it make environments?
 pub(crate) fn take_authority(network: NetworkArg) -> Result<Authority> {
+    allow_descriptors()?;
     if rustix::process::geteuid().is_root() {
         return Ok(Authority::Root);
     }
@@ -151,6 +173,13 @@ pub(crate) fn take_authority(network: NetworkArg) -> Result<Authority> {
     hearth_sandbox::enter_user_namespace()
         .context("without root, environments are made in a user namespace (see hearth doctor)")?;
     Ok(Authority::UserNamespace)
+}
+
+/// As many as the machine allows: each environment needs some, and the usual limit of 1,024 is meant for other programs.
+fn allow_descriptors() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, most).context("raising the limit of open files")
 }
 
 pub(crate) fn make_data_dir(path: &Path) -> Result<PathBuf> {

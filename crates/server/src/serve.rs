@@ -290,6 +290,8 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let server = Server::new(prepared.listeners, limits, unread).context("the listening sockets")?;
     let (stop_server, stopping) = watch::channel(false);
     let serving = tokio::spawn(server.run(gateway, stopping, DRAIN));
+    let keeper = prepared.keeper;
+    workers::until_joined(&dispatcher, args.workers, keeper.as_ref()).await?;
     // What only the start needed is not to count for as long as the server runs.
     hearth_sandbox::let_code_go();
     say_ready(&format!("http://{}", prepared.address))?;
@@ -301,6 +303,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         ended = timed => bail!("rules are not due any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
+        () = workers::lost(keeper.as_ref()) => bail!("the keeper of worker processes has ended; start hearth again"),
     };
     // A follower's answer has no end of its own.
     logs.end_followers();
@@ -321,6 +324,9 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         name = stop.signalled() => warn!("{name} again: what still runs is ended"),
     }
     observing::end(&meter, exporter.as_deref()).await;
+    if let Some(keeper) = keeper {
+        keeper.end().await;
+    }
     spawner.stop().await;
     logs.close();
     key_socket::close(&prepared.data);
@@ -393,14 +399,14 @@ fn dispatcher(
         metrics: Arc::clone(metrics),
     };
     let dispatcher = Dispatcher::new(config, |sink| {
-        let embedded = (!args.no_worker).then(|| {
+        let embedded = args.runs_functions().then(|| {
             let parts =
                 WorkerParts { spawner: spawner.clone(), catalogue, logs: lines(logs), identities: insiders, spans };
             Worker::new(workers::config(parts, &args.node, data), Arc::clone(&sink))
         });
         Workers::new(embedded, sink)
     });
-    if !args.no_worker {
+    if args.runs_functions() {
         let memory_mb = workers::memory_budget_mb(&args.node);
         dispatcher.join(EMBEDDED, Capacity { memory_mb, environments: ENVIRONMENTS_MAX });
     }

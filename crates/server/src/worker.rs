@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -12,6 +13,7 @@ use hearth_types::limits::{SANDBOXES, WORKERS_MAX};
 use hearth_worker::Worker;
 use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
+use tokio::net::unix::pipe;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -106,9 +108,15 @@ async fn work(args: &WorkerArgs, prepared: Prepared) -> Result<()> {
     hearth_sandbox::let_code_go();
     say_ready(&joining.name)?;
     let mut joined = tokio::spawn(hearth_remote::join(joining, leaving, make));
+    let lease = lease_ended(args.with_lease);
+    tokio::pin!(lease);
     let ended = tokio::select! {
         ended = &mut joined => ended.context("the worker's task")?,
         () = spawner.closed() => bail!("the spawner has ended, and with it all environments; start the worker again"),
+        () = &mut lease => {
+            info!("the server has ended, and with it this worker");
+            Ended::Left
+        }
         name = stop.signalled() => {
             info!("{name}: draining");
             leave.send_replace(true);
@@ -118,6 +126,7 @@ async fn work(args: &WorkerArgs, prepared: Prepared) -> Result<()> {
                     warn!("{name} again: what still runs is ended");
                     Ended::Left
                 }
+                () = &mut lease => Ended::Left,
             }
         }
     };
@@ -127,6 +136,19 @@ async fn work(args: &WorkerArgs, prepared: Prepared) -> Result<()> {
     match ended {
         Ended::Left => Ok(()),
         Ended::Refused(why) => Err(Refused(why).into()),
+    }
+}
+
+/// Returns when the server is no more whose own worker this is.
+async fn lease_ended(with_lease: bool) {
+    if !with_lease {
+        return std::future::pending().await;
+    }
+    let lease = std::io::stdin().as_fd().try_clone_to_owned().and_then(pipe::Receiver::from_owned_fd);
+    match lease {
+        // Nobody writes to it: what comes is its end.
+        Ok(lease) => drop(lease.readable().await),
+        Err(error) => warn!("the standard input is no lease: {error}"),
     }
 }
 

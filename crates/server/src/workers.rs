@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use hearth_logs::LogStore;
 use hearth_metrics::{Kind, Text};
@@ -15,10 +15,14 @@ use hearth_scheduler::WorkerView;
 use hearth_worker::{Identities, LogSink, SpanSink, WorkerConfig};
 use tokio::net::UnixListener;
 
+use crate::keeper::Keeper;
 use crate::node_args::NodeArgs;
 
 /// The folder, in the data folder, of what worker processes have for themselves.
 pub(crate) const FOLDER: &str = "workers";
+
+/// Time for the server's own worker processes to start.
+const JOINED: Duration = Duration::from_secs(60);
 
 /// What a worker needs of the process that it is in.
 pub(crate) struct WorkerParts {
@@ -92,6 +96,28 @@ pub(crate) fn take_in(
         .context("the workers' socket")?;
     let folder = data.join(FOLDER);
     Ok(async move { hearth_remote::take_in(listener, dispatcher, doors, sinks, &folder).await })
+}
+
+/// Returns once so many workers have joined: who asks the server then finds them.
+///
+/// # Errors
+/// When they do not in time.
+pub(crate) async fn until_joined(dispatcher: &Dispatcher, workers: u32, keeper: Option<&Keeper>) -> Result<()> {
+    let joined = dispatcher.environments().hub().until_joined(workers as usize);
+    tokio::select! {
+        joined = tokio::time::timeout(JOINED, joined) => joined.with_context(|| {
+            format!("not all of the {workers} worker processes have joined within {} s: see above why", JOINED.as_secs())
+        }),
+        () = lost(keeper) => bail!("the keeper of worker processes has ended: see above why"),
+    }
+}
+
+/// Returns when nobody keeps the server's own workers any more.
+pub(crate) async fn lost(keeper: Option<&Keeper>) {
+    match keeper {
+        Some(keeper) => keeper.closed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A worker as operators see it.
