@@ -23,6 +23,8 @@ use crate::report::Report;
 const FULL_MB: u32 = 1769;
 const SMALL_MB: u32 = 128;
 
+/// Where no interpreter waits, a copy of one begins.
+const SNAPSHOT: [&str; 4] = ["--isolation-at-least", "disk", "--start-python", "snapshot"];
 /// So that no measurement meets the budget, or Lambda's rates; what is measured fits the machine all the same.
 const AMPLE: [&str; 8] =
     ["--memory-budget", "1000000", "--keep-alive", "3600", "--request-rate", "0", "--scaling", "unlimited"];

@@ -29,7 +29,7 @@ def test_the_doctor_says_what_is_kept_and_how_to_get_the_rest():
     level, promises = doctor(*POOR)
     assert level == "limits"
     missing = {what: line["how"] for what, line in promises.items() if not line["there"]}
-    assert len(missing) == 2 and all(line["level"] == "full" for what, line in promises.items() if what in missing)
+    assert len(missing) == 2 and all(line["level"] == "disk" for what, line in promises.items() if what in missing)
     assert "e2fsprogs" in missing["/tmp is a disk of its size and counts as no memory"]
 
 

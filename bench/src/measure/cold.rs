@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::args::RunArgs;
 use crate::client::{Connection, Target};
 use crate::functions::{self, Package};
-use crate::measure::{AMPLE, FULL_MB, SMALL_MB, bare};
+use crate::measure::{AMPLE, FULL_MB, SMALL_MB, SNAPSHOT, bare};
 use crate::report::Report;
 use crate::server::Server;
 use crate::stats::Samples;
@@ -34,7 +34,13 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
             Ok(())
         })?;
     }
-    Ok(())
+    let copied = [&unused[..], &SNAPSHOT].concat();
+    Server::with(&args.hearth, &copied, |server| {
+        for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
+            one(args, report, server, &packages[0], FULL_MB, "snapshot", (pace, gap))?;
+        }
+        Ok(())
+    })
 }
 
 /// Has as many functions started as will be measured: what waits after that is what the runtime's use has called for.

@@ -9,7 +9,7 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load;
-use crate::measure::{AMPLE, FULL_MB};
+use crate::measure::{AMPLE, FULL_MB, SNAPSHOT};
 use crate::process;
 use crate::report::Report;
 use crate::server::Server;
@@ -23,18 +23,23 @@ const CLIENTS: usize = 4;
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    Server::with(&args.hearth, &AMPLE, |server| sleepers(args, report, server))?;
-    for package in [functions::rust(args)?, functions::python(args)?] {
-        // All of each start, and nothing besides.
-        let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
-        Server::with(&args.hearth, &alone, |server| starts(args, report, server, &package))?;
+    for (way, options) in [("", &[][..]), ("-snapshot", &SNAPSHOT)] {
+        let options = [&AMPLE[..], options].concat();
+        Server::with(&args.hearth, &options, |server| sleepers(args, report, server, way))?;
+    }
+    // All of each start, and nothing besides.
+    let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
+    let copied = [&alone[..], &SNAPSHOT].concat();
+    let (rust, python) = (functions::rust(args)?, functions::python(args)?);
+    for (package, way, options) in [(&rust, "", &alone), (&python, "", &alone), (&python, "-snapshot", &copied)] {
+        Server::with(&args.hearth, options, |server| starts(args, report, server, package, way))?;
     }
     Ok(())
 }
 
 /// From no environment to so many at a time, by invokes that all come at once and sleep for a second; then what each of
 /// the idle ones takes.
-fn sleepers(args: &RunArgs, report: &mut Report, server: &Server) -> Result<()> {
+fn sleepers(args: &RunArgs, report: &mut Report, server: &Server, way: &str) -> Result<()> {
     let count = args.samples(SLEEPERS);
     let package = functions::slow_python(args)?;
     let mut connection = server.connect()?;
@@ -43,7 +48,7 @@ fn sleepers(args: &RunArgs, report: &mut Report, server: &Server) -> Result<()> 
     let before = Use::of(server)?;
     let target = Target::invoke(server.host(), "sleeper", b"{}");
     let mut load = load::closed(&target, count, Duration::ZERO)?;
-    let name = format!("scale/python-sleepers-0-to-{count}");
+    let name = format!("scale/python{way}-sleepers-0-to-{count}");
     let figures = [
         ("seconds", load.elapsed.as_secs_f64()),
         ("p50_ms", load.latency.quantile_ms(0.5)),
@@ -64,12 +69,12 @@ fn sleepers(args: &RunArgs, report: &mut Report, server: &Server) -> Result<()> 
         ("server_descriptors", each(after.server_descriptors, before.server_descriptors)),
         ("spawner_descriptors", each(after.spawner_descriptors, before.spawner_descriptors)),
     ];
-    report.add(format!("scale/idle-python/{alive}"), &figures);
+    report.add(format!("scale/idle-python{way}/{alive}"), &figures);
     functions::delete(&mut connection, "sleeper")
 }
 
 /// Functions that each start once.
-fn starts(args: &RunArgs, report: &mut Report, server: &Server, package: &Package) -> Result<()> {
+fn starts(args: &RunArgs, report: &mut Report, server: &Server, package: &Package, way: &str) -> Result<()> {
     let count = args.samples(STARTS);
     let names: Vec<String> = (0..count).map(|index| format!("{}-{index}", package.name)).collect();
     let mut connection = server.connect()?;
@@ -99,7 +104,7 @@ fn starts(args: &RunArgs, report: &mut Report, server: &Server, package: &Packag
         ("machine_cpu_ms", machine * 1e3),
         ("platform_cpu_ms", (server.cpu()?.saturating_sub(platform)).as_secs_f64() * 1e3 / n),
     ];
-    report.add(format!("scale/starts/{}", package.name), &figures);
+    report.add(format!("scale/starts/{}{way}", package.name), &figures);
     Ok(())
 }
 

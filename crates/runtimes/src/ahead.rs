@@ -9,8 +9,9 @@ use crate::catalogue::Kind;
 use crate::launch::{Launch, of_runtime};
 use crate::{RUNTIME_API, Runtime};
 
-/// The variable that tells a bootstrap that it is to wait for its function. Its value only takes up room: the function's
-/// variables are written where the process's first ones were.
+/// The variable that tells a bootstrap that it is to wait for its function; where it begins with a plus, in the way in which it
+/// can be written down. Else its value only takes up room: the function's variables are written where the process's first ones
+/// were.
 const MARK: &str = "_HEARTH_AHEAD";
 
 /// How names of variables begin that an interpreter, or a library of its, reads once at its start, and never again.
@@ -60,6 +61,20 @@ pub enum Ahead {
         /// Index into [`crate::Catalogue::roots`].
         root: usize,
     },
+}
+
+impl Ahead {
+    /// The same, to be written down where it would wait. None where there is no program, or none that can.
+    #[must_use]
+    pub fn template(&self) -> Option<Self> {
+        let mut template = self.clone();
+        let Self::Program { argv, env, .. } = &mut template else { return None };
+        let is_python = argv.first()?.to_bytes().starts_with(b"/var/lang/bin/python");
+        let mark = env.last_mut().filter(|_| is_python)?;
+        let text = mark.to_str().ok()?.strip_prefix(MARK)?.strip_prefix("=-")?;
+        *mark = CString::new(format!("{MARK}=+{text}")).ok()?;
+        Some(template)
+    }
 }
 
 /// What can become `launch`'s process, which is that of `spec` in `runtime`. Without a program where something of the
@@ -144,6 +159,18 @@ mod tests {
         assert_eq!(bytes, AHEAD_VARIABLES_BYTES);
         let told = |text: &str| env.iter().any(|variable| variable.to_str().unwrap().starts_with(text));
         assert!(told("_HEARTH_AHEAD=") && told("TZ=:UTC") && !told("_HANDLER") && !told("AWS_LAMBDA_FUNCTION_NAME"));
+    }
+
+    #[test]
+    fn python_alone_is_written_down() {
+        let usual = of(PYTHON, |_| {});
+        let Some(Ahead::Program { argv, env, .. }) = usual.template() else { panic!("{usual:?}") };
+        let Ahead::Program { argv: usual_argv, env: usual_env, .. } = &usual else { panic!("{usual:?}") };
+        assert_eq!(&argv, usual_argv);
+        let different: Vec<_> = env.iter().zip(usual_env).filter(|(one, other)| one != other).collect();
+        let [(mark, _)] = *different.as_slice() else { panic!("{different:?}") };
+        assert!(mark.to_str().unwrap().starts_with("_HEARTH_AHEAD=+-"));
+        assert_eq!((of(NODE, |_| {}).template(), PROCESS.template()), (None, None));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) enum Role {
     Usual,
     /// To be written down.
     Template,
+    /// To be written down before any function is known: without code.
+    Interpreter,
     /// Invokes, as what was written down.
     Restored,
 }
@@ -71,11 +73,14 @@ impl Role {
             Self::Usual => 0,
             Self::Template => 1,
             Self::Restored => 2,
+            Self::Interpreter => 3,
         }
     }
 
     fn of(number: u32) -> Option<Self> {
-        [Self::Usual, Self::Template, Self::Restored].into_iter().find(|role| role.number() == number)
+        [Self::Usual, Self::Template, Self::Restored, Self::Interpreter]
+            .into_iter()
+            .find(|role| role.number() == number)
     }
 }
 
@@ -140,7 +145,8 @@ pub(crate) enum Order {
     Launch,
     /// Descriptors: detached mount of the code; output and arguments or, where a program waits, what it is told; output
     /// and arguments of `beside` programs, where it is not 0; then the mount of the layers where there are some.
-    /// A template's file for its snapshot, or a restored function's file that has it, comes before that mount.
+    /// A template's file for its snapshot, or a restored function's file that has it, comes before that mount. Without any
+    /// mount for an interpreter that is to be written down.
     Assign { memory_mb: u32, beside: u32, role: Role },
     /// Write the snapshot of a template.
     Write,

@@ -22,7 +22,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure, SandboxError};
 use crate::frame::{Answer, Request};
 use crate::jail::Reader;
-use crate::promise::{Broken, Unkept};
+use crate::promise::{Broken, Promise, Unkept};
 use crate::{rootless, spawner, sys};
 
 /// The name under which the spawner runs; no path of a program.
@@ -148,6 +148,11 @@ impl SpawnerConnection {
     #[must_use]
     pub fn broken(&self) -> &[Broken] {
         &self.broken
+    }
+
+    /// Does without what could be kept, and says why.
+    pub fn give_up(&mut self, promise: Promise, why: &str) {
+        self.broken.push(Broken { promise, why: SandboxError::Invalid(why.to_owned()) });
     }
 
     /// Ends it, and returns once nothing of it is left.

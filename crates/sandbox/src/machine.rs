@@ -63,6 +63,7 @@ pub fn examine_promises() -> Vec<Kept> {
         Promise::Confined => root().and_then(|root| Ok(format!("{root}; {}; {}", user_namespaces()?, filters()?))),
         Promise::Limited => cgroup::describe(),
         Promise::TmpOnDisk => disk(),
+        Promise::OwnLayout => Ok("each is started afresh, but with --start-python snapshot".to_owned()),
         Promise::TmpThroughput => disk().and_then(|_| cgroup::describe_disks()),
     };
     Promise::ALL.map(|promise| Kept { promise, outcome: outcome(promise).map_err(Into::into) }).into()

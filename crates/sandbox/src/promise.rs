@@ -15,6 +15,8 @@ pub enum Promise {
     TmpOnDisk,
     /// /tmp is no faster than was set.
     TmpThroughput,
+    /// No other function's process has its hash seed, or its memory where this one has it.
+    OwnLayout,
 }
 
 /// How much is promised, by what it is worth; each level has all promises of those before it.
@@ -22,20 +24,23 @@ pub enum Promise {
 pub enum Level {
     /// [`Promise::Confined`] and [`Promise::Limited`].
     Limits,
+    /// [`Promise::TmpOnDisk`] and [`Promise::TmpThroughput`].
+    Disk,
     /// All.
     Full,
 }
 
 impl Promise {
     /// All, those of lower levels first.
-    pub const ALL: [Self; 4] = [Self::Confined, Self::Limited, Self::TmpOnDisk, Self::TmpThroughput];
+    pub const ALL: [Self; 5] = [Self::Confined, Self::Limited, Self::TmpOnDisk, Self::TmpThroughput, Self::OwnLayout];
 
     /// The lowest level that has it.
     #[must_use]
     pub fn level(self) -> Level {
         match self {
             Self::Confined | Self::Limited => Level::Limits,
-            Self::TmpOnDisk | Self::TmpThroughput => Level::Full,
+            Self::TmpOnDisk | Self::TmpThroughput => Level::Disk,
+            Self::OwnLayout => Level::Full,
         }
     }
 
@@ -47,6 +52,7 @@ impl Promise {
             Self::Limited => "hard limits of memory, tasks and CPU; idle environments are frozen",
             Self::TmpOnDisk => "/tmp is a disk of its size and counts as no memory",
             Self::TmpThroughput => "/tmp is no faster than --tmp-throughput",
+            Self::OwnLayout => "functions have neither hash seed nor memory layout in common",
         }
     }
 
@@ -65,7 +71,8 @@ impl Level {
     pub fn without<'a>(broken: impl IntoIterator<Item = &'a Promise>) -> Option<Self> {
         match broken.into_iter().map(|promise| promise.level()).min() {
             None => Some(Self::Full),
-            Some(Self::Full) => Some(Self::Limits),
+            Some(Self::Full) => Some(Self::Disk),
+            Some(Self::Disk) => Some(Self::Limits),
             Some(Self::Limits) => None,
         }
     }
@@ -75,6 +82,7 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             Self::Limits => "limits",
+            Self::Disk => "disk",
             Self::Full => "full",
         }
     }
@@ -111,7 +119,8 @@ mod tests {
         assert_eq!(Level::without([]), Some(Level::Full));
         assert_eq!(Level::without([&Promise::TmpThroughput]), Some(Level::Limits));
         assert_eq!(Level::without([&Promise::TmpOnDisk, &Promise::Limited]), None);
-        assert!(Level::Full > Level::Limits);
+        assert_eq!(Level::without([&Promise::OwnLayout]), Some(Level::Disk));
+        assert!(Level::Full > Level::Disk && Level::Disk > Level::Limits);
     }
 
     #[test]
@@ -119,6 +128,6 @@ mod tests {
         for promise in Promise::ALL {
             assert_eq!(Promise::from_number(promise.number()), Some(promise));
         }
-        assert_eq!(Promise::from_number(4), None);
+        assert_eq!(Promise::from_number(5), None);
     }
 }

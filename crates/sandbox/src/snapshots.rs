@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-use hearth_types::limits::SNAPSHOT_BYTES;
+use hearth_types::CodeDigest;
+use hearth_types::limits::{MEMORY_MIN_MB, SNAPSHOT_BYTES};
 use rustix::fs::MemfdFlags;
 
 use crate::args::seal;
@@ -44,14 +45,28 @@ impl Spawner {
     /// # Errors
     /// As there.
     pub async fn assign_template(&self, s: Started, a: Assignment, program: Program) -> Result<Template, SandboxError> {
+        let request = a.request(s.environment.slot, 0, Role::Template)?;
+        self.run_template(s, &request, program).await
+    }
+
+    /// Has a program run that is to be written down before any function is known: nothing but the runtime's root is there.
+    ///
+    /// # Errors
+    /// As [`Self::assign`].
+    pub async fn assign_interpreter(&self, s: Started, program: Program) -> Result<Template, SandboxError> {
+        let nothing = Assignment { code: CodeDigest([0; 32]), layers: Vec::new(), memory_mb: MEMORY_MIN_MB };
+        let request = nothing.request(s.environment.slot, 0, Role::Interpreter)?;
+        self.run_template(s, &request, program).await
+    }
+
+    async fn run_template(&self, s: Started, request: &Request, program: Program) -> Result<Template, SandboxError> {
         let what = "making a snapshot's file";
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         // Older kernels let every such file be executed, and do not know how to be asked.
         let file = rustix::fs::memfd_create("hearth-snapshot", flags | MemfdFlags::EXEC)
             .or_else(|_| rustix::fs::memfd_create("hearth-snapshot", flags));
         let file = file.during(what)?;
-        let request = a.request(s.environment.slot, 0, Role::Template)?;
-        let environment = self.run(s, &request, program, None, Some(&file)).await?;
+        let environment = self.run(s, request, program, None, Some(&file)).await?;
         Ok(Template { sandbox: Sandbox(environment), file: file.into() })
     }
 

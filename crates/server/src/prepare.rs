@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{Authority, Broken, Level, NetworkMode, SpawnerConfig, SpawnerConnection, Throughput};
+use hearth_sandbox::{Authority, Broken, Level, NetworkMode, Promise, SpawnerConfig, SpawnerConnection, Throughput};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::cli::{AuthArg, ServeArgs};
 use crate::keeper::Keeper;
 use crate::key_file;
-use crate::node_args::{NetworkArg, NodeArgs};
+use crate::node_args::{NetworkArg, NodeArgs, StartPython};
 
 /// What was asked for cannot be: the message says what to ask for instead.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,10 @@ pub(crate) fn start_spawner(config: SpawnerConfig, args: &NodeArgs) -> Result<(S
             (begin()?, catalogue)
         }
     };
-    let spawner = spawner.finish(catalogue.roots()).context("starting the spawner")?;
+    let mut spawner = spawner.finish(catalogue.roots()).context("starting the spawner")?;
+    if args.start_python == StartPython::Snapshot {
+        spawner.give_up(Promise::OwnLayout, "those of --start-python snapshot do");
+    }
     if let Err(refused) = hold_to(args.isolation_at_least.into(), spawner.broken()) {
         spawner.end();
         return Err(refused.into());
@@ -109,7 +112,7 @@ fn hold_to(wanted: Level, broken: &[Broken]) -> Result<(), Refused> {
             format!("; --isolation-at-least {} serves without (see hearth doctor)", kept.name())
         });
         let reasons = reasons().collect::<Vec<_>>().join("; ");
-        return Err(Refused(format!("this machine does not keep what is promised of environments: {reasons}{accept}")));
+        return Err(Refused(format!("what is promised of environments is not kept here: {reasons}{accept}")));
     }
     reasons().for_each(|reason| warn!("not kept here: {reason}"));
     Ok(())

@@ -16,7 +16,7 @@ use hearth_worker::{Identities, LogSink, SpanSink, WorkerConfig};
 use tokio::net::UnixListener;
 
 use crate::keeper::Keeper;
-use crate::node_args::NodeArgs;
+use crate::node_args::{NodeArgs, StartPython};
 
 /// The folder, in the data folder, of what worker processes have for themselves.
 pub(crate) const FOLDER: &str = "workers";
@@ -46,6 +46,7 @@ pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, data: &Path) -> Worker
         stream_bandwidth: (args.stream_bandwidth > 0).then_some(args.stream_bandwidth * 1024 * 1024),
         packages: data.join("code"),
         ahead: usize::try_from(args.ahead).unwrap_or(0),
+        interpreter_snapshots: args.start_python == StartPython::Snapshot,
     }
 }
 

@@ -78,6 +78,7 @@ fn main() {
             stream_bandwidth: None,
             packages: data.join("code"),
             ahead: 0,
+            interpreter_snapshots: false,
         };
         let worker = Worker::new(
             config,

@@ -71,16 +71,19 @@ pub enum Found {
     Process,
     /// A runtime that waited.
     Runtime,
+    /// An interpreter that was written down.
+    Snapshot,
 }
 
 impl Found {
-    /// For logs and views: `nothing`, `process`, `runtime`.
+    /// For logs and views: `nothing`, `process`, `runtime`, `snapshot`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Process => "process",
             Self::Runtime => "runtime",
+            Self::Snapshot => "snapshot",
         }
     }
 }

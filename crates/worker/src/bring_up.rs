@@ -56,11 +56,13 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         Some(ready) => employ(environment, machine, ready, &start).await?,
         None => None,
     };
-    let restored = match snapshot {
-        Some(snapshot) => Some(restore(environment, machine, start.root, &snapshot, &tmp).await?),
-        None => None,
+    let there = match (employed, snapshot) {
+        (_, Some(snapshot)) => Some(restore(environment, machine, start.root, &snapshot, &tmp).await?),
+        (Some(employed), None) => Some(employed),
+        (None, None) if beside.is_some() => None,
+        (None, None) => interpreter(environment, machine, runtime, &start, &tmp).await,
     };
-    let (before, mut sandbox, output, extension_output) = match employed.or(restored) {
+    let (before, mut sandbox, output, extension_output) = match there {
         Some((before, sandbox, output)) => (before, sandbox, output, None),
         None => {
             let env = || extension_env(runtime, spec, session).map_err(invalid);
@@ -111,6 +113,29 @@ async fn restore(
     environment.journal.attach(Kind::Function, Arc::clone(&reader));
     let restored = machine.spawner.restore(started, assignment(environment), snapshot, writer).await;
     restored.map(|sandbox| (Found::Nothing, sandbox, reader)).map_err(platform)
+}
+
+/// An interpreter that was written down before it knew any function, where such are to be used.
+async fn interpreter(
+    environment: &Environment,
+    machine: &Machine,
+    runtime: &Runtime,
+    start: &Launch,
+    tmp: &Tmp,
+) -> Option<(Found, Sandbox, Arc<pipe::Receiver>)> {
+    // After a crash the function has what it left in /tmp.
+    let interpreters = machine.interpreters.as_ref().filter(|_| matches!(tmp, Tmp::New { .. }))?;
+    let snapshot = interpreters.take(&ahead(runtime, &environment.spec, start)).await?;
+    let variables: Vec<u8> = start.env.iter().flat_map(|variable| variable.as_bytes_with_nul()).copied().collect();
+    environment.lock().told = Some(variables.into());
+    match restore(environment, machine, start.root, &snapshot, tmp).await {
+        Ok((_, sandbox, output)) => Some((Found::Snapshot, sandbox, output)),
+        Err(cause) => {
+            tracing::warn!(environment = %environment.id, ?cause, "an interpreter does not go on from its snapshot");
+            environment.lock().told = None;
+            None
+        }
+    }
 }
 
 fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Cause> {

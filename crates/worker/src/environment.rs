@@ -63,6 +63,8 @@ pub(crate) struct Inner {
     /// When the supervisor will look again by itself.
     pub(crate) armed: Option<Instant>,
     pub(crate) extensions: Roster,
+    /// The variables, as long as the runtime has not heard them that goes on from before it knew its function.
+    pub(crate) told: Option<Bytes>,
     /// The runtime's report that init failed: what the invoke answers, and its type.
     pub(crate) init_error: Option<(Bytes, String)>,
     /// Ends when the invoke in progress is over.
@@ -158,6 +160,7 @@ impl Environment {
             frozen: false,
             armed: None,
             extensions: Roster::new(Registry::new(&[])),
+            told: None,
             init_error: None,
             stopping: false,
             killed: false,

@@ -16,6 +16,7 @@ mod extensions;
 mod failure;
 mod forecast;
 mod given;
+mod interpreters;
 mod journal;
 mod levels;
 mod lifecycle;

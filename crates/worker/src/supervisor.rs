@@ -17,6 +17,7 @@ use crate::bring_up::{bring_up, not_executable, platform};
 use crate::clock::Moment;
 use crate::environment::Environment;
 use crate::failure::Cause;
+use crate::interpreters::Interpreters;
 use crate::journal::Drained;
 use crate::lifecycle::State;
 use crate::names::Resolver;
@@ -49,6 +50,8 @@ pub(crate) struct Machine {
     pub(crate) packages: PathBuf,
     /// Of versions whose environments go on from one.
     pub(crate) snapshots: Snapshots,
+    /// That were written down before they knew any function, where such are to be used.
+    pub(crate) interpreters: Option<Arc<Interpreters>>,
 }
 
 /// The processes of an environment, up.

@@ -116,7 +116,10 @@ pub(crate) async fn write_down(
     });
     // Its connections must be there until it is written down.
     let written = match ready {
-        Ok(()) => template.write().await.map_err(not_written),
+        Ok(()) => match tokio::time::timeout(limit, template.write()).await {
+            Ok(written) => written.map_err(not_written),
+            Err(_) => Err(unsupported("a process that asks to be written down and does not wait for it cannot be")),
+        },
         Err(why) => Err(why),
     };
     log.end(begin.elapsed(), written.as_ref().err());

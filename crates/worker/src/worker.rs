@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, WorkerError};
 use crate::clock::Moment;
 use crate::environment::{Environment, Shared};
+use crate::interpreters::Interpreters;
 use crate::names::Resolver;
 use crate::snapshots::Snapshots;
 use crate::span::SpanSink;
@@ -42,6 +43,9 @@ pub struct WorkerConfig {
     pub packages: PathBuf,
     /// How many runtimes may wait, started ahead, for functions to come.
     pub ahead: usize,
+    /// Whether functions may go on, where none waits, from an interpreter that was written down before it knew them, and so
+    /// have its hash seed and memory layout in common.
+    pub interpreter_snapshots: bool,
 }
 
 /// Environments and the way into them. Its calls return at once; what becomes of them is heard through the invokes'
@@ -83,8 +87,10 @@ impl Worker {
             stream_bandwidth,
             packages,
             ahead,
+            interpreter_snapshots,
         } = config;
         let waiting = Pool::open(spawner.clone(), ahead);
+        let interpreters = interpreter_snapshots.then(|| Interpreters::new(spawner.clone()));
         Self {
             machine: Arc::new(Machine {
                 spawner,
@@ -94,6 +100,7 @@ impl Worker {
                 waiting,
                 packages,
                 snapshots: Snapshots::default(),
+                interpreters,
             }),
             shared: Arc::new(Shared { events, logs, spans, freeze_after, stream_bandwidth }),
             fleet: Arc::default(),

@@ -126,6 +126,12 @@ fn run_programs(plan: &Plan<'_>) -> Result<Option<Programs>, Event> {
             let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Template };
             Programs::template(launch, &image).map(Some)
         }
+        Some((Order::Assign { memory_mb, role: Role::Interpreter, .. }, fds)) => {
+            let without = || Event::Failed(unexpected("an interpreter without its descriptors"));
+            let [output, args, image] = exactly(fds).ok_or_else(without)?;
+            let launch = Launch { plan, memory_mb, output: &output, args: Some(&args), task: Task::Template };
+            Programs::template(launch, &image).map(Some)
+        }
         Some((Order::Assign { memory_mb, role: Role::Restored, .. }, fds)) => {
             let ([code, output, args, image], layers) = apart(fds).map_err(Event::Failed)?;
             mount(code, layers).map_err(Event::Failed)?;

@@ -37,7 +37,7 @@ const DESCRIPTORS: usize = 256;
 /// The limit of memory, MB, of the control group of such a function: what is written of a template counts there beside it.
 pub(crate) fn memory_mb(role: Role, memory_mb: u32) -> u32 {
     match role {
-        Role::Template => memory_mb.saturating_mul(2).saturating_add(WRITER_MB),
+        Role::Template | Role::Interpreter => memory_mb.saturating_mul(2).saturating_add(WRITER_MB),
         Role::Usual | Role::Restored => memory_mb,
     }
 }

@@ -11,6 +11,10 @@ pub(super) const ARCH_SET_FS: u64 = 0x1002;
 
 /// A process that waits in an interrupted call does it again.
 const RESTART: std::ops::RangeInclusive<i64> = -514..=-512;
+/// In these a process waits for an answer.
+const ANSWERS_COME_BY: [i64; 2] = [libc::SYS_recvfrom, libc::SYS_read];
+/// Begins and ends of calls from asking to waiting, at most.
+const CALLS_TO_WAIT: usize = 256;
 /// Bytes below the stack pointer that belong to the function that runs.
 const RED_ZONE: u64 = 128;
 /// Where calls put what they return, below that.
@@ -70,12 +74,14 @@ impl Tracee {
         ptrace(libc::PTRACE_SEIZE, pid, 0, libc::PTRACE_O_TRACESYSGOOD as u64).during("stopping the process")?;
         ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0).during("stopping the process")?;
         wait(pid)?;
-        let registers = registers(pid)?;
+        let mut registers = registers(pid)?;
+        if !waits(&registers) {
+            registers = at_its_wait(pid)?;
+        }
         let tracee = Self { pid, registers, memory: proc.open("mem")? };
         let mut instruction = [0; 2];
         let read = tracee.memory.read_exact_at(&mut instruction, tracee.registers.rip.wrapping_sub(2));
-        let waits = tracee.registers.orig_rax as i64 >= 0 && RESTART.contains(&(tracee.registers.rax as i64));
-        if read.is_err() || instruction != INSTRUCTION || !waits {
+        if read.is_err() || instruction != INSTRUCTION || !waits(&tracee.registers) {
             return Err(refused("the process does not wait in a system call"));
         }
         Ok(tracee)
@@ -169,8 +175,7 @@ impl Tracee {
     /// Where it goes on: at the call that it waits in, which it makes once more.
     pub(super) fn rest(&self) -> Done<Rest> {
         let r = &self.registers;
-        let waits = [libc::SYS_recvfrom, libc::SYS_read].contains(&(r.orig_rax as i64));
-        if !waits {
+        if !ANSWERS_COME_BY.contains(&(r.orig_rax as i64)) {
             return Err(refused(format!("the process waits in system call {}, not for an answer", r.orig_rax)));
         }
         let mut floating = vec![0; size_of::<libc::user_fpregs_struct>()];
@@ -227,6 +232,33 @@ fn registers(pid: i32) -> Done<libc::user_regs_struct> {
     // SAFETY: the pointer is to a whole set, which the call writes.
     unsafe { ptrace_raw(libc::PTRACE_GETREGS, pid, 0, (&raw mut registers) as u64) }.during("reading registers")?;
     Ok(registers)
+}
+
+/// Whether it waits in a system call.
+fn waits(registers: &libc::user_regs_struct) -> bool {
+    registers.orig_rax as i64 >= 0 && RESTART.contains(&(registers.rax as i64))
+}
+
+/// What has asked may be on its way still to the call in which it waits for the answer. It goes there call by call, and is
+/// stopped in it.
+fn at_its_wait(pid: i32) -> Done<libc::user_regs_struct> {
+    let what = "letting the process come to its wait";
+    for _ in 0..CALLS_TO_WAIT {
+        ptrace(libc::PTRACE_SYSCALL, pid, 0, 0).during(what)?;
+        if wait(pid)? != libc::SIGTRAP | 0x80 {
+            return Err(refused("the process was disturbed by a signal"));
+        }
+        let now = registers(pid)?;
+        let begins = now.rax as i64 == -i64::from(libc::ENOSYS);
+        if begins && ANSWERS_COME_BY.contains(&(now.orig_rax as i64)) {
+            // The stop comes once the call has been begun.
+            ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0).during(what)?;
+            ptrace(libc::PTRACE_CONT, pid, 0, 0).during(what)?;
+            wait(pid)?;
+            return registers(pid);
+        }
+    }
+    Err(refused("the process does not wait for an answer"))
 }
 
 /// A request that takes no pointers.

@@ -32,7 +32,7 @@ use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
 use crate::chore::{Chore, LinkName};
 use crate::error::{Done, During, Failure};
-use crate::frame::{Answer, Order, Request};
+use crate::frame::{Answer, Order, Request, Role};
 use crate::network::{Home, Nat};
 use crate::process::{Process, Signal};
 use crate::promise::{Promise, Unkept};
@@ -362,6 +362,9 @@ impl Spawner {
 
     fn assign(&self, slot: u64, code: &CodeDigest, layers: &[CodeDigest], order: &Order, fds: &[OwnedFd]) -> Done {
         let Some(target) = self.slots.get(&slot) else { return Ok(()) };
+        if matches!(order, Order::Assign { role: Role::Interpreter, .. }) {
+            return target.order(order, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>());
+        }
         let (code, layers) = (self.packages.mount(code)?, self.packages.mount_layers(layers)?);
         // Init knows how many there must be.
         let all: Vec<_> = [&code].into_iter().chain(fds).chain(&layers).map(AsFd::as_fd).collect();

@@ -72,6 +72,7 @@ const CASES: &[Case] = &[
     case!(server::its_death_takes_all_along),
     case!(server::the_next_start_removes_what_both_deaths_left),
     case!(snapshot::it_goes_on_in_a_sandbox_of_its_own),
+    case!(snapshot::what_is_on_its_way_to_its_wait_is_waited_for),
     case!(snapshot::what_cannot_be_written_down_is_said),
     case!(reader::it_writes_to_its_folder),
     case!(reader::it_reaches_nothing_else),

@@ -22,6 +22,7 @@ def wait():
     global written_as
     written_as = os.getpid()
     s.sendall(b'GET /2018-06-01/runtime/restore/next HTTP/1.1\r\nHost: runtime\r\n\r\n')
+    sum(range(globals().get('late', 0)))
     return s, s.recv(1000)
 ";
 
@@ -70,6 +71,13 @@ async fn said(running: Running) -> serde_json::Value {
     assert_eq!(sandbox.exited().await, Exit::Code(0), "{text}");
     sandbox.destroy(false).await;
     json(&text)
+}
+
+pub(crate) async fn what_is_on_its_way_to_its_wait_is_waited_for(world: World) {
+    let probe = Probe::new("late = 10 ** 7\ns, answer = wait()\nprint('{\"answer\": \"' + answer.decode() + '\"}')");
+    let snapshot = written(&world, &probe).await.unwrap();
+    let told = said(restored(&world, &probe, &snapshot).await).await;
+    assert_eq!(told["answer"], "go on");
 }
 
 pub(crate) async fn it_goes_on_in_a_sandbox_of_its_own(world: World) {

@@ -162,6 +162,7 @@ impl Machine {
             stream_bandwidth: None,
             packages: data_dir.join("code"),
             ahead,
+            interpreter_snapshots: false,
         };
         let heard = Arc::clone(&events);
         let sink = move |event| {
