@@ -250,6 +250,7 @@ impl NodeArgs {
             stream_bandwidth,
             pool,
             ahead,
+            start_python,
         } = self;
         let mut words: Vec<OsString> = Vec::new();
         let mut say = |name: &str, value: OsString| words.extend([name.into(), value]);
@@ -261,6 +262,7 @@ impl NodeArgs {
         say("--stream-bandwidth", stream_bandwidth.to_string().into());
         say("--pool", pool.to_string().into());
         say("--ahead", ahead.to_string().into());
+        say("--start-python", word(start_python));
         if let Some(memory_budget) = memory_budget {
             say("--memory-budget", memory_budget.to_string().into());
         }
