@@ -479,9 +479,11 @@ def test_a_flood_harms_only_its_own_log(alone):
     counts = []
     talking = threading.Thread(target=lambda: counts.append(talk()))
     talking.start()
-    flood.call()
-    stop.set()
-    talking.join()
+    try:
+        flood.call()
+    finally:
+        stop.set()
+        talking.join()
     said = filtered(logs, f"/aws/lambda/{quiet.name}", filterPattern=r"%^n\d%")
     assert said == [f"n{index} 0\n" for index in range(counts[0])]
     dropped = filtered(logs, f"/aws/lambda/{flood.name}", filterPattern='"lines of this log were dropped"')

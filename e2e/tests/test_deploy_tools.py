@@ -10,6 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from support.server import wait_until
+
 TOOLS = Path(sys.executable).parent
 
 APP = """
@@ -65,6 +67,42 @@ def test_chalice_deploys_updates_and_deletes(server, shell, tmp_path):
     assert iam.list_role_policies(RoleName=f"{name}-dev")["PolicyNames"] == [f"{name}-dev"]
     shell("chalice", "delete")
     assert f"{name}-dev" not in [role["RoleName"] for role in iam.list_roles()["Roles"]]
+
+
+def test_chalice_makes_sources_that_work(server, shell, tmp_path):
+    """A queue's messages reach the function; a schedule is a rule with the function as its target."""
+    name = f"events{os.getpid()}"
+    (tmp_path / ".chalice").mkdir()
+    (tmp_path / ".chalice/config.json").write_text(json.dumps({"version": "2.0", "app_name": name, "stages": {"dev": {}}}))
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "app.py").write_text(
+        f"from chalice import Chalice, Rate\napp = Chalice(app_name='{name}')\n"
+        f"@app.on_sqs_message(queue='{name}')\ndef told(event):\n    for record in event: print('told', record.body)\n"
+        "@app.schedule(Rate(1, unit=Rate.HOURS))\ndef due(event): pass\n"
+    )
+    sqs, functions, events, logs = (client_of(server, service) for service in ("sqs", "lambda", "events", "logs"))
+    queue = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+    try:
+        shell("chalice", "deploy")
+        sqs.send_message(QueueUrl=queue, MessageBody="hello")
+
+        def heard():
+            found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}-dev-told", filterPattern="told")["events"]
+            return any("told hello" in event["message"] for event in found)
+
+        wait_until(lambda: group_is_there(logs, f"/aws/lambda/{name}-dev-told") and heard(), 60, "the message did not come")
+        due = functions.get_function(FunctionName=f"{name}-dev-due")["Configuration"]["FunctionArn"]
+        (rule,) = events.list_rule_names_by_target(TargetArn=due)["RuleNames"]
+        assert events.describe_rule(Name=rule)["ScheduleExpression"] == "rate(1 hour)"
+        shell("chalice", "delete")
+        assert functions.list_event_source_mappings(FunctionName=f"{name}-dev-told")["EventSourceMappings"] == []
+        assert events.list_rule_names_by_target(TargetArn=due)["RuleNames"] == []
+    finally:
+        sqs.delete_queue(QueueUrl=queue)
+
+
+def group_is_there(logs, group):
+    return any(found["logGroupName"] == group for found in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
 
 
 def test_cargo_lambda_deploys_with_a_role_of_its_own(server, shell, tmp_path):

@@ -213,6 +213,27 @@ time.sleep(600)
     assert (answer["errorType"], answer["errorMessage"].split("Error: ")[1]) == ("Extension.ExitError", "lost it")
 
 
+def test_one_that_ends_between_invokes_is_in_the_log(alone):
+    client = client_of(alone("--freeze-after", "60000"))
+    brittle = python(
+        """
+import signal
+me = register(ME, "INVOKE")
+call("GET", "event/next", headers=me)
+signal.setitimer(signal.ITIMER_REAL, 1)
+call("GET", "event/next", headers=me)
+"""
+    )
+    deploy, _ = deployer(client)
+    function = deploy(HANDLER, Layers=[_layers(client)({"brittle": brittle})])
+    first = function.call()
+    logs, group = boto_logs(client), f"/aws/lambda/{function.name}"
+    ended = "EXTENSION\tName: brittle\tState: Exited\tEvents: [INVOKE]\tError Type: Extension.Crash"
+    wait_until(lambda: ended in messages(logs, group), 30, "the log does not tell")
+    assert f"END RequestId: {first}" in messages(logs, group), "the invoke itself went well"
+    assert function.call() != first
+
+
 def test_one_in_the_runtime(deploy, client):
     """Python code that registers before the handler is loaded, and an orderly end of its process."""
     function = deploy(

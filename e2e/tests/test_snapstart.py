@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import unique
+from support.packages import boto, zip_of
 
 # The service has SnapStart from this one on; what runs here has to have it.
 SNAP_START = "python3.12"
@@ -92,13 +93,16 @@ try:
     import numpy.random as numbers
 except ImportError:
     numbers = None
+own = random.Random()
 random.random(), ssl.RAND_bytes(8), uuid.uuid1(), uuid.uuid4()
 def handler(event, context):
     if event.get("end"):
         os._exit(1)
+    twin = random.Random()
+    twin.setstate(own.getstate())
     return {"random": random.getrandbits(64), "ssl": ssl.RAND_bytes(16).hex(), "uuid4": str(uuid.uuid4()), "uuid1": str(uuid.uuid1()),
             "urandom": os.urandom(16).hex(), "numpy": [int(numbers.randint(1 << 62)) if numbers else random.getrandbits(64)][0],
-            "name": __import__("tempfile").mktemp()}
+            "name": __import__("tempfile").mktemp(), "own": twin.getrandbits(64)}
 """
 
 
@@ -113,6 +117,8 @@ def test_no_two_clones_draw_the_same(client, deploy):
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         drawn = list(pool.map(one, range(clones)))
+    # What nobody draws anew is what each of them was written down with: this test would see it of the others.
+    assert len({each.pop("own") for each in drawn}) == 1
     for name in drawn[0]:
         assert len({each[name] for each in drawn}) == clones, name
 
@@ -146,6 +152,61 @@ def test_a_hook_that_fails_after_the_restore_is_the_invokes_error(client, deploy
     with pytest.raises(client.exceptions.SnapStartException, match="ZeroDivisionError"):
         client.invoke(FunctionName=function, Qualifier="1")
     assert any("RESTORE_REPORT" in line and "Runtime.AfterRestoreError" in line for line in logged(client, function))
+
+
+def test_a_restore_has_ten_seconds(client, deploy):
+    code = "import time\nfrom snapshot_restore_py import register_after_restore as r\nr(lambda: time.sleep(60))\ndef handler(event, context): return 1"
+    function, shown = published(client, deploy, code)
+    assert shown["SnapStart"]["OptimizationStatus"] == "On"
+    with pytest.raises(client.exceptions.SnapStartTimeoutException) as refused:
+        client.invoke(FunctionName=function, Qualifier="1")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 408
+
+
+def test_an_init_has_longer_than_a_usual_one(client, deploy):
+    """Ten seconds are the limit of an init that an invoke waits for; nobody waits for this one."""
+    function, shown = published(client, deploy, "import time\ntime.sleep(11)\ndef handler(event, context): return 'late'")
+    assert (shown["State"], shown["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
+    answer, log = call(client, function)
+    assert answer == "late" and "Restore Duration" in log
+
+
+CALLS = """
+import boto3
+client = boto3.client("lambda")
+def handler(event, context):
+    frozen = client._get_credentials().get_frozen_credentials()
+    return [client.get_function(FunctionName=context.function_name)["Configuration"]["FunctionName"], frozen.access_key]
+"""
+
+
+def test_a_client_that_was_made_before_the_snapshot_signs_as_its_clone(client, deploy):
+    """Each clone's credentials are its own: what the snapshot was made with is of no use to any."""
+    package = zip_of(boto(["lambda"]))
+    layer = client.publish_layer_version(LayerName=unique("boto"), Content={"ZipFile": package})["LayerVersionArn"]
+    function, shown = published(client, deploy, CALLS, Layers=[layer])
+    assert shown["SnapStart"]["OptimizationStatus"] == "On"
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        answers = [answer for answer, _ in pool.map(lambda _: call(client, function), range(6))]
+    assert {name for name, _ in answers} == {function}
+    assert all(key.startswith("ASIA") for _, key in answers)
+
+
+def test_nothing_is_kept_ready_of_what_goes_on_from_a_snapshot(client, deploy):
+    text = "Provisioned Concurrency is not supported for SnapStart enabled functions."
+    function, _ = published(client, deploy, "def handler(event, context): return 1")
+    client.create_alias(FunctionName=function, Name="live", FunctionVersion="1")
+    for qualifier in ("1", "live"):
+        with pytest.raises(client.exceptions.InvalidParameterValueException, match=text):
+            client.put_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier, ProvisionedConcurrentExecutions=1)
+    client.update_function_configuration(FunctionName=function, SnapStart={"ApplyOn": "None"})
+    client.get_waiter("function_updated_v2").wait(FunctionName=function)
+    client.publish_version(FunctionName=function)
+    client.update_alias(FunctionName=function, Name="live", FunctionVersion="2")
+    client.put_provisioned_concurrency_config(FunctionName=function, Qualifier="live", ProvisionedConcurrentExecutions=1)
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match=text):
+        client.update_alias(FunctionName=function, Name="live", FunctionVersion="1")
+    client.delete_provisioned_concurrency_config(FunctionName=function, Qualifier="live")
 
 
 def test_what_cannot_be_written_down_starts_as_usual(client, deploy):

@@ -296,10 +296,10 @@ def test_nothing_is_lost_and_order_is_kept_however_often_the_server_is_killed(up
         mapped(function, arn, BatchSize=3, ParallelizationFactor=2)
         sent, come = {}, []
         for part in range(5):
+            before = len(said(server, function))
             for number in range(12):
                 key = f"key-{number % 4}"
                 sent.setdefault(key, []).extend(put(kinesis, name, f"{part}-{number}", key=key))
-            before = len(said(server, function))
             wait_until(lambda: len(said(server, function)) > before, 90, "nothing comes")
             come.extend(run["event"] for run in said(server, function))
             if chance.random() < 0.8:

@@ -17,7 +17,8 @@ struct Usage {
     functions: u64,
     /// Of the packages of all functions, their published versions and layer versions, each counted for itself (observed).
     code_bytes: u64,
-    reserved: u64,
+    /// Of the concurrency: what is reserved, or provisioned of functions that reserve nothing.
+    concurrency: u64,
 }
 
 impl Control {
@@ -27,7 +28,6 @@ impl Control {
     /// When the store fails.
     pub async fn get_account_settings(&self) -> Result<api::GetAccountSettingsResponse, ApiError> {
         let usage = self.usage().await?;
-        let taken = usage.reserved + self.provisioned_by_others("").await?;
         let limit = u64::from(self.parts.concurrency.limit);
         let number = |count: u64| i64::try_from(count).ok();
         let small = |count: u64| i32::try_from(count).ok();
@@ -37,7 +37,7 @@ impl Control {
                 code_size_unzipped: number(UNZIPPED_BYTES),
                 code_size_zipped: number(ZIP_BYTES as u64),
                 concurrent_executions: small(limit),
-                unreserved_concurrent_executions: small(limit.saturating_sub(taken)),
+                unreserved_concurrent_executions: small(limit.saturating_sub(usage.concurrency)),
             }),
             account_usage: Some(api::AccountUsage {
                 total_code_size: number(usage.code_bytes),
@@ -79,14 +79,17 @@ impl Control {
         let mut published = Vec::new();
         self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, function| {
             usage.functions += 1;
-            usage.reserved += u64::from(function.reserved_concurrency.unwrap_or(0));
+            usage.concurrency += u64::from(function.reserved_concurrency.unwrap_or(0));
             usage.code_bytes += function.latest.code.size();
             if function.last_published > 0 {
-                published.push(name.to_owned());
+                published.push((name.to_owned(), function.reserved_concurrency.is_none()));
             }
         })
         .await?;
-        for name in published {
+        for (name, takes_provisioned) in published {
+            if takes_provisioned {
+                usage.concurrency += self.total_provisioned(&name).await?;
+            }
             self.visit::<VersionRecord>(&Part::Version.prefix(&name), |_, version| {
                 usage.code_bytes += version.code.size();
             })

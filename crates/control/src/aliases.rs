@@ -8,6 +8,7 @@ use hearth_store::{Precondition, Write};
 use hearth_types::function::{AliasRecord, Configuration, VersionId};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{ALIAS_WEIGHTS, LIST_ALIASES_PAGE};
+use hearth_types::settings::ProvisionedConcurrency;
 use hearth_types::{Qualifier, Target};
 
 use crate::records::{Loaded, TRIES, contended, put, touch};
@@ -98,6 +99,10 @@ impl Control {
             };
             may_route(&record)?;
             let mut writes = self.existing(&target.name, &record).await?;
+            let provisioned = Part::ProvisionedConcurrency.key(&target.name, &input.name);
+            if self.read::<ProvisionedConcurrency>(&provisioned).await?.is_some() {
+                self.begin_with_init(&target.name, versions(&record)).await?;
+            }
             let key = Part::Alias.key(&target.name, &input.name);
             writes.extend([touch(&function)?, put(key, &record, alias.unchanged())?]);
             if self.commit(writes).await? {

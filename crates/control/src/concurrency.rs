@@ -2,7 +2,6 @@
 
 use hearth_api::ApiError;
 use hearth_api::types as api;
-use hearth_types::function::FunctionRecord;
 use hearth_types::keys;
 use hearth_types::{Qualifier, Target};
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,14 @@ pub struct AccountConcurrency {
     pub limit: u32,
     /// What reservations must leave to the functions that have none (Lambda: 100).
     pub unreserved_min: u32,
+}
+
+/// Of a function's record what says how much it takes of the account: all records are looked through for it.
+#[derive(Deserialize)]
+struct Share {
+    reserved_concurrency: Option<u32>,
+    #[serde(default)]
+    last_published: u64,
 }
 
 /// Written with every reservation, and with all that is provisioned, so that two at once cannot both take the last of the
@@ -94,18 +101,19 @@ impl Control {
     /// What functions other than this one take from the account's unreserved concurrency: what they reserve, or what is
     /// provisioned of those that reserve nothing. All of them: with no name.
     pub(crate) async fn taken_by_others(&self, than: &str) -> Result<u64, ApiError> {
-        Ok(self.reserved_by_others(than).await? + self.provisioned_by_others(than).await?)
-    }
-
-    async fn reserved_by_others(&self, than: &str) -> Result<u64, ApiError> {
-        let mut reserved = 0;
-        self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, function| {
-            if name != than {
-                reserved += u64::from(function.reserved_concurrency.unwrap_or(0));
-            }
+        let mut taken = 0;
+        let mut published = Vec::new();
+        self.visit::<Share>(keys::FUNCTIONS, |name, share| match share.reserved_concurrency {
+            _ if name == than => {}
+            Some(reserved) => taken += u64::from(reserved),
+            None if share.last_published > 0 => published.push(name.to_owned()),
+            None => {}
         })
         .await?;
-        Ok(reserved)
+        for name in published {
+            taken += self.total_provisioned(&name).await?;
+        }
+        Ok(taken)
     }
 
     /// Resolves the name of a function that must come without any qualifier, `$LATEST` too (observed).

@@ -5,8 +5,8 @@ use hearth_types::function::{AliasRecord, VersionId, VersionRecord};
 use hearth_types::keys::{self, Part};
 use hearth_types::{Qualifier, Target};
 
-use crate::Control;
 use crate::records::Loaded;
+use crate::{Control, aliases};
 
 /// What a qualifier names.
 #[derive(Clone, Debug)]
@@ -17,6 +17,18 @@ pub(crate) enum Named {
     Version(u64, Box<Loaded<VersionRecord>>),
     /// An alias.
     Alias(Loaded<AliasRecord>),
+}
+
+impl Named {
+    /// The published versions that it leads to.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = u64> {
+        let (own, alias) = match self {
+            Self::Latest => (None, None),
+            Self::Version(number, _) => (Some(*number), None),
+            Self::Alias(alias) => (None, Some(aliases::versions(&alias.record))),
+        };
+        own.into_iter().chain(alias.into_iter().flatten())
+    }
 }
 
 /// A function and the version of it that a client asked for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hearth_api::error::modelled::PROVISIONED_CONCURRENCY_CONFIG_NOT_FOUND;
 use hearth_api::types as api;
 use hearth_api::{ApiError, Page};
-use hearth_types::function::{AliasRecord, FunctionRecord, VersionId};
+use hearth_types::function::{AliasRecord, SnapStart, VersionId};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{LIST_SETTINGS_PAGE, PROVISION_IN_PROGRESS};
 use hearth_types::settings::ProvisionedConcurrency;
@@ -86,6 +86,7 @@ impl Control {
             let mut others = self.all_provisioned(&target.name).await?;
             others.retain(|(qualifier, _)| *qualifier != parts::qualifier(&target));
             self.is_not_covered(&target, &named, &others).await?;
+            self.begin_with_init(&target.name, named.versions()).await?;
             let total = sum(&others) + u64::from(requested);
             let by_others = self.taken_by_others(&target.name).await?;
             fits(self.parts.concurrency, function.record.reserved_concurrency, by_others, total)?;
@@ -191,20 +192,22 @@ impl Control {
         Ok(found.into_iter().map(|(qualifier, loaded)| (qualifier, loaded.record)).collect())
     }
 
-    /// What all functions that reserve nothing have asked for, but for this one.
-    pub(crate) async fn provisioned_by_others(&self, than: &str) -> Result<u64, ApiError> {
-        let mut names = Vec::new();
-        self.visit::<FunctionRecord>(keys::FUNCTIONS, |name, function| {
-            if name != than && function.reserved_concurrency.is_none() && function.last_published > 0 {
-                names.push(name.to_owned());
+    /// That environments of these versions begin with an init: where they go on from a snapshot none is kept ready.
+    ///
+    /// # Errors
+    /// One that is with SnapStart.
+    pub(crate) async fn begin_with_init(
+        &self,
+        function: &str,
+        versions: impl Iterator<Item = u64>,
+    ) -> Result<(), ApiError> {
+        for number in versions {
+            let version = self.published_version(function, number).await?;
+            if version.is_some_and(|version| version.record.config.snap_start != SnapStart::None) {
+                return Err(invalid("Provisioned Concurrency is not supported for SnapStart enabled functions."));
             }
-        })
-        .await?;
-        let mut provisioned = 0;
-        for name in names {
-            provisioned += self.total_provisioned(&name).await?;
         }
-        Ok(provisioned)
+        Ok(())
     }
 
     /// As it is now; what has just been asked for is in progress in any case.

@@ -17,7 +17,9 @@ use hearth_remote::Doors;
 use hearth_runtimes::CREDENTIALS_PATH;
 use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::{ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS};
+use hearth_types::limits::{
+    ENVIRONMENT_CREDENTIALS_BEYOND, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, INSIDE_CONNECTIONS, PROVISIONED_INIT_TIMEOUT,
+};
 use hearth_worker::{Door, Identities, Identity, Soon};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
@@ -100,14 +102,14 @@ impl Insiders {
         CodeDigest::of(&[self.key.as_slice(), about.as_bytes()].concat()).to_string()
     }
 
-    async fn insider(&self, spec: &VersionSpec) -> Result<(Credentials, Arc<Insider>), String> {
+    async fn insider(&self, spec: &VersionSpec, told: Told) -> Result<(Credentials, Arc<Insider>), String> {
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
         let session = self.session(spec).await;
         let credentials = self.access.sessions().issue(&session, random);
         let insider = Arc::new(Insider {
             access_key_id: credentials.access_key_id.clone(),
-            fetched: fetched(&credentials, &session),
+            fetched: fetched(&credentials, self.told_to_end(&session, spec, told)),
             token: self.token(spec),
             room: Room::inside(Arc::clone(&self.packages)),
             gateway: Arc::clone(&self.gateway),
@@ -115,12 +117,22 @@ impl Insiders {
         Ok((credentials, insider))
     }
 
+    /// When an SDK is told that they end, in seconds since 1970. In a template within a quarter of an hour in any case:
+    /// the AWS SDK for Python fetches what ends so soon anew for each call.
+    fn told_to_end(&self, session: &Session, spec: &VersionSpec, told: Told) -> i64 {
+        let init = PROVISIONED_INIT_TIMEOUT.max(Duration::from_secs(u64::from(spec.timeout_s)));
+        match told {
+            Told::Truly => session.expires_s,
+            Told::Soon => i64::try_from((self.clock.now() + init).as_secs()).unwrap_or(i64::MAX).min(session.expires_s),
+        }
+    }
+
     fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, Arc<Insider>>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn admit(&self, spec: &VersionSpec) -> Result<Identity, String> {
-        let (credentials, insider) = self.insider(spec).await?;
+    async fn admit(&self, spec: &VersionSpec, told: Told) -> Result<Identity, String> {
+        let (credentials, insider) = self.insider(spec, told).await?;
         let token = insider.token.clone();
         let unread = Arc::clone(&self.unread);
         let door: Door = Box::new(move |listener| {
@@ -135,14 +147,18 @@ impl Insiders {
 
 impl Identities for Insiders {
     fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
-        Box::pin(self.admit(spec))
+        Box::pin(self.admit(spec, Told::Truly))
+    }
+
+    fn identity_of_template<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
+        Box::pin(self.admit(spec, Told::Soon))
     }
 }
 
 impl Doors for Insiders {
     fn identify<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Credentials, String>> {
         Box::pin(async {
-            let (credentials, insider) = self.insider(spec).await?;
+            let (credentials, insider) = self.insider(spec, Told::Truly).await?;
             self.elsewhere().insert(credentials.access_key_id.clone(), insider);
             Ok(credentials)
         })
@@ -160,6 +176,14 @@ impl Doors for Insiders {
     }
 }
 
+/// Of the end of credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Truly,
+    /// As those of a process that is written down.
+    Soon,
+}
+
 /// The processes of one environment.
 struct Insider {
     access_key_id: String,
@@ -172,8 +196,8 @@ struct Insider {
 }
 
 /// As an SDK takes it from a container's endpoint.
-fn fetched(credentials: &Credentials, session: &Session) -> String {
-    let expires = jiff::Timestamp::from_second(session.expires_s).unwrap_or(jiff::Timestamp::MAX);
+fn fetched(credentials: &Credentials, expires_s: i64) -> String {
+    let expires = jiff::Timestamp::from_second(expires_s).unwrap_or(jiff::Timestamp::MAX);
     let body = serde_json::json!({
         "AccessKeyId": credentials.access_key_id,
         "SecretAccessKey": credentials.secret.reveal(),

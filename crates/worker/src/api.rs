@@ -185,6 +185,15 @@ pub trait Identities: Send + Sync {
     /// # Errors
     /// Why there can be none now.
     fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>>;
+
+    /// The same for a process that is written down: what it fetches is said to end soon, so that a client of an SDK
+    /// that goes on in an environment fetches what is that environment's own.
+    ///
+    /// # Errors
+    /// See [`Self::identity`].
+    fn identity_of_template<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
+        self.identity(spec)
+    }
 }
 
 /// As whom the processes of an environment call the server.

@@ -84,7 +84,13 @@ impl Environment {
             (Some(current), _) => current.request_id,
             // Its log speaks of one all the same.
             (None, Failure::Unprepared { .. }) => RequestId(Uuid::new_v4()),
-            (None, _) => return Aftermath { down: self.was_provisioned(inner), ..Aftermath::default() },
+            (None, _) => {
+                // Nobody is told of it but by the log.
+                if cause.is_of_extension() {
+                    self.log_extensions(inner, now);
+                }
+                return Aftermath { down: self.was_provisioned(inner), ..Aftermath::default() };
+            }
         };
         let down = self.was_provisioned(inner);
         let told = self.explain(now, cause, request_id, reported);

@@ -78,7 +78,7 @@ pub(crate) async fn write_down(
         return Err(unsupported("extensions of layers cannot be part of a snapshot"));
     }
     let Identity { credentials, token, door } =
-        machine.identities.identity(spec).await.map_err(NoSnapshot::Platform)?;
+        machine.identities.identity_of_template(spec).await.map_err(NoSnapshot::Platform)?;
     let session =
         Session { log_stream: &stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: &token };
     let Launch { root, argv, otherwise, env, cwd } =

@@ -174,4 +174,4 @@ elsewhere("K06", "replay or change a signed request", "test_auth.py::test_what_w
 elsewhere("K07", "stretch a signed link", "test_auth.py::test_links_are_good_until_they_end", "test_auth.py::test_a_links_time_runs_out")
 absent({"K08": "a worker that asks for what is another's", "K09": "a lease that has run out"}, "one server: there are no workers apart from it")
 elsewhere("K10", "clones that share randomness", "test_snapstart.py::test_no_two_clones_draw_the_same")
-elsewhere("K11", "secrets in snapshots, snapshots of others", "test_snapstart.py::test_versions_and_functions_do_not_share", "test_snapstart.py::test_a_version_goes_on_from_its_snapshot")
+elsewhere("K11", "secrets in snapshots, snapshots of others", "test_snapstart.py::test_versions_and_functions_do_not_share", "test_snapstart.py::test_a_version_goes_on_from_its_snapshot", "test_snapstart.py::test_a_client_that_was_made_before_the_snapshot_signs_as_its_clone")
