@@ -20,6 +20,8 @@ pub(crate) enum Happening {
     Answer { function: u32, environment: EnvironmentId },
     /// The environment that has answered is ready for the next.
     Rest(EnvironmentId),
+    /// The environment has been initialised, of this function.
+    Init { function: u32, environment: EnvironmentId },
     /// The environment that is made without an invoke has its init behind it.
     Prepare(EnvironmentId),
     /// What is provisioned of the function changes.

@@ -149,7 +149,12 @@ impl<C: Core> Checked<C> {
                     self.environments.remove(&environment);
                 }
             }
-            Event::Provision { .. } | Event::InitFailed(_) | Event::Down(_) | Event::Pressed(_) | Event::Tick => {}
+            Event::Provision { .. }
+            | Event::Initialised { .. }
+            | Event::InitFailed(_)
+            | Event::Down(_)
+            | Event::Pressed(_)
+            | Event::Tick => {}
         }
     }
 

@@ -66,3 +66,30 @@ fn run(workload: &Workload, policy: Policy, machine: Machine, seed: u64) -> Resu
     let figures = World::new(core, workload, machine, seed, Faults::NONE).run()?;
     Ok(Run { policy, machine, figures })
 }
+
+#[cfg(test)]
+mod tests {
+    use hearth_scheduler::Capacity;
+
+    use super::*;
+    use crate::generate;
+
+    #[test]
+    fn the_default_has_fewer_cold_starts_and_less_waiting_at_equal_memory() -> Result<(), String> {
+        let each = Capacity { memory_mb: 12 * 1024, environments: u32::MAX };
+        let plan = Plan {
+            policies: ["room", "fixed-10m", "hybrid"].into_iter().map(Policy::parse).collect::<Result<_, _>>()?,
+            machines: vec![Machine { workers: 1, each }],
+            seed: 1,
+            jobs: NonZeroUsize::MIN,
+        };
+        let runs = compare(&generate(100, 2.0, 1), &plan)?;
+        let (room, others) = runs.split_first().ok_or("no run")?;
+        for other in others {
+            let name = other.policy.name();
+            assert!(room.figures.cold() < other.figures.cold(), "{name}");
+            assert!(room.figures.waited_s() < other.figures.waited_s(), "{name}");
+        }
+        Ok(())
+    }
+}

@@ -44,6 +44,7 @@ pub struct Figures {
     calls: u64,
     cold: u64,
     waiting: Histogram,
+    waited: u128,
     throttles: BTreeMap<&'static str, u64>,
     busy_mb: u64,
     peak_mb: u64,
@@ -62,6 +63,7 @@ impl Figures {
             calls: 0,
             cold: 0,
             waiting: Histogram::new(),
+            waited: 0,
             throttles: BTreeMap::new(),
             busy_mb: 0,
             peak_mb: 0,
@@ -78,6 +80,7 @@ impl Figures {
         self.calls += 1;
         self.cold += u64::from(cold);
         self.waiting.record(waited);
+        self.waited += u128::from(waited);
         let of = &mut self.of[function as usize];
         of.calls += 1;
         of.cold += u64::from(cold);
@@ -166,6 +169,12 @@ impl Figures {
     #[must_use]
     pub fn waited(&self, of: f64) -> u64 {
         self.waiting.quantile(of)
+    }
+
+    /// Seconds that all invokes together waited for the start of their handlers: cold starts, each as long as it takes.
+    #[must_use]
+    pub fn waited_s(&self) -> f64 {
+        self.waited as f64 / SECOND as f64
     }
 
     /// Refused invokes by reason.

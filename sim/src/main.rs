@@ -23,8 +23,9 @@ struct Args {
     /// Of all that is drawn.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Policies to compare: room (the default of the server), or fixed-TIME, as in fixed-10m.
-    #[arg(long, value_delimiter = ',', default_value = "fixed-1m,fixed-10m,fixed-1h,room", value_parser = Policy::parse)]
+    /// Policies to compare: room (the default of the server), hybrid (histograms of idle minutes), or fixed-TIME, as in
+    /// fixed-10m.
+    #[arg(long, value_delimiter = ',', default_value = "fixed-1m,fixed-10m,fixed-1h,hybrid,room", value_parser = Policy::parse)]
     policies: Vec<Policy>,
     /// Plays stories instead, and says which of their expectations come true.
     #[arg(long, num_args = 1..)]

@@ -20,6 +20,7 @@ const COLUMNS: &[Column] = &[
     ("mean GB", |run| gb(run.figures.mean_gb())),
     ("peak GB", |run| gb(run.figures.peak_gb())),
     ("wait p99", |run| milliseconds(run.figures.waited(0.99))),
+    ("waited s", |run| format!("{:.0}", run.figures.waited_s())),
     ("throttled", |run| run.figures.throttled_in_all().to_string()),
 ];
 

@@ -204,11 +204,6 @@ impl<'a, C: Core> World<'a, C> {
         Generation(self.generations.len() as u64)
     }
 
-    fn function_of(&self, generation: Generation) -> Option<&'a Function> {
-        let function = self.generations.get(generation.0 as usize - 1)?;
-        self.functions.get(*function as usize)
-    }
-
     fn plan_arrival(&mut self, function: u32) {
         let Going { random, progress, .. } = &mut self.going[function as usize];
         let next = self.functions[function as usize].arrivals.next(progress, random, self.now);
@@ -256,6 +251,10 @@ impl<'a, C: Core> World<'a, C> {
             }
             Happening::Rest(environment) => self.step(Event::Idle(environment)),
             Happening::Vanish(environment) => self.step(Event::Gone(environment)),
+            Happening::Init { function, environment } => {
+                let took = Duration::from_nanos(self.functions[function as usize].start);
+                self.step(Event::Initialised { environment, took });
+            }
             Happening::Prepare(environment) => self.prepared(environment),
             Happening::Provision(function) => self.provision(function),
             Happening::Deploy(function) => self.deploy(function),
@@ -421,8 +420,10 @@ impl<'a, C: Core> World<'a, C> {
             self.homes.insert(environment, Home { worker, running: None });
         }
         self.figures.ahead += 1;
-        let start = self.function_of(generation).map_or(0, |function| function.start);
-        self.agenda.plan(self.now + start, Happening::Prepare(environment));
+        let Some(function) = self.generations.get(generation.0 as usize - 1).copied() else { return };
+        let ready = self.now + self.functions[function as usize].start;
+        self.agenda.plan(ready, Happening::Init { function, environment });
+        self.agenda.plan(ready, Happening::Prepare(environment));
     }
 
     /// An invoke runs from now on.
@@ -434,6 +435,9 @@ impl<'a, C: Core> World<'a, C> {
         self.figures.started(waiting.function, self.now - waiting.since + init, cold, function.memory_mb);
         if let Some(home) = self.homes.get_mut(&environment) {
             home.running = Some(waiting.function);
+        }
+        if cold {
+            self.agenda.plan(self.now + init, Happening::Init { function: waiting.function, environment });
         }
         let end = self.now + init + duration;
         self.agenda.plan(end, Happening::Answer { function: waiting.function, environment });

@@ -224,10 +224,12 @@ impl<W: Environments> Dispatcher<W> {
         }
     }
 
-    /// Keeps what a cold start was made of for as long as its environment lives.
+    /// Keeps what a cold start was made of for as long as its environment lives, and weighs others by it.
     fn remember(&self, environment: EnvironmentId, phases: Option<InitPhases>) {
+        let Some(phases) = phases else { return };
+        self.turn(Event::Initialised { environment, took: phases.in_order().iter().sum() });
         let mut core = lock(&self.core);
-        if let Some(phases) = phases.filter(|_| core.scheduler.lives(environment)) {
+        if core.scheduler.lives(environment) {
             core.phases.insert(environment, phases);
         }
     }

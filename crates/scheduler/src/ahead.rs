@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Action, FunctionKey, Generation, Purpose};
-use crate::keep_alive::Loss;
+use crate::keep_alive::{KeepAlive, Loss};
 use crate::scheduler::Scheduler;
 
 /// So much earlier than its call is expected an environment is begun, and twice as long as its version's start takes.
@@ -12,7 +12,12 @@ const EARLIER: Duration = Duration::from_millis(250);
 impl Scheduler {
     /// An admitted call; the next one may be foreseen by it.
     pub(crate) fn note_call(&mut self, now: Duration, function: FunctionKey, generation: Generation) {
-        if self.in_flight_of(function) == 1 {
+        if self.in_flight_of(function) > 1 {
+            return;
+        }
+        if self.limits.keep_alive == KeepAlive::Histogram {
+            self.habits.called_after_minutes(function, generation, now);
+        } else {
             let lead = if self.limits.ahead { self.lead_of(generation) } else { Duration::MAX };
             self.habits.called(function, generation, now, lead);
         }
@@ -34,14 +39,14 @@ impl Scheduler {
         if version.retired || version.living > 0 {
             return false;
         }
-        let memory_mb = version.memory_mb;
+        let cost = version.cost();
         let lead_ms = u64::try_from(self.lead_of(generation).as_millis()).unwrap_or(u64::MAX);
-        let own = Loss::of(memory_mb, (1, lead_ms));
-        self.first_to_go_for(now, memory_mb).is_ok_and(|first| first.is_none_or(|loss| loss < own))
+        let own = Loss::of(cost, (1, lead_ms));
+        self.first_to_go_for(now, cost.memory_mb).is_ok_and(|first| first.is_none_or(|loss| loss < own))
     }
 
     fn lead_of(&self, generation: Generation) -> Duration {
-        let cold_start = self.fleet.versions.get(&generation).and_then(|version| version.cold_start);
-        EARLIER + 2 * cold_start.unwrap_or_default()
+        let init = self.fleet.versions.get(&generation).and_then(|version| version.init);
+        EARLIER + 2 * init.unwrap_or_default()
     }
 }

@@ -99,6 +99,13 @@ pub enum Event {
         /// Whether its rate counts.
         origin: Origin,
     },
+    /// The environment's init took so long, the platform's part included; by it its version's cold starts are weighed.
+    Initialised {
+        /// Which environment's.
+        environment: EnvironmentId,
+        /// From nothing until it could take an invoke.
+        took: Duration,
+    },
     /// The environment's invoke has its answer and counts no more; the environment may need a moment to be idle.
     Answered(EnvironmentId),
     /// The environment waits for work.

@@ -8,7 +8,7 @@ use hearth_types::EnvironmentId;
 use crate::event::{Activity, FunctionKey, Generation, Purpose};
 use crate::idle::{Idle, Plan};
 use crate::ids::IdMap;
-use crate::keep_alive::{Loss, Rank};
+use crate::keep_alive::{Cost, Loss, Rank};
 use crate::pace::Pace;
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
@@ -72,13 +72,25 @@ pub(crate) struct Version {
     /// How their invokes get on.
     pub(crate) pace: Pace,
     /// The fastest way of an environment from nothing to its first answer.
-    pub(crate) cold_start: Option<Duration>,
+    pub(crate) first_answer: Option<Duration>,
+    /// How long an init takes, late ones counting more.
+    pub(crate) init: Option<Duration>,
     /// Those that are kept initialised.
     pub(crate) provisioned: Provisioned,
     /// All environments, the stopping ones too.
     pub(crate) alive: u32,
     /// Those of them that are not stopping.
     pub(crate) living: u32,
+}
+
+/// What an init is taken to last that has not been measured.
+const TYPICAL_INIT: Duration = Duration::from_millis(250);
+
+impl Version {
+    /// What one of its environments costs.
+    pub(crate) fn cost(&self) -> Cost {
+        Cost { memory_mb: self.memory_mb, init: self.init.unwrap_or(TYPICAL_INIT) }
+    }
 }
 
 /// Environments and their versions.
@@ -241,9 +253,17 @@ impl Fleet {
         let Some(version) = self.set(id, Phase::Settling) else { return };
         if fresh {
             let took = now.saturating_sub(made_at);
-            version.cold_start = Some(version.cold_start.map_or(took, |fastest| fastest.min(took)));
+            version.first_answer = Some(version.first_answer.map_or(took, |fastest| fastest.min(took)));
         }
         version.pace.answered();
+    }
+
+    /// An init of this generation took so long.
+    pub(crate) fn initialised(&mut self, id: EnvironmentId, took: Duration) {
+        let version = self.generation(id).and_then(|generation| self.versions.get_mut(&generation));
+        if let Some(version) = version {
+            version.init = Some(version.init.map_or(took, |before| (3 * before + took) / 4));
+        }
     }
 
     /// Settling, or preparing, to idle. It goes at `end`, if not before. `since`: since when its worth

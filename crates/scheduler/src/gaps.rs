@@ -44,13 +44,27 @@ impl Gaps {
     }
 
     /// Of an environment that has been idle until this bin: uses that are to be expected, against milliseconds that it is
-    /// to be kept for them. Both more than nothing.
+    /// to be kept for them, if it is kept as long as this is worth most; it may go then, unused. Both more than nothing.
+    ///
+    /// This is Gittins's index. What is used in bursts is worth much for a moment, and little when that has passed,
+    /// however long its next use is away then.
     pub(crate) fn expected(&self, Bin(from): Bin) -> (u64, u64) {
-        let weights = self.counts.iter().map(|count| u64::from(*count) * WEIGHT + 1);
-        let ahead = weights.zip(MIDDLES_MS).skip(from);
-        ahead.fold((0, 0), |(uses, kept_ms), (weight, middle_ms)| {
-            (uses + weight, kept_ms + weight * (middle_ms - EDGES_MS[from]))
-        })
+        let weights = self.counts.map(|count| u64::from(count) * WEIGHT + 1);
+        let mut left: u64 = weights[from..].iter().sum();
+        let (mut uses, mut waited_ms) = (0, 0);
+        let mut best = (0, 1);
+        for bin in from..BINS {
+            uses += weights[bin];
+            left -= weights[bin];
+            waited_ms += weights[bin] * (MIDDLES_MS[bin] - EDGES_MS[from]);
+            let end_ms = EDGES_MS.get(bin + 1).copied().unwrap_or(MIDDLES_MS[bin]);
+            let kept_ms = waited_ms + left * (end_ms - EDGES_MS[from]);
+            // The weights of all bins are less than 2^19 together, the milliseconds of a gap less than 2^26.
+            if uses * best.1 > best.0 * kept_ms {
+                best = (uses, kept_ms);
+            }
+        }
+        best
     }
 }
 
@@ -95,8 +109,9 @@ mod tests {
     fn what_is_not_known_of_is_expected_less_the_longer_it_is_idle() {
         let gaps = Gaps::default();
         let rates: Vec<_> = (0..BINS).map(|bin| gaps.expected(Bin(bin))).collect();
-        // uses / kept falls, but for the last bin, after which nothing is known.
-        assert!(rates[..BINS - 4].windows(2).all(|two| two[0].0 * two[1].1 > two[1].0 * two[0].1), "{rates:?}");
+        // uses / kept falls, but for the first bin, which is as wide as those after it, and the last, after which nothing is
+        // known.
+        assert!(rates[1..BINS - 4].windows(2).all(|two| two[0].0 * two[1].1 > two[1].0 * two[0].1), "{rates:?}");
     }
 
     #[test]
@@ -107,7 +122,20 @@ mod tests {
             let (uses, kept_ms) = gaps.expected(Bin::of(Duration::from_secs(idle_s)));
             uses * 1_000_000_000 / kept_ms
         };
-        assert!(rate(0) < rate(60) && rate(60) < rate(400) && rate(800) < rate(400) / 4);
+        assert!(rate(60) < rate(200) && rate(200) < rate(400) && rate(800) < rate(400) / 4);
+    }
+
+    #[test]
+    fn what_comes_in_bursts_is_worth_much_for_a_moment() {
+        let mut gaps = Gaps::default();
+        (0..90).for_each(|_| gaps.add(Duration::from_secs(2)));
+        (0..10).for_each(|_| gaps.add(Duration::from_secs(3600)));
+        let kept_for_each_use_s = |idle_s| {
+            let (uses, kept_ms) = gaps.expected(Bin::of(Duration::from_secs(idle_s)));
+            kept_ms / uses / 1000
+        };
+        assert!((2..5).contains(&kept_for_each_use_s(0)), "not the mean of all gaps");
+        assert!(kept_for_each_use_s(10) > 500);
     }
 
     #[test]

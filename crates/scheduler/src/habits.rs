@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{FunctionKey, Generation};
 use crate::gaps::Gaps;
 use crate::ids::IdMap;
+use crate::minutes::{Minutes, Window};
 use crate::rhythm::Rhythm;
 
 /// What is known of one function's calls.
@@ -19,6 +20,21 @@ struct Habit {
     ahead_at: Option<Duration>,
     /// Since when the environment had been idle that went last and might still have been used.
     missed: Option<Duration>,
+    /// Only where environments are kept by it.
+    minutes: Option<Box<Minutes>>,
+}
+
+impl Habit {
+    fn new(generation: Generation) -> Self {
+        Self {
+            gaps: Gaps::default(),
+            rhythm: Rhythm::default(),
+            generation,
+            ahead_at: None,
+            missed: None,
+            minutes: None,
+        }
+    }
 }
 
 /// What is known of all functions' calls.
@@ -37,22 +53,45 @@ impl Habits {
     /// The function is called while nothing of it runs. An environment for the next such call is due `lead` before it,
     /// where that can be foreseen.
     pub(crate) fn called(&mut self, function: FunctionKey, generation: Generation, now: Duration, lead: Duration) {
-        let habit = self.of.entry(function).or_insert_with(|| Habit {
-            gaps: Gaps::default(),
-            rhythm: Rhythm::default(),
-            generation,
-            ahead_at: None,
-            missed: None,
-        });
+        let habit = self.of.entry(function).or_insert_with(|| Habit::new(generation));
         habit.generation = generation;
         if habit.rhythm.beat(now) {
             let ahead_at = habit.rhythm.next().map(|next| next.saturating_sub(lead)).filter(|at| *at > now);
-            let before = std::mem::replace(&mut habit.ahead_at, ahead_at);
-            if let Some(at) = before {
-                self.ahead.remove(&(at, function));
-            }
-            self.ahead.extend(ahead_at.map(|at| (at, function)));
+            self.set_ahead(function, ahead_at);
         }
+    }
+
+    /// The same where a histogram of minutes tells when an environment is made.
+    pub(crate) fn called_after_minutes(&mut self, function: FunctionKey, generation: Generation, now: Duration) {
+        let habit = self.of.entry(function).or_insert_with(|| Habit::new(generation));
+        habit.generation = generation;
+        habit.minutes.get_or_insert_default().called(now);
+        self.set_ahead(function, None);
+    }
+
+    /// Nothing of the function runs from now on.
+    pub(crate) fn rests(&mut self, function: FunctionKey, now: Duration) {
+        let Some(minutes) = self.of.get_mut(&function).and_then(|habit| habit.minutes.as_mut()) else { return };
+        // One that was made ahead is idle as well, but no call has ended.
+        if minutes.idle_since().is_none() {
+            minutes.rests(now);
+            let from = minutes.window().from;
+            self.set_ahead(function, (!from.is_zero()).then(|| now + from));
+        }
+    }
+
+    /// From when to when an environment of the function is kept.
+    pub(crate) fn window(&self, function: FunctionKey) -> Window {
+        let minutes = self.of.get(&function).and_then(|habit| habit.minutes.as_deref());
+        minutes.map_or_else(|| Minutes::default().window(), Minutes::window)
+    }
+
+    fn set_ahead(&mut self, function: FunctionKey, at: Option<Duration>) {
+        let Some(habit) = self.of.get_mut(&function) else { return };
+        if let Some(before) = std::mem::replace(&mut habit.ahead_at, at) {
+            self.ahead.remove(&(before, function));
+        }
+        self.ahead.extend(at.map(|at| (at, function)));
     }
 
     /// When the next environment is due.
@@ -69,9 +108,10 @@ impl Habits {
         Some((function, habit.generation))
     }
 
-    /// When the function was called last, while nothing of it ran.
-    pub(crate) fn last_call(&self, function: FunctionKey) -> Option<Duration> {
-        self.of.get(&function).and_then(|habit| habit.rhythm.last())
+    /// Since when nothing of the function has run, as far as that is known: since its last call at least.
+    pub(crate) fn idle_since(&self, function: FunctionKey) -> Option<Duration> {
+        let habit = self.of.get(&function)?;
+        habit.minutes.as_ref().map_or_else(|| habit.rhythm.last(), |minutes| minutes.idle_since())
     }
 
     /// An environment that had been idle for so long is used.

@@ -15,31 +15,40 @@ pub enum KeepAlive {
     /// What is expected comes from the function's own gaps between uses, given how long this one has been idle already; of
     /// a function of which nothing is known, any gap is as likely as one twice as long.
     Room,
+    /// As long as a histogram of the minutes that the function was idle says, and none before, where all of them were
+    /// longer: then one is made ahead. Where it says nothing, for four hours. Where room is short, the longest idle goes
+    /// first.
+    Histogram,
 }
 
 impl KeepAlive {
-    /// When an environment that is idle from now on goes, used or not; none: when it is in the way.
-    pub(crate) fn end(self, now: Duration) -> Option<Duration> {
-        match self {
-            Self::Fixed(time) => Some(now + time),
-            Self::Room => None,
-        }
-    }
-
     /// How much is lost if an environment goes that has been idle for so long, and when that is another amount.
-    pub(crate) fn loss(self, memory_mb: u32, gaps: &Gaps, idle: Duration) -> (Loss, Option<Duration>) {
+    pub(crate) fn loss(self, cost: Cost, gaps: &Gaps, idle: Duration) -> (Loss, Option<Duration>) {
         match self {
-            Self::Fixed(_) => (Loss::default(), None),
+            Self::Fixed(_) | Self::Histogram => (Loss::default(), None),
             Self::Room => {
                 let bin = Bin::of(idle);
-                (Loss::of(memory_mb, gaps.expected(bin)), bin.end())
+                (Loss::of(cost, gaps.expected(bin)), bin.end())
             }
         }
     }
 }
 
-/// How much is lost when an idle environment goes: cold starts for each MB and time, as whole units too small to make
-/// a difference. Each cold start counts the same: how long one takes is known only together with its first invoke.
+/// What an environment costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cost {
+    /// To have.
+    pub(crate) memory_mb: u32,
+    /// To make.
+    pub(crate) init: Duration,
+}
+
+/// What each cold start costs beside the wait for its init: work of the machine, which others wait for. Ours; with it
+/// neither many short cold starts nor few long ones are thought nothing of.
+const EACH_START_MS: u128 = 250;
+
+/// How much is lost when an idle environment goes: time that cold starts take, for each MB and time, as whole units too
+/// small to make a difference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
 pub(crate) struct Loss(u128);
 
@@ -53,8 +62,9 @@ pub(crate) struct Rank {
 
 impl Loss {
     /// Whole numbers, so that no order depends on how a machine rounds.
-    pub(crate) fn of(memory_mb: u32, (uses, kept_ms): (u64, u64)) -> Self {
-        let kept = u128::from(kept_ms.max(1)) * u128::from(memory_mb.max(1));
-        Self((u128::from(uses) << 80) / kept)
+    pub(crate) fn of(cost: Cost, (uses, kept_ms): (u64, u64)) -> Self {
+        let kept = u128::from(kept_ms.max(1)) * u128::from(cost.memory_mb.max(1));
+        let start_ms = EACH_START_MS + cost.init.as_millis().min(u128::from(u32::MAX));
+        Self(((u128::from(uses) * start_ms) << 64) / kept)
     }
 }

@@ -21,6 +21,7 @@ mod habits;
 mod idle;
 mod ids;
 mod keep_alive;
+mod minutes;
 mod pace;
 mod placement;
 mod prepare;

@@ -70,8 +70,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, default_value = "us-east-1", value_parser = region)]
     pub(crate) region: String,
     /// How long an idle environment is kept: room, as long as there is room in the memory budget, then those go first of which
-    /// the least is expected; or a number of seconds.
-    #[arg(long, value_name = "SECONDS|room", default_value = "room", value_parser = keep_alive)]
+    /// the least is expected; a number of seconds; or histogram, by how long each function was idle between its calls.
+    #[arg(long, value_name = "SECONDS|room|histogram", default_value = "room", value_parser = keep_alive)]
     pub(crate) keep_alive: KeepAlive,
     /// Whether an environment is made just before a call that can be foreseen, of a function that is called in even steps.
     #[arg(long, value_enum, default_value_t = Switch::On)]
@@ -406,9 +406,12 @@ fn keep_alive(text: &str) -> Result<KeepAlive, String> {
     if text == "room" {
         return Ok(KeepAlive::Room);
     }
+    if text == "histogram" {
+        return Ok(KeepAlive::Histogram);
+    }
     match text.parse() {
         Ok(seconds @ 1..=KEEP_ALIVE_MAX_S) => Ok(KeepAlive::Fixed(Duration::from_secs(seconds))),
-        _ => Err(format!("idle environments are kept for 1 to {KEEP_ALIVE_MAX_S} seconds, or room")),
+        _ => Err(format!("idle environments are kept for 1 to {KEEP_ALIVE_MAX_S} seconds, or room, or histogram")),
     }
 }
 
@@ -435,6 +438,7 @@ mod tests {
     #[test]
     fn takes_ways_to_keep_idle_environments() {
         assert_eq!(keep_alive("room"), Ok(KeepAlive::Room));
+        assert_eq!(keep_alive("histogram"), Ok(KeepAlive::Histogram));
         assert_eq!(keep_alive("600"), Ok(KeepAlive::Fixed(Duration::from_secs(600))));
         for wrong in ["0", "86401", "-1", "10m", ""] {
             assert!(keep_alive(wrong).is_err(), "{wrong}");

@@ -5,8 +5,9 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 
 use super::Scheduler;
-use crate::event::{Action, StopReason, Throttle};
-use crate::keep_alive::Loss;
+use crate::event::{Action, FunctionKey, StopReason, Throttle};
+use crate::keep_alive::{KeepAlive, Loss};
+use crate::minutes::Window;
 use crate::placement::WorkerId;
 
 impl Scheduler {
@@ -40,15 +41,34 @@ impl Scheduler {
         Ok(if fits { None } else { self.fleet.workers.cheapest_loss(worker) })
     }
 
-    /// The environment is idle from now on.
+    /// The environment is idle from now on. What is lost with it is found out when room is short.
     pub(super) fn rest(&mut self, now: Duration, environment: EnvironmentId) {
-        let life = self.end_of_life(environment).unwrap_or(now);
-        let kept = if self.fleet.is_provisioned(environment) { None } else { self.limits.keep_alive.end(now) };
+        let function = self.function_of(environment);
+        if let Some(function) = function.filter(|function| self.counting.in_flight_of(*function) == 0) {
+            self.habits.rests(function, now);
+        }
         // One that was made ahead stands for those that were idle since the last call.
-        let last_call = || self.function_of(environment).and_then(|function| self.habits.last_call(function));
+        let last_call = || function.and_then(|function| self.habits.idle_since(function));
         let since = if self.fleet.is_unused(environment) { last_call().unwrap_or(now) } else { now };
+        let life = self.end_of_life(environment).unwrap_or(now);
+        let kept = if self.fleet.is_provisioned(environment) { None } else { self.kept_until(now, since, function) };
         self.fleet.rest(environment, since, kept.map_or(life, |end| end.min(life)));
-        self.fleet.value(environment, self.worth(now, environment));
+        if self.limits.keep_alive == KeepAlive::Room {
+            self.fleet.value(environment, (Loss::default(), Some(now)));
+        }
+    }
+
+    /// When an environment that is idle from now on goes, used or not; none: when it is in the way.
+    fn kept_until(&self, now: Duration, since: Duration, function: Option<FunctionKey>) -> Option<Duration> {
+        match self.limits.keep_alive {
+            KeepAlive::Fixed(time) => Some(now + time),
+            KeepAlive::Room => None,
+            KeepAlive::Histogram => {
+                let Window { from, until } = self.habits.window(function?);
+                // Before its window it goes at once; another comes when that begins.
+                Some(if now < since + from { now } else { since + until }.max(now))
+            }
+        }
     }
 
     /// Stops those that have been idle, or have lived, for long enough.
@@ -89,7 +109,7 @@ impl Scheduler {
             return Default::default();
         };
         let gaps = self.habits.gaps(version.function);
-        let (loss, look) = self.limits.keep_alive.loss(version.memory_mb, &gaps, now.saturating_sub(plan.since));
+        let (loss, look) = self.limits.keep_alive.loss(version.cost(), &gaps, now.saturating_sub(plan.since));
         (loss, look.map(|idle| plan.since + idle))
     }
 }

@@ -185,8 +185,8 @@ impl Scheduler {
 
     /// How long it is better to wait for a settling environment than to make one.
     fn patience_of(&self, generation: Generation) -> Duration {
-        let cold_start = self.fleet.versions.get(&generation).and_then(|version| version.cold_start);
+        let first_answer = self.fleet.versions.get(&generation).and_then(|version| version.first_answer);
         let settle = self.limits.settle.max(SHORTEST_PATIENCE);
-        cold_start.unwrap_or_default().min(self.limits.settle_max).max(settle)
+        first_answer.unwrap_or_default().min(self.limits.settle_max).max(settle)
     }
 }

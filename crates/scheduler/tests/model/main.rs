@@ -73,6 +73,8 @@ struct Version {
     retired: bool,
     /// How long each environment took for its first answer.
     cold_starts: Vec<Duration>,
+    /// How long an init takes, late ones counting more.
+    init: Option<Duration>,
 }
 
 /// One that waits: for an environment of its version, or for room.
@@ -133,15 +135,23 @@ impl Model {
         let edges = &self.edges;
         let bin_of = |gap: Duration| edges.iter().rposition(|edge| u128::from(*edge) <= gap.as_millis()).unwrap();
         let from = bin_of(idle);
-        let (mut uses, mut kept_ms) = (0, 0);
-        for bin in from..edges.len() {
+        let weight = |bin: usize| {
             let seen = self.gaps.iter().filter(|(f, gap)| *f == version.function && bin_of(*gap) == bin).count();
-            let middle_ms = if bin == 0 { 500 } else { edges[bin] * 1189 / 1000 };
-            let weight = 32 * seen as u128 + 1;
-            uses += weight;
-            kept_ms += weight * u128::from(middle_ms - edges[from]);
-        }
-        let loss = (uses << 80) / (kept_ms * u128::from(version.memory_mb));
+            32 * seen as u128 + 1
+        };
+        let middle_ms = |bin: usize| if bin == 0 { 500 } else { edges[bin] * 1189 / 1000 };
+        let end_ms = |bin: usize| edges.get(bin + 1).copied().unwrap_or(middle_ms(bin));
+        let start_ms = 250 + version.init.unwrap_or(Duration::from_millis(250)).as_millis();
+        // Kept until the end of each bin in turn: used within it, or in vain.
+        let loss = (from..edges.len()).map(|until| {
+            let (mut uses, mut kept_ms) = (0, 0);
+            for bin in from..edges.len() {
+                uses += if bin <= until { weight(bin) } else { 0 };
+                kept_ms += weight(bin) * u128::from(middle_ms(bin).min(end_ms(until)) - edges[from]);
+            }
+            ((uses * start_ms) << 64) / (kept_ms * u128::from(version.memory_mb))
+        });
+        let loss = loss.max().unwrap();
         (loss, edges.get(from + 1).copied().map(Duration::from_millis))
     }
 
@@ -311,7 +321,8 @@ impl Model {
         match event {
             Event::Deploy { generation, function, memory_mb } => {
                 let (memory_mb, cold_starts) = (memory_mb.into(), Vec::new());
-                self.versions.push(Version { generation, function, memory_mb, retired: false, cold_starts });
+                let (retired, init) = (false, None);
+                self.versions.push(Version { generation, function, memory_mb, retired, cold_starts, init });
             }
             Event::Retire(generation) => self.retire(generation),
             Event::Reserve { function, concurrency } => {
@@ -319,6 +330,7 @@ impl Model {
                 self.reserved.extend(concurrency.map(|limit| (function, limit)));
             }
             Event::Invoke { invoke, generation, .. } => self.invoke(now, invoke, generation),
+            Event::Initialised { environment, took } => self.initialised(environment, took),
             Event::Answered(id) => self.answered(now, id),
             Event::Idle(id) => self.idle(now, id),
             Event::Gone(id) => self.gone(now, id),
@@ -385,6 +397,12 @@ impl Model {
         }
     }
 
+    fn initialised(&mut self, id: EnvironmentId, took: Duration) {
+        let Some(generation) = self.environments.iter().find(|e| e.id == id).map(|e| e.generation) else { return };
+        let version = self.versions.iter_mut().find(|v| v.generation == generation).unwrap();
+        version.init = Some(version.init.map_or(took, |before| (3 * before + took) / 4));
+    }
+
     fn answered(&mut self, now: Duration, id: EnvironmentId) {
         let Some(e) = self.environments.iter_mut().find(|e| e.id == id && e.phase == Phase::Busy) else { return };
         e.phase = Phase::Settling;
@@ -429,8 +447,9 @@ impl Model {
             return self.give_to_own(id, generation);
         }
         self.rested += 1;
-        let (loss, look) = self.worth(generation, Duration::ZERO);
-        let resting = Resting { since: now, turn: self.rested, loss, look: look.map(|idle| now + idle) };
+        // What is lost with it is found out when room is short.
+        let look = (self.limits.keep_alive == KeepAlive::Room).then_some(now);
+        let resting = Resting { since: now, turn: self.rested, loss: 0, look };
         self.environments.iter_mut().find(|e| e.id == id).unwrap().phase = Phase::Idle(resting);
         let Some(at) = pressing else { return };
         self.place_parked(now, at);

@@ -25,6 +25,7 @@ enum Move {
     Retire(usize),
     Reserve { function: u64, concurrency: Option<u32> },
     Invoke(usize),
+    Initialised(usize, u64),
     Answered(usize),
     Idle(usize),
     Gone(usize),
@@ -41,6 +42,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (1..4u64, prop::option::of(0..4u32))
             .prop_map(|(function, concurrency)| Move::Reserve { function, concurrency }),
         12 => any::<usize>().prop_map(Move::Invoke),
+        3 => (any::<usize>(), 0..3000u64).prop_map(|(pick, ms)| Move::Initialised(pick, ms)),
         5 => any::<usize>().prop_map(Move::Answered),
         8 => any::<usize>().prop_map(Move::Idle),
         3 => any::<usize>().prop_map(Move::Gone),
@@ -62,6 +64,9 @@ fn event(step: Move, deployed: u64, created: u64, invokes: &mut u64) -> Event {
         Move::Invoke(pick) => {
             *invokes += 1;
             Event::Invoke { invoke: InvokeId(*invokes), generation: generation(pick), origin: Origin::Client }
+        }
+        Move::Initialised(pick, ms) => {
+            Event::Initialised { environment: environment(pick), took: Duration::from_millis(ms) }
         }
         Move::Answered(pick) => Event::Answered(environment(pick)),
         Move::Idle(pick) => Event::Idle(environment(pick)),

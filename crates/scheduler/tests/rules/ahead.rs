@@ -3,7 +3,7 @@
 use super::*;
 
 const AHEAD: Limits = Limits { ahead: true, ..LIMITS };
-/// The version's start takes 100 ms.
+/// The version's init takes 100 ms.
 const LEAD_MS: u64 = 250 + 2 * 100;
 
 fn prepare(environment: u64, generation: u64) -> Action {
@@ -17,7 +17,11 @@ fn call(bench: &mut Bench, invoke: u64, generation: u64) -> Action {
     let [Action::Assign { environment, .. } | Action::Create { environment, .. }] = actions[..] else {
         panic!("{actions:?}")
     };
-    bench.after(100).step(Event::Idle(environment));
+    bench.after(100);
+    if matches!(actions[0], Action::Create { .. }) {
+        bench.step(Event::Initialised { environment, took: Duration::from_millis(100) });
+    }
+    bench.step(Event::Idle(environment));
     actions[0]
 }
 

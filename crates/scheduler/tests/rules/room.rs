@@ -80,6 +80,26 @@ fn where_room_is_short_memory_is_weighed() {
 }
 
 #[test]
+fn where_room_is_short_the_cold_start_is_weighed() {
+    for (init_ms, goes) in [([100, 3000], 1), ([3000, 100], 2)] {
+        let mut bench = Bench::new(ROOM);
+        for function in 1..=3 {
+            bench.deploy(function, function, 1024);
+        }
+        for function in 1..=2 {
+            bench.invoke(function, function);
+            let took = Duration::from_millis(init_ms[function as usize - 1]);
+            bench.step(Event::Initialised { environment: env(function), took });
+        }
+        bench.after(5000);
+        for environment in 1..=2 {
+            bench.step(Event::Idle(env(environment)));
+        }
+        assert_eq!(bench.after(1000).invoke(3, 3)[0], stop(goes, StopReason::Room), "its like is soon made again");
+    }
+}
+
+#[test]
 fn idle_environments_go_after_the_keep_alive_time() {
     let mut bench = Bench::deployed(LIMITS);
     bench.invoke(1, 1);
