@@ -49,6 +49,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     install::apt(install::INTERPRETERS)?;
     install::apt(install::COMPILERS)?;
     install::apt(install::BROWSERS)?;
+    install::apt(install::BROKERS)?;
     let mut pytest = Command::new(bin.join("python"));
     pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
     pytest
@@ -59,7 +60,8 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("BOOTSTRAP", rust_binary()?);
     pytest.env("EXTENSION", rust_extension()?).env("RUST_WEB", rust_web()?);
     pytest.env("HEARTH_NODE_MODULES", install::node_modules()?);
-    pytest.env("HEARTH_KAFKA", proving::build()?);
+    let with_brokers = proving::build()?;
+    pytest.env("HEARTH_KAFKA", &with_brokers).env("HEARTH_MQ", &with_brokers);
     let before = *tally;
     let passed = follow(&mut pytest, |line| tally.read_pytest(line))?;
     settle(passed, before, tally, "pytest")

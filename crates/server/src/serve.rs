@@ -197,6 +197,8 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         sqs: Arc::clone(&sqs),
         kinesis: upstreams.api("kinesis"),
         dynamodb: upstreams.api("dynamodb"),
+        secrets: upstreams.api("secretsmanager"),
+        brokers: args.broker.clone(),
         outbox: Arc::clone(&outbox),
         clock: clock.clone(),
         metrics: Arc::clone(&metrics),

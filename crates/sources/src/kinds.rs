@@ -8,15 +8,20 @@ use crate::Parts;
 use crate::job::Job;
 #[cfg(feature = "kafka")]
 use crate::kafka;
+#[cfg(feature = "mq")]
+use crate::mq;
 use crate::sqs;
 use crate::stream::{self, Kind};
 
-const NOT_POLLED: &str =
-    "This version of Hearth does not poll event sources of this kind: the mapping is kept, and nothing is invoked";
 const NO_KINESIS: &str =
     "Streams are polled at the upstream of their service: start the server with --upstream kinesis=URL";
 const NO_DYNAMODB: &str =
     "Streams are polled at the upstream of their service: start the server with --upstream dynamodb=URL";
+
+const NO_MQ: &str = "RabbitMQ is not in this build of Hearth: build it with --features mq";
+const NO_BROKER: &str =
+    "Brokers are polled where the server knows them: start it with --broker NAME=amqp://HOST:PORT, for the ARN's name";
+const NO_SECRETS: &str = "BASIC_AUTH is read from Secrets Manager: start the server with --upstream secretsmanager=URL";
 
 const NO_KAFKA: &str = "Kafka is not in this build of Hearth: build it with --features kafka";
 const NO_KAFKA_ACCESS: &str = "Kafka's brokers are reached without authentication and encryption: these SourceAccessConfigurations are not supported";
@@ -31,7 +36,9 @@ pub(crate) fn not_polled(mapping: &Mapping, parts: &Parts) -> Option<&'static st
         Source::Kafka { .. } => {
             mapping.settings.access.iter().any(|(kind, _)| is_secret(kind)).then_some(NO_KAFKA_ACCESS)
         }
-        Source::Mq { .. } => Some(NOT_POLLED),
+        Source::Mq { .. } if !cfg!(feature = "mq") => Some(NO_MQ),
+        Source::Mq { arn, .. } if !parts.brokers.iter().any(|broker| broker.is(arn)) => Some(NO_BROKER),
+        Source::Mq { .. } => parts.secrets.is_none().then_some(NO_SECRETS),
     }
 }
 
@@ -65,6 +72,8 @@ pub(crate) async fn poll(job: Arc<Job>) {
         (Source::DynamoDb { .. }, _, Some(api)) => stream::poll(job, Kind::DynamoDb, api.clone()).await,
         #[cfg(feature = "kafka")]
         (Source::Kafka { .. }, ..) => kafka::poll(job).await,
+        #[cfg(feature = "mq")]
+        (Source::Mq { .. }, ..) => mq::poll(job).await,
         _ => job.stopped().await,
     }
 }

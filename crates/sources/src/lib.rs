@@ -8,6 +8,7 @@
 //! A kind of source is a module with a `poll` of its own, named in `kinds`; what it works with is a `job::Job`.
 
 mod answer;
+mod broker;
 mod filter;
 mod job;
 #[cfg(feature = "kafka")]
@@ -15,6 +16,8 @@ mod kafka;
 mod kinds;
 mod life;
 mod manager;
+#[cfg(feature = "mq")]
+mod mq;
 mod sqs;
 mod stream;
 
@@ -33,6 +36,7 @@ use hearth_types::Place;
 use hearth_types::mapping::Source;
 use tokio::sync::watch;
 
+pub use crate::broker::Broker;
 use crate::manager::Manager;
 
 /// Says who a function is to the services that it is polled from.
@@ -57,6 +61,10 @@ pub struct Parts {
     pub kinesis: Option<Api>,
     /// Where DynamoDB is, if anywhere: its tables' streams.
     pub dynamodb: Option<Api>,
+    /// Where Secrets Manager is, if anywhere: it has what brokers of queues are entered with.
+    pub secrets: Option<Api>,
+    /// Where the brokers of queues are.
+    pub brokers: Vec<Broker>,
     /// What takes records of what was given up to where they go.
     pub outbox: Arc<Outbox>,
     /// The platform's time.

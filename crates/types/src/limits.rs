@@ -218,6 +218,8 @@ pub const SOURCE_DELETE_TRIES: u32 = 5;
 pub const SOURCE_WAIT: Duration = Duration::from_secs(20);
 /// Between two tries at a source that cannot be reached: the first, and the longest.
 pub const SOURCE_UNREACHED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// Bytes of an answer with a secret (Secrets Manager: 64 KB of it), as JSON.
+pub const SECRET_BYTES: usize = 512 * 1024;
 /// Filters of an event source mapping (Lambda).
 pub const MAPPING_FILTERS: usize = 5;
 /// Characters of a filter's pattern (Lambda).

@@ -18,6 +18,9 @@ pub(crate) const COMPILERS: &[(&str, &str)] = &[("go", "golang-go"), ("gcc", "gc
 /// What pages are looked at with.
 pub(crate) const BROWSERS: &[(&str, &str)] = &[("chromium", "chromium")];
 
+/// What queues are read from.
+pub(crate) const BROKERS: &[(&str, &str)] = &[("/usr/sbin/rabbitmq-server", "rabbitmq-server")];
+
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !have(program)).map(|(_, package)| *package).collect();

@@ -1,4 +1,4 @@
-//! The build that tests need beside the one that users run: with Kafka, and with what can weaken or crash it where a
+//! The build that tests need beside the one that users run: with Kafka and RabbitMQ, and with what can weaken or crash it where a
 //! variable says so. One for all of them, as each would compile most of the project again; not optimized, as no test asks
 //! how fast it is.
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::{cargo, run, server, target};
 
 /// What users may add to their own build, and what is for tests alone.
-const FEATURES: &str = "kafka,weaken,crash-points";
+const FEATURES: &str = "kafka,mq,weaken,crash-points";
 
 /// Where it is, out of the way of the builds that others start.
 pub(crate) fn build() -> Result<PathBuf> {
