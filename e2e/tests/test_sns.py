@@ -330,6 +330,45 @@ def test_a_fifo_topic_numbers_keeps_order_and_takes_once(sns, sqs):
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
 
 
+def fifo(sns, sqs):
+    """A topic with a queue; both keep order and take once."""
+    topic = sns.create_topic(Name=unique("t") + ".fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    # A queue without order gets whatever the topic sends: it does not hide what is sent twice.
+    url, arn = queue_for(sqs, topic)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    return topic, url
+
+
+def test_entries_of_one_batch_with_the_same_deduplication_id_are_one(sns, sqs):
+    topic, url = fifo(sns, sqs)
+    known = sns.publish(TopicArn=topic, Message="known", MessageGroupId="g", MessageDeduplicationId="0")
+    entries = [{"Id": str(n), "Message": str(n), "MessageGroupId": "g", "MessageDeduplicationId": deduplication} for n, deduplication in enumerate("0112101")]
+    answer = sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
+    assert "Failed" not in answer or answer["Failed"] == []
+    told = {entry["Id"]: (entry["MessageId"], entry["SequenceNumber"]) for entry in answer["Successful"]}
+    assert told["0"] == told["5"] == (known["MessageId"], known["SequenceNumber"])
+    assert told["1"] == told["2"] == told["4"] == told["6"] and len(set(told.values())) == 3
+    assert sorted(message["Body"] for message in taken(sqs, url, 3)) == ["1", "3", "known"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_a_fifo_topic_remembers_over_a_crash_and_not_over_its_end(alone):
+    server = alone()
+    sns, sqs = clients(server)
+    topic, url = fifo(sns, sqs)
+    once = {"TopicArn": topic, "Message": "m", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    sent = sns.publish(**once)
+    server.kill()
+    server.start()
+    sns, sqs = clients(server)
+    assert sns.publish(**once)["MessageId"] == sent["MessageId"]
+    url = url.replace(url.split("/")[2], server.url.split("/")[2])
+    assert len(taken(sqs, url)) == 1 and "Messages" not in sqs.receive_message(QueueUrl=url)
+    sns.delete_topic(TopicArn=topic)
+    sns.create_topic(Name=topic.split(":")[-1], Attributes={"FifoTopic": "true"})
+    assert sns.publish(**once)["MessageId"] != sent["MessageId"], "it is another topic"
+
+
 def test_records_go_to_event_buses(quick, sqs, deploy):
     events = client_for(quick, "events")
     url, arn = queue_for(sqs)

@@ -177,10 +177,9 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         clock: clock.clone(),
         timing,
     });
-    let numbered = Arc::clone(&queues);
     let events = Events::new(hearth_events::Parts {
         place: place(&args),
-        queues,
+        queues: Arc::clone(&queues),
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         outbox: Arc::clone(&outbox),
@@ -215,6 +214,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         place: place(&args),
         metadata: Arc::clone(&store),
         outbox: Arc::clone(&outbox),
+        queues: Arc::clone(&queues),
         endpoint: format!("http://{}", prepared.address),
         clock: clock.clone(),
     });
@@ -258,7 +258,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
             meter: Arc::clone(&meter),
             exporter: exporter.clone(),
             dispatcher: Arc::clone(&dispatcher),
-            queues: numbered,
+            queues,
             outbox: Arc::clone(&outbox),
             clock: clock.clone(),
         },

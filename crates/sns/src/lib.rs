@@ -8,6 +8,7 @@ mod errors;
 mod fifo;
 mod message;
 mod policy;
+mod post;
 mod publish;
 mod record;
 mod store;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use hearth_clock::Clock;
 use hearth_delivery::Outbox;
 use hearth_records::Records;
-use hearth_store::MetadataStore;
+use hearth_store::{MetadataStore, QueueStore};
 use hearth_types::Place;
 
 use fifo::Sequence;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub metadata: Arc<dyn MetadataStore>,
     /// What takes messages to subscribers.
     pub outbox: Arc<Outbox>,
+    /// The outbox's: what was published once is kept in the commit that publishes it.
+    pub queues: Arc<dyn QueueStore>,
     /// Where this server is reached, `http://HOST:PORT`, as links in messages have it.
     pub endpoint: String,
     /// The platform's.

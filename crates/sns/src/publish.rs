@@ -13,7 +13,7 @@ use hearth_types::limits::{SNS_BATCH, SNS_MESSAGE_BYTES, SNS_RETRIES, SNS_RETRY_
 use uuid::Uuid;
 
 use crate::attributes::{Healthy, healthy};
-use crate::errors::{invalid, invalid_because, no_topic, unavailable, unsupported};
+use crate::errors::{invalid, invalid_because, no_topic, unsupported};
 use crate::message::{Content, Notice, Structured, envelope, event};
 use crate::record::{Protocol, Subscription, Topic};
 use crate::{PRINCIPAL, Sns};
@@ -47,17 +47,18 @@ pub enum Refused {
 }
 
 /// One that may be published.
-struct Ready {
+pub(crate) struct Ready {
     publication: Publication,
     structured: Option<Structured>,
-    message_id: String,
-    deduplication: Option<String>,
+    pub(crate) message_id: String,
+    pub(crate) deduplication: Option<String>,
 }
 
 /// What came of one.
-struct Published {
-    message_id: String,
-    sequence: Option<String>,
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) message_id: String,
+    pub(crate) sequence: Option<String>,
 }
 
 impl Sns {
@@ -166,34 +167,8 @@ impl Sns {
         self.asked_for(caller, Operation::Publish, arn).await.map(|_| ())
     }
 
-    /// Posts all of it in one commit.
-    async fn send(&self, topic: &Topic, entries: Vec<Ready>) -> Result<Vec<Published>, ApiError> {
-        let subscriptions = self.all_of(&topic.name).await?;
-        let listening = || subscriptions.iter().map(|one| &one.record).filter(|one| one.is_confirmed);
-        let (mut published, mut parcels, mut once) = (Vec::new(), Vec::new(), Vec::new());
-        for ready in entries {
-            if let Some(deduplication) = &ready.deduplication
-                && let Some(known) = self.published(&topic.name, deduplication).await?
-            {
-                published.push(Published { message_id: known.message_id, sequence: Some(known.sequence) });
-                continue;
-            }
-            let sequence = topic.is_fifo().then(|| self.sequence.next(self.now_ms()));
-            parcels.extend(listening().filter_map(|one| self.parcel(topic, one, &ready, sequence.as_deref())));
-            if let (Some(deduplication), Some(sequence)) = (ready.deduplication, &sequence) {
-                once.push((deduplication, ready.message_id.clone(), sequence.clone()));
-            }
-            published.push(Published { message_id: ready.message_id, sequence });
-        }
-        self.parts.outbox.post(parcels).await.map_err(|cause| unavailable(&cause))?;
-        for (deduplication, message_id, sequence) in once {
-            self.keep_published(&topic.name, &deduplication, &message_id, &sequence).await?;
-        }
-        Ok(published)
-    }
-
     /// What a subscription gets of it; none where its filter lets it not through.
-    fn parcel(
+    pub(crate) fn parcel(
         &self,
         topic: &Topic,
         subscription: &Subscription,

@@ -77,7 +77,7 @@ impl Sns {
             writes.truncate(STORE_COMMIT_WRITES - 1);
             writes.push(Write::delete(topic_key(&found.record.name), found.unchanged()));
             if self.records.commit(writes).await? {
-                return Ok(());
+                return self.forget_kept(&found.record).await;
             }
         }
         Err(busy())

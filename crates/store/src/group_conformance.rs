@@ -18,6 +18,7 @@ pub(crate) async fn groups(make: impl Fn() -> Store) {
     keeps_the_order_of_a_group(make()).await;
     holds_a_group_while_one_of_it_is_taken(make()).await;
     puts_once(make()).await;
+    does_nothing_where_a_key_holds(make()).await;
     refuses_names_that_are_too_long(make()).await;
     removes_from_groups(make()).await;
     agrees_with_plain_lists(make()).await;
@@ -153,6 +154,22 @@ async fn puts_once(store: Store) {
         store.commit(put("q", once(&format!("{n}"), 1000 + n, 1001 + n))).await.unwrap();
     }
     assert_eq!(store.count("q", 0).await.unwrap().due, 101);
+}
+
+async fn does_nothing_where_a_key_holds(store: Store) {
+    let first = |key: &str, now_ms, until_ms| {
+        let once = Once { key: key.to_owned().into(), now_ms, until_ms };
+        Step::PutFirst { queue: "q".into(), once, due_ms: until_ms, head: Bytes::new(), body: key.to_owned().into() }
+    };
+    let id = store.commit(vec![first("k", 10, 20), put("beside", 0)]).await.unwrap()[0];
+    assert_eq!(store.get("q", id).await.unwrap().unwrap().body, "k");
+    for steps in [vec![put("a", 0), first("k", 19, 90)], vec![first("new", 19, 90), first("k", 19, 90)]] {
+        assert_eq!(store.commit(steps).await, Err(QueueError::PutBefore(id)));
+    }
+    assert_eq!(store.count("q", 99).await.unwrap().due, 2, "all of it or none");
+    let twice = store.commit(vec![first("same", 19, 90), first("same", 19, 90)]).await;
+    assert!(matches!(twice, Err(QueueError::Refused(_))), "{twice:?}");
+    assert!(store.commit(vec![first("new", 19, 90), first("k", 20, 90)]).await.unwrap()[1] > id, "its time is over");
 }
 
 async fn refuses_names_that_are_too_long(store: Store) {

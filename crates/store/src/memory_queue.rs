@@ -48,10 +48,22 @@ impl Content {
                 return Err(QueueError::Overtaken(found.id));
             }
         }
+        for step in &steps {
+            if let Step::PutFirst { once, .. } = step
+                && let Some(id) = self.put_before(once)
+            {
+                return Err(QueueError::PutBefore(id));
+            }
+        }
         let mut put = Vec::new();
         for step in steps {
             match step {
                 Step::Put { queue, due_ms, head, body } => put.push(self.put(queue, None, due_ms, head, body)),
+                Step::PutFirst { queue, once, due_ms, head, body } => {
+                    let id = self.put(queue, None, due_ms, head, body);
+                    self.keys.insert(once.key, (once.until_ms, id));
+                    put.push(id);
+                }
                 Step::PutInGroup { queue, group, once, due_ms, head, body } => {
                     put.push(match once.as_ref().and_then(|once| self.put_before(once)) {
                         Some(id) => id,

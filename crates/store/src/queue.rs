@@ -144,6 +144,20 @@ pub enum Step {
         /// As of [`Step::Put`].
         body: Bytes,
     },
+    /// A new message in no group that must be the first one under its key: where the key holds already, nothing of the
+    /// commit is done, and [`QueueError::PutBefore`] says what it holds for.
+    PutFirst {
+        /// As of [`Step::Put`].
+        queue: String,
+        /// No other such step of a commit has the same key.
+        once: Once,
+        /// As of [`Step::Put`].
+        due_ms: i64,
+        /// As of [`Step::Put`].
+        head: Bytes,
+        /// As of [`Step::Put`].
+        body: Bytes,
+    },
     /// The message gets another time and head.
     Change {
         /// As it was found.
@@ -236,6 +250,9 @@ pub enum QueueError {
     /// A message is gone or was changed meanwhile; nothing was done.
     #[error("the message {} was taken away by somebody else", .0.0)]
     Overtaken(MessageId),
+    /// A key that was to be free holds for this message; nothing was done.
+    #[error("the message {} was put before under the same key", .0.0)]
+    PutBefore(MessageId),
     /// The commit breaks a bound; nothing was done, and it never will be.
     #[error("the commit is not allowed: {0}")]
     Refused(String),
@@ -253,10 +270,10 @@ pub fn check_steps(steps: &[Step]) -> Result<(), QueueError> {
     if !(1..=QUEUE_COMMIT_STEPS).contains(&steps.len()) {
         return refused(format!("it has {} steps; 1 to {QUEUE_COMMIT_STEPS} are allowed", steps.len()));
     }
-    let mut touched = HashSet::new();
+    let (mut touched, mut claimed) = (HashSet::new(), HashSet::new());
     for step in steps {
         let (head, body): (&[u8], &[u8]) = match step {
-            Step::Put { queue, .. } | Step::PutInGroup { queue, .. }
+            Step::Put { queue, .. } | Step::PutInGroup { queue, .. } | Step::PutFirst { queue, .. }
                 if !(1..=QUEUE_NAME_BYTES).contains(&queue.len()) =>
             {
                 return refused(format!("a queue's name has {} bytes", queue.len()));
@@ -264,10 +281,17 @@ pub fn check_steps(steps: &[Step]) -> Result<(), QueueError> {
             Step::PutInGroup { group, .. } if !(1..=QUEUE_GROUP_NAME_BYTES).contains(&group.len()) => {
                 return refused(format!("a group's name has {} bytes", group.len()));
             }
-            Step::PutInGroup { once: Some(once), .. } if !(1..=QUEUE_ONCE_BYTES).contains(&once.key.len()) => {
+            Step::PutInGroup { once: Some(once), .. } | Step::PutFirst { once, .. }
+                if !(1..=QUEUE_ONCE_BYTES).contains(&once.key.len()) =>
+            {
                 return refused(format!("a key has {} bytes", once.key.len()));
             }
-            Step::Put { head, body, .. } | Step::PutInGroup { head, body, .. } => (head, body),
+            Step::PutFirst { once, .. } if !claimed.insert(&once.key) => {
+                return refused("two messages are to be the first under one key".to_owned());
+            }
+            Step::Put { head, body, .. } | Step::PutInGroup { head, body, .. } | Step::PutFirst { head, body, .. } => {
+                (head, body)
+            }
             Step::Change { head, .. } => (head, &[]),
             Step::Delete(_) => (&[], &[]),
         };

@@ -252,6 +252,11 @@ fn apply(
         {
             return Ok(Err(QueueError::Overtaken(found.id)));
         }
+        if let Step::PutFirst { once, .. } = step
+            && let Some(id) = groups::put_before(transaction, once)?
+        {
+            return Ok(Err(QueueError::PutBefore(id)));
+        }
     }
     let mut put = Vec::new();
     for step in steps {
@@ -260,6 +265,13 @@ fn apply(
                 let key = draft.key_or_new(transaction, known, queue)?;
                 let id = draft.next(key);
                 access::insert(transaction, id, (key, None), due_ms, &head, &body)?;
+                put.push(id);
+            }
+            Step::PutFirst { queue, once, due_ms, head, body } => {
+                let key = draft.key_or_new(transaction, known, queue)?;
+                let id = draft.next(key);
+                access::insert(transaction, id, (key, None), due_ms, &head, &body)?;
+                groups::mark(transaction, &once, id)?;
                 put.push(id);
             }
             Step::PutInGroup { queue, group, once, due_ms, head, body } => {

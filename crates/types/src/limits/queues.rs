@@ -114,6 +114,14 @@ pub const SQS_MOVE_RATE: i32 = 500;
 pub const SQS_MOVE_TASKS: usize = 10;
 /// Queues on a page of a list (SQS).
 pub const SQS_LIST_PAGE: usize = 1000;
+/// Milliseconds in which a FIFO queue's receive with a ReceiveRequestAttemptId may be asked for again (SQS: 5 minutes).
+pub const SQS_ATTEMPT_MS: i64 = 5 * 60 * 1000;
+/// Receives of all queues that are known for that. Ours: the oldest is forgotten for a new one.
+pub const SQS_ATTEMPTS: usize = 10_000;
+/// Bytes of an upstream's answer with messages: ten of 1 MB, escaped. Ours.
+pub const SQS_UPSTREAM_BYTES: usize = 32 * 1024 * 1024;
+/// How long one look at an upstream's queue waits for messages. Ours: a mapping that stops waits for its end.
+pub const SQS_UPSTREAM_WAIT: Duration = Duration::from_secs(5);
 /// Characters of a topic's name (SNS).
 pub const SNS_NAME_CHARS: usize = 256;
 /// Topics, and subscriptions, on a page of a list (SNS).
@@ -128,6 +136,9 @@ pub const SNS_SUBJECT_CHARS: usize = 100;
 pub const SNS_BATCH: usize = 10;
 /// Milliseconds in which a FIFO topic takes a message of the same deduplication id once (SNS: 5 minutes).
 pub const SNS_DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
+/// Publications whose time is over that a FIFO topic forgets with the next one, at most. Ours: more than a batch adds, so
+/// that what is kept stays what these minutes had.
+pub const SNS_FORGET_STEP: usize = 2 * SNS_BATCH;
 /// Attempts to deliver to queues and functions after the first (SNS).
 pub const SNS_RETRIES: u32 = 100_015;
 /// Milliseconds over which these are made (SNS: 23 days).

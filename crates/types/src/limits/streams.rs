@@ -20,3 +20,9 @@ pub const STREAM_READ_RECORDS: usize = 10_000;
 pub const STREAM_READ_BYTES: usize = 32 * 1024 * 1024;
 /// Shards of a stream that are followed. More than AWS's quota without asking.
 pub const STREAM_SHARDS: usize = 10_000;
+/// Bytes of the head of one of a broker's STOMP frames. Ours.
+pub const STOMP_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of a message in one. Ours: more than an event can carry in base64.
+pub const STOMP_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Frames that were read and wait; behind them the broker does.
+pub const STOMP_AHEAD: usize = 64;

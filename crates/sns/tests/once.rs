@@ -1,0 +1,119 @@
+//! What a FIFO topic takes once, over stores in memory and a clock that is moved by hand.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hearth_api::sns::types as api;
+use hearth_clock::Clock;
+use hearth_delivery::{Failure, Outbox, Target, Targets, Way};
+use hearth_fleet::Timing;
+use hearth_identity::policy::{Context, Principal};
+use hearth_identity::{Caller, Rights};
+use hearth_sns::{Parts, Sns};
+use hearth_store::{BoxFuture, MemoryQueueStore, MemoryStore, QueueStore, Step};
+use hearth_types::Place;
+use tokio::task::JoinSet;
+
+struct Nobody;
+
+impl Targets for Nobody {
+    fn place<'a>(&'a self, _: Way<'a>) -> BoxFuture<'a, Result<Option<Step>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn placed(&self, _: &Target) {}
+
+    fn deliver<'a>(&'a self, _: Way<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Case {
+    sns: Arc<Sns>,
+    queues: Arc<MemoryQueueStore>,
+    clock: Clock,
+    caller: Caller,
+    topic: String,
+}
+
+async fn case() -> Case {
+    let (queues, clock) = (Arc::new(MemoryQueueStore::default()), Clock::manual(1_800_000_000_000));
+    let outbox = Outbox::new(hearth_delivery::Parts {
+        queues: Arc::clone(&queues) as _,
+        targets: Arc::new(Nobody),
+        clock: clock.clone(),
+        timing: Timing { retry_base: Duration::from_secs(1) },
+    });
+    let sns = Sns::new(Parts {
+        place: Place { region: "us-east-1".into(), account: "000000000000".into() },
+        metadata: Arc::new(MemoryStore::default()),
+        outbox,
+        queues: Arc::clone(&queues) as _,
+        endpoint: "http://127.0.0.1:1".into(),
+        clock: clock.clone(),
+    });
+    let caller = Caller::new(Principal::Anonymous, "", Rights::Everything, Context::default());
+    let attributes = [("FifoTopic".to_owned(), "true".to_owned())].into_iter().collect();
+    let input = api::CreateTopicInput { name: "t.fifo".into(), attributes: Some(attributes), ..Default::default() };
+    let topic = sns.create_topic(&caller, input).await.unwrap().topic_arn.unwrap();
+    Case { sns, queues, clock, caller, topic }
+}
+
+impl Case {
+    /// The id that it got.
+    async fn publish(&self, deduplication: &str) -> String {
+        let input = api::PublishInput {
+            topic_arn: Some(self.topic.clone()),
+            message: "m".into(),
+            message_group_id: Some("g".into()),
+            message_deduplication_id: Some(deduplication.into()),
+            ..Default::default()
+        };
+        self.sns.publish(&self.caller, input, None).await.unwrap().message_id.unwrap()
+    }
+
+    async fn kept(&self) -> u64 {
+        self.queues.queues("topic-once/").await.unwrap().iter().map(|queue| queue.messages).sum()
+    }
+}
+
+#[tokio::test]
+async fn an_id_counts_for_five_minutes() {
+    let case = case().await;
+    let first = case.publish("a").await;
+    case.clock.advance(Duration::from_secs(299), Duration::from_secs(60)).await.unwrap();
+    assert_eq!(case.publish("a").await, first);
+    assert_ne!(case.publish("b").await, first);
+    case.clock.advance(Duration::from_secs(1), Duration::from_secs(60)).await.unwrap();
+    assert_ne!(case.publish("a").await, first);
+}
+
+#[tokio::test]
+async fn of_many_at_once_with_one_id_one_is_published() {
+    let case = Arc::new(case().await);
+    let mut all = JoinSet::new();
+    for _ in 0..50 {
+        let case = Arc::clone(&case);
+        all.spawn(async move { case.publish("a").await });
+    }
+    assert_eq!(all.join_all().await.into_iter().collect::<HashSet<String>>().len(), 1);
+    assert_eq!(case.kept().await, 1);
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_however_much_it_is() {
+    let case = case().await;
+    for minute in 0..12 {
+        for n in 0..100 {
+            case.publish(&format!("{minute}-{n}")).await;
+        }
+        let minutes = (minute + 1).min(6);
+        assert!(case.kept().await <= minutes * 100, "{minute}: {}", case.kept().await);
+        case.clock.advance(Duration::from_secs(60), Duration::from_secs(60)).await.unwrap();
+    }
+    let input = api::DeleteTopicInput { topic_arn: case.topic.clone() };
+    case.sns.delete_topic(&case.caller, input).await.unwrap();
+    assert_eq!(case.kept().await, 0, "with its topic");
+}
