@@ -175,3 +175,27 @@ def test_many_receivers_get_each_group_in_its_order(sqs, make):
     assert len(seen) == len(set(seen)) == groups * each
     for group in range(groups):
         assert [body for body in seen if body.startswith(f"{group}-")] == [f"{group}-{n}" for n in range(each)]
+
+
+def test_a_receive_that_is_asked_for_again_gives_the_same(manual, sqs, make):
+    queue = make(VisibilityTimeout="30")
+    for n in range(3):
+        send(sqs, queue, "g", str(n))
+    again = {"ReceiveRequestAttemptId": "try-1", "MaxNumberOfMessages": 2, "MessageSystemAttributeNames": ["All"]}
+    first = receive(sqs, queue, **again)
+    assert bodies(first) == ["0", "1"]
+    advance(manual, "20s")
+    assert receive(sqs, queue, **again) == first, "the same handles, and it counts once"
+    assert receive(sqs, queue, **{**again, "ReceiveRequestAttemptId": "try-2"}) == []
+    advance(manual, "20s")
+    assert receive(sqs, queue) == [], "they are hidden anew"
+    delete(sqs, queue, first[:1])
+    assert receive(sqs, queue, **again) == [], "one of them is gone, and the other is in these hands"
+    advance(manual, "20s")
+    later = receive(sqs, queue, **again)
+    assert bodies(later) == ["1", "2"] and later[0]["ReceiptHandle"] != first[1]["ReceiptHandle"]
+    delete(sqs, queue, later)
+    assert refused(sqs.receive_message, QueueUrl=queue, ReceiveRequestAttemptId="ü") == "InvalidParameterValue"
+    plain = sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
+    sqs.send_message(QueueUrl=plain, MessageBody="m")
+    assert bodies(receive(sqs, plain, ReceiveRequestAttemptId="a")) == ["m"] and receive(sqs, plain, ReceiveRequestAttemptId="a") == []

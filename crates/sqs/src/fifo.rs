@@ -77,7 +77,7 @@ pub(crate) fn sequence_number(id: MessageId) -> String {
     (FIRST_NUMBER + u128::from(id.0)).to_string()
 }
 
-fn check(id: &str, parameter: &str) -> Result<(), ApiError> {
+pub(crate) fn check(id: &str, parameter: &str) -> Result<(), ApiError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c.is_ascii_punctuation();
     if (1..=SQS_GROUP_CHARS).contains(&id.len()) && id.chars().all(allowed) {
         return Ok(());

@@ -61,7 +61,7 @@ impl Handle {
     }
 
     /// The handle, and whether it is of this process and that queue.
-    fn read(written: &str, secret: &Secret, queue: &str) -> Option<(Self, bool)> {
+    pub(crate) fn read(written: &str, secret: &Secret, queue: &str) -> Option<(Self, bool)> {
         let (text, mark) = written.rsplit_once('-')?;
         let parts: Vec<&str> = text.split('-').collect();
         let [id, takes, due_ms, taken_ms] = parts[..] else { return None };

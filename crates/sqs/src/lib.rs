@@ -2,6 +2,7 @@
 //!
 //! A message is due when it is visible. To receive one is to take it: to set when it is due again, durably, in one step.
 
+mod attempts;
 mod attributes;
 mod batch;
 mod dead_letters;
@@ -33,6 +34,7 @@ use hearth_store::{MetadataStore, QueueError, QueueStore};
 use hearth_types::Place;
 use tracing::error;
 
+use attempts::Attempts;
 pub use attributes::{Attribute, Attributes, Value};
 use handles::Secret;
 use in_flight::InFlight;
@@ -58,6 +60,7 @@ pub struct Sqs {
     records: Records,
     waiting: Waiting,
     in_flight: InFlight,
+    attempts: Attempts,
     secret: Secret,
 }
 
@@ -66,7 +69,8 @@ impl Sqs {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (waiting, in_flight) = (Waiting::default(), InFlight::default());
-        Arc::new(Self { records: Records::of(&parts.metadata), parts, waiting, in_flight, secret: Secret::new() })
+        let (records, attempts, secret) = (Records::of(&parts.metadata), Attempts::default(), Secret::new());
+        Arc::new(Self { parts, records, waiting, in_flight, attempts, secret })
     }
 
     fn now_ms(&self) -> i64 {

@@ -11,7 +11,8 @@ use hearth_store::{Due, Message, QueueError, Step, Take};
 use hearth_types::limits::{SQS_BATCH, SQS_RECEIVE_BYTES, SQS_VISIBILITY_MAX_S, SQS_WAIT_MAX_S};
 
 use crate::attributes::{md5, md5_of};
-use crate::errors::{invalid_value, unsupported};
+use crate::errors::invalid_value;
+use crate::fifo::check;
 use crate::handles::Handle;
 use crate::inside::Received;
 use crate::message::{Head, Wanted, system};
@@ -40,9 +41,8 @@ impl Sqs {
         input: api::ReceiveMessageRequest,
     ) -> Result<api::ReceiveMessageResult, ApiError> {
         let queue = self.asked_for(caller, Operation::ReceiveMessage, &input.queue_url).await?.record;
-        if input.receive_request_attempt_id.is_some() && queue.is_fifo() {
-            return Err(unsupported("ReceiveRequestAttemptId"));
-        }
+        let attempt = input.receive_request_attempt_id.filter(|_| queue.is_fifo());
+        attempt.iter().try_for_each(|id| check(id, "ReceiveRequestAttemptId"))?;
         let most = SQS_BATCH as i64;
         let reason = "Must be between 1 and 10, if provided.";
         let limit = within(input.max_number_of_messages, 1, (1, most), "MaxNumberOfMessages", reason)?;
@@ -65,9 +65,22 @@ impl Sqs {
             visibility_ms: visibility * 1000,
             wait: Duration::from_secs(u64::try_from(wait).unwrap_or(0)),
         };
-        let received = self.receive_until(&queue, &ask, pending()).await?;
+        let received = match &attempt {
+            Some(id) => self.receive_attempt(&queue, &ask, id).await?,
+            None => self.receive_until(&queue, &ask, pending()).await?,
+        };
         let messages: Vec<api::Message> = received.into_iter().map(|message| wanted.shown(message)).collect();
         Ok(api::ReceiveMessageResult { messages: (!messages.is_empty()).then_some(messages) })
+    }
+
+    /// What a receive with this id gave, or what is visible.
+    async fn receive_attempt(&self, queue: &QueueRecord, ask: &Ask, id: &str) -> Result<Vec<Received>, ApiError> {
+        if let Some(received) = self.received_again(queue, id, ask.visibility_ms).await? {
+            return Ok(received);
+        }
+        let received = self.receive_until(queue, ask, pending()).await?;
+        self.keep_attempt(queue, id, &received);
+        Ok(received)
     }
 
     /// What is visible, or will be while the receiver waits: no longer than until `end`.
@@ -166,7 +179,7 @@ impl Sqs {
         Ok(received)
     }
 
-    fn received(&self, queue: &QueueRecord, now_ms: i64, message: Message, head: Head) -> Received {
+    pub(crate) fn received(&self, queue: &QueueRecord, now_ms: i64, message: Message, head: Head) -> Received {
         let handle = Handle { found: message.found, takes: message.takes, taken_ms: now_ms };
         Received {
             message_id: head.id(queue, &message).to_string(),
