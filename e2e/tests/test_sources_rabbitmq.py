@@ -88,9 +88,9 @@ def result(function, uuid):
 
 def test_messages_come_as_lambda_has_them_and_leave_their_queue(server, deploy, broker, secret):
     function, queue = deploy(OBEY), unique("q")
-    broker.put(queue, b"a", b"b" * 200_000, content_type="text/plain", headers={"h": "he", "n": 10}, timestamp=2021, priority=3)
+    broker.put(queue, b"a", b"b" * 100_000, content_type="text/plain", headers={"h": "he", "n": 10}, timestamp=2021, priority=3)
     uuid = mapped(function, queue, secret)
-    assert [text for batch in come(server, function, queue, 2) for text in batch] == ["a", "b" * 200_000]
+    assert [text for batch in come(server, function, queue, 2) for text in batch] == ["a", "b" * 100_000]
     event = said(server, function)[0]["event"]
     assert (event["eventSource"], event["eventSourceArn"]) == ("aws:rmq", ARN)
     record = event["rmqMessagesByQueue"][f"{queue}::/"][0]
@@ -125,7 +125,7 @@ def test_a_broker_that_goes_away_is_told_and_found_again(server, deploy, broker,
     wait_until(lambda: result(function, uuid).startswith("PROBLEM: the broker"), WAIT_S, lambda: result(function, uuid))
     broker.start()
     broker.put(queue, b"after")
-    wait_until(lambda: ["after"] in texts(server, function, queue), WAIT_S, lambda: f"{texts(server, function, queue)}")
+    wait_until(lambda: any("after" in batch for batch in texts(server, function, queue)), WAIT_S, lambda: f"{texts(server, function, queue)}")
 
 
 def test_who_may_not_enter_or_has_no_queue_is_told(server, deploy, broker, secret, upstream):

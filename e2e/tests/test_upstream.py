@@ -3,6 +3,7 @@
 import datetime
 import http.client
 import http.server
+import json
 import os
 import socket
 import ssl
@@ -19,11 +20,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from conftest import unique
+from conftest import client_of as functions
+from conftest import deployer, unique
 from support import raw
 from support.keys import allow, deny, made_with
-from support.server import HEARTH, Server
+from support.server import HEARTH, Server, wait_until
 from support.sigv4 import Signed
+from support.sources import OBEY, WAIT_S, arn_of, gone, left, mapped, records
 from support.streams import Upstream
 
 ACCOUNT = "000000000000"
@@ -258,3 +261,27 @@ def test_what_is_no_upstream_is_refused(tmp_path):
     for given, why in [("lambda=http://h", "answers lambda itself"), ("sqs", "looks like"), ("sqs=ftp://h", "https://HOST"), ("sqs=https://me:word@h", "no user name")]:
         done = subprocess.run([HEARTH, "serve", "--data-dir", tmp_path, "--upstream", given], capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
+def test_a_mapping_polls_the_queue_at_the_upstream(server):
+    sqs, client = client_of(server, "sqs"), functions(server)
+    deploy, clean = deployer(client)
+    function = deploy(OBEY)
+    dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]
+    policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
+    url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "3", "RedrivePolicy": policy})["QueueUrl"]
+    uuid = mapped(function, arn_of(url), MaximumBatchingWindowInSeconds=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+    attributes = {"n": {"DataType": "Number", "StringValue": "1"}, "b": {"DataType": "Binary", "BinaryValue": b"\0\1"}}
+    sqs.send_message(QueueUrl=url, MessageBody="plain", MessageAttributes=attributes)
+    sqs.send_message(QueueUrl=url, MessageBody='{"report": 1}')
+    found = records(server, function, 2)
+    (plain,) = [record for record in found if record["body"] == "plain"]
+    assert (plain["eventSource"], plain["eventSourceARN"], plain["attributes"]["ApproximateReceiveCount"]) == ("aws:sqs", arn_of(url), "1")
+    assert plain["messageAttributes"]["b"]["binaryValue"] == "AAE=" and plain["messageAttributes"]["n"]["dataType"] == "Number"
+    wait_until(lambda: left(sqs, url) == (0, 0) and left(sqs, dead)[0] == 1, WAIT_S, lambda: f"{left(sqs, url)}, {left(sqs, dead)}")
+    client.delete_event_source_mapping(UUID=uuid)
+    gone(client, uuid)
+    with pytest.raises(ClientError) as error:
+        client.create_event_source_mapping(FunctionName=function.name, EventSourceArn=f"arn:aws:sqs:us-east-1:{ACCOUNT}:none")
+    assert "Error occurred while GetQueueAttributes. SQS Error Code: " in error.value.response["Error"]["Message"]
+    clean()

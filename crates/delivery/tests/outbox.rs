@@ -150,3 +150,18 @@ async fn what_was_acknowledged_is_sent_by_the_next_process() {
     let _running = tokio::spawn(Arc::clone(&second.outbox).run());
     assert_eq!(second.outcomes(1).await, [Outcome::Delivered]);
 }
+
+#[tokio::test]
+async fn a_parcel_that_cannot_be_read_is_put_aside_and_stands_in_nobodys_way() {
+    let queues = Arc::<MemoryQueueStore>::default();
+    let (queue, head, body) = ("delivery/topic/1".to_owned(), Bytes::from_static(b"{"), Bytes::from_static(b"broken"));
+    queues.commit(vec![Step::Put { queue, due_ms: 0, head, body }]).await.unwrap();
+    let mut case = case(&queues, 0, false);
+    case.outbox.post(vec![parcel(http(), 0, None)]).await.unwrap();
+    let running = tokio::spawn(Arc::clone(&case.outbox).run());
+    assert_eq!(case.outcomes(1).await, [Outcome::Delivered]);
+    case.outbox.stop(Duration::from_secs(60)).await;
+    running.await.unwrap().unwrap();
+    assert!(case.outbox.waiting().await.unwrap().is_empty());
+    assert_eq!(case.bodies("unreadable/delivery/topic/1").await, [Bytes::from_static(b"broken")]);
+}

@@ -114,8 +114,8 @@ pub(crate) struct ServeArgs {
     /// HEARTH_UPSTREAM_SECRET_ACCESS_KEY and HEARTH_UPSTREAM_SESSION_TOKEN where they are set.
     #[arg(long, value_name = "SERVICE=URL", value_parser = crate::upstream::parse)]
     pub(crate) upstream: Vec<Upstream>,
-    /// Where a broker of RabbitMQ is that event source mappings name by its ARN: orders=amqp://127.0.0.1:5672; several are
-    /// allowed.
+    /// Where a broker is that event source mappings name by its ARN: orders=amqp://127.0.0.1:5672 of RabbitMQ,
+    /// orders=stomp://127.0.0.1:61613 of ActiveMQ; several are allowed.
     #[arg(long, value_name = "NAME=URL", value_parser = hearth_sources::Broker::parse)]
     pub(crate) broker: Vec<hearth_sources::Broker>,
     /// Another S3, http://HOST:PORT or https://HOST:PORT: packages (S3Bucket, S3Key) come from there where a bucket is not on this server. Asked

@@ -194,6 +194,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         roles: Arc::new(OfAccess(Arc::clone(&access))),
         sqs: Arc::clone(&sqs),
+        queues: upstreams.api("sqs"),
         kinesis: upstreams.api("kinesis"),
         dynamodb: upstreams.api("dynamodb"),
         secrets: upstreams.api("secretsmanager"),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hearth_types::mapping::{Mapping, Source};
 
 use crate::Parts;
+use crate::broker::Protocol;
 use crate::job::Job;
 #[cfg(feature = "kafka")]
 use crate::kafka;
-#[cfg(feature = "mq")]
 use crate::mq;
 use crate::sqs;
 use crate::stream::{self, Kind};
@@ -19,8 +19,7 @@ const NO_DYNAMODB: &str =
     "Streams are polled at the upstream of their service: start the server with --upstream dynamodb=URL";
 
 const NO_MQ: &str = "RabbitMQ is not in this build of Hearth: build it with --features mq";
-const NO_BROKER: &str =
-    "Brokers are polled where the server knows them: start it with --broker NAME=amqp://HOST:PORT, for the ARN's name";
+const NO_BROKER: &str = "Brokers are polled where the server knows them: start it with --broker NAME=amqp://HOST:PORT, or stomp:// for ActiveMQ, for the ARN's name";
 const NO_SECRETS: &str = "BASIC_AUTH is read from Secrets Manager: start the server with --upstream secretsmanager=URL";
 
 const NO_KAFKA: &str = "Kafka is not in this build of Hearth: build it with --features kafka";
@@ -36,9 +35,11 @@ pub(crate) fn not_polled(mapping: &Mapping, parts: &Parts) -> Option<&'static st
         Source::Kafka { .. } => {
             mapping.settings.access.iter().any(|(kind, _)| is_secret(kind)).then_some(NO_KAFKA_ACCESS)
         }
-        Source::Mq { .. } if !cfg!(feature = "mq") => Some(NO_MQ),
-        Source::Mq { arn, .. } if !parts.brokers.iter().any(|broker| broker.is(arn)) => Some(NO_BROKER),
-        Source::Mq { .. } => parts.secrets.is_none().then_some(NO_SECRETS),
+        Source::Mq { arn, .. } => match parts.brokers.iter().find(|broker| broker.is(arn)) {
+            None => Some(NO_BROKER),
+            Some(broker) if broker.protocol == Protocol::RabbitMq && !cfg!(feature = "mq") => Some(NO_MQ),
+            Some(_) => parts.secrets.is_none().then_some(NO_SECRETS),
+        },
     }
 }
 
@@ -72,7 +73,6 @@ pub(crate) async fn poll(job: Arc<Job>) {
         (Source::DynamoDb { .. }, _, Some(api)) => stream::poll(job, Kind::DynamoDb, api.clone()).await,
         #[cfg(feature = "kafka")]
         (Source::Kafka { .. }, ..) => kafka::poll(job).await,
-        #[cfg(feature = "mq")]
         (Source::Mq { .. }, ..) => mq::poll(job).await,
         _ => job.stopped().await,
     }

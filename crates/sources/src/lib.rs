@@ -16,7 +16,6 @@ mod kafka;
 mod kinds;
 mod life;
 mod manager;
-#[cfg(feature = "mq")]
 mod mq;
 mod sqs;
 mod stream;
@@ -57,6 +56,8 @@ pub struct Parts {
     pub roles: Arc<dyn Roles>,
     /// The queues of this server.
     pub sqs: Arc<Sqs>,
+    /// Where queues are, if not here.
+    pub queues: Option<Api>,
     /// Where Kinesis is, if anywhere.
     pub kinesis: Option<Api>,
     /// Where DynamoDB is, if anywhere: its tables' streams.

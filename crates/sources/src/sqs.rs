@@ -4,6 +4,7 @@
 mod decide;
 mod queue;
 mod record;
+mod upstream;
 mod work;
 
 use std::collections::VecDeque;
@@ -43,7 +44,7 @@ pub(crate) async fn poll(job: Arc<Job>) {
 /// With what Lambda says to who makes a mapping.
 pub(crate) async fn check(parts: &Parts, arn: &str, function: &str, role: &str, timeout_s: u32) -> Result<(), String> {
     let caller = parts.roles.caller(function, role).await?;
-    let queue = Queue { sqs: Arc::clone(&parts.sqs), caller, arn: arn.into() };
+    let queue = Queue::of(parts, caller, arn.into());
     queue.check(timeout_s).await.map_err(|Unreached(why)| why)
 }
 
@@ -166,7 +167,7 @@ impl Poller {
     async fn queue(&self) -> Result<Option<(Queue, i64)>, Unreached> {
         let Some(config) = self.job.configuration().await.map_err(Unreached)? else { return Ok(None) };
         let caller = self.job.caller(&config).await.map_err(Unreached)?;
-        let queue = Queue { sqs: Arc::clone(&self.job.parts.sqs), caller, arn: Arc::clone(&self.arn) };
+        let queue = Queue::of(&self.job.parts, caller, Arc::clone(&self.arn));
         Ok(Some((queue, config.timeout_s.into())))
     }
 

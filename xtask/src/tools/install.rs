@@ -19,7 +19,8 @@ pub(crate) const COMPILERS: &[(&str, &str)] = &[("go", "golang-go"), ("gcc", "gc
 pub(crate) const BROWSERS: &[(&str, &str)] = &[("chromium", "chromium")];
 
 /// What queues are read from.
-pub(crate) const BROKERS: &[(&str, &str)] = &[("/usr/sbin/rabbitmq-server", "rabbitmq-server")];
+pub(crate) const BROKERS: &[(&str, &str)] =
+    &[("/usr/sbin/rabbitmq-server", "rabbitmq-server"), ("/usr/bin/activemq", "activemq")];
 
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {

@@ -1,6 +1,12 @@
-//! Queues of RabbitMQ: one batch at a time, acknowledged once the function has taken all of it; until then it is tried again.
+//! Queues of RabbitMQ and ActiveMQ: one batch at a time, acknowledged once the function has taken all of it; until then it is
+//! tried again.
 
+mod active;
+#[cfg(feature = "mq")]
 mod event;
+mod frame;
+mod link;
+#[cfg(feature = "mq")]
 mod rabbit;
 
 use std::sync::Arc;
@@ -13,10 +19,13 @@ use hearth_types::limits::{SECRET_BYTES, SOURCE_BYTES, SYNC_PAYLOAD_BYTES, UPSTR
 use hearth_types::mapping::Source;
 use serde_json::{Value, json};
 
-use self::event::{Message, payload};
-use self::rabbit::{Link, Login};
-use crate::filter::Filters;
+use self::link::Link;
+use crate::broker::Protocol;
+use crate::filter::{self, Filters};
 use crate::job::Job;
+
+/// For a connection, and its first answers.
+const OPEN: Duration = Duration::from_secs(10);
 
 /// After a broker that could not be reached, or went away.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -31,6 +40,34 @@ const SECRETS: Service = Service { signing_name: "secretsmanager", target: "secr
 
 /// The part of SourceAccessConfigurations that names the secret with user name and password.
 pub(crate) const BASIC_AUTH: &str = "BASIC_AUTH";
+
+/// Who is at the broker's door.
+struct Login {
+    user: String,
+    password: String,
+    /// RabbitMQ's.
+    virtual_host: String,
+}
+
+/// A message that was delivered.
+#[derive(Debug)]
+struct Message {
+    /// By which it is acknowledged; growing.
+    tag: u64,
+    /// As the function gets it.
+    record: Value,
+    /// What `data` has in base64.
+    content: Vec<u8>,
+}
+
+impl Message {
+    /// As patterns see it: its data parsed.
+    fn seen(&self) -> Value {
+        let mut seen = self.record.clone();
+        seen["data"] = std::str::from_utf8(&self.content).map_or(Value::Null, filter::data);
+        seen
+    }
+}
 
 /// Polls a queue until the job is to stop, and until nothing of it is in flight any more.
 pub(crate) async fn poll(job: Arc<Job>) {
@@ -55,9 +92,10 @@ async fn read(job: &Job, queue: &str, filters: &Filters) -> Result<(), String> {
     let most = usize::try_from(job.mapping.settings.batch_size).unwrap_or(1).max(1);
     let ahead = u16::try_from(most).unwrap_or(u16::MAX);
     let link = Link::open(broker, &login, queue, ahead).await?;
+    let protocol = broker.protocol;
     job.tell(None);
     let mut reader = Reader { job, filters, link, most, left: None };
-    let ended = reader.run(|records| Bytes::from(payload(arn, queue, &login.virtual_host, records))).await;
+    let ended = reader.run(|records| payload(protocol, arn, queue, &login.virtual_host, records)).await;
     reader.link.close().await;
     ended
 }
@@ -109,7 +147,7 @@ impl Reader<'_> {
                 until_ms.get_or_insert_with(|| self.job.now_ms().saturating_add(window_ms));
             }
             let message = tokio::select! {
-                message = self.link.next() => message?,
+                message = self.link.next(self.job.now_ms()) => message?,
                 _ = clock.sleep_until_ms(until_ms.unwrap_or(i64::MAX)), if until_ms.is_some() => break,
                 () = self.job.stopped() => return Ok(Batch::default()),
             };
@@ -123,7 +161,7 @@ impl Reader<'_> {
         if !self.filters.let_through(|| message.seen()) {
             return self.link.done(message.tag, false).await;
         }
-        let record = serde_json::to_vec(&message.record()).map_err(|cause| cause.to_string())?;
+        let record = serde_json::to_vec(&message.record).map_err(|cause| cause.to_string())?;
         self.add(batch, record, message.tag);
         Ok(())
     }
@@ -140,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Until the function has taken it, the job is to stop, or the broker gives the messages to others.
-    async fn give(&self, event: Bytes, last_tag: u64) -> Result<(), String> {
+    async fn give(&mut self, event: Bytes, last_tag: u64) -> Result<(), String> {
         let kib = u32::try_from(event.len().min(SOURCE_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
         let _room = self.job.room.acquire_many(kib).await.map_err(|cause| cause.to_string())?;
         let mut pause = RETRY.0;
@@ -169,6 +207,20 @@ impl Reader<'_> {
 /// Bytes of an event beside its records: names and an ARN.
 const EVENT_BYTES: usize = 4096;
 
+/// What the function gets: records, which are JSON, of one queue.
+fn payload(protocol: Protocol, arn: &str, queue: &str, virtual_host: &str, records: &[Vec<u8>]) -> Bytes {
+    let arn = Value::from(arn);
+    let (head, tail) = match protocol {
+        Protocol::RabbitMq => {
+            let name = Value::from(format!("{queue}::{virtual_host}"));
+            (format!(r#"{{"eventSource":"aws:rmq","eventSourceArn":{arn},"rmqMessagesByQueue":{{{name}:["#), "]}}")
+        }
+        Protocol::ActiveMq => (format!(r#"{{"eventSource":"aws:mq","eventSourceArn":{arn},"messages":["#), "]}"),
+    };
+    let event = [head.as_bytes(), &records.join(&b','), tail.as_bytes()].concat();
+    Bytes::from(event)
+}
+
 /// User and password are a secret that the function's role may read.
 async fn login(job: &Job) -> Result<Login, String> {
     let access = &job.mapping.settings.access;
@@ -193,5 +245,34 @@ async fn secret_of(api: &Api, secret: &str) -> Result<(String, String), String> 
     match (found["username"].as_str(), found["password"].as_str()) {
         (Some(user), Some(password)) => Ok((user.to_owned(), password.to_owned())),
         _ => Err(format!("the secret {secret} is not JSON with username and password")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_lambdas() {
+        let of = |protocol| {
+            let event = payload(protocol, "arn", "q", "/", &[b"1".to_vec(), b"2".to_vec()]);
+            serde_json::from_slice::<Value>(&event).unwrap()
+        };
+        let rabbit = json!({"eventSource": "aws:rmq", "eventSourceArn": "arn", "rmqMessagesByQueue": {"q::/": [1, 2]}});
+        assert_eq!(of(Protocol::RabbitMq), rabbit);
+        assert_eq!(
+            of(Protocol::ActiveMq),
+            json!({"eventSource": "aws:mq", "eventSourceArn": "arn", "messages": [1, 2]})
+        );
+    }
+
+    #[test]
+    fn patterns_see_what_the_data_say() {
+        let seen = |content: &[u8]| {
+            let message = Message { tag: 1, record: json!({"data": "YQ==", "a": 1}), content: content.to_vec() };
+            message.seen()
+        };
+        assert_eq!(seen(br#"{"a":1}"#), json!({"data": {"a": 1}, "a": 1}));
+        assert_eq!((&seen(b"a")["data"], &seen(b"\xff")["data"]), (&json!("a"), &Value::Null));
     }
 }

@@ -1,27 +1,15 @@
 //! RabbitMQ's side: AMQP 0.9.1.
 
-use std::time::Duration;
-
 use amqprs::channel::{BasicAckArguments, BasicConsumeArguments, BasicQosArguments, Channel, ConsumerMessage};
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::event::Message;
+use super::event::record;
+use super::{Login, Message, OPEN};
 use crate::Broker;
-
-/// For a connection, its channel and the first answer.
-const OPEN: Duration = Duration::from_secs(10);
 
 /// Bytes of names on the wire.
 const NAME_BYTES: usize = 255;
-
-/// Who is at the broker's door.
-#[derive(Clone)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) virtual_host: String,
-}
 
 /// A queue that is being read. What is not acknowledged when this goes is delivered again.
 pub(super) struct Link {
@@ -40,10 +28,7 @@ impl Link {
         if queue.len() > NAME_BYTES || login.virtual_host.len() > NAME_BYTES {
             return Err(format!("names of queues and virtual hosts have at most {NAME_BYTES} bytes"));
         }
-        let opened = tokio::time::timeout(OPEN, Self::opened(broker, login, queue, ahead)).await;
-        let server = format!("{}:{}", broker.host, broker.port);
-        let opened = opened.map_err(|_| format!("the broker {} at {server} does not answer", broker.name))?;
-        opened.map_err(|cause| format!("the broker {} at {server}: {cause}", broker.name))
+        Self::opened(broker, login, queue, ahead).await.map_err(|cause| cause.to_string())
     }
 
     async fn opened(broker: &Broker, login: &Login, queue: &str, ahead: u16) -> Result<Self, amqprs::error::Error> {
@@ -66,15 +51,12 @@ impl Link {
     pub(super) async fn next(&mut self) -> Result<Message, String> {
         loop {
             let Some(message) = self.messages.recv().await else {
-                return Err("the broker has ended the connection".to_owned());
+                return Err("it has ended the connection".to_owned());
             };
             let Some(deliver) = message.deliver else { continue };
-            return Ok(Message {
-                tag: deliver.delivery_tag(),
-                redelivered: deliver.redelivered(),
-                properties: message.basic_properties.unwrap_or_default(),
-                content: message.content.unwrap_or_default(),
-            });
+            let content = message.content.unwrap_or_default();
+            let record = record(&message.basic_properties.unwrap_or_default(), deliver.redelivered(), &content);
+            return Ok(Message { tag: deliver.delivery_tag(), record, content });
         }
     }
 
@@ -84,7 +66,7 @@ impl Link {
     /// When the connection is gone: the messages come again.
     pub(super) async fn done(&self, tag: u64, all_before: bool) -> Result<(), String> {
         let arguments = BasicAckArguments::new(tag, all_before);
-        self.channel.basic_ack(arguments).await.map_err(|cause| format!("messages are not acknowledged: {cause}"))
+        self.channel.basic_ack(arguments).await.map_err(|cause| cause.to_string())
     }
 
     /// Whether what was received still is this one's to acknowledge.
