@@ -37,8 +37,8 @@ pub(crate) struct NodeArgs {
     /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) ahead: u64,
-    /// What a function on Python begins with where no interpreter waits. snapshot takes a fifth of the time and of the memory,
-    /// and is less than --isolation-at-least full.
+    /// What a function on Python begins with where no interpreter waits. snapshot takes half of the CPU and of the memory, and
+    /// is less than --isolation-at-least full.
     #[arg(long, value_enum, default_value_t = StartPython::Fresh)]
     pub(crate) start_python: StartPython,
 }

@@ -497,8 +497,5 @@ pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SNAPSHOTS_AT_A_TIME: usize = 2;
 /// Bytes of all snapshots of one worker. Ours: beyond that those go that were used least recently.
 pub const SNAPSHOTS_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// How long an interpreter that was written down before it knew any function serves, until another one takes its place. Ours:
-/// its functions have its hash seed and its memory layout in common.
-pub const INTERPRETER_SNAPSHOT_AGE: Duration = Duration::from_secs(600);
 /// Bytes of one snapshot of an initialised process: addresses, of which those that were never used take no memory.
 pub const SNAPSHOT_BYTES: u64 = 12 * 1024 * 1024 * 1024;

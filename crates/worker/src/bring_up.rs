@@ -127,12 +127,12 @@ async fn interpreter(
     let interpreters = machine.interpreters.as_ref().filter(|_| matches!(tmp, Tmp::New { .. }))?;
     let snapshot = interpreters.take(&ahead(runtime, &environment.spec, start)).await?;
     let variables: Vec<u8> = start.env.iter().flat_map(|variable| variable.as_bytes_with_nul()).copied().collect();
-    environment.lock().told = Some(variables.into());
+    environment.lock().variables_to_tell = Some(variables.into());
     match restore(environment, machine, start.root, &snapshot, tmp).await {
         Ok((_, sandbox, output)) => Some((Found::Snapshot, sandbox, output)),
         Err(cause) => {
             tracing::warn!(environment = %environment.id, ?cause, "an interpreter does not go on from its snapshot");
-            environment.lock().told = None;
+            environment.lock().variables_to_tell = None;
             None
         }
     }

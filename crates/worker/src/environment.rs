@@ -1,5 +1,4 @@
-//! One environment as its parts share it: the runtime's connections, the dispatcher's calls and the supervisor meet here,
-//! under one lock that is held for microseconds and never across an await.
+//! One environment as all of its parts share it, under one lock that is held for microseconds and never across an await.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,8 +62,7 @@ pub(crate) struct Inner {
     /// When the supervisor will look again by itself.
     pub(crate) armed: Option<Instant>,
     pub(crate) extensions: Roster,
-    /// The variables, as long as the runtime has not heard them that goes on from before it knew its function.
-    pub(crate) told: Option<Bytes>,
+    pub(crate) variables_to_tell: Option<Bytes>,
     /// The runtime's report that init failed: what the invoke answers, and its type.
     pub(crate) init_error: Option<(Bytes, String)>,
     /// Ends when the invoke in progress is over.
@@ -160,7 +158,7 @@ impl Environment {
             frozen: false,
             armed: None,
             extensions: Roster::new(Registry::new(&[])),
-            told: None,
+            variables_to_tell: None,
             init_error: None,
             stopping: false,
             killed: false,

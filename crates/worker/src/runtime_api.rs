@@ -84,7 +84,7 @@ async fn handle(
         // As on Lambda, where it is told of a failed init when it goes on, that is one of the restore.
         "runtime/restore/error" if post && environment.restores() => init_error(environment, request).await,
         "runtime/restore/next" if get && environment.restores() => restore_next(environment),
-        "runtime/restore/next" if get && environment.lock().told.is_some() => tell_variables(environment),
+        "runtime/restore/next" if get && environment.lock().variables_to_tell.is_some() => tell_variables(environment),
         "runtime/init/error" if post => init_error(environment, request).await,
         "runtime/invocation/next" | "ping" | "runtime/init/error" => method_not_allowed(request.method()),
         _ => match invocation_call(call) {
@@ -245,7 +245,7 @@ fn restore_next(environment: &Environment) -> Answer {
 
 /// It was written down before it knew its function, whose variables it is told now: once.
 fn tell_variables(environment: &Environment) -> Answer {
-    let variables = environment.lock().told.take().unwrap_or_default();
+    let variables = environment.lock().variables_to_tell.take().unwrap_or_default();
     answer(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), variables)
 }
 

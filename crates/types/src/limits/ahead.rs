@@ -23,3 +23,6 @@ pub const AHEAD_REST: Duration = Duration::from_secs(2);
 pub const AHEAD_KINDS: usize = 64;
 /// How often the memory that the machine has available is looked at while runtimes wait. Ours.
 pub const AHEAD_LOOK: Duration = Duration::from_secs(60);
+/// How long an interpreter serves that was written down before it knew any function, until another one takes its place. Ours:
+/// its functions have its hash seed and its memory layout in common.
+pub const INTERPRETER_SNAPSHOT_AGE: Duration = Duration::from_secs(600);
