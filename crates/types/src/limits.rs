@@ -1,4 +1,5 @@
 //! Every bound of the system, with its unit. "Lambda" marks a figure of the real service.
+// long: every bound has its place here.
 
 use std::time::Duration;
 
