@@ -126,35 +126,6 @@ impl Model {
         self.version(self.environments.iter().find(|e| e.id == id).unwrap().generation).function
     }
 
-    /// What is lost with an environment of this version that has been idle for so long, and for how long in all.
-    fn worth(&self, generation: Generation, idle: Duration) -> (u128, Option<Duration>) {
-        if self.limits.keep_alive != KeepAlive::Room {
-            return (0, None);
-        }
-        let version = self.version(generation);
-        let edges = &self.edges;
-        let bin_of = |gap: Duration| edges.iter().rposition(|edge| u128::from(*edge) <= gap.as_millis()).unwrap();
-        let from = bin_of(idle);
-        let weight = |bin: usize| {
-            let seen = self.gaps.iter().filter(|(f, gap)| *f == version.function && bin_of(*gap) == bin).count();
-            32 * seen as u128 + 1
-        };
-        let middle_ms = |bin: usize| if bin == 0 { 500 } else { edges[bin] * 1189 / 1000 };
-        let end_ms = |bin: usize| edges.get(bin + 1).copied().unwrap_or(middle_ms(bin));
-        let start_ms = 250 + version.init.unwrap_or(Duration::from_millis(250)).as_millis();
-        // Kept until the end of each bin in turn: used within it, or in vain.
-        let loss = (from..edges.len()).map(|until| {
-            let (mut uses, mut kept_ms) = (0, 0);
-            for bin in from..edges.len() {
-                uses += if bin <= until { weight(bin) } else { 0 };
-                kept_ms += weight(bin) * u128::from(middle_ms(bin).min(end_ms(until)) - edges[from]);
-            }
-            ((uses * start_ms) << 64) / (kept_ms * u128::from(version.memory_mb))
-        });
-        let loss = loss.max().unwrap();
-        (loss, edges.get(from + 1).copied().map(Duration::from_millis))
-    }
-
     fn end(&self, e: &Environment, since: Duration) -> Duration {
         let life = e.made_at + self.limits.life_of(e.id);
         match self.limits.keep_alive {
