@@ -266,7 +266,7 @@ def test_what_is_no_upstream_is_refused(tmp_path):
 def test_a_mapping_polls_the_queue_at_the_upstream(server):
     sqs, client = client_of(server, "sqs"), functions(server)
     deploy, clean = deployer(client)
-    function = deploy(OBEY)
+    function = deploy(OBEY, Timeout=3)
     dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]
     policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
     url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "3", "RedrivePolicy": policy})["QueueUrl"]
