@@ -66,7 +66,7 @@ fn generate(root: &Path) -> Result<Vec<(String, String)>> {
             ("outputs.rs", types::outputs(&model)?),
             ("structures.rs", types::structures(&model)?),
         ] {
-            files.push((format!("{}/{name}", entry.name), text));
+            files.push((format!("{}/{name}", entry.module()), text));
         }
     }
     Ok(files)

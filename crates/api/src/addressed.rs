@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use crate::generated::{events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
+use crate::generated::{application_autoscaling, events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
 use crate::operation::{Protocol, Service, ServiceOperation as _};
 use crate::route::begins_as;
 use crate::uri::query_pairs;
 
 /// The services whose requests this crate reads.
-const SERVICES: fn() -> [&'static Service; 9] = || {
+const SERVICES: fn() -> [&'static Service; 10] = || {
     [
         lambda::Operation::service(),
         iam::Operation::service(),
@@ -23,6 +23,7 @@ const SERVICES: fn() -> [&'static Service; 9] = || {
         sns::Operation::service(),
         events::Operation::service(),
         scheduler::Operation::service(),
+        application_autoscaling::Operation::service(),
     ]
 };
 
@@ -36,7 +37,6 @@ const TARGETS: &[(&str, &str)] = &[
     ("CodeDeploy_20141006", "codedeploy"),
     ("AmazonEC2ContainerRegistry_V20150921", "ecr"),
     ("GraniteServiceVersion20100801", "monitoring"),
-    ("AnyScaleFrontendService", "application-autoscaling"),
     ("AWSStepFunctions", "states"),
 ];
 

@@ -37,7 +37,7 @@ pub use encode::{Head, JsonWriter, Output, ToJson, encode, encode_head};
 pub use error::ApiError;
 pub use form::Form;
 pub use generated::lambda::{Operation, ops, types};
-pub use generated::{events, iam, logs, scheduler, sns, sqs, ssm, sts};
+pub use generated::{application_autoscaling, events, iam, logs, scheduler, sns, sqs, ssm, sts};
 pub use older_query::encode_older_xml;
 pub use operation::{OperationType, Protocol, Service, ServiceOperation, Table};
 pub use paging::Page;

@@ -120,6 +120,8 @@ fn is_word(text: &str) -> bool {
 /// The patterns are the service's: their `\d`, `\s` and `\w` mean ASCII. `\w` stands in classes only.
 fn compile(pattern: &str) -> Option<Regex> {
     let ascii = pattern.replace(r"\d", "[0-9]").replace(r"\w", "0-9A-Za-z_");
+    // All that UTF-16 writes in two halves.
+    let ascii = ascii.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF");
     let ascii = ascii.replace(r"[^\s]", r"[^ \t\n\x0B\f\r]").replace(r"[\s\S]", r"(?s:.)");
     RegexBuilder::new(&format!(r"\A(?:{ascii})\z")).backtrack_limit(PATTERN_BACKTRACKS).build().ok()
 }
@@ -129,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::generated::{events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
+    use crate::generated::{application_autoscaling, events, iam, lambda, logs, scheduler, sns, sqs, ssm, sts};
 
     fn patterns() -> impl Iterator<Item = &'static Pattern> {
         let all = [
@@ -142,6 +144,7 @@ mod tests {
             sns::schema::PATTERNS,
             events::schema::PATTERNS,
             scheduler::schema::PATTERNS,
+            application_autoscaling::schema::PATTERNS,
         ];
         all.into_iter().flatten().copied()
     }
@@ -167,6 +170,8 @@ mod tests {
         assert!(!Pattern::new(r"\d{1}", false).matches("\u{663}"), "an Arabic digit is none");
         let role = Pattern::new(r"[\w+=,.@-]+", false);
         assert!(role.matches("a-b_c@d") && !role.matches("\u{e9}") && !role.matches("a b"));
+        let halves = Pattern::new(r"[\u0020-\uD7FF\uD800\uDC00-\uDBFF\uDFFF]*", false);
+        assert!(halves.matches("a\u{1F600}") && !halves.matches("\u{7}"));
         assert!(Pattern::new(r"[\p{L}]+", false).matches("\u{e9}"), "classes by their names are all of Unicode");
     }
 

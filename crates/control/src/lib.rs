@@ -3,6 +3,7 @@
 pub mod access_keys;
 mod account;
 mod aliases;
+mod autoscaling;
 pub mod code_source;
 pub mod concurrency;
 pub mod coverage;
@@ -100,6 +101,7 @@ pub struct Control {
     code_bytes: Mutex<Option<u64>>,
     /// Packages that came since [`Control::tidy`] looked last.
     sent: Arc<Mutex<HashSet<CodeDigest>>>,
+    scaling: autoscaling::Changes,
 }
 
 impl Control {
@@ -113,6 +115,7 @@ impl Control {
             fetching: Arc::new(Semaphore::new(PACKAGES_FETCHED)),
             code_bytes: Mutex::default(),
             sent: Arc::default(),
+            scaling: autoscaling::Changes::default(),
         }
     }
 

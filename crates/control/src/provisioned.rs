@@ -233,7 +233,7 @@ impl Control {
     }
 
     /// The version or the alias. Without the function there is neither, and the error is the same.
-    async fn provisionable(&self, target: &Target) -> Result<Named, ApiError> {
+    pub(crate) async fn provisionable(&self, target: &Target) -> Result<Named, ApiError> {
         let qualifier = parts::qualifier(target);
         self.named(&target.name, Some(&qualifier)).await?.ok_or_else(|| match Qualifier::from(qualifier.as_str()) {
             Qualifier::Alias(alias) => self.alias_not_found(&target.name, &alias),

@@ -1,5 +1,6 @@
 //! The services beside Lambda: a request is read by its protocol and answered by the table of its service, a file each.
 
+mod autoscaling;
 mod events;
 mod iam;
 mod logs;
@@ -114,6 +115,7 @@ impl Gateway {
             "logs" => answered(&request, |asked| self.logs(asked)).await,
             "events" => answered(&request, |asked| self.eventbridge(asked)).await,
             "scheduler" => answered(&request, |asked| self.scheduler(asked)).await,
+            "application-autoscaling" => answered(&request, |asked| self.autoscaling(asked)).await,
             other => in_style(other, unknown_service(other)),
         }
     }
@@ -227,7 +229,7 @@ fn unknown_service(service: &str) -> ApiError {
     ApiError::new(
         &NOT_IMPLEMENTED,
         format!(
-            "Hearth does not have {named}: it has lambda, s3, sqs, sns, events, scheduler, iam, sts, ssm and logs; --upstream sends others on."
+            "Hearth does not have {named}: it has lambda, s3, sqs, sns, events, scheduler, application-autoscaling, iam, sts, ssm and logs; --upstream sends others on."
         ),
     )
 }

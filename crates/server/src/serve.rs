@@ -281,6 +281,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         access,
         room: Room::outside(),
     };
+    let scaling = tokio::spawn(Arc::clone(&gateway.control).run_scheduled_actions());
     let gateway = Arc::new(gateway);
     insiders.open(&gateway);
     tokio::spawn(workers::take_in(data, Arc::clone(&dispatcher), insiders, (lines(&logs), Arc::clone(&spans)))?);
@@ -304,6 +305,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         ended = polling => bail!("the event sources are not polled any more: {ended:?}"),
         ended = sending => bail!("nothing is delivered any more: {ended:?}"),
         ended = timed => bail!("rules are not due any more: {ended:?}"),
+        ended = scaling => bail!("scheduled actions are not due any more: {ended:?}"),
         name = stop.signalled() => { info!("{name}: draining"); false }
         () = spawner.closed() => true,
         () = workers::lost(keeper.as_ref()) => bail!("the keeper of worker processes has ended; start hearth again"),

@@ -28,7 +28,7 @@ const ALL: &str = "*";
 const OWN: [&str; 6] = ["lambda", "s3", "iam", "sts", "ssm", "logs"];
 
 /// What Hearth answers itself unless an upstream is named for it.
-const OWN_OR_NAMED: [&str; 4] = ["sqs", "sns", "events", "scheduler"];
+const OWN_OR_NAMED: [&str; 5] = ["sqs", "sns", "events", "scheduler", "application-autoscaling"];
 
 /// Headers that belong to one connection, or to the signature that is replaced.
 const NOT_PASSED: [&str; 12] = [

@@ -134,6 +134,30 @@ pub fn schedule_group(name: &str) -> String {
     format!("{SCHEDULE_GROUPS}{name}")
 }
 
+/// What can be scaled at times: `scalable-target/RESOURCE`.
+pub const SCALABLE_TARGETS: &str = "scalable-target/";
+
+/// The record of a scalable target.
+#[must_use]
+pub fn scalable_target(resource: &str) -> String {
+    format!("{SCALABLE_TARGETS}{resource}")
+}
+
+/// Scheduled actions: `scheduled-action/RESOURCE/NAME`.
+pub const SCHEDULED_ACTIONS: &str = "scheduled-action/";
+
+/// The prefix of a target's scheduled actions. No resource that can be scaled has a slash, nor has a name.
+#[must_use]
+pub fn scheduled_actions_of(resource: &str) -> String {
+    format!("{SCHEDULED_ACTIONS}{resource}/")
+}
+
+/// The record of a scheduled action.
+#[must_use]
+pub fn scheduled_action(resource: &str, name: &str) -> String {
+    format!("{}{name}", scheduled_actions_of(resource))
+}
+
 /// Schedules: `schedule/GROUP/NAME`.
 pub const SCHEDULES: &str = "schedule/";
 

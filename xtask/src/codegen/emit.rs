@@ -12,7 +12,7 @@ pub(crate) fn header(subject: &str) -> String {
 /// The `mod.rs` that leads to the services.
 pub(crate) fn services(entries: &[Entry]) -> String {
     let mut out = header("What the service models say, as tables and types: a module per service.");
-    let mut names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let mut names: Vec<String> = entries.iter().map(Entry::module).collect();
     names.sort_unstable();
     for name in names {
         out.push_str(&format!("pub mod {name};\n"));

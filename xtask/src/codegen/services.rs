@@ -20,6 +20,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// The name of its module.
+    pub(crate) fn module(&self) -> String {
+        self.name.replace('-', "_")
+    }
+
     /// Where its facts are.
     pub(crate) fn facts(&self, models: &Path) -> PathBuf {
         models.join(format!("{}.json", self.name))

@@ -32,3 +32,12 @@ pub const BUS_POLICY_BYTES: usize = 10 * 1024;
 pub const TIMER_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a schedule's input (EventBridge Scheduler).
 pub const SCHEDULE_INPUT_BYTES: usize = 256 * 1024;
+
+/// Scalable targets and scheduled actions on a page of a list (Application Auto Scaling).
+pub const SCALING_PAGE: usize = 50;
+
+/// Scalable targets that there may be.
+pub const SCALABLE_TARGETS: usize = 1000;
+
+/// Scheduled actions that there may be: all are looked at whenever one is due.
+pub const SCHEDULED_ACTIONS: usize = 1000;
