@@ -14,6 +14,10 @@ use crate::waiting::{Turn, Waiter};
 /// How long one waits before it is looked whether others get on.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// How often each of those that run is to be answered meanwhile: what takes longer waits for something else, too, and
+/// more of it may run at a time.
+const TURNS: u32 = 4;
+
 impl Scheduler {
     /// Whether one more invoke of a version waits although it could have an environment. First invokes of environments are
     /// not among those that run.
@@ -26,13 +30,17 @@ impl Scheduler {
 
     /// An admitted invoke waits for one that runs.
     pub(super) fn hold(&mut self, now: Duration, invoke: InvokeId, generation: Generation) {
-        self.keep_held(generation);
+        self.keep_held(now, generation);
         self.waiting.add(Waiter { invoke, generation, since: now, due: now + PATIENCE, room_mb: None });
     }
 
     /// Some of this generation may wait beside an idle environment.
-    pub(super) fn keep_held(&mut self, generation: Generation) {
-        self.held.insert(generation);
+    pub(super) fn keep_held(&mut self, now: Duration, generation: Generation) {
+        if self.held.insert(generation)
+            && let Some(version) = self.fleet.versions.get_mut(&generation)
+        {
+            version.pace.begin(now);
+        }
     }
 
     /// Those that were held back get the environments that are idle, as soon as they may.
@@ -57,7 +65,7 @@ impl Scheduler {
         let generation = waiter.generation;
         let held = waiter.room_mb.is_none() && self.held.contains(&generation) && self.is_held(now, generation);
         let (true, Some(version)) = (held, self.fleet.versions.get_mut(&generation)) else { return false };
-        let least = u64::from(self.limits.pressed_at_once.unwrap_or(u32::MAX));
+        let least = self.limits.pressed_at_once.unwrap_or(u32::MAX).saturating_mul(TURNS);
         let goes_on = version.pace.goes_on(now, PATIENCE, least) && now < waiter.since + PRESSED_WAIT_MAX;
         if goes_on {
             self.waiting.put_off(turn, now + PATIENCE);

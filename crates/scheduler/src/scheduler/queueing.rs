@@ -71,7 +71,7 @@ impl Scheduler {
             return;
         }
         if own.is_some() {
-            self.keep_held(generation);
+            self.keep_held(now, generation);
         }
         self.rest(now, environment);
         if let Some(turn) = pressing {
