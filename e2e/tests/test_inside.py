@@ -11,7 +11,6 @@ from botocore.config import Config
 from conftest import client_of, deployer, unique
 from support.packages import boto, zip_of
 from support.server import wait_until
-from test_concurrency import states
 from test_keys import made
 
 ACCOUNT = "000000000000"
@@ -230,7 +229,7 @@ def test_an_environment_freezes_with_a_call_open_and_gets_the_answer_when_it_tha
     caller = deploy(BACKGROUND, Layers=[layer])
     assert caller.call({"call": late.name, "bucket": bucket}) == "begun"
     wait_until(lambda: is_frozen(caller), 20, "the environment does not freeze")
-    wait_until(lambda: states(server, late) == ["Idle"], 20, "the call does not end")
+    wait_until(lambda: server.states(late) == ["Idle"], 20, "the call does not end")
     assert is_frozen(caller), "an answer does not wake it"
     assert caller.call("collect") == ['"late"']
 
@@ -320,7 +319,7 @@ def test_a_server_that_stops_still_answers_functions_in_work(alone):
     caller = deploy(REPEAT, Layers=[layer], Timeout=120)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(caller.call, other.name)
-        wait_until(lambda: states(server, other), 20, "the function does not call")
+        wait_until(lambda: server.states(other), 20, "the function does not call")
         server.stop()
         assert running.result() == ['"here"'] * 500
 
