@@ -101,21 +101,19 @@ impl Unpacker {
         Ok(())
     }
 
-    /// Removes all trees but those of these packages. No environment may use the others any more.
+    /// All packages of which there is a tree, or a trace of one.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn retain(&self, wanted: &HashSet<CodeDigest>) -> io::Result<()> {
+    pub fn list(&self) -> io::Result<HashSet<CodeDigest>> {
+        let mut all = HashSet::new();
         // A mark without a tree is of no use either.
         for folder in [&self.folder, self.marks.folder()] {
             for entry in fs::read_dir(folder)? {
-                let digest = entry?.file_name().to_str().and_then(CodeDigest::from_hex);
-                if let Some(unwanted) = digest.filter(|digest| !wanted.contains(digest)) {
-                    self.remove(&unwanted)?;
-                }
+                all.extend(entry?.file_name().to_str().and_then(CodeDigest::from_hex));
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Flushes to the disk what was unpacked so far, so that it need not be unpacked again after a crash of the

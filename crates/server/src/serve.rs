@@ -244,8 +244,8 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         provisioning: Arc::new(Provisioned(Arc::clone(&dispatcher))),
         clock: clock.clone(),
     }));
-    control.recover().await.context("bringing the last state back")?;
-    tokio::spawn(Arc::clone(&control).keep_tidy());
+    let unused = control.recover().await.context("bringing the last state back")?;
+    tokio::spawn(Arc::clone(&control).keep_tidy(unused));
     tokio::spawn(snapshots::take(Arc::clone(&dispatcher), Arc::clone(&control)));
 
     let admin = Admin {

@@ -8,7 +8,7 @@ use hearth_api::ApiError;
 use hearth_store::Precondition;
 use hearth_types::function::{State, UpdateStatus, VersionRecord};
 use hearth_types::{CodeDigest, keys};
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::records::{Loaded, TRIES, contended, put};
 use crate::{Control, new_revision};
@@ -57,12 +57,12 @@ impl Control {
         Err(contended())
     }
 
-    /// After a start: restores packages whose unpacked form is gone, settles what was under way, and removes packages
-    /// that nothing has.
+    /// After a start: restores packages whose unpacked form is gone, and settles what was under way. The result is for
+    /// [`Self::keep_tidy`]: the packages that nothing has. Removing them takes its time, and nobody waits for it.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), ApiError> {
+    /// When a store fails.
+    pub async fn recover(self: &Arc<Self>) -> Result<HashSet<CodeDigest>, ApiError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.list(after.as_deref(), 100).await?;
@@ -76,8 +76,9 @@ impl Control {
         for (digest, user) in &packages {
             self.restore(*digest, user).await;
         }
-        self.collect(packages.into_keys().collect()).await;
-        Ok(())
+        let mut unused = self.stored().await?;
+        unused.retain(|digest| !packages.contains_key(digest));
+        Ok(unused)
     }
 
     /// A function whose package cannot be restored stays listed; its invokes say what is wrong.
@@ -94,25 +95,6 @@ impl Control {
             }
             Ok(None) => error!("{user}: the package {digest} is missing: deploy it again"),
             Err(cause) => error!("{user}: the package {digest} cannot be read: {cause}"),
-        }
-    }
-
-    /// Only at a start, when no environment runs: an environment's code must not go from under it.
-    async fn collect(&self, wanted: HashSet<CodeDigest>) {
-        match self.parts.blobs.list().await {
-            Ok(all) => {
-                for digest in all.into_iter().filter(|digest| !wanted.contains(digest)) {
-                    if let Err(cause) = self.parts.blobs.delete(&digest).await {
-                        warn!("the unused package {digest} stays: {cause}");
-                    }
-                }
-            }
-            Err(cause) => warn!("unused packages stay: {cause}"),
-        }
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        let kept = tokio::task::spawn_blocking(move || unpacker.retain(&wanted)).await;
-        if let Ok(Err(cause)) = kept {
-            warn!("unused unpacked packages stay: {cause}");
         }
     }
 }

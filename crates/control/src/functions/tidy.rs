@@ -14,15 +14,15 @@ use crate::layers::LayerVersion;
 use crate::{Control, UNPACKING};
 
 impl Control {
-    /// Removes from time to time what updates and deletes leave behind; runs until it is dropped.
-    pub async fn keep_tidy(self: Arc<Self>) {
-        let mut unused = HashSet::new();
+    /// Removes from time to time what updates and deletes leave behind, and at first what was unused when the server
+    /// started: no environment runs that. Runs until it is dropped.
+    pub async fn keep_tidy(self: Arc<Self>, mut unused: HashSet<CodeDigest>) {
         loop {
-            tokio::time::sleep(TIDY_EVERY).await;
             match self.tidy(&unused).await {
                 Ok(found) => unused = found,
                 Err(cause) => error!("unused packages stay for now: {cause}"),
             }
+            tokio::time::sleep(TIDY_EVERY).await;
         }
     }
 
@@ -36,11 +36,8 @@ impl Control {
         // First these: what is sent from now on is seen by `discard`.
         let sent = std::mem::take(&mut *self.sent());
         let used = self.packages().await?;
-        let all = self.parts.blobs.list().await.map_err(|cause| {
-            error!("the blob store failed: {cause}");
-            ApiError::service("The package store is not available.")
-        })?;
-        let mut unused: HashSet<_> = all.into_iter().filter(|digest| !used.contains_key(digest)).collect();
+        let mut unused = self.stored().await?;
+        unused.retain(|digest| !used.contains_key(digest));
         let gone: Vec<_> =
             unused.intersection(unused_before).filter(|digest| !sent.contains(digest)).copied().collect();
         for digest in gone {
@@ -49,6 +46,21 @@ impl Control {
             }
         }
         Ok(unused)
+    }
+
+    /// The packages that there are, and the trees.
+    pub(super) async fn stored(&self) -> Result<HashSet<CodeDigest>, ApiError> {
+        let failed = |what: &str, cause: &dyn std::fmt::Display| {
+            error!("{what} failed: {cause}");
+            ApiError::service("The package store is not available.")
+        };
+        let blobs = self.parts.blobs.list().await.map_err(|cause| failed("the blob store", &cause))?;
+        let unpacker = Arc::clone(&self.parts.unpacker);
+        let trees = tokio::task::spawn_blocking(move || unpacker.list()).await;
+        let trees = trees.map_err(|cause| failed("looking for unpacked packages", &cause))?;
+        let mut all = trees.map_err(|cause| failed("looking for unpacked packages", &cause))?;
+        all.extend(blobs);
+        Ok(all)
     }
 
     /// The packages that functions, their published versions and layers have, each with the name of one that has it.

@@ -76,7 +76,9 @@ async fn a_start_restores_packages_and_removes_those_of_nobody() {
 
     let house = house.restarted();
     std::fs::remove_dir_all(house.folder.path().join("code").join(CodeDigest::of(&two).to_string())).unwrap();
-    house.control.recover().await.unwrap();
+    let unused = house.control.recover().await.unwrap();
+    assert!(house.is_unpacked(&two), "a start waits for what is used");
+    house.control.tidy(&unused).await.unwrap();
     let left: Vec<bool> = [&one, &two, &three].iter().map(|package| house.is_unpacked(package)).collect();
     assert_eq!(left, [false, true, false]);
     assert_eq!(house.blobs.list().await.unwrap(), [CodeDigest::of(&two)]);
