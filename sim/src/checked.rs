@@ -153,7 +153,6 @@ impl<C: Core> Checked<C> {
             | Event::Initialised { .. }
             | Event::InitFailed(_)
             | Event::Down(_)
-            | Event::Pressed(_)
             | Event::Tick => {}
         }
     }

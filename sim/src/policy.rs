@@ -88,7 +88,6 @@ pub fn unbounded() -> Limits {
         life_spread: Duration::from_secs(limits::ENVIRONMENT_LIFE_S) / limits::ENVIRONMENT_LIFE_SPREAD,
         settle: limits::SETTLE,
         settle_max: limits::SETTLE_MAX,
-        pressed_at_once: None,
         room_wait: limits::ROOM_WAIT,
     }
 }

@@ -21,7 +21,6 @@ use tracing::warn;
 use crate::environments::Environments;
 use crate::invoke::invocable;
 use crate::optimize::Optimizations;
-use crate::pressure::Pressure;
 use crate::snapshot::{FunctionSnapshot, Ready};
 use crate::writer::Writer;
 
@@ -75,7 +74,6 @@ pub(crate) struct Core {
     pub(crate) armed: Option<Duration>,
     /// Held from when something is due earlier than that until the timer knows: a manual clock does not go past it.
     pub(crate) rearming: Option<Busy>,
-    pressure: Pressure,
     /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
     /// Environments that were ended, by why.
@@ -147,7 +145,6 @@ impl<W: Environments> Dispatcher<W> {
                 provisioned: HashMap::new(),
                 armed: None,
                 rearming: None,
-                pressure: Pressure::new(config.limits.pressed_at_once),
                 phases: HashMap::new(),
                 stops: BTreeMap::new(),
             }),
@@ -253,11 +250,7 @@ impl<W: Environments> Dispatcher<W> {
 
     fn step(&self, core: &mut Core, event: Event) -> Vec<Work> {
         let mut actions = Vec::new();
-        let now = self.clock.uptime();
-        if let Some(pressed) = core.pressure.change(now, core.scheduler.in_flight()) {
-            core.scheduler.step(now, Event::Pressed(pressed), &mut actions);
-        }
-        core.scheduler.step(now, event, &mut actions);
+        core.scheduler.step(self.clock.uptime(), event, &mut actions);
         let next = core.scheduler.next_tick();
         if next.is_some_and(|next| core.armed.is_none_or(|armed| next < armed)) {
             core.armed = next;

@@ -18,7 +18,6 @@ mod lineage;
 mod operate;
 mod optimize;
 mod overview;
-mod pressure;
 mod provision;
 mod request;
 mod response;

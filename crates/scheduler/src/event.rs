@@ -45,9 +45,6 @@ pub struct Limits {
     pub settle: Duration,
     /// How long it waits at most.
     pub settle_max: Duration,
-    /// How many invokes of one version run at a time while more is to run on the machine than it gets through: more wait
-    /// for one of them. None: however many there are.
-    pub pressed_at_once: Option<u32>,
     /// How long an invoke waits for room, where all room is taken and some of it is about to be free.
     pub room_wait: Duration,
 }
@@ -130,8 +127,6 @@ pub enum Event {
     Drain(WorkerId),
     /// The worker is no more, nor is any of its environments; the invokes that they had have been answered.
     Lost(WorkerId),
-    /// Whether more is to run on the machine from now on than its processors get through.
-    Pressed(bool),
     /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
     Tick,
 }

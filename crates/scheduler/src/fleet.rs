@@ -9,7 +9,6 @@ use crate::event::{Activity, FunctionKey, Generation, Purpose};
 use crate::idle::{Idle, Plan};
 use crate::ids::IdMap;
 use crate::keep_alive::{Cost, Loss, Rank};
-use crate::pace::Pace;
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
 
@@ -67,10 +66,6 @@ pub(crate) struct Version {
     pub(crate) provisioned_idle: VecDeque<Resting>,
     /// Environments in [`Phase::Settling`].
     pub(crate) settling: usize,
-    /// Environments in [`Phase::Busy`] but for those with their first invoke.
-    pub(crate) running: u32,
-    /// How their invokes get on.
-    pub(crate) pace: Pace,
     /// The fastest way of an environment from nothing to its first answer.
     pub(crate) first_answer: Option<Duration>,
     /// How long an init takes, late ones counting more.
@@ -240,22 +235,13 @@ impl Fleet {
         Some((id, since))
     }
 
-    /// Whether an environment of the version is idle.
-    pub(crate) fn has_idle(&self, generation: Generation) -> bool {
-        let version = self.versions.get(&generation);
-        version.is_some_and(|version| !version.idle.is_empty() || !version.provisioned_idle.is_empty())
-    }
-
     /// Busy to settling.
     pub(crate) fn settle(&mut self, id: EnvironmentId, now: Duration) {
-        let Some(environment) = self.environments.get(&id) else { return };
-        let (fresh, made_at) = (environment.fresh, environment.made_at);
-        let Some(version) = self.set(id, Phase::Settling) else { return };
-        if fresh {
+        let made_at = self.environments.get(&id).filter(|environment| environment.fresh).map(|fresh| fresh.made_at);
+        if let (Some(version), Some(made_at)) = (self.set(id, Phase::Settling), made_at) {
             let took = now.saturating_sub(made_at);
             version.first_answer = Some(version.first_answer.map_or(took, |fastest| fastest.min(took)));
         }
-        version.pace.answered();
     }
 
     /// An init of this generation took so long.
@@ -357,13 +343,10 @@ impl Fleet {
     fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
-        let was_running = before == Phase::Busy && !environment.fresh;
         environment.fresh = false;
         environment.unused &= phase != Phase::Busy;
         let (worker, rank, provisioned) = (environment.worker, environment.rank, environment.provisioned);
         let version = self.versions.get_mut(&environment.generation)?;
-        version.running += u32::from(phase == Phase::Busy);
-        version.running -= u32::from(was_running);
         if provisioned {
             version.provisioned.in_use += u32::from(phase == Phase::Busy);
             version.provisioned.in_use -= u32::from(before == Phase::Busy);
@@ -412,9 +395,6 @@ impl Fleet {
             assert_eq!((alive, here), (version.alive as usize, version.living as usize), "count of {generation:?}");
             let idle = version.idle.len() + version.provisioned_idle.len();
             assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
-            let of_version = self.environments.values().filter(|e| e.generation == *generation);
-            let running = of_version.filter(|e| e.phase == Phase::Busy && !e.fresh).count();
-            assert_eq!(running, version.running as usize, "running of {generation:?}");
             assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
             assert!(version.idle.iter().is_sorted_by_key(|resting| resting.turn), "longest idle first");
             let kept = self.environments.values().filter(|e| e.generation == *generation && e.provisioned);

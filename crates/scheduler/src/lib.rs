@@ -22,7 +22,6 @@ mod idle;
 mod ids;
 mod keep_alive;
 mod minutes;
-mod pace;
 mod placement;
 mod prepare;
 mod provision;

@@ -9,13 +9,11 @@ use crate::counting::Counting;
 use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, StopReason};
 use crate::fleet::{Fleet, Phase, Version};
 use crate::habits::Habits;
-use crate::pace::Pace;
 use crate::placement::{WorkerId, WorkerView};
 use crate::provision::Provisioned;
 use crate::waiting::Waiting;
 
 mod keeping;
-mod pressed;
 mod queueing;
 mod workers;
 
@@ -35,10 +33,6 @@ pub struct Scheduler {
     pub(crate) wanting: BTreeMap<Generation, Duration>,
     /// Generations that wait for concurrency to be free.
     pub(crate) crowded: BTreeSet<Generation>,
-    /// More is to run on the machine than it gets through.
-    pressed: bool,
-    /// Generations of which invokes are held back.
-    held: BTreeSet<Generation>,
 }
 
 impl Scheduler {
@@ -53,8 +47,6 @@ impl Scheduler {
             waiting: Waiting::default(),
             wanting: BTreeMap::new(),
             crowded: BTreeSet::new(),
-            pressed: false,
-            held: BTreeSet::new(),
         }
     }
 
@@ -77,14 +69,12 @@ impl Scheduler {
             Event::Join { worker, capacity } => self.join(worker, capacity),
             Event::Drain(worker) => self.drain(now, worker, actions),
             Event::Lost(worker) => self.lost(now, worker, actions),
-            Event::Pressed(pressed) => self.pressed = pressed,
             Event::Tick => self.tick(now, actions),
         }
-        self.let_go_on(now, actions);
         self.refill_crowded(now, actions);
         self.serve_room(now, actions);
         #[cfg(debug_assertions)]
-        self.check(now);
+        self.check();
     }
 
     /// When [`Event::Tick`] is due next; may be too early, never too late.
@@ -161,8 +151,6 @@ impl Scheduler {
             idle: VecDeque::new(),
             provisioned_idle: VecDeque::new(),
             settling: 0,
-            running: 0,
-            pace: Pace::default(),
             first_answer: None,
             init: None,
             provisioned: Provisioned::default(),
@@ -214,9 +202,7 @@ impl Scheduler {
         }
         self.count_in(generation);
         self.note_call(now, function, generation);
-        if self.is_held(now, generation) {
-            self.hold(now, invoke, generation);
-        } else if let Some((environment, since)) = self.fleet.take_idle(generation) {
+        if let Some((environment, since)) = self.fleet.take_idle(generation) {
             self.habits.used(function, now.saturating_sub(since));
             actions.push(Action::Assign { invoke, environment });
         } else {
@@ -296,7 +282,7 @@ impl Scheduler {
 
     /// What must hold between two steps.
     #[cfg(debug_assertions)]
-    fn check(&self, now: Duration) {
+    fn check(&self) {
         if self.fleet.versions.len() > CHECKED_VERSIONS {
             return;
         }
@@ -306,8 +292,7 @@ impl Scheduler {
         let has_none_idle = |version: &Version| version.idle.is_empty() && version.provisioned_idle.is_empty();
         for (generation, version) in &self.fleet.versions {
             let waits = self.waiting.count_of(*generation) > 0;
-            let has_none = has_none_idle(version) || self.is_held(now, *generation);
-            assert!(!waits || (has_none && !version.retired), "nobody waits beside an idle environment");
+            assert!(!waits || (has_none_idle(version) && !version.retired), "nobody waits beside an idle environment");
         }
     }
 }

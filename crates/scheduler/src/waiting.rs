@@ -64,15 +64,6 @@ impl Waiting {
         }
     }
 
-    /// It is looked at again later.
-    pub(crate) fn put_off(&mut self, turn: Turn, due: Duration) {
-        if let Some(waiter) = self.waiters.get_mut(&turn) {
-            self.due.remove(&(waiter.due, turn));
-            waiter.due = due;
-            self.due.insert((due, turn));
-        }
-    }
-
     pub(crate) fn get(&self, turn: Turn) -> Option<&Waiter> {
         self.waiters.get(&turn)
     }

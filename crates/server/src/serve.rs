@@ -37,7 +37,7 @@ use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
 use hearth_types::limits::{
     CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE_SPREAD, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
-    PRESSED_PER_CORE, ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNREAD_ANSWERS_BYTES, UNRESERVED_CONCURRENCY_MIN,
+    ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNREAD_ANSWERS_BYTES, UNRESERVED_CONCURRENCY_MIN,
 };
 use hearth_types::runtime::ARCHITECTURE;
 use hearth_types::{Place, keys};
@@ -89,13 +89,10 @@ pub(crate) fn log_to_stderr() {
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
-    let threads = (cores() / 2).clamp(1, THREADS_MAX);
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let threads = (cores / 2).clamp(1, THREADS_MAX);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(threads).enable_all().build().context("starting the runtime")
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()> {
@@ -396,8 +393,6 @@ fn dispatcher(
             life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
             settle: SETTLE,
             settle_max: SETTLE_MAX,
-            // A clock that stands still says nothing of how long an invoke takes.
-            pressed_at_once: (!clock.is_manual()).then(|| PRESSED_PER_CORE * cores() as u32),
             room_wait: ROOM_WAIT,
         },
         clock: clock.clone(),

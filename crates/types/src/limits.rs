@@ -262,10 +262,6 @@ pub const KEEP_ALIVE_MAX_S: u64 = 86_400;
 pub const SETTLE: Duration = Duration::from_millis(10);
 /// How long it waits at most, where cold starts take long. Ours.
 pub const SETTLE_MAX: Duration = Duration::from_millis(200);
-/// Invokes of one version that run at a time for each core, while as much as that is to run there. Ours: measured.
-pub const PRESSED_PER_CORE: u32 = 4;
-/// How long one waits for those in all. Ours.
-pub const PRESSED_WAIT_MAX: Duration = Duration::from_millis(100);
 /// How long an invoke waits for room for a new environment before it is refused. Ours: longer than an environment with
 /// extensions, which may be what takes the room, needs for its end and for being taken down on a busy machine.
 pub const ROOM_WAIT: Duration = SHUTDOWN_EXTERNAL.saturating_add(Duration::from_secs(3));

@@ -31,7 +31,6 @@ pub(crate) const LIMITS: Limits = Limits {
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
-    pressed_at_once: None,
     room_wait: Duration::from_millis(500),
 };
 

@@ -42,10 +42,7 @@ impl Scheduler {
     /// Whoever waited for an environment that is no more gets a new one.
     pub(super) fn replace_one(&mut self, now: Duration, generation: Generation, actions: &mut Vec<Action>) {
         let settling = self.fleet.versions.get(&generation).map_or(0, |version| version.settling);
-        // Beside an idle one it goes there, or has to wait.
-        if !self.fleet.has_idle(generation)
-            && !self.is_held(now, generation)
-            && self.waiting.count_of(generation) > settling
+        if self.waiting.count_of(generation) > settling
             && let Some(turn) = self.waiting.first_of(generation)
         {
             self.place_waiter(now, turn, actions);
@@ -66,18 +63,13 @@ impl Scheduler {
             .oldest_for_room()
             .filter(|(_, waiter)| waiter.generation != generation && waiter.since + self.limits.room_wait / 2 <= now);
         let pressing = pressing.map(|(turn, _)| turn);
-        let held = self.is_held(now, generation);
-        if pressing.is_none() && !held && self.assign_waiter(own, environment, actions) {
+        if pressing.is_none() && self.assign_waiter(own, environment, actions) {
             return;
-        }
-        if own.is_some() {
-            self.keep_held(now, generation);
         }
         self.rest(now, environment);
         if let Some(turn) = pressing {
             self.place_waiter(now, turn, actions);
             if own.is_some()
-                && !held
                 && let Some((idle, _)) = self.fleet.take_idle(generation)
             {
                 self.assign_waiter(own, idle, actions);
@@ -99,14 +91,7 @@ impl Scheduler {
     /// are refused.
     pub(super) fn end_waits(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some(turn) = self.waiting.due(now) {
-            if self.waits_on(now, turn) {
-                continue;
-            }
-            let generation = self.waiting.get(turn).map(|waiter| waiter.generation);
-            match generation.and_then(|generation| self.fleet.take_idle(generation)) {
-                Some((idle, _)) => drop(self.assign_waiter(Some(turn), idle, actions)),
-                None => self.place_waiter(now, turn, actions),
-            }
+            self.place_waiter(now, turn, actions);
         }
     }
 
@@ -128,12 +113,7 @@ impl Scheduler {
     }
 
     /// Whether it was there, and has the environment now.
-    pub(super) fn assign_waiter(
-        &mut self,
-        turn: Option<Turn>,
-        environment: EnvironmentId,
-        actions: &mut Vec<Action>,
-    ) -> bool {
+    fn assign_waiter(&mut self, turn: Option<Turn>, environment: EnvironmentId, actions: &mut Vec<Action>) -> bool {
         let Some(waiter) = turn.and_then(|turn| self.waiting.remove(turn)) else { return false };
         self.fleet.reuse(environment);
         actions.push(Action::Assign { invoke: waiter.invoke, environment });

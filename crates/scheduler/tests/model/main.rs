@@ -24,7 +24,6 @@ const TIMED: Limits = Limits {
     life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
-    pressed_at_once: None,
     room_wait: Duration::from_millis(70),
 };
 
@@ -309,7 +308,7 @@ impl Model {
                 unreachable!("nothing is prepared")
             }
             Event::Tick => self.tick(now),
-            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) | Event::Pressed(_) => {}
+            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) => {}
         }
         self.serve_room(now);
     }

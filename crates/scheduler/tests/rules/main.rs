@@ -4,7 +4,6 @@
 
 mod ahead;
 mod histogram;
-mod pressed;
 mod room;
 
 use std::num::NonZeroU32;
@@ -27,7 +26,6 @@ const LIMITS: Limits = Limits {
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
-    pressed_at_once: None,
     room_wait: Duration::from_millis(500),
 };
 

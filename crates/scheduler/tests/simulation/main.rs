@@ -302,9 +302,6 @@ impl World {
         self.invokes += 1;
         let invoke = InvokeId(self.invokes);
         self.unplaced.insert(invoke, function);
-        if self.invokes.is_multiple_of(50) {
-            self.step(Event::Pressed(self.invokes.is_multiple_of(100)));
-        }
         let refused = self.tally.throttled;
         self.step(Event::Invoke { invoke, generation: self.serving[&function], origin: Origin::Client });
         if self.tally.throttled > refused {

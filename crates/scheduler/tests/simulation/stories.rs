@@ -55,7 +55,6 @@ const AMPLE: Limits = Limits {
     life_spread: Duration::ZERO,
     settle: Duration::from_millis(10),
     settle_max: Duration::from_millis(200),
-    pressed_at_once: Some(2),
     room_wait: Duration::from_millis(500),
 };
 
