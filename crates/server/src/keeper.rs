@@ -309,6 +309,7 @@ mod tests {
                 "--stream-bandwidth",
                 "1",
             ],
+            &["--start-python", "snapshot", "--isolation-at-least", "disk"],
             &["--runtime", "ruby3.3=/usr/bin/ruby3.1", "--runtime", "ruby3.4=/usr/bin/ruby3.1"],
         ] {
             let given: Vec<OsString> = given.iter().map(Into::into).collect();
