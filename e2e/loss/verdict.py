@@ -91,6 +91,7 @@ def records(wire):
     found, after = set(), ""
     while True:
         page = wire.s3("GET", f"/{BUCKET}?list-type=2&prefix=aws/&start-after={after}")
+        assert page is not None, f"the bucket {BUCKET} is not there"
         keys = re.findall(r"<Key>([^<]*)</Key>", page.decode())
         if not keys:
             return found
