@@ -110,13 +110,11 @@ fn first_byte(program: &Path, words: &[&str]) -> Result<Duration> {
     Ok(took)
 }
 
-/// Until a runtime asks its Runtime API for the first invoke.
-fn first_call(program: &Path) -> Result<Duration> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let start = Instant::now();
+/// A `bootstrap` outside of any sandbox, with its Runtime API there.
+pub(super) fn of_provided(program: &Path, api: &str) -> Result<Ended> {
     let child = Command::new(program)
         .env_clear()
-        .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr()?.to_string())
+        .env("AWS_LAMBDA_RUNTIME_API", api)
         .envs([("AWS_LAMBDA_FUNCTION_NAME", "bare"), ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")])
         .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"), ("AWS_LAMBDA_LOG_GROUP_NAME", "g")])
         .envs([("AWS_LAMBDA_LOG_STREAM_NAME", "s"), ("_HANDLER", "bootstrap")])
@@ -125,7 +123,14 @@ fn first_call(program: &Path) -> Result<Duration> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
-    let ended = Ended(child);
+    Ok(Ended(child))
+}
+
+/// Until a runtime asks its Runtime API for the first invoke.
+fn first_call(program: &Path) -> Result<Duration> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let start = Instant::now();
+    let ended = of_provided(program, &listener.local_addr()?.to_string())?;
     let (mut stream, _) = listener.accept()?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut bytes = [0; 64];

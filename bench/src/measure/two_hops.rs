@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use rustix::event::epoll;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::args::RunArgs;
-use crate::measure::bare::Ended;
+use crate::measure::bare::of_provided;
 
 const CLIENTS: u64 = 0;
 const RUNTIMES: u64 = 1;
@@ -39,27 +38,12 @@ pub(super) fn with_relay<T>(
         relay.run()?;
         Ok(Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))? / relay.answers.max(1))
     });
-    let functions = (0..processes).map(|_| function(args, &api)).collect::<Result<Vec<_>>>()?;
+    let functions = (0..processes).map(|_| of_provided(&args.rust, &api)).collect::<Result<Vec<_>>>()?;
     let measured = measure(&host);
     drop(stopped);
     let spent = relay.join().map_err(|_| anyhow::anyhow!("the relay panicked"))?;
     drop(functions);
     Ok((measured?, spent?))
-}
-
-fn function(args: &RunArgs, api: &str) -> Result<Ended> {
-    let child = Command::new(&args.rust)
-        .env_clear()
-        .env("AWS_LAMBDA_RUNTIME_API", api)
-        .envs([("AWS_LAMBDA_FUNCTION_NAME", "bare"), ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")])
-        .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"), ("AWS_LAMBDA_LOG_GROUP_NAME", "g")])
-        .envs([("AWS_LAMBDA_LOG_STREAM_NAME", "s"), ("_HANDLER", "bootstrap")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start {}", args.rust.display()))?;
-    Ok(Ended(child))
 }
 
 struct Relay {
