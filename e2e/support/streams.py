@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+import uuid
 
 import boto3
 from botocore.config import Config
@@ -55,6 +56,11 @@ class Upstream:
     def client(self, service):
         config = Config(retries={"total_max_attempts": 1})
         return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
+
+    def secret(self, user, password):
+        """Its ARN."""
+        text = json.dumps({"username": user, "password": password})
+        return self.client("secretsmanager").create_secret(Name=f"broker-{uuid.uuid4()}", SecretString=text)["ARN"]
 
     def args(self):
         return ("--upstream", f"kinesis={self.url}", "--upstream", f"dynamodb={self.url}")

@@ -37,14 +37,9 @@ def upstream():
     upstream.close()
 
 
-def secret_of(upstream, password):
-    text = json.dumps({"username": USER, "password": password})
-    return upstream.client("secretsmanager").create_secret(Name=unique("broker"), SecretString=text)["ARN"]
-
-
 @pytest.fixture(scope="module")
 def secret(upstream):
-    return secret_of(upstream, PASSWORD)
+    return upstream.secret(USER, PASSWORD)
 
 
 @pytest.fixture(scope="module")
@@ -145,9 +140,9 @@ def test_a_broker_that_goes_away_is_told_and_found_again(server, deploy, broker,
 def test_who_may_not_enter_is_told(server, deploy, broker, upstream):
     function, queue = deploy(OBEY), unique("q")
     broker.put(queue, "a")
-    uuid = mapped(function, queue, secret_of(upstream, "wrong"))
+    uuid = mapped(function, queue, upstream.secret(USER, "wrong"))
     wait_until(lambda: "or password is invalid" in result(function, uuid), WAIT_S, lambda: result(function, uuid))
     gone(function, uuid)
     assert broker.left(queue) == [b"a"] and not said(server, function)
-    uuid = mapped(function, "a,b", secret_of(upstream, PASSWORD))
+    uuid = mapped(function, "a,b", upstream.secret(USER, PASSWORD))
     wait_until(lambda: 'the queue "a,b" cannot be asked for' in result(function, uuid), WAIT_S, lambda: result(function, uuid))

@@ -42,8 +42,7 @@ def upstream():
 
 @pytest.fixture(scope="module")
 def secret(upstream):
-    text = json.dumps({"username": "guest", "password": "guest"})
-    return upstream.client("secretsmanager").create_secret(Name=unique("broker"), SecretString=text)["ARN"]
+    return upstream.secret("guest", "guest")
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +133,7 @@ def test_who_may_not_enter_or_has_no_queue_is_told(server, deploy, broker, secre
     wait_until(lambda: result(function, uuid).startswith("PROBLEM: the broker"), WAIT_S, lambda: result(function, uuid))
     function, queue = deploy(OBEY), unique("q")
     broker.put(queue, b"a")
-    wrong = json.dumps({"username": "guest", "password": "wrong"})
-    wrong = upstream.client("secretsmanager").create_secret(Name=unique("wrong"), SecretString=wrong)["ARN"]
-    uuid = mapped(function, queue, wrong)
+    uuid = mapped(function, queue, upstream.secret("guest", "wrong"))
     wait_until(lambda: result(function, uuid).startswith("PROBLEM: the broker"), WAIT_S, lambda: result(function, uuid))
     assert broker.left(queue) == 1 and not said(server, function)
 
