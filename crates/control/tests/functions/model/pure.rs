@@ -14,13 +14,13 @@ const CONFLICT: &str = "ResourceConflictException";
 /// The code of an error, or the number of the version that the answer shows; 0 where it shows none.
 pub(super) type Outcome = Result<u64, &'static str>;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Model {
     functions: BTreeMap<u8, Function>,
     layers: BTreeMap<u8, Layer>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 struct Function {
     latest: Version,
     versions: BTreeMap<u64, Version>,
@@ -39,7 +39,7 @@ struct Version {
     layers: Vec<(u8, u64)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 struct Alias {
     version: u64,
     weight: Option<u64>,
@@ -51,7 +51,7 @@ impl Alias {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 struct Layer {
     last: u64,
     versions: BTreeMap<u64, (u8, Vec<u8>)>,
