@@ -8,6 +8,7 @@ mod conformance;
 mod coverage;
 mod demo;
 mod e2e;
+mod explore;
 mod guest;
 mod hostile;
 mod java;
@@ -24,6 +25,7 @@ type Task = fn(&[String]) -> anyhow::Result<()>;
 const TASKS: &[(&str, &str, Task)] = &[
     ("demo", "build, deploy three functions, invoke them cold and warm, report", demo::run),
     ("test", "install what the tests need and run them all", test::run),
+    ("explore", "play the property tests with inputs that nobody has seen", explore::run),
     ("e2e", "only the end-to-end tests, with real clients", e2e::run),
     ("conformance", "play recorded answers of the real service", conformance::run),
     ("hostile", "try the catalogue of hostile functions", hostile::run),

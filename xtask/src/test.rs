@@ -25,6 +25,12 @@ const EMULATES: &str = "an ordinary user on cgroup v2";
 /// Starts and ends servers for minutes, and waits for the disk in between.
 const WAITS: &str = "loss";
 
+/// The variable that chooses the inputs of property tests.
+pub(crate) const RANDOM_INPUTS: &str = "PROPTEST_RNG_SEED";
+
+/// The same inputs for each run, so that it judges a change and not luck; `cargo xtask explore` looks for others.
+const SAME_INPUTS: &str = "1";
+
 const STEPS: &[Step] = &[
     ("format", |tally| command(tally, &["fmt", "--all", "--check"])),
     ("generated code", |tally| tally.check(crate::codegen::run(&["--check".to_owned()]))),
@@ -128,6 +134,9 @@ fn rust_tests(tally: &mut Tally) -> Result<()> {
     // Not those in documentation: there are none (`cargo xtask tidy`), and to look for them takes a minute.
     let mut tests = cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--locked", "--no-fail-fast"]);
     tests.env("PATH", install::path_with_nodes()?);
+    if std::env::var_os(RANDOM_INPUTS).is_none() {
+        tests.env(RANDOM_INPUTS, SAME_INPUTS);
+    }
     let passed = follow(&mut tests, |line| tally.read_rust(line))?;
     // Without one failed test in its output, the runner itself or a build failed.
     if !passed && tally.failed == before.failed {
