@@ -53,7 +53,7 @@ pub(crate) struct RunArgs {
     /// What is measured, for the report: a commit.
     #[arg(long, default_value = "")]
     pub(crate) commit: String,
-    /// Only these: warm, throughput, cold, idle, scale, deploy, control, events, queues.
+    /// Only these: warm, throughput, cold, idle, scale, density, deploy, control, events, queues.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// A tenth of the samples: shows that everything runs, not how fast.
@@ -65,9 +65,9 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Whether this group of measurements is wanted.
-    pub(crate) fn wants(&self, group: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == group)
+    /// Whether this group of measurements is wanted; `named`: not unless it is named.
+    pub(crate) fn wants(&self, group: &str, named: bool) -> bool {
+        self.only.is_empty() && !named || self.only.iter().any(|only| only == group)
     }
 
     /// How many samples, out of those of a full run.
