@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_clock::Clock;
 use hearth_fleet::{Bounds, Pollers, Timing};
 use hearth_store::{Depth, QueueError, QueueStore, Step};
-use hearth_types::limits::{DELIVERY_LANE_BYTES, DELIVERY_POLLERS, EVENT_FLEET_BYTES};
+use hearth_types::limits::{DELIVERY_LANE_BYTES, DELIVERY_POLLERS, EVENT_FLEET_BYTES, QUEUE_COMMIT_STEPS};
 use tracing::warn;
 
 use crate::counts::{Counted, Counts, Outcome};
@@ -87,17 +87,21 @@ impl Outbox {
         }
     }
 
-    /// Sends parcels, in one commit. When it returns Ok they are on stable storage.
+    /// Sends parcels. When it returns Ok they are on stable storage; in one commit, where there are not more of them than
+    /// that has room for.
     ///
     /// # Errors
-    /// When the queues cannot be written.
-    pub async fn post(&self, parcels: Vec<Parcel>) -> Result<(), QueueError> {
-        let mut posting = self.prepare(parcels).await;
-        let steps = std::mem::take(&mut posting.steps);
-        if !steps.is_empty() {
-            self.parts.queues.commit(steps).await?;
+    /// When the queues cannot be written; some of more than one commit's may be on their way by then.
+    pub async fn post(&self, mut parcels: Vec<Parcel>) -> Result<(), QueueError> {
+        while !parcels.is_empty() {
+            let later = parcels.split_off(parcels.len().min(QUEUE_COMMIT_STEPS));
+            let mut posting = self.prepare(std::mem::replace(&mut parcels, later)).await;
+            let steps = std::mem::take(&mut posting.steps);
+            if !steps.is_empty() {
+                self.parts.queues.commit(steps).await?;
+            }
+            self.posted(posting);
         }
-        self.posted(posting);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! SNS: topics, their subscriptions, and what is published. Plain async functions that know no HTTP.
 //!
-//! To publish is to post one parcel for each subscription that the message goes to, all in one commit of the outbox: what
+//! To publish a message is to post one parcel for each subscription that it goes to, all in one commit of the outbox: what
 //! was acknowledged is in the queues and functions that listen, or on its durable way to them.
 
 mod attributes;

@@ -1,4 +1,5 @@
 //! What is published reaches its subscribers' parcels in one commit; of FIFO topics that commit keeps also what counts once.
+//! What does not fit into one commit are several, each of whole publications.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +8,7 @@ use hearth_api::ApiError;
 use hearth_delivery::Posting;
 use hearth_store::{Found, Look, MessageId, Once, QueueError, Step};
 use hearth_types::digest::CodeDigest;
-use hearth_types::limits::{SNS_BATCH, SNS_DEDUPLICATION_MS, SNS_FORGET_STEP};
+use hearth_types::limits::{QUEUE_COMMIT_STEPS, SNS_BATCH, SNS_DEDUPLICATION_MS, SNS_FORGET_STEP};
 use serde::{Deserialize, Serialize};
 
 use crate::Sns;
@@ -35,6 +36,28 @@ enum Draft {
     /// It was published before, as it turned out, or is the same as this other entry.
     Known(Published),
     SameAs(usize),
+    /// It is not published.
+    Failed(ApiError),
+}
+
+impl Draft {
+    /// What it takes of a commit.
+    fn steps(&self) -> usize {
+        match self {
+            Self::New { kept, posting, .. } => usize::from(kept.is_some()) + posting.steps.len(),
+            Self::Known(_) | Self::SameAs(_) | Self::Failed(_) => 0,
+        }
+    }
+}
+
+/// How many of the first drafts go into one commit: as many as fit beside what is forgotten with them, and one at least.
+fn of_one_commit(drafts: &[Draft]) -> usize {
+    let mut steps = SNS_FORGET_STEP;
+    let fit = drafts.iter().take_while(|draft| {
+        steps += draft.steps();
+        steps <= QUEUE_COMMIT_STEPS
+    });
+    fit.count().max(1)
 }
 
 /// The queue that keeps what was published once to a topic: nobody works on it, and what is due in it is over.
@@ -51,19 +74,37 @@ fn once(topic: &Topic, deduplication: &str, now_ms: i64) -> Once {
 }
 
 impl Sns {
-    /// Posts all of it in one commit.
-    pub(crate) async fn send(&self, topic: &Topic, entries: Vec<Ready>) -> Result<Vec<Published>, ApiError> {
+    /// Posts all of it, in order: what comes after one that failed is not published either.
+    pub(crate) async fn send(
+        &self,
+        topic: &Topic,
+        entries: Vec<Ready>,
+    ) -> Result<Vec<Result<Published, ApiError>>, ApiError> {
         let mut drafts = self.drafts(topic, entries).await?;
+        let mut rest = &mut drafts[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut(of_one_commit(rest));
+            if let Err(error) = self.commit(topic, now).await {
+                now.iter_mut().chain(later).for_each(|draft| *draft = Draft::Failed(error.clone()));
+                break;
+            }
+            rest = later;
+        }
+        Ok(self.told(drafts))
+    }
+
+    /// Posts some in one commit, or none of them.
+    async fn commit(&self, topic: &Topic, drafts: &mut [Draft]) -> Result<(), ApiError> {
         let (queue, mut over) = (kept_of(topic), self.over(topic).await?);
         // Each round that is not the last finds an entry that was published before, or that somebody else forgets as well.
         for _ in 0..SNS_BATCH + 2 {
-            let steps = self.steps(topic, &drafts, &over);
+            let steps = self.steps(topic, drafts, &over);
             if steps.is_empty() {
-                return Ok(self.told(drafts));
+                return Ok(());
             }
             match self.parts.queues.commit(steps).await {
-                Ok(_) => return Ok(self.told(drafts)),
-                Err(QueueError::PutBefore(id)) => self.mark_known(&queue, id, &mut drafts).await?,
+                Ok(_) => return Ok(()),
+                Err(QueueError::PutBefore(id)) => self.mark_known(&queue, id, drafts).await?,
                 Err(QueueError::Overtaken(_)) => over.clear(),
                 Err(cause) => return Err(unavailable(&cause)),
             }
@@ -149,17 +190,18 @@ impl Sns {
     }
 
     /// Tells those that parcels go to, and what to answer.
-    fn told(&self, drafts: Vec<Draft>) -> Vec<Published> {
-        let mut all: Vec<Published> = Vec::with_capacity(drafts.len());
+    fn told(&self, drafts: Vec<Draft>) -> Vec<Result<Published, ApiError>> {
+        let mut all: Vec<Result<Published, ApiError>> = Vec::with_capacity(drafts.len());
         for draft in drafts {
             match draft {
                 Draft::New { published, posting, .. } => {
                     self.parts.outbox.posted(posting);
-                    all.push(published);
+                    all.push(Ok(published));
                 }
-                Draft::Known(published) => all.push(published),
+                Draft::Known(published) => all.push(Ok(published)),
                 // The first one stands before it.
                 Draft::SameAs(first) => all.extend(all.get(first).cloned()),
+                Draft::Failed(error) => all.push(Err(error)),
             }
         }
         all

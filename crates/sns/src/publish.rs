@@ -92,11 +92,11 @@ impl Sns {
             deduplication: input.message_deduplication_id,
             trace,
         };
-        let published = self.send(&topic, vec![ready(&topic, publication)?]).await?.pop().ok_or_else(no_topic)?;
+        let published = self.send(&topic, vec![ready(&topic, publication)?]).await?.pop().ok_or_else(no_topic)??;
         Ok(api::PublishResponse { message_id: Some(published.message_id), sequence_number: published.sequence })
     }
 
-    /// PublishBatch: each entry succeeds or fails by itself; those that succeed are one commit.
+    /// PublishBatch: each entry succeeds or fails by itself.
     ///
     /// # Errors
     /// NotFound, AuthorizationError, and those of the batch as a whole.
@@ -124,12 +124,7 @@ impl Sns {
                     entries.push(ready);
                     ids.push(entry.id);
                 }
-                Err(error) => failed.push(api::BatchResultErrorEntry {
-                    id: entry.id,
-                    code: error.kind.code.to_owned(),
-                    sender_fault: error.kind.status < 500,
-                    message: error.message,
-                }),
+                Err(error) => failed.push(failure(entry.id, error)),
             }
         }
         if entries.iter().map(|ready| size(&ready.publication)).sum::<usize>() > SNS_MESSAGE_BYTES {
@@ -137,12 +132,18 @@ impl Sns {
             return Err(ApiError::new(&errors::BATCH_REQUEST_TOO_LONG, text));
         }
         let published = self.send(&topic, entries).await?;
-        let successful = ids.into_iter().zip(published).map(|(id, published)| api::PublishBatchResultEntry {
-            id: Some(id),
-            message_id: Some(published.message_id),
-            sequence_number: published.sequence,
-        });
-        Ok(api::PublishBatchResponse { successful: Some(successful.collect()), failed: Some(failed) })
+        let mut successful = Vec::with_capacity(ids.len());
+        for (id, published) in ids.into_iter().zip(published) {
+            match published {
+                Ok(Published { message_id, sequence }) => successful.push(api::PublishBatchResultEntry {
+                    id: Some(id),
+                    message_id: Some(message_id),
+                    sequence_number: sequence,
+                }),
+                Err(error) => failed.push(failure(id, error)),
+            }
+        }
+        Ok(api::PublishBatchResponse { successful: Some(successful), failed: Some(failed) })
     }
 
     /// Publishes what another service of this server sends, where it may.
@@ -156,7 +157,10 @@ impl Sns {
         };
         let topic = self.asked_for(caller, Operation::Publish, arn).await.map_err(of)?.record;
         let ready = ready(&topic, publication).map_err(of)?;
-        self.send(&topic, vec![ready]).await.map(|_| ()).map_err(of)
+        for published in self.send(&topic, vec![ready]).await.map_err(of)? {
+            published.map_err(of)?;
+        }
+        Ok(())
     }
 
     /// Whether a service of this server may publish to a topic.
@@ -372,6 +376,15 @@ fn ready(topic: &Topic, publication: Publication) -> Result<Ready, ApiError> {
         (false, None) => None,
     };
     Ok(Ready { publication, structured, message_id: Uuid::new_v4().to_string(), deduplication })
+}
+
+fn failure(id: String, error: ApiError) -> api::BatchResultErrorEntry {
+    api::BatchResultErrorEntry {
+        id,
+        code: error.kind.code.to_owned(),
+        sender_fault: error.kind.status < 500,
+        message: error.message,
+    }
 }
 
 fn check_batch(entries: &[api::PublishBatchRequestEntry]) -> Result<(), ApiError> {

@@ -126,7 +126,7 @@ pub const SQS_UPSTREAM_WAIT: Duration = Duration::from_secs(5);
 pub const SNS_NAME_CHARS: usize = 256;
 /// Topics, and subscriptions, on a page of a list (SNS).
 pub const SNS_PAGE: usize = 100;
-/// Subscriptions of a topic. Ours: what is published goes to all of them in one commit ([`QUEUE_COMMIT_STEPS`]).
+/// Subscriptions of a topic. Ours: a message goes to all of them in one commit ([`QUEUE_COMMIT_STEPS`]).
 pub const SNS_SUBSCRIPTIONS: usize = 500;
 /// Bytes of a message with its attributes, and of all of a batch (SNS).
 pub const SNS_MESSAGE_BYTES: usize = 256 * 1024;
