@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import signal
+import subprocess
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from conftest import Function, client_of, deployer
 from support.packages import boto, zip_of
-from support.server import wait_until
+from support.server import HEARTH, wait_until
 from support.workers import WorkerProcess, workers_of
 from test_inside import CALLER
 from test_node import node_runtime
@@ -72,13 +75,14 @@ class Load:
 
     def __init__(self, function, clients=4, **args):
         self.function, self.args, self.stopping = function, args, threading.Event()
-        self.answers, self.errors = [], []
+        self.answers, self.errors, self.era = [], [], 0
         self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(clients)]
 
     def run(self, n):
         while not self.stopping.is_set():
+            era = self.era
             try:
-                self.answers.append(self.function.call({"n": n, "sleep": 0.01}, **self.args))
+                self.answers.append({"asked_in": era, **self.function.call({"n": n, "sleep": 0.01}, **self.args)})
             except (ClientError, AssertionError) as error:
                 self.errors.append(error)
 
@@ -203,11 +207,10 @@ def test_changes_and_shifted_weights_lose_nothing_under_load(house):
             function.update(Environment={"Variables": {"STEP": str(weight)}})
             changed.go_on(10)
         client.update_alias(FunctionName=function.name, Name="live", FunctionVersion=second, RoutingConfig={})
-        shifted.go_on(1)
-        before = len(shifted.answers)
+        shifted.era += 1
         shifted.go_on(30)
     assert (shifted.errors, changed.errors) == ([], [])
-    assert {answer["version"] for answer in shifted.answers[before + 4 :]} == {second}
+    assert {answer["version"] for answer in shifted.answers if answer["asked_in"]} == {second}
     assert {answer["version"] for answer in shifted.answers} == {first, second}
 
 
@@ -226,6 +229,36 @@ def test_workers_stay_while_their_server_is_away(house, crash):
     again = Function(client_of(server), function.name)
     assert again.call()["me"] != before
     assert environments(server) == {"w0": 1}
+
+
+def test_a_worker_that_hangs_is_lost_and_comes_back(house):
+    """Its invoke fails as if it had been killed, the next one runs elsewhere; going on, it ends what it ran and joins anew."""
+    server, workers, client, deploy = house(2)
+    function = deploy(CODE, Timeout=120)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(function.invoke, {"sleep": 100})
+        wait_until(lambda: any(busy(worker) for worker in workers), 60, "it does not run")
+        hanging = next(worker for worker in workers if busy(worker))
+        os.kill(hanging.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: hanging.seen() is None, 120, "the server still counts on it")
+            with pytest.raises(ClientError) as lost:
+                held.result(60)
+            assert lost.value.response["Error"]["Code"] == "ServiceException"
+            other = next(worker for worker in workers if worker is not hanging)
+            assert function.call()["me"] and environments(server) == {other.name: 1}
+        finally:
+            os.kill(hanging.pid, signal.SIGCONT)
+    hanging.joined()
+    assert environments(server) == {hanging.name: 0, other.name: 1}
+    top = hearth(server, "top", "--json", "--interval", "0.1")
+    assert {worker["name"]: worker["environments"] for worker in json.loads(top)["workers"]} == environments(server)
+    assert {line.split()[0] for line in hearth(server, "top", "--interval", "0.1").splitlines() if line} >= {"WORKER", "w0", "w1"}
+
+
+def hearth(server, *words):
+    command = [HEARTH, *words, "--endpoint", server.url]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def test_without_a_worker_an_invoke_says_so(house):

@@ -10,13 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_identity::Credentials;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::{INSIDE_CONNECTIONS, WORKER_LOG_BYTES, WORKER_LOG_LINES};
+use hearth_types::limits::{INSIDE_CONNECTIONS, WORKER_LOG_BYTES, WORKER_LOG_LINES, WORKER_NUMBERS};
 use hearth_worker::{
     Door, EnvironmentEvent, EnvironmentSink, Identities, Identity, InvokeSpan, LogSink, Soon, SpanSink, Worker,
 };
 use tokio::io::BufReader;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -27,8 +29,6 @@ use crate::wire;
 
 /// Between two attempts to join.
 const AGAIN: Duration = Duration::from_millis(200);
-/// Between two times that it tells how it is.
-const NUMBERS: Duration = Duration::from_secs(2);
 /// Messages about itself that wait to be sent.
 const MESSAGES: usize = 256;
 
@@ -201,7 +201,7 @@ impl Agent {
         worker: &Worker,
         mut leave: watch::Receiver<bool>,
     ) -> io::Result<()> {
-        let mut due = tokio::time::interval(NUMBERS);
+        let mut due = tokio::time::interval(WORKER_NUMBERS);
         let mut leaves = false;
         loop {
             tokio::select! {
@@ -347,8 +347,13 @@ impl Doorkeeper {
 
 impl Drop for Doorkeeper {
     fn drop(&mut self) {
-        // What the server is not told of, it forgets with the worker.
-        let _ = self.to.try_send(FromWorker::Forget { access_key_id: std::mem::take(&mut self.access_key_id) });
+        let forget = FromWorker::Forget { access_key_id: std::mem::take(&mut self.access_key_id) };
+        // What has no room waits for it: one such message of each environment. Without a runtime the worker is about to end,
+        // and the server forgets all of them.
+        if let (Err(TrySendError::Full(forget)), Ok(runtime)) = (self.to.try_send(forget), Handle::try_current()) {
+            let to = self.to.clone();
+            runtime.spawn(async move { to.send(forget).await });
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hearth_scheduler::{Capacity, WorkerId};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::WORKERS_MAX;
+use hearth_types::limits::{WORKER_SILENCE, WORKERS_MAX};
 use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, SpanSink};
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
@@ -203,18 +203,21 @@ struct House {
     spans: Arc<dyn SpanSink>,
     /// Where workers' sockets lie.
     folder: PathBuf,
+    /// What the machine has, in MB.
+    memory_mb: u64,
 }
 
 /// Takes in workers, and functions' connections from there, for as long as the server lives. Workers' own sockets lie in
-/// `folder`.
+/// `folder`; the machine has `memory_mb` MB.
 pub async fn take_in(
     listener: UnixListener,
     dispatcher: Arc<Dispatcher>,
     doors: Arc<dyn Doors>,
     (logs, spans): (Arc<dyn LogSink>, Arc<dyn SpanSink>),
     folder: &Path,
+    memory_mb: u64,
 ) {
-    let house = Arc::new(House { dispatcher, doors, logs, spans, folder: folder.to_owned() });
+    let house = Arc::new(House { dispatcher, doors, logs, spans, folder: folder.to_owned(), memory_mb });
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -271,6 +274,7 @@ impl House {
         info!("the worker {name} (process {pid}) has joined: {memory_mb} MB, {environments} environments");
         self.dispatcher.join(worker, Capacity { memory_mb, environments });
         hub.changed.notify_waiters();
+        self.warn_of_budgets();
         let writing = async {
             wire::write(&mut to, &ToWorker::Accepted, &[]).await?;
             while let Some(message) = waiting.recv().await {
@@ -292,6 +296,15 @@ impl House {
         }
         Ok(())
     }
+
+    /// Workers share the machine: what they may promise together should be there.
+    fn warn_of_budgets(&self) {
+        let promised: u64 = self.dispatcher.workers().iter().map(|view| view.capacity.memory_mb).sum();
+        if promised > self.memory_mb {
+            let machine = self.memory_mb;
+            warn!("all workers may promise {promised} MB together, the machine has {machine}: lower --memory-budget");
+        }
+    }
 }
 
 /// A worker's own connection.
@@ -306,7 +319,7 @@ struct Link<'a> {
 
 impl Link<'_> {
     async fn hear(&mut self, mut from: BufReader<OwnedReadHalf>) -> io::Result<()> {
-        while let Some((message, body)) = wire::read(&mut from).await? {
+        while let Some((message, body)) = tokio::time::timeout(WORKER_SILENCE, wire::read(&mut from)).await?? {
             match message {
                 FromWorker::Drain => self.drain(),
                 FromWorker::Line { group, stream, timestamp_ms } => {

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::asking::get_json;
 use crate::cli::TopArgs;
 use crate::table::{Align, table};
+use crate::workers::OWN;
 
 /// A screen of its own without a cursor, and back to the one before.
 const OPEN: &str = "\x1b[?1049h\x1b[?25l";
@@ -32,6 +33,30 @@ struct Look {
     functions: Vec<Counted>,
     memory_mb: u64,
     memory_budget_mb: u64,
+    /// `/_hearth/workers`.
+    #[serde(skip)]
+    workers: Vec<Worker>,
+}
+
+/// A worker, as the server lists it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
+struct Worker {
+    name: String,
+    state: String,
+    environments: u64,
+    idle_environments: u64,
+    #[serde(rename(deserialize = "UsedMemoryMB"))]
+    used_memory_mb: u64,
+    #[serde(rename(deserialize = "MemoryMB"))]
+    memory_mb: u64,
+    descriptors: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Workers {
+    workers: Vec<Worker>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -94,7 +119,10 @@ async fn watch(args: &TopArgs, is_drawn: bool) -> Result<()> {
         let rows = rows(&before, &now, at.elapsed());
         (before, at) = (now, Instant::now());
         if args.json {
-            put(&format!("{}\n", serde_json::json!({ "functions": rows, "memoryMb": before.memory_mb })))?;
+            let all = serde_json::json!({
+                "functions": rows, "memoryMb": before.memory_mb, "workers": before.workers,
+            });
+            put(&format!("{all}\n"))?;
         } else if is_drawn {
             put(&screen(&lines(&before, &rows, args), height().saturating_sub(1)))?;
         } else {
@@ -106,8 +134,12 @@ async fn watch(args: &TopArgs, is_drawn: bool) -> Result<()> {
 }
 
 async fn look(args: &TopArgs) -> Result<Look> {
+    let not_ours = "the server's answer is not what this version asks for";
     let answer = get_json(&args.endpoint, "/_hearth/functions").await?;
-    serde_json::from_value(answer).context("the server's answer is not what this version asks for")
+    let look: Look = serde_json::from_value(answer).context(not_ours)?;
+    let answer = get_json(&args.endpoint, "/_hearth/workers").await?;
+    let Workers { workers } = serde_json::from_value(answer).context(not_ours)?;
+    Ok(Look { workers, ..look })
 }
 
 /// Those with most invokes first. A counter that is less than before began anew.
@@ -180,6 +212,11 @@ fn lines(look: &Look, rows: &[Row], args: &TopArgs) -> Vec<String> {
         ),
         String::new(),
     ];
+    // The server's own alone would say the same once more.
+    if look.workers.len() > 1 || look.workers.iter().any(|worker| worker.name != OWN) {
+        lines.extend(of_workers(&look.workers));
+        lines.push(String::new());
+    }
     let right = |head| (head, Align::Right);
     let heads = [
         ("FUNCTION", Align::Left),
@@ -209,6 +246,31 @@ fn lines(look: &Look, rows: &[Row], args: &TopArgs) -> Vec<String> {
     };
     lines.extend(table(&heads, &rows.iter().map(cells).collect::<Vec<_>>()));
     lines
+}
+
+fn of_workers(workers: &[Worker]) -> Vec<String> {
+    let right = |head| (head, Align::Right);
+    let heads = [
+        ("WORKER", Align::Left),
+        ("STATE", Align::Left),
+        right("ENVS"),
+        right("IDLE"),
+        right("MB"),
+        right("OF MB"),
+        right("DESCRIPTORS"),
+    ];
+    let cells = |worker: &Worker| {
+        vec![
+            escape_for_terminal(&worker.name),
+            escape_for_terminal(&worker.state),
+            worker.environments.to_string(),
+            worker.idle_environments.to_string(),
+            worker.used_memory_mb.to_string(),
+            worker.memory_mb.to_string(),
+            worker.descriptors.to_string(),
+        ]
+    };
+    table(&heads, &workers.iter().map(cells).collect::<Vec<_>>())
 }
 
 /// What has room on a terminal of so many rows.
@@ -243,7 +305,7 @@ mod tests {
     use super::*;
 
     fn look(functions: Vec<Counted>) -> Look {
-        Look { functions, memory_mb: 256, memory_budget_mb: 1024 }
+        Look { functions, memory_mb: 256, memory_budget_mb: 1024, workers: Vec::new() }
     }
 
     #[test]

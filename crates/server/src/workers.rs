@@ -18,6 +18,9 @@ use tokio::net::UnixListener;
 use crate::keeper::Keeper;
 use crate::node_args::{NodeArgs, StartPython};
 
+/// What the worker in the server's own process is called.
+pub(crate) const OWN: &str = "server";
+
 /// The folder, in the data folder, of what worker processes have for themselves.
 pub(crate) const FOLDER: &str = "workers";
 
@@ -57,12 +60,17 @@ pub(crate) fn memory_budget_mb(args: &NodeArgs) -> u64 {
 
 /// MB. A machine that does not say how much it has gets the budget of a small one.
 fn three_quarters_of_memory_mb() -> u64 {
+    memory_mb() * 3 / 4
+}
+
+/// MB of the machine.
+fn memory_mb() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total_kb = text
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .unwrap_or(2 * 1024 * 1024);
-    total_kb / 1024 * 3 / 4
+    total_kb / 1024
 }
 
 /// Log lines go to the store.
@@ -96,7 +104,7 @@ pub(crate) fn take_in(
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .context("the workers' socket")?;
     let folder = data.join(FOLDER);
-    Ok(async move { hearth_remote::take_in(listener, dispatcher, doors, sinks, &folder).await })
+    Ok(async move { hearth_remote::take_in(listener, dispatcher, doors, sinks, &folder, memory_mb()).await })
 }
 
 /// Returns once so many workers have joined: who asks the server then finds them.
@@ -136,7 +144,7 @@ pub(crate) fn seen(dispatcher: &Dispatcher) -> Vec<Seen> {
     let views = dispatcher.workers().into_iter();
     let seen = views.filter_map(|view| {
         if view.worker == EMBEDDED {
-            let (name, pid, descriptors) = ("server".to_owned(), std::process::id(), hearth_remote::descriptors());
+            let (name, pid, descriptors) = (OWN.to_owned(), std::process::id(), hearth_remote::descriptors());
             return Some(Seen { name, pid, view, descriptors, lines_dropped: 0 });
         }
         let info = joined.iter().find(|info| info.worker == view.worker)?.clone();
