@@ -7,6 +7,7 @@ mod control;
 mod density;
 mod deploy;
 mod events;
+mod floor;
 mod idle;
 mod plain;
 mod queues;

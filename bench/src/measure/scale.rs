@@ -9,7 +9,7 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load;
-use crate::measure::{AMPLE, FULL_MB, SNAPSHOT};
+use crate::measure::{AMPLE, FULL_MB, SNAPSHOT, floor};
 use crate::process;
 use crate::report::Report;
 use crate::server::Server;
@@ -34,7 +34,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for (package, way, options) in [(&rust, "", &alone), (&python, "", &alone), (&python, "-snapshot", &copied)] {
         Server::with(&args.hearth, options, |server| starts(args, report, server, package, way))?;
     }
-    Ok(())
+    floor::measure(args, report)
 }
 
 /// From no environment to so many at a time, by invokes that all come at once and sleep for a second; then what each of

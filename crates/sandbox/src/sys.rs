@@ -293,6 +293,9 @@ impl Drop for Mapping {
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_CTL_REMOVE: libc::Ioctl = 0x4C81;
+/// Bytes of a loop device's block: as many as the file system has, which then need not change it and forget what it had.
+const LOOP_BLOCK: u32 = 4096;
+const FITRIM: libc::Ioctl = 0xC018_5879_u32 as libc::Ioctl;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
@@ -308,6 +311,14 @@ struct LoopConfig {
 }
 const _: () = assert!(size_of::<LoopConfig>() == 304);
 
+/// `struct fstrim_range`, in bytes.
+#[repr(C)]
+struct TrimRange {
+    start: u64,
+    length: u64,
+    least: u64,
+}
+
 /// The number of a loop device that is free now; another process may be faster in taking it.
 pub(crate) fn loop_free(control: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: takes no argument.
@@ -321,12 +332,19 @@ pub(crate) fn loop_remove(control: BorrowedFd<'_>, number: u32) -> io::Result<()
     check(i64::from(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_REMOVE, libc::c_ulong::from(number)) }))
 }
 
+/// Gives blocks of the file system below `top` that are not in use back to the device.
+pub(crate) fn trim(top: BorrowedFd<'_>) -> io::Result<()> {
+    let mut range = TrimRange { start: 0, length: u64::MAX, least: 0 };
+    // SAFETY: FITRIM reads a range and writes how many bytes it has given back into it.
+    check(i64::from(unsafe { libc::ioctl(top.as_raw_fd(), FITRIM, &raw mut range) }))
+}
+
 /// Binds `file` to the loop device `device`, which unbinds itself after its last user. Fails with EBUSY where the
 /// device was taken meanwhile.
 pub(crate) fn loop_bind(device: BorrowedFd<'_>, file: BorrowedFd<'_>, direct: bool) -> io::Result<()> {
     let config = LoopConfig {
         fd: file.as_raw_fd() as u32,
-        block_size: 0,
+        block_size: LOOP_BLOCK,
         info_before_flags: [0; 52],
         flags: LO_FLAGS_AUTOCLEAR | if direct { LO_FLAGS_DIRECT_IO } else { 0 },
         info_after_flags: [0; 176],
