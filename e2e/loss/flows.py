@@ -1,6 +1,7 @@
 """Clients of what moves messages on: FIFO queues, mappings, topics, rules."""
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -160,3 +161,49 @@ class Mover(Client):
 
     def leave(self, wire):
         pass
+
+
+class Topics(Client):
+    """Makes FIFO topics, publishes to them, and deletes some."""
+
+    ATTRIBUTES = {"Attributes.entry.1.key": "FifoTopic", "Attributes.entry.1.value": "true"}
+    # Within which the same is published once, and a little less.
+    ONCE_S = 200
+
+    def __init__(self, name, chance):
+        super().__init__(name, chance)
+        # {name: (the id of its message, until when it gets no other)}; None where it may be there or not.
+        self.topics = {}
+
+    def step(self, wire):
+        name, until = f"{self.fresh()}.fifo", time.monotonic() + self.ONCE_S
+        self.topics[name] = None
+        wire.sns("CreateTopic", Name=name, **self.ATTRIBUTES)
+        message = self.publish(wire, name)
+        if self.chance.random() < 0.7:
+            wire.sns("DeleteTopic", TopicArn=self.arn(name))
+            del self.topics[name]
+        else:
+            self.topics[name] = message, until
+
+    def publish(self, wire, name):
+        answer = wire.sns("Publish", TopicArn=self.arn(name), Message="m", MessageGroupId="g", MessageDeduplicationId="d")
+        return re.search(rb"<MessageId>(.*?)</MessageId>", answer)[1]
+
+    def arn(self, name):
+        return f"{TOPIC.rsplit(':', 1)[0]}:{name}"
+
+    def check(self, wire):
+        """What was acknowledged is there, and knows what it took; what was deleted did not come back."""
+        for n in range(1, self.serial + 1):
+            name = f"{self.name}-{n}.fifo"
+            is_there = wire.ask_sns("GetTopicAttributes", TopicArn=self.arn(name))[0] == 200
+            known = self.topics.get(name)
+            if is_there != bool(known) and (known or name not in self.topics):
+                raise Wrong(f"the topic {name} is {'back' if is_there else 'lost'}")
+            if known and time.monotonic() < known[1] and self.publish(wire, name) != known[0]:
+                raise Wrong(f"{name} took a message twice")
+
+    def leave(self, wire):
+        for name in self.topics:
+            wire.sns("DeleteTopic", TopicArn=self.arn(name))

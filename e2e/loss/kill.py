@@ -9,10 +9,11 @@ import random
 import secrets
 import time
 
-from loss import flows
+from loss import flows, sources
 from loss.clients import Deployer, Objects, Sender, Sqs, Temporary
-from loss.flows import Fifo, Line, Mover
+from loss.flows import Fifo, Line, Mover, Topics
 from loss.round import Round
+from loss.sources import Streamer, Timed
 from loss.verdict import PATIENCE_S, Events, check_messages, prepare
 from loss.witness import Witness
 from loss.world import World, deploy, queue
@@ -36,6 +37,7 @@ class Run:
         self.world.must_start()
         prepare(self.world.wire(), deploy, queue)
         flows.prepare(self.world.wire(), deploy)
+        sources.prepare(self.world, self.world.wire(), deploy)
         self.hire()
 
     def hire(self):
@@ -48,6 +50,7 @@ class Run:
         self.others = [make(Deployer, "d"), make(Temporary, "t"), make(Objects, "o")]
         self.line = line = Line()
         self.others += [*(make(Fifo, f"f{n}", line) for n in range(2)), make(Mover, "m", self.witness)]
+        self.others += [make(Streamer, "k", self.world, self.witness), make(Timed, "c"), make(Topics, "p")]
         self.since = self.crashes
 
     def clients(self):

@@ -26,7 +26,15 @@ POINTS = {
     "parcel-delivered": ("s",),
     "queue-gone": ("t",),
     "object-written": ("o",),
+    "topic-gone": ("p",),
+    "schedule-fired": ("c",),
+    "rule-fired": ("c",),
+    "batch-taken": ("m",),
+    "records-ran": ("k",),
+    "records-given-up": ("k",),
 }
+# Comes once a minute.
+SELDOM = ("rule-fired",)
 # The end comes at one of the first times.
 TIMES = 6
 # Until it is reached, with a debug build on a busy machine.
@@ -37,7 +45,7 @@ class Points(Run):
     def end_at(self, point):
         """A round that ends at the point."""
         self.world.kill()
-        time = self.chance.randint(1, TIMES)
+        time = 1 if point in SELDOM else self.chance.randint(1, TIMES)
         # The start may come to it already.
         if self.world.start(HEARTH_CRASH_AT=f"{point}:{time}"):
             round_ = self.round([client for client in self.clients() if client.name[0] in POINTS[point]])

@@ -82,9 +82,18 @@ class Wire:
     def events(self, operation, **members):
         return self.well("POST", "/", json.dumps(members), target("AWSEvents", operation))[1]
 
-    def sns(self, operation, **members):
+    def ask_sns(self, operation, **members):
         form = urllib.parse.urlencode({"Action": operation, "Version": "2010-03-31", **members})
-        return self.well("POST", "/", form, SNS)[1]
+        return self.ask("POST", "/", form, SNS)
+
+    def sns(self, operation, **members):
+        status, _, answer = self.ask_sns(operation, **members)
+        if status >= 300:
+            raise Wrong(f"{operation}: {status} {answer}", status)
+        return answer
+
+    def scheduler(self, method, path, **members):
+        return self.well(method, path, json.dumps(members) if members else None, {"Authorization": signed("scheduler")})[1]
 
     def s3(self, method, path, body=None):
         """The answer's body; None where there is no such object."""

@@ -12,6 +12,7 @@ from loss.wire import Wire, Wrong
 from loss.witness import TELL
 from support.packages import zip_of
 from support.server import HEARTH, READY_S, Server
+from support.streams import Upstream
 
 # In a network of its own.
 PORT = 4566
@@ -25,7 +26,7 @@ RETRIES = 2
 
 # Each run is told to the witness before the function says how it went.
 CODE = TELL + """
-import os, time
+import base64, os, time
 def handler(event, context):
     kind = os.environ["KIND"]
     if kind == "heard":
@@ -35,6 +36,13 @@ def handler(event, context):
         told = [tell("pulled", record["body"]) for record in event["Records"]]
         if any(sum(record["body"].encode()) % 10 == 0 and before == 0 for record, before in zip(event["Records"], told)):
             raise Exception(kind)
+        return None
+    if kind == "streamed":
+        for record in event["Records"]:
+            body = base64.b64decode(record["kinesis"]["data"]).decode()
+            tell("streamed", body)
+            if body.endswith("7"):
+                raise Exception(kind)
         return None
     before = tell("ran", context.aws_request_id, kind, event["n"])
     if kind == "slow":
@@ -62,7 +70,10 @@ class World:
 
     def __init__(self, environment=()):
         self.environment = dict(environment)
-        self.server = Server("--network", "nat", "--retry-base", str(RETRY_BASE_MS), listen=f"127.0.0.1:{PORT}")
+        # Has the streams; no crash of the server touches it.
+        self.upstream = Upstream()
+        args = ("--network", "nat", "--retry-base", str(RETRY_BASE_MS), "--upstream", f"kinesis={self.upstream.url}")
+        self.server = Server(*args, listen=f"127.0.0.1:{PORT}")
         self.process, self.starts = None, 0
 
     def launch(self, **environment):
@@ -129,6 +140,7 @@ class World:
     def close(self, keep=False):
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        self.upstream.close()
         if keep:
             print(f"kept: {self.server.folder}")
         else:

@@ -1,6 +1,7 @@
 """An independent emulator of services that Hearth does not have, in a process of its own: as many shards as are asked for,
 and streams of tables. Says where it is, and ends with its standard input. Run by its path, with the account's number."""
 
+import logging
 import os
 import sys
 
@@ -11,6 +12,8 @@ def main():
     sys.path.pop(0)
     from moto.server import ThreadedMotoServer
 
+    # A line for each request, otherwise.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

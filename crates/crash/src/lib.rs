@@ -38,6 +38,18 @@ pub enum Point {
     QueueGone,
     /// An object's bytes are in a file, and no record says so.
     ObjectWritten,
+    /// A topic is gone, and what it remembers of its publications is not yet.
+    TopicGone,
+    /// What a schedule sends is on its way, and that its time has been seen to is not kept.
+    ScheduleFired,
+    /// The same of a rule.
+    RuleFired,
+    /// A mapping's function has taken a batch of messages, and they are still in their queue.
+    BatchTaken,
+    /// A mapping's function has run with records of a stream, and how far it is is not kept.
+    RecordsRan,
+    /// The destination of a mapping is told of records that are given up, and that they are is not kept.
+    RecordsGivenUp,
 }
 
 /// Where the process is. In a build with `crash-points` it may end here.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_crash::{self as crash, Point};
 use hearth_store::Precondition;
 use hearth_types::keys;
 use serde_json::Value;
@@ -58,6 +59,7 @@ impl Rules {
             parcels.extend(self.parcels(&bus, &event).await?);
         }
         self.send(parcels).await?;
+        crash::point(Point::RuleFired);
         let write = put(keys::rule_time(&rule.bus, &rule.name), &due_ms, Precondition::Any)?;
         self.records.commit(vec![write]).await.map(drop)
     }

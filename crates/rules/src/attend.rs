@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hearth_api::ApiError;
+use hearth_crash::{self as crash, Point};
 use hearth_delivery::{DeadLetter, Delivery, Kind, Parcel, Retry, Sender, Source, Target};
 use hearth_sqs::Attribute;
 use hearth_store::Precondition;
@@ -80,6 +81,7 @@ impl Rules {
             warn!("schedule {}/{}: missed from {first} on; it fires once, for {last}", schedule.group, schedule.name);
         }
         self.send(self.parcel_of_schedule(schedule, time_ms, now_ms).into_iter().collect()).await?;
+        crash::point(Point::ScheduleFired);
         // A crash before this repeats it, and nothing else.
         self.records.commit(vec![put(seen_key, &time_ms, Precondition::Any)?]).await?;
         match next(time_ms) {

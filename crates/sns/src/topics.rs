@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hearth_api::sns::{Operation, errors, types as api};
 use hearth_api::{ApiError, Map};
+use hearth_crash::{self as crash, Point};
 use hearth_identity::Caller;
 use hearth_records::TRIES;
 use hearth_store::typed::as_found;
@@ -77,6 +78,7 @@ impl Sns {
             writes.truncate(STORE_COMMIT_WRITES - 1);
             writes.push(Write::delete(topic_key(&found.record.name), found.unchanged()));
             if self.records.commit(writes).await? {
+                crash::point(Point::TopicGone);
                 return self.forget_kept(&found.record).await;
             }
         }

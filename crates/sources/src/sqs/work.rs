@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_crash::{self as crash, Point};
 use hearth_events::Attempt;
 use hearth_types::limits::SOURCE_DELETE_TRIES;
 use tracing::warn;
@@ -141,6 +142,7 @@ impl Hand<'_> {
                 (taken.map(|item| item.handle).collect(), Ended::Left)
             }
         };
+        crash::point(Point::BatchTaken);
         delete(self.job, &self.queue, handles).await;
         ended
     }

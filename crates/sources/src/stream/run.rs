@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_clock::Busy;
+use hearth_crash::{self as crash, Point};
 use hearth_events::Attempt;
 use hearth_store::BoxFuture;
 use hearth_types::RequestId;
@@ -182,6 +183,7 @@ impl Runner {
     async fn ended(&mut self, ran: Ran) {
         let outcome = self.outcome(&ran);
         self.shard.lanes[ran.lane].ended(self.job.now_ms(), outcome);
+        crash::point(Point::RecordsRan);
         self.keep().await;
         drop(ran.busy);
     }
@@ -205,6 +207,7 @@ impl Runner {
             self.job.problem(&format!("The destination {destination} was not told: {cause}"));
             return false;
         }
+        crash::point(Point::RecordsGivenUp);
         self.shard.lanes[lane].given_up(given_up);
         self.keep().await;
         true

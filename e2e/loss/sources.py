@@ -1,0 +1,106 @@
+"""A stream that a mapping reads, and what is due at times: where these stand is kept apart from what they send."""
+
+import json
+import time
+
+from loss.clients import Client, text_of
+from loss.flows import PATIENCE_S
+from loss.wire import Wrong
+from loss.world import ROLE, drain, queue, queue_arn
+
+STREAM, LOST = "kept-stream", "stream-lost"
+# Records of which nothing was heard yet.
+MOST_OPEN = 20
+# A rule that is due each minute has been, by then.
+DUE_S = 130
+
+
+def prepare(world, wire, deploy):
+    kinesis = world.upstream.client("kinesis")
+    kinesis.create_stream(StreamName=STREAM, ShardCount=1)
+    arn = kinesis.describe_stream_summary(StreamName=STREAM)["StreamDescriptionSummary"]["StreamARN"]
+    queue(wire, LOST, VisibilityTimeout="30")
+    deploy(wire, "streamed", "streamed", Timeout=30)
+    wire.well("POST", "/2015-03-31/event-source-mappings", json.dumps({
+        "EventSourceArn": arn, "FunctionName": "streamed", "StartingPosition": "TRIM_HORIZON", "BatchSize": 4, "MaximumRetryAttempts": 1,
+        "BisectBatchOnFunctionError": True, "DestinationConfig": {"OnFailure": {"Destination": queue_arn(LOST)}},
+    }))
+    may_send = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
+    for name in ("timed", "minutely"):
+        queue(wire, name, VisibilityTimeout="30", Policy=policy)
+    wire.events("PutRule", Name="minutely", ScheduleExpression="rate(1 minute)")
+    wire.events("PutTargets", Rule="minutely", Targets=[{"Id": "1", "Arn": queue_arn("minutely")}])
+
+
+class Streamer(Client):
+    """Puts records. Each is run, and those that fail are told to the destination."""
+
+    def __init__(self, name, chance, world, witness):
+        super().__init__(name, chance)
+        self.kinesis, self.witness = world.upstream.client("kinesis"), witness
+        # {body: its number}, in order.
+        self.put, self.heard = {}, 0
+
+    def step(self, wire):
+        bodies = list(self.put)
+        while self.heard < len(bodies) and self.witness.has("streamed", bodies[self.heard]):
+            self.heard += 1
+        if len(bodies) - self.heard > MOST_OPEN:
+            wire.invoke_if_there_is_room("well", {"n": self.fresh()})
+            return
+        body = self.fresh()
+        self.put[body] = int(self.kinesis.put_record(StreamName=STREAM, Data=body.encode(), PartitionKey="k")["SequenceNumber"])
+
+    def check(self, wire):
+        told, end = [], time.monotonic() + PATIENCE_S
+        failing = {body: number for body, number in self.put.items() if body.endswith("7")}
+        while True:
+            for message in drain(wire, LOST):
+                info = json.loads(message["Body"])["KinesisBatchInfo"]
+                told.append((int(info["startSequenceNumber"]), int(info["endSequenceNumber"])))
+            missed = [body for body in self.put if not self.witness.has("streamed", body)]
+            missed += [body for body, number in failing.items() if not any(first <= number <= last for first, last in told)]
+            if not missed:
+                break
+            assert time.monotonic() < end, f"records are lost: {missed[:5]}"
+            time.sleep(0.1)
+        well = set(self.put.values()) - set(failing.values())
+        wrong = [one for one in told if any(one[0] <= number <= one[1] for number in well)]
+        assert not wrong, f"records were given up that do not fail: {wrong[:5]}"
+
+    def leave(self, wire):
+        pass
+
+
+class Timed(Client):
+    """Makes schedules that are due at once, then not for an hour; a rule is due each minute."""
+
+    def __init__(self, name, chance):
+        super().__init__(name, chance)
+        self.made, self.begun = {}, time.monotonic()
+
+    def step(self, wire):
+        name = self.fresh()
+        self.made[name] = False
+        wire.scheduler(
+            "POST", f"/schedules/{name}", ScheduleExpression="rate(1 hour)", FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": queue_arn("timed"), "RoleArn": ROLE, "Input": name},
+        )
+        self.made[name] = True
+
+    def check(self, wire):
+        found, minutes, end = set(), 0, time.monotonic() + PATIENCE_S
+        while True:
+            found |= {text_of(message) for message in drain(wire, "timed")}
+            minutes += len(drain(wire, "minutely"))
+            lost = [name for name, is_sure in self.made.items() if is_sure and name not in found]
+            if not lost and (minutes or time.monotonic() - self.begun < DUE_S):
+                return
+            assert time.monotonic() < end, f"schedules did not fire: {lost[:5]}, and the rule {minutes} times"
+            time.sleep(0.1)
+
+    def leave(self, wire):
+        for name, is_sure in self.made.items():
+            if is_sure:
+                wire.scheduler("DELETE", f"/schedules/{name}")
