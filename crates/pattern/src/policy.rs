@@ -104,10 +104,9 @@ fn combinations(policy: &Map<String, Value>, depth: usize) -> Result<usize, Patt
     let mut product: usize = 1;
     for (key, value) in policy {
         let factor = match (compile::branches(key, value), value) {
-            (Some(branches), _) => {
-                let each = branches.into_iter().map(|branch| combinations(branch, depth));
-                each.sum::<Result<usize, _>>()?
-            }
+            (Some(branches), _) => branches
+                .into_iter()
+                .try_fold(0_usize, |sum, branch| Ok(sum.saturating_add(combinations(branch, depth)?)))?,
             (None, Value::Object(inner)) => combinations(inner, depth + 1)?,
             (None, Value::Array(list)) => Alternatives::parse(list, Dialect::Whole)?.count() * depth,
             // Refused with its reason when the pattern is read.
@@ -155,6 +154,15 @@ mod tests {
             let policy_read = FilterPolicy::parse(policy, Scope::MessageAttributes).unwrap();
             assert_eq!(policy_read.lets_through(&message, "body"), expected, "{policy}");
         }
+    }
+
+    #[test]
+    fn more_combinations_than_can_be_counted_are_too_many() {
+        let keys: Vec<String> = (0..64).map(|n| format!(r#""{n}":[1,2]"#)).collect();
+        let branch = format!(r#"{{"a":{{{}}}}}"#, keys.join(","));
+        let policy = format!(r#"{{"$or":[{branch},{branch}]}}"#);
+        let refused = FilterPolicy::parse(&policy, Scope::MessageBody).unwrap_err();
+        assert_eq!(refused.to_string(), "Filter policy is too complex");
     }
 
     #[test]
