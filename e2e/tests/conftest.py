@@ -22,7 +22,7 @@ EMPTY = {}
 
 def client_of(server):
     """boto3's Lambda client, without retries: they would hide errors."""
-    return boto3.client(
+    client = boto3.client(
         "lambda",
         endpoint_url=server.url,
         region_name="us-east-1",
@@ -30,6 +30,9 @@ def client_of(server):
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=100, parameter_validation=False),
     )
+    # Made at their first use, without a lock: threads that are first together make several, and catch others than are raised.
+    client.exceptions
+    return client
 
 
 @pytest.fixture(scope="session")
