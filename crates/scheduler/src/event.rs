@@ -50,6 +50,21 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What tests and simulations vary: rates without bounds, idle environments kept for a minute, nothing made ahead.
+    pub const PLAIN: Self = Self {
+        account_concurrency: 1000,
+        requests_per_concurrency: None,
+        scaling: Scaling::Unlimited,
+        placement: Placement::Pack,
+        keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
+        ahead: false,
+        life: Duration::from_secs(3600),
+        life_spread: Duration::ZERO,
+        settle: Duration::from_millis(10),
+        settle_max: Duration::from_millis(200),
+        room_wait: Duration::from_millis(500),
+    };
+
     /// How long this environment may live.
     #[must_use]
     pub fn life_of(&self, environment: EnvironmentId) -> Duration {

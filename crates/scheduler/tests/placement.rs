@@ -5,25 +5,11 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Scaling,
-    Scheduler, StopReason, Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, Placement, Scheduler, StopReason,
+    Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
-
-const LIMITS: Limits = Limits {
-    account_concurrency: 1000,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
-    keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
-    ahead: false,
-    life: Duration::from_secs(3600),
-    life_spread: Duration::ZERO,
-    settle: Duration::from_millis(10),
-    settle_max: Duration::from_millis(200),
-    room_wait: Duration::from_millis(500),
-};
 
 /// A scheduler with generations 1, 2 and 3 of functions of their own, of 128, 512 and 1,024 MB.
 struct Bench {
@@ -34,7 +20,7 @@ struct Bench {
 
 impl Bench {
     fn new(placement: Placement, workers: &[(u64, u32)]) -> Self {
-        let scheduler = Scheduler::new(Limits { placement, ..LIMITS });
+        let scheduler = Scheduler::new(Limits { placement, ..Limits::PLAIN });
         let mut bench = Self { scheduler, now: Duration::ZERO, invokes: 0 };
         for (worker, (memory_mb, environments)) in (1..).zip(workers.iter().copied()) {
             bench.step(Event::Join { worker: WorkerId(worker), capacity: Capacity { memory_mb, environments } });
@@ -148,11 +134,11 @@ fn an_invoke_waits_for_a_worker_but_not_for_ever() {
     let mut alone = Bench::new(Placement::Pack, &[]);
     assert_eq!(alone.invoke(1), []);
     let mut last = Vec::new();
-    while last.is_empty() && alone.now < LIMITS.room_wait * 2 {
+    while last.is_empty() && alone.now < Limits::PLAIN.room_wait * 2 {
         last = alone.after(10).step(Event::Tick);
     }
     assert_eq!(last, [Action::Throttle { invoke: InvokeId(1), reason: Throttle::NoWorker }]);
-    assert_eq!(alone.now, LIMITS.room_wait);
+    assert_eq!(alone.now, Limits::PLAIN.room_wait);
 }
 
 #[test]

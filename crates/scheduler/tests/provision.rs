@@ -5,27 +5,15 @@
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, Hindrance, InvokeId, KeepAlive, Limits, Origin, Placement,
-    Provision, Purpose, Scaling, Scheduler, StopReason, Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, Hindrance, InvokeId, KeepAlive, Limits, Origin, Provision,
+    Purpose, Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-const LIMITS: Limits = Limits {
-    account_concurrency: 100,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
-    keep_alive: KeepAlive::Fixed(KEEP_ALIVE),
-    ahead: false,
-    life: Duration::from_secs(3600),
-    life_spread: Duration::ZERO,
-    settle: Duration::from_millis(10),
-    settle_max: Duration::from_millis(200),
-    room_wait: Duration::from_millis(500),
-};
+const LIMITS: Limits = Limits { account_concurrency: 100, keep_alive: KeepAlive::Fixed(KEEP_ALIVE), ..Limits::PLAIN };
 
 struct Bench {
     scheduler: Scheduler,

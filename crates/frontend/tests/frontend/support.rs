@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hearth_api::{ApiError, route};
 use hearth_clock::Clock;
 use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange, InvokeRequest, InvokeResponse};
-use hearth_scheduler::{Capacity, KeepAlive, Limits, Placement, Scaling, WorkerId};
+use hearth_scheduler::{Capacity, Limits, WorkerId};
 use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
@@ -20,19 +20,7 @@ use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, I
 use http::HeaderMap;
 use uuid::Uuid;
 
-pub(crate) const LIMITS: Limits = Limits {
-    account_concurrency: 10,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
-    keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
-    ahead: false,
-    life: Duration::from_secs(3600),
-    life_spread: Duration::ZERO,
-    settle: Duration::from_millis(10),
-    settle_max: Duration::from_millis(200),
-    room_wait: Duration::from_millis(500),
-};
+pub(crate) const LIMITS: Limits = Limits { account_concurrency: 10, ..Limits::PLAIN };
 
 const CAPACITY: Capacity = Capacity { memory_mb: 4096, environments: 20 };
 

@@ -7,24 +7,21 @@ mod moves;
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement, Scaling,
-    Scheduler, StopReason, Throttle, WorkerId,
+    Action, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Scheduler, StopReason,
+    Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
 /// Where idle environments are kept for a time.
 const TIMED: Limits = Limits {
     account_concurrency: 9,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
     keep_alive: KeepAlive::Fixed(Duration::from_millis(90)),
-    ahead: false,
     life: Duration::from_millis(160),
     life_spread: Duration::from_millis(40),
     settle: Duration::from_millis(20),
     settle_max: Duration::from_millis(50),
     room_wait: Duration::from_millis(70),
+    ..Limits::PLAIN
 };
 
 /// Where they are kept while there is room: for minutes, so that gaps are of many lengths.

@@ -10,24 +10,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use hearth_scheduler::{
-    Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Placement,
-    Purpose, Rate, Scaling, Scheduler, StopReason, Throttle, WorkerId,
+    Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Purpose, Rate,
+    Scaling, Scheduler, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
-const LIMITS: Limits = Limits {
-    account_concurrency: 10,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
-    keep_alive: KeepAlive::Fixed(Duration::from_secs(60)),
-    ahead: false,
-    life: Duration::from_secs(3600),
-    life_spread: Duration::ZERO,
-    settle: Duration::from_millis(10),
-    settle_max: Duration::from_millis(200),
-    room_wait: Duration::from_millis(500),
-};
+const LIMITS: Limits = Limits { account_concurrency: 10, ..Limits::PLAIN };
 
 const WORKER: WorkerId = WorkerId(1);
 const CAPACITY: Capacity = Capacity { memory_mb: 2048, environments: 8 };

@@ -44,19 +44,7 @@ fn go_on(mut world: World, reservations: u32) -> Tally {
     world.tally
 }
 
-const AMPLE: Limits = Limits {
-    account_concurrency: 1000,
-    requests_per_concurrency: None,
-    scaling: Scaling::Unlimited,
-    placement: Placement::Pack,
-    keep_alive: KeepAlive::Fixed(KEEP_ALIVE),
-    ahead: false,
-    life: LIFE,
-    life_spread: Duration::ZERO,
-    settle: Duration::from_millis(10),
-    settle_max: Duration::from_millis(200),
-    room_wait: Duration::from_millis(500),
-};
+const AMPLE: Limits = Limits { keep_alive: KeepAlive::Fixed(KEEP_ALIVE), life: LIFE, ..Limits::PLAIN };
 
 /// Of one worker.
 const ROOM: Capacity = Capacity { memory_mb: 1_000_000, environments: 1000 };
