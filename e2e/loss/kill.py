@@ -50,8 +50,12 @@ class Run:
         self.others = [make(Deployer, "d"), make(Temporary, "t"), make(Objects, "o")]
         self.line = line = Line()
         self.others += [*(make(Fifo, f"f{n}", line) for n in range(2)), make(Mover, "m", self.witness)]
-        self.others += [make(Streamer, "k", self.world, self.witness), make(Timed, "c"), make(Topics, "p")]
+        self.others += self.hire_more(make)
         self.since = self.crashes
+
+    def hire_more(self, make):
+        """Of what is kept in more places than one."""
+        return [make(Streamer, "k", self.world, self.witness), make(Timed, "c"), make(Topics, "p")]
 
     def clients(self):
         return [*self.senders, *self.queuers, *self.others]

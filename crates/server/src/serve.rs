@@ -217,6 +217,12 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         clock: clock.clone(),
     });
     targets.sns.get_or_init(|| Arc::downgrade(&sns));
+    let topics = Arc::clone(&sns);
+    tokio::spawn(async move {
+        if let Err(cause) = topics.forget_the_gone().await {
+            warn!("what topics that are gone once took is not forgotten: {cause}");
+        }
+    });
     s3.tell_by(&outbox).await.map_err(anyhow::Error::msg).context("telling what happened in buckets")?;
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
         place: place(&args),

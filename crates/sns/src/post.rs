@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sns;
 use crate::errors::unavailable;
 use crate::publish::{Published, Ready};
-use crate::record::Topic;
+use crate::record::{TOPICS, Topic};
 use crate::store::busy;
 
 /// A publication that counts once, as the queues keep it until its time is over.
@@ -60,10 +60,13 @@ fn of_one_commit(drafts: &[Draft]) -> usize {
     fit.count().max(1)
 }
 
+/// What the queues begin with that keep what was published once.
+const KEPT: &str = "topic-once/";
+
 /// The queue that keeps what was published once to a topic: nobody works on it, and what is due in it is over.
 fn kept_of(topic: &Topic) -> String {
     // Names of topics are as long as those of queues.
-    format!("topic-once/{}", CodeDigest::of(format!("{} {}", topic.created_ms, topic.name).as_bytes()))
+    format!("{KEPT}{}", CodeDigest::of(format!("{} {}", topic.created_ms, topic.name).as_bytes()))
 }
 
 /// What makes it be taken once: by its topic; one of that name from before is another.
@@ -115,6 +118,24 @@ impl Sns {
     /// Forgets what was published once to a topic that is gone.
     pub(crate) async fn forget_kept(&self, topic: &Topic) -> Result<(), ApiError> {
         self.parts.queues.purge(&kept_of(topic)).await.map(|_| ()).map_err(|cause| unavailable(&cause))
+    }
+
+    /// Forgets what was published once to topics that are gone, which a crash may have left. To be called at the start.
+    ///
+    /// # Errors
+    /// When what there is cannot be read.
+    pub async fn forget_the_gone(&self) -> Result<(), ApiError> {
+        // Before the topics: what a new one keeps is not among these.
+        let kept = self.parts.queues.queues(KEPT).await.map_err(|cause| unavailable(&cause))?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let topics = self.records.all::<Topic>(TOPICS, Topic::is_fifo).await?;
+        let known: HashSet<String> = topics.iter().map(kept_of).collect();
+        for gone in kept.into_iter().filter(|kept| !known.contains(&kept.queue)) {
+            self.parts.queues.purge(&gone.queue).await.map_err(|cause| unavailable(&cause))?;
+        }
+        Ok(())
     }
 
     async fn drafts(&self, topic: &Topic, entries: Vec<Ready>) -> Result<Vec<Draft>, ApiError> {

@@ -29,6 +29,7 @@ impl Targets for Nobody {
 
 pub(crate) struct Case {
     pub(crate) sns: Arc<Sns>,
+    pub(crate) metadata: Arc<MemoryStore>,
     pub(crate) queues: Arc<MemoryQueueStore>,
     pub(crate) clock: Clock,
     pub(crate) caller: Caller,
@@ -44,9 +45,10 @@ pub(crate) async fn case() -> Case {
         clock: clock.clone(),
         timing: Timing { retry_base: Duration::from_secs(1) },
     });
+    let metadata = Arc::new(MemoryStore::default());
     let sns = Sns::new(Parts {
         place: Place { region: "us-east-1".into(), account: "000000000000".into() },
-        metadata: Arc::new(MemoryStore::default()),
+        metadata: Arc::clone(&metadata) as _,
         outbox,
         queues: Arc::clone(&queues) as _,
         endpoint: "http://127.0.0.1:1".into(),
@@ -56,5 +58,5 @@ pub(crate) async fn case() -> Case {
     let attributes = [("FifoTopic".to_owned(), "true".to_owned())].into_iter().collect();
     let input = api::CreateTopicInput { name: "t.fifo".into(), attributes: Some(attributes), ..Default::default() };
     let topic = sns.create_topic(&caller, input).await.unwrap().topic_arn.unwrap();
-    Case { sns, queues, clock, caller, topic }
+    Case { sns, metadata, queues, clock, caller, topic }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hearth_api::sns::types as api;
-use hearth_store::QueueStore;
+use hearth_store::{MetadataStore, Precondition, QueueStore, Write};
 use tokio::task::JoinSet;
 
 use crate::case::{Case, case};
@@ -65,4 +65,16 @@ async fn what_is_over_is_forgotten_however_much_it_is() {
     let input = api::DeleteTopicInput { topic_arn: case.topic.clone() };
     case.sns.delete_topic(&case.caller, input).await.unwrap();
     assert_eq!(case.kept().await, 0, "with its topic");
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_of_a_topic_goes_at_the_next_start() {
+    let case = case().await;
+    case.publish("a").await;
+    case.sns.forget_the_gone().await.unwrap();
+    assert_eq!(case.kept().await, 1, "the topic is there");
+    let (key, _) = case.metadata.list("", None, 1).await.unwrap().pop().unwrap();
+    case.metadata.commit(vec![Write::delete(key, Precondition::Any)]).await.unwrap();
+    case.sns.forget_the_gone().await.unwrap();
+    assert_eq!(case.kept().await, 0);
 }
