@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hostile.rows.k_secrets import SNAP_START
 from hostile.world import Audit, World
 
 
@@ -17,6 +18,7 @@ def strong():
         # Each kind of runtime once: what is made for all functions of a kind stays.
         world.is_well()
         world.invoke(world.call(world.deploy, {"bootstrap": (Path(os.environ["BOOTSTRAP"]).read_bytes(), 0o755)}, Runtime="provided.al2023", Handler="x"), {"name": "x"})
+        world.call(world.call(world.deploy, "def handler(event, context):\n    return event\n", Runtime=SNAP_START).call)
         world.tidy()
         world.audit = Audit(world)
         yield world

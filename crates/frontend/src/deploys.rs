@@ -47,6 +47,8 @@ impl<W: Environments> Dispatcher<W> {
             let mut core = lock(&self.core);
             core.serving.remove(&generation);
             core.provisioned.remove(&generation);
+            drop(core);
+            self.worker.forget(generation.0);
         }
     }
 }

@@ -22,6 +22,9 @@ pub trait Environments: Send + Sync + 'static {
     /// Ends an environment that has no invoke.
     fn stop(&self, id: EnvironmentId);
 
+    /// No further environment of this generation is asked for: what is kept for such goes.
+    fn forget(&self, _generation: u64) {}
+
     /// Ends all environments; returns when none is left.
     fn drain(&self) -> impl Future<Output = ()> + Send;
 }
@@ -42,6 +45,10 @@ impl Environments for Worker {
 
     fn stop(&self, id: EnvironmentId) {
         Worker::stop(self, id);
+    }
+
+    fn forget(&self, generation: u64) {
+        Worker::forget(self, generation);
     }
 
     fn drain(&self) -> impl Future<Output = ()> + Send {

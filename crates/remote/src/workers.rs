@@ -122,6 +122,12 @@ impl Environments for Workers {
         }
     }
 
+    fn forget(&self, generation: u64) {
+        if let Some(embedded) = &self.embedded {
+            embedded.forget(generation);
+        }
+    }
+
     async fn drain(&self) {
         let embedded = async {
             if let Some(embedded) = &self.embedded {

@@ -10,7 +10,7 @@ use crate::compiled::Source;
 use crate::discover::Interpreter;
 
 /// Programs that shell bootstraps and functions call: what there is of them.
-const COMMANDS: [&str; 52] = [
+const COMMANDS: [&str; 53] = [
     "sh",
     "bash",
     "awk",
@@ -63,6 +63,7 @@ const COMMANDS: [&str; 52] = [
     "true",
     "uname",
     "wc",
+    "whoami",
 ];
 /// Further ones of `provided.*`, whose bootstrap may be a shell script that speaks HTTP.
 const PROVIDED_COMMANDS: [&str; 6] = ["curl", "tar", "timeout", "uniq", "xargs", "kill"];
@@ -84,6 +85,11 @@ const LIBRARIES: [&str; 15] = [
     "libcrypto.so.3",
     "libssl.so.3",
 ];
+/// Who owns what is not the function's is nobody that its user namespace knows, which has a name as on Lambda's system.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
+                      sbx_user1051:x:993:990::/home/sbx_user1051:/bin/sh\n\
+                      nobody:x:65534:65534:Kernel Overflow User:/:/sbin/nologin\n";
+const GROUP: &str = "root:x:0:\nsbx_user1051:x:990:\nnobody:x:65534:\n";
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The Python bootstrap: the program, then the modules that it imports when needed, and what functions import.
@@ -148,8 +154,8 @@ impl Draft {
     }
 
     fn configuration(&mut self) {
-        self.file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:993:990::/home/sbx_user1051:/bin/sh\n");
-        self.file("/etc/group", "root:x:0:\nsbx_user1051:x:990:\n");
+        self.file("/etc/passwd", PASSWD);
+        self.file("/etc/group", GROUP);
         self.file("/etc/hosts", "127.0.0.1 localhost sandbox sandbox.localdomain\n::1 localhost\n");
         self.file("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
         // Answers where functions reach the outside; else nobody does, and names resolve as little as without it.

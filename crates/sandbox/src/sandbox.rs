@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 
-use hearth_types::limits::EXEC_STRINGS_BYTES;
+use hearth_types::limits::{EXEC_STRINGS_BYTES, SANDBOX_STEP_TIME};
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -451,9 +451,11 @@ impl Environment {
         Ok(self)
     }
 
-    /// Waits for this event, and returns the descriptors beside it.
+    /// Waits for this event, and returns the descriptors beside it. What stands still inside is given up in the end: its
+    /// taking down asks nothing of it.
     async fn expect(&self, wanted: &Event) -> Result<Vec<OwnedFd>, SandboxError> {
-        match self.next_event().await {
+        let event = tokio::time::timeout(SANDBOX_STEP_TIME, self.next_event()).await;
+        match event.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(Some((event, fds))) if event == *wanted => Ok(fds),
             Ok(Some((Event::Failed(failure), _))) => Err(failure.into()),
             Ok(Some((Event::NotExecutable(failure), _))) => Err(not_executable(failure)),

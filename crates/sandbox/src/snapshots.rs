@@ -13,6 +13,7 @@ use crate::error::{During, Failure, SandboxError};
 use crate::frame::{Event, Request, Role};
 use crate::program::{Assignment, Program};
 use crate::sandbox::{Sandbox, Started, protocol_error};
+use crate::weaken::{self, Defence};
 use crate::{Spawner, snapshot};
 
 /// Bytes of what the system counts a file's room in.
@@ -127,7 +128,8 @@ impl Template {
             let what = format!("a snapshot of {} bytes, where {SNAPSHOT_BYTES} are possible", found.len());
             return Err(Failure::new(libc::ENOTSUP, what).into());
         }
-        let file = seal(file).during("sealing a snapshot")?;
+        let sealed = if weaken::is_off(Defence::Seals) { Ok(file.into()) } else { seal(file) };
+        let file = sealed.during("sealing a snapshot")?;
         // What was never written of it takes no memory.
         Ok(Snapshot { file, bytes: found.blocks() * BLOCK })
     }

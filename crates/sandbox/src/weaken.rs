@@ -59,6 +59,13 @@ pub(crate) enum Defence {
     Freeze,
     /// Control groups go with their environment.
     Cleanup,
+    /// The seals of a snapshot: without them its processes may change what later ones start from.
+    Seals,
+    /// A process becomes a program when init says so. The kernel then wants an environment without its own user.
+    Word,
+    /// Init goes on once it has made the function's process, before it has given up anything; without it, it stands still
+    /// there, where no signal from outside would hit it for certain.
+    Pace,
 }
 
 /// The variable of the server's that names defences to leave out, with commas between them.
@@ -81,6 +88,13 @@ pub(crate) const fn is_off(_: Defence) -> bool {
 pub(crate) struct Host {
     root: OwnedFd,
     devices: OwnedFd,
+}
+
+/// Where init stands still, if it is to.
+pub(crate) fn stand_still() {
+    while is_off(Defence::Pace) {
+        std::thread::park();
+    }
 }
 
 /// The host, where something of it is to be left inside; to be taken before it is out of reach.

@@ -363,9 +363,9 @@ impl Environment {
             State::Down { init: Init::Repeated, .. } => InitPhase::Invoke,
             _ => InitPhase::Init,
         };
-        let now = Moment::now();
+        let stream = self.journal.stream();
         self.journal.telemetry().open();
-        self.journal.records(now.wall_ms, &self.spec, [Record::InitStart { phase, interpreter }]);
+        self.journal.records(Moment::now().wall_ms, &self.spec, [Record::InitStart { phase, interpreter, stream }]);
     }
 
     /// Tells whom it concerns. Never called with the lock held.

@@ -18,7 +18,7 @@ use crate::text::{self, AnswerTimes, Failed, InitPhase, Report};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Record<'a> {
     /// A process is being made; `interpreter` is its version.
-    InitStart { phase: InitPhase, interpreter: &'a str },
+    InitStart { phase: InitPhase, interpreter: &'a str, stream: &'a str },
     /// The runtime waits for invokes, or never will.
     InitRuntimeDone { phase: InitPhase, failed: Option<Failed<'a>> },
     /// The same with its figures.
@@ -102,7 +102,7 @@ impl Record<'_> {
 
     fn json(self, spec: &VersionSpec, wall_ms: i64) -> Option<String> {
         let (kind, body) = match self {
-            Self::InitStart { phase, interpreter } => {
+            Self::InitStart { phase, interpreter, stream } => {
                 let runtime_version = text::runtime_version(&spec.runtime, interpreter);
                 let runtime_version_arn = text::runtime_version_arn(&spec.region, &spec.runtime);
                 let function = Some(InitFunction {
@@ -110,6 +110,8 @@ impl Record<'_> {
                     function_version: &spec.version,
                     runtime_version,
                     runtime_version_arn,
+                    instance_id: text::instance_id(stream),
+                    instance_max_memory: spec.memory_mb,
                 });
                 (
                     of_init(spec, "platform.restoreStart", "platform.initStart"),
@@ -262,6 +264,10 @@ struct InitFunction<'a> {
     runtime_version_arn: String,
     function_name: &'a str,
     function_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<String>,
+    /// MB.
+    instance_max_memory: u32,
 }
 
 /// Where an extension stands.
@@ -368,6 +374,7 @@ mod tests {
     use crate::test_support::{report, spec};
 
     const AT: i64 = 1_709_640_000_120;
+    const STREAM: &str = "2024/03/05/[7]8df1b72d46fe47c8a45faca967c0c8cc";
 
     fn json(record: Record<'_>, system: LogLevel) -> Option<String> {
         let mut spec = spec();
@@ -384,10 +391,11 @@ mod tests {
         let id = report().request_id;
         let of = |record| json(record, LogLevel::Debug).unwrap();
         assert_eq!(
-            of(Record::InitStart { phase: InitPhase::Init, interpreter: "3.12.1" }),
+            of(Record::InitStart { phase: InitPhase::Init, interpreter: "3.12.1", stream: STREAM }),
             "{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":\
              \"on-demand\",\"phase\":\"init\",\"runtimeVersion\":\"python:3.12.v1\",\"runtimeVersionArn\":\
-             \"RUNTIME\",\"functionName\":\"f\",\"functionVersion\":\"7\"}}\n"
+             \"RUNTIME\",\"functionName\":\"f\",\"functionVersion\":\"7\",\"instanceId\":\
+             \"8df1b72d-46fe-47c8-a45f-aca967c0c8cc\",\"instanceMaxMemory\":128}}\n"
                 .replace("RUNTIME", &text::runtime_version_arn("us-east-1", "python3.12"))
         );
         assert_eq!(
@@ -442,7 +450,7 @@ mod tests {
         let of_function = Report { reported: Some("Function.Unknown"), ..report() };
         let init = |failed| Record::InitRuntimeDone { phase: InitPhase::Init, failed };
         let (always, from_info, only_debug) = ([true; 3], [true, true, false], [true, false, false]);
-        assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, interpreter: "" }), from_info);
+        assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, interpreter: "", stream: "" }), from_info);
         assert_eq!(wanted(Record::Start { request_id: good.request_id, tracing: None }), from_info);
         assert_eq!((wanted(init(None)), wanted(init(Some(Failed::Timeout)))), (only_debug, always));
         assert_eq!((wanted(Record::RuntimeDone(&good)), wanted(Record::RuntimeDone(&late))), (only_debug, always));

@@ -42,6 +42,11 @@ impl Snapshots {
         made
     }
 
+    /// Lets a generation's snapshot go; what runs from it keeps its pages.
+    pub(crate) fn forget(&self, generation: u64) {
+        self.lock().all.remove(&generation);
+    }
+
     fn cell(&self, generation: u64) -> Arc<OnceCell<Arc<Snapshot>>> {
         let mut inner = self.lock();
         inner.turn += 1;

@@ -219,7 +219,7 @@ struct Log {
 
 impl Log {
     fn start(&self, interpreter: &str) {
-        let record = Record::InitStart { phase: InitPhase::Init, interpreter };
+        let record = Record::InitStart { phase: InitPhase::Init, interpreter, stream: self.journal.stream() };
         self.journal.records(Moment::now().wall_ms, &self.spec, [record]);
     }
 

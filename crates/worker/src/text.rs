@@ -141,6 +141,12 @@ pub(crate) fn init_start(name: &str, interpreter: &str, region: &str) -> String 
     format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
 }
 
+/// What names an environment in its records: the digits that its log stream ends with, as a UUID.
+pub(crate) fn instance_id(stream: &str) -> Option<String> {
+    let (_, digits) = stream.rsplit_once(']')?;
+    uuid::Uuid::try_parse(digits).ok().map(|id| id.to_string())
+}
+
 /// A process goes on from a snapshot; `interpreter` is its version.
 pub(crate) fn restore_start(name: &str, interpreter: &str, region: &str) -> String {
     init_start(name, interpreter, region).replacen("INIT_START", "RESTORE_START", 1)

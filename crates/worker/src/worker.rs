@@ -147,6 +147,11 @@ impl Worker {
         self.machine.snapshot(&self.shared.logs, spec).await.map(drop)
     }
 
+    /// Lets a version's snapshot go that no further environment will start from.
+    pub fn forget(&self, generation: u64) {
+        self.machine.snapshots.forget(generation);
+    }
+
     /// Gives an invoke to an environment that is idle. One that has ended refuses it through its reply.
     pub fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
         let environment = self.fleet.lock().get(&id).map(Arc::clone);

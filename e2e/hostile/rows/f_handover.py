@@ -2,11 +2,17 @@
 
 import json
 import os
+import re
+import signal
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 from hostile.catalogue import absent, row
-from support.server import descendants, read
+from hostile.world import Audit
+from support.server import descendants, read, wait_until
 
 # Runs before the runtime does, as the first program of the environment.
 WRAPPER = """#!{python} -IS
@@ -109,5 +115,94 @@ def f07(world):
     return got
 
 
+# Sleeps between a moment of a start and a stop, in ms: in this order, again and again.
+DELAYS_MS = [0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 2, 3, 4, 6, 10]
+CUSTOMERS = """
+open("/proc/self/comm", "w").write("customers")
+def handler(event, context):
+    return "ran"
+"""
+
+
+class Stops:
+    """Stops the first processes of environments while they start, each at another step, and looks at what then runs below them."""
+
+    def __init__(self, server, most):
+        self.server, self.spawner, self.most = server, server.spawner(), most
+        self.seen, self.stopped, self.ran, self.over = set(self.children(self.spawner)), [], [], threading.Event()
+        self.thread = threading.Thread(target=self.stop_all)
+        self.thread.start()
+
+    def children(self, pid):
+        return [int(child) for child in read(f"/proc/{pid}/task/{pid}/children").split()]
+
+    def stop_all(self):
+        looked = 0
+        while not self.over.is_set():
+            for pid in set(self.children(self.spawner)) - self.seen:
+                self.seen.add(pid)
+                if len(self.stopped) < self.most:
+                    self.stop(pid, len(self.stopped))
+            if time.monotonic() - looked > 0.05:
+                self.look()
+                looked = time.monotonic()
+
+    def stop(self, pid, number):
+        """Every other one is stopped so long after it is there, the others so long after they have made their first process."""
+        end = time.monotonic() + 0.05
+        while number % 2 and not self.children(pid) and time.monotonic() < end and alive(pid):
+            pass
+        time.sleep(DELAYS_MS[number // 2 % len(DELAYS_MS)] / 1000)
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            return
+        self.stopped.append(pid)
+
+    def look(self):
+        """A customer's code under an init that has not given everything up."""
+        for pid in self.seen:
+            privileges = re.search(r"CapEff:\t(\w+)", read(f"/proc/{pid}/status"))
+            if privileges and int(privileges[1], 16):
+                self.ran += [f"ran: {child} below {pid}" for child in descendants(pid) if read(f"/proc/{child}/comm") == "customers\n"]
+
+    def close(self):
+        self.over.set()
+        self.thread.join()
+
+
+def answered(function):
+    """What an invoke says in the end, an error of the service's included: whoever waits for what stands still is told so."""
+    try:
+        return function.invoke()["payload"]
+    except ClientError as error:
+        return str(error).encode()
+
+
+def alive(pid):
+    return os.path.exists(f"/proc/{pid}")
+
+
+@row("F08", "stop init at a hundred points of its start, and have code run in what is half made", off="pace word user", least="ran", short=False)
+def f08(world):
+    functions = [world.call(world.deploy, CUSTOMERS, Timeout=5, MemorySize=128) for _ in range(30)]
+    Audit(world).settled()
+    stops = Stops(world.server, 100)
+    standing = lambda: [pid for pid in stops.stopped if alive(pid)]
+    try:
+        with ThreadPoolExecutor(len(functions), initializer=world.enter) as many:
+            end = time.monotonic() + 900
+            # What stands still and was made ahead for nobody yet goes when it is somebody's turn to have it.
+            while (len(stops.stopped) < stops.most or (world.strong and standing())) and not stops.ran:
+                assert time.monotonic() < end, f"{len(stops.stopped)} were stopped; they stand still and stay: {standing()}"
+                world.said += many.map(answered, functions)
+                # Their environments go, and the next invokes need others.
+                list(many.map(lambda function: function.update(Description=str(time.monotonic())), functions))
+        return stops.ran
+    finally:
+        stops.close()
+        for pid in standing():
+            os.kill(pid, signal.SIGCONT)
+
+
 absent({"F06": "hostile settings of an image"}, "functions from images are not offered")
-absent({"F08": "stop or trace init at each step of its start"}, "the function cannot signal or trace init (B02, B03), which runs none of its code before it has given up everything; stops injected from outside are not tried")

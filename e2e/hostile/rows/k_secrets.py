@@ -1,10 +1,17 @@
 """K. Secrets, identity, state left behind."""
 
+import inspect
 import json
 import secrets
+import textwrap
 import time
 
+from botocore.exceptions import ClientError
 from hostile.catalogue import absent, elsewhere, row
+from hostile.world import HANDLER, INSIDE
+from support.server import wait_until
+
+SNAP_START = "python3.12"
 
 
 @row("K01", "read another function's variables", off="pid-namespace hidden-processes user", least="variables")
@@ -74,6 +81,69 @@ def k02(world):
     second = world.ask(function)["said"]
     other = world.ask(world.function(leaves))["said"]
     return first + second + other
+
+
+def published(world, function):
+    """A version of it that starts from a snapshot."""
+    version = world.call(lambda: world.client.publish_version(FunctionName=function.name))["Version"]
+    shown = lambda: world.client.get_function_configuration(FunctionName=function.name, Qualifier=version)
+    wait_until(lambda: world.call(shown)["State"] != "Pending", 60, "no snapshot is made")
+    assert world.call(shown)["SnapStart"]["OptimizationStatus"] == "On", world.call(shown)
+    return version
+
+
+CHANGES = """
+import mmap, os, sys, urllib.request
+fd, mark, id = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3]
+said = []
+try:
+    file = os.open("/proc/self/fd/%d" % fd, os.O_RDWR)
+    data = open("/proc/self/fd/%d" % fd, "rb").read()
+    at = data.find(mark)
+    said.append("found" if at != -1 else "not found")
+    while at != -1:
+        os.pwrite(file, b"changed!", at)
+        at = data.find(mark, at + 1)
+except OSError as error:
+    said.append(repr(error))
+url = "http://%s/2018-06-01/runtime/invocation/%s/response" % (os.environ["AWS_LAMBDA_RUNTIME_API"], id)
+urllib.request.urlopen(urllib.request.Request(url, repr(said).encode(), {"Content-Type": "text/plain"})).read()
+"""
+
+
+def again(world, function, version):
+    """What a new environment has; there is none as long as anybody has the file open to write to."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return world.ask(function, Qualifier=version)["said"]
+        except ClientError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+@row("K11", "change the snapshot that later environments start from; find it on the disk", off="seals", least="changed")
+def k11(world):
+    def attack(event, got):
+        if event == "change":
+            # This process's program is the snapshot. It cannot be written to while anything executes it, so this one goes on as another.
+            fd = os.open("/proc/self/exe", os.O_RDONLY)
+            os.set_inheritable(fd, True)
+            os.execv("/var/lang/bin/python3", ["python3", "/var/task/changes.py", str(fd), MARK, request])
+        return MARK
+
+    files = {"changes.py": CHANGES, "app.py": INSIDE + "\nMARK = 'mark-' + os.urandom(12).hex()\n" + textwrap.dedent(inspect.getsource(attack)) + HANDLER.format(name="attack")}
+    function = world.call(world.deploy, files, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}, Timeout=60)
+    version = published(world, function)
+    mark = world.ask(function, Qualifier=version)["said"]
+    answer = world.invoke(function, "change", Qualifier=version)
+    assert b"found" in answer["payload"] or b"Error" in answer["payload"], answer
+    after = again(world, function, version)
+    got = [] if after == mark else [f"changed: {mark} to {after}"]
+    for path in world.server.data.rglob("*"):
+        if path.is_file() and mark.encode() in path.read_bytes():
+            got.append(f"on the disk: {path.name}")
+    return got
 
 
 def own_remains(world):
@@ -174,4 +244,4 @@ elsewhere("K06", "replay or change a signed request", "test_auth.py::test_what_w
 elsewhere("K07", "stretch a signed link", "test_auth.py::test_links_are_good_until_they_end", "test_auth.py::test_a_links_time_runs_out")
 absent({"K08": "a worker that asks for what is another's", "K09": "a lease that has run out"}, "one server: there are no workers apart from it")
 elsewhere("K10", "clones that share randomness", "test_snapstart.py::test_no_two_clones_draw_the_same")
-elsewhere("K11", "secrets in snapshots, snapshots of others", "test_snapstart.py::test_versions_and_functions_do_not_share", "test_snapstart.py::test_a_version_goes_on_from_its_snapshot", "test_snapstart.py::test_a_client_that_was_made_before_the_snapshot_signs_as_its_clone")
+elsewhere("K11-others", "have a snapshot that is another's", "test_snapstart.py::test_versions_and_functions_do_not_share", "test_snapstart.py::test_a_client_that_was_made_before_the_snapshot_signs_as_its_clone")

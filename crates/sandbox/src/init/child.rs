@@ -101,6 +101,7 @@ impl Launch<'_> {
     pub(super) fn run(self, harmless: Harmless) -> Result<Running, Event> {
         let plan = self.plan;
         let held = self.hold().map_err(Event::Failed)?;
+        weaken::stand_still();
         if harmless == Harmless::First {
             become_harmless(plan).map_err(Event::Failed)?;
         }
@@ -230,7 +231,11 @@ impl Launch<'_> {
             wait_for(parent, &Order::Launch)?;
             self.lower_itself()?;
         }
-        let given = wait_for(parent, &Order::Start)?;
+        let given = if weaken::is_off(Defence::Word) && self.args.is_some() {
+            Vec::new()
+        } else {
+            wait_for(parent, &Order::Start)?
+        };
         if !matches!(self.task, Task::Held) {
             become_function()?;
         }
