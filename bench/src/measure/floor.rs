@@ -24,20 +24,19 @@ const NAMESPACES: [(&str, &[&str]); 4] = [
 ];
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    row(args, report, "rust-outside-of-sandboxes", || bare::start(args, "rust").map(drop))?;
-    NAMESPACES.into_iter().try_for_each(|(name, words)| row(args, report, name, || unshare(words)))
+    row(report, "rust-outside-of-sandboxes", || bare::start(args, "rust").map(drop))?;
+    NAMESPACES.into_iter().try_for_each(|(name, words)| row(report, name, || unshare(words)))
 }
 
 /// One start and end after the other: the machine's CPU time for each, kernel threads included.
-fn row(args: &RunArgs, report: &mut Report, name: &str, start: impl Fn() -> Result<()>) -> Result<()> {
-    let count = args.samples(STARTS);
+fn row(report: &mut Report, name: &str, start: impl Fn() -> Result<()>) -> Result<()> {
     thread::sleep(REST);
     let (busy, begin) = (process::machine_cpu()?, Instant::now());
-    (0..count).try_for_each(|_| start())?;
+    (0..STARTS).try_for_each(|_| start())?;
     let elapsed = begin.elapsed().as_secs_f64();
     thread::sleep(REST);
     let machine = process::machine_cpu()?.saturating_sub(busy).as_secs_f64();
-    let n = count as f64;
+    let n = STARTS as f64;
     let figures = [("machine_cpu_ms", machine * 1e3 / n), ("wall_ms", elapsed * 1e3 / n)];
     report.add(format!("scale/floor/{name}"), &figures);
     Ok(())
