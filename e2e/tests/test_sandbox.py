@@ -72,6 +72,14 @@ def test_no_process_of_an_environment_holds_a_capability(server, deploy):
             assert re.search(r"^CapEff:\s+0+$", text, re.M) and re.search(r"^CapPrm:\s+0+$", text, re.M), text
 
 
+def test_the_user_and_the_owners_of_files_have_names(shell):
+    assert shell("subprocess.getoutput('whoami')") == shell("__import__('getpass').getuser()") == "sbx_user1051"
+    # Files of the platform belong to a user that the environment's own user namespace does not know.
+    owner = lambda path: shell(f"__import__('pathlib').Path('{path}').owner()")
+    assert [owner(path) for path in ("/var/task", "/opt", "/tmp")] == ["nobody"] * 3
+    assert shell("(open('/tmp/own', 'w').close(), __import__('pathlib').Path('/tmp/own').owner())[1]") == "sbx_user1051"
+
+
 def test_processes_of_others_are_not_seen(shell):
     pids = shell("sorted(int(n) for n in os.listdir('/proc') if n.isdigit())")
     assert 1 <= len(pids) <= 4

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,16 @@ def until_logged(logs, function, text):
         if any(line.startswith(text) for line in lines):
             return lines
         time.sleep(0.05)
+
+
+def test_the_start_of_an_init_names_the_environment(deploy, logs):  # noqa: F811
+    code = "def handler(event, context):\n    return [context.log_stream_name, context.log_group_name]\n"
+    function = deploy(code, MemorySize=256, LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": "DEBUG"})
+    stream, group = function.call()
+    [start] = [record for record in map(json.loads, lines_of(logs, group)) if record["type"] == "platform.initStart"]
+    assert start["record"]["instanceId"] == str(uuid.UUID(stream.rsplit("]")[-1]))
+    assert start["record"]["instanceMaxMemory"] == 256
+
+
+def lines_of(logs, group):  # noqa: F811
+    return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
