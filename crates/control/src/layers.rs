@@ -11,8 +11,8 @@ use hearth_types::policy::Policy;
 use hearth_types::{Place, keys};
 use serde::{Deserialize, Serialize};
 
-use crate::Control;
 use crate::records::Loaded;
+use crate::{Control, invalid};
 
 /// A layer as a whole.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -102,6 +102,12 @@ pub(crate) fn layer_here<'a>(place: &Place, text: &'a str) -> Option<&'a str> {
         [_, _, _, region, account, _, name, ..] if is_at(place, region, account) => Some(name),
         _ => None,
     }
+}
+
+/// The number of a version that a client gives.
+pub(crate) fn version_number(given: i64) -> Result<u64, ApiError> {
+    let number = u64::try_from(given).ok().filter(|number| *number > 0);
+    number.ok_or_else(|| invalid("Layer Version Cannot be less than 1"))
 }
 
 /// The number at the end of a layer version's ARN.

@@ -129,9 +129,10 @@ fn elements_are_refused_together() {
         &create(r#""Architectures":["x86"],"Layers":[null]"#),
         &[
             "Value '[null]' at 'layers' failed to satisfy constraint: Member must satisfy constraint: [Member must \
-             have length less than or equal to 140, Member must have length greater than or equal to 1, Member must \
+             have length less than or equal to 2048, Member must have length greater than or equal to 1, Member must \
              satisfy regular expression pattern: \
-             arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+, Member must not be null]",
+             (arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:\
+             [a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+), Member must not be null]",
             "Value '[x86]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: [Member \
              must satisfy enum value set: [x86_64, arm64], Member must not be null]",
         ],

@@ -5,8 +5,8 @@ use hearth_api::{ApiError, Page};
 use hearth_types::keys;
 use hearth_types::limits::LIST_LAYERS_PAGE;
 
-use super::{Layer, LayerVersion};
-use crate::{Control, invalid, view};
+use super::{Layer, LayerVersion, version_number};
+use crate::{Control, view};
 
 /// Which versions a list shows.
 #[derive(Clone, Copy, Default)]
@@ -37,9 +37,7 @@ impl Control {
         endpoint: &str,
     ) -> Result<api::GetLayerVersionResponse, ApiError> {
         let layer = self.layer_name(&input.layer_name)?;
-        let Some(number) = u64::try_from(input.version_number).ok().filter(|number| *number > 0) else {
-            return Err(invalid("Layer Version Cannot be less than 1"));
-        };
+        let number = version_number(input.version_number)?;
         self.shown_if_there(&layer, number, endpoint).await
     }
 

@@ -48,13 +48,16 @@ pub(super) fn reason(source: &Source) -> &'static str {
 
 /// 409 for a second mapping of a source and a function (observed).
 pub(super) fn exists(source: &Source, function: &str, uuid: &str) -> ApiError {
-    let identity = source.identity();
+    let named = match source {
+        Source::Kafka { brokers, .. } => brokers.join(","),
+        _ => source.arn().unwrap_or_default().to_owned(),
+    };
     let what = match source {
         Source::Sqs { .. } => format!(
-            "An event source mapping with SQS arn (\" {identity} \") and function (\" {function} \") already exists."
+            "An event source mapping with SQS arn (\" {named} \") and function (\" {function} \") already exists."
         ),
         _ => format!(
-            "The event source arn (\" {identity} \") and function (\" {function} \") provided mapping already exists."
+            "The event source arn (\" {named} \") and function (\" {function} \") provided mapping already exists."
         ),
     };
     ApiError::conflict(format!("{what} Please update or delete the existing mapping with UUID {uuid}"))
@@ -94,7 +97,12 @@ fn kafka(
     let brokers = given.endpoints.as_ref().and_then(|endpoints| endpoints.get("KAFKA_BOOTSTRAP_SERVERS"));
     let brokers = brokers.filter(|brokers| !brokers.is_empty()).cloned();
     let brokers = brokers.ok_or_else(|| invalid("SelfManagedEventSource needs Endpoints.KAFKA_BOOTSTRAP_SERVERS."))?;
-    Ok(Source::Kafka { brokers, topic: only("Topics", input.topics.as_deref())?, from: position(input)? })
+    // Only streams must say where polling begins.
+    let from = match (input.starting_position, input.starting_position_timestamp) {
+        (None, None) => Position::TrimHorizon,
+        _ => position(input)?,
+    };
+    Ok(Source::Kafka { brokers, topic: only("Topics", input.topics.as_deref())?, from })
 }
 
 fn position(input: &api::CreateEventSourceMappingRequest) -> Result<Position, ApiError> {

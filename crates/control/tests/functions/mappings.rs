@@ -98,6 +98,18 @@ fn change(uuid: &Value) -> api::UpdateEventSourceMappingRequest {
     api::UpdateEventSourceMappingRequest { uuid: text(uuid), ..Default::default() }
 }
 
+/// Of brokers of one's own, with what must be said alone.
+fn kafka(function: &str) -> api::CreateEventSourceMappingRequest {
+    let brokers = vec!["one:9092".to_owned(), "two:9092".to_owned()];
+    let endpoints = [("KAFKA_BOOTSTRAP_SERVERS".to_owned(), brokers)].into_iter().collect();
+    api::CreateEventSourceMappingRequest {
+        function_name: function.into(),
+        self_managed_event_source: Some(api::SelfManagedEventSource { endpoints: Some(endpoints) }),
+        topics: Some(vec!["topic".into()]),
+        ..Default::default()
+    }
+}
+
 fn filter(pattern: &str) -> Option<api::FilterCriteria> {
     let filters = vec![api::Filter { pattern: Some(pattern.to_owned()) }];
     Some(api::FilterCriteria { filters: Some(filters) })
@@ -229,22 +241,30 @@ async fn a_source_and_a_function_have_one_mapping() {
     house.created("f").await;
     house.created("g").await;
     let first = house.map(from(QUEUE, "f")).await.unwrap();
-    let text = format!(
+    let taken = format!(
         "An event source mapping with SQS arn (\" {QUEUE} \") and function (\" f \") already exists. Please update or \
          delete the existing mapping with UUID {}",
         text(&first["UUID"])
     );
-    assert_refused(house.map(from(QUEUE, "f")).await, "ResourceConflictException", &text);
+    assert_refused(house.map(from(QUEUE, "f")).await, "ResourceConflictException", &taken);
+    let brokers = house.map(kafka("f")).await.unwrap();
+    assert_eq!(brokers["StartingPosition"], "TRIM_HORIZON", "a topic is read from its beginning where nothing is said");
+    let twice = format!(
+        "The event source arn (\" one:9092,two:9092 \") and function (\" f \") provided mapping already exists. Please \
+         update or delete the existing mapping with UUID {}",
+        text(&brokers["UUID"])
+    );
+    assert_refused(house.map(kafka("f")).await, "ResourceConflictException", &twice);
     let second = house.map(from(QUEUE, "g")).await.unwrap();
     let to_f = || api::UpdateEventSourceMappingRequest { function_name: Some("f".into()), ..change(&second["UUID"]) };
     assert_refused(house.remap(to_f()).await, "ResourceInUseException", "because it is in use");
     for mapping in [&first, &second] {
         house.settle(&mapping["UUID"]).await;
     }
-    assert_refused(house.remap(to_f()).await, "ResourceConflictException", &text);
+    assert_refused(house.remap(to_f()).await, "ResourceConflictException", &taken);
     house.unmap(&first["UUID"]).await.unwrap();
     assert_refused(house.unmap(&first["UUID"]).await, "ResourceInUseException", "because it is in use");
-    assert_refused(house.remap(to_f()).await, "ResourceConflictException", &text);
+    assert_refused(house.remap(to_f()).await, "ResourceConflictException", &taken);
     house.settle(&first["UUID"]).await;
     assert_eq!(house.remap(to_f()).await.unwrap()["FunctionArn"], format!("{ARN}:f"));
     house.map(from(QUEUE, "g")).await.expect("its old place is free");

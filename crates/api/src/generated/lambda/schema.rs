@@ -552,8 +552,8 @@ static PATTERN_OF_LAYER_PERMISSION_ALLOWED_PRINCIPAL: Pattern =
     Pattern::new(r"\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root", false);
 pub(crate) static LAYER_PERMISSION_ALLOWED_PRINCIPAL: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: Some(&PATTERN_OF_LAYER_PERMISSION_ALLOWED_PRINCIPAL), values: &[] });
 static PATTERN_OF_LAYER_VERSION_ARN: Pattern =
-    Pattern::new(r"arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+", false);
-pub(crate) static LAYER_VERSION_ARN: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(140) }, pattern: Some(&PATTERN_OF_LAYER_VERSION_ARN), values: &[] });
+    Pattern::new(r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)", false);
+pub(crate) static LAYER_VERSION_ARN: Shape = Shape::new(Kind::Text { length: Range { min: Some(1), max: Some(2048) }, pattern: Some(&PATTERN_OF_LAYER_VERSION_ARN), values: &[] });
 pub(crate) static LAYER_VERSION_CONTENT_INPUT: Shape = Shape::new(Kind::Structure { name: "LayerVersionContentInput", members: &[
     Member { name: "S3Bucket", printed: "s3Bucket", wire: "S3Bucket", place: Place::Body, shape: &S3_BUCKET, required: false },
     Member { name: "S3Key", printed: "s3Key", wire: "S3Key", place: Place::Body, shape: &S3_KEY, required: false },
