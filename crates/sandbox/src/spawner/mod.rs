@@ -323,12 +323,10 @@ impl Spawner {
                 self.report(slot, started);
             }
             Request::Launch { slot } => {
-                self.pool.is_used();
                 let launched = self.launch(slot, &fds);
                 self.report(slot, launched);
             }
             Request::Assign { slot, code, layers, memory_mb, beside, role } => {
-                self.pool.is_used();
                 let order = Order::Assign { memory_mb, beside, role };
                 let limited = self.cgroups.limit_memory(slot, snapshot::memory_mb(role, memory_mb));
                 let assigned = limited.and_then(|()| self.assign(slot, &code, &layers, &order, &fds));

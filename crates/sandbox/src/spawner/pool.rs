@@ -13,8 +13,6 @@ use crate::error::Done;
 /// How long nothing must have happened before one more is made: those that are wanted now come first, and what starts in
 /// them has the machine's processors for itself.
 const IDLE: Duration = AHEAD_CALM;
-/// The same where there is none left, and what the last one was for runs: the next to be wanted is not to wait for it whole.
-const IDLE_EMPTY: Duration = Duration::from_micros(500);
 /// The most to wait after one could not be made.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 
@@ -24,23 +22,17 @@ pub(super) struct Pool {
     making: VecDeque<u64>,
     ready: VecDeque<u64>,
     idle: Duration,
-    /// Something runs in one since the last was begun.
-    used: bool,
 }
 
 impl Pool {
     pub(super) fn new(wanted: usize) -> Self {
-        Self { wanted, making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE, used: false }
+        Self { wanted, making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE }
     }
 
     /// How long to wait for an event before one more is made; none where there are enough.
     pub(super) fn patience(&self) -> Option<Timespec> {
-        let there = self.making.len() + self.ready.len();
-        if there >= self.wanted {
-            return None;
-        }
-        let hurry = there == 0 && self.used && self.idle == IDLE;
-        Timespec::try_from(if hurry { IDLE_EMPTY } else { self.idle }).ok()
+        let enough = self.making.len() + self.ready.len() >= self.wanted;
+        if enough { None } else { Timespec::try_from(self.idle).ok() }
     }
 
     /// Takes one out: the one that has been ready longest, else the one that will be ready first.
@@ -49,11 +41,6 @@ impl Pool {
             return None;
         }
         self.ready.pop_front().or_else(|| self.making.pop_front())
-    }
-
-    /// A program runs, or will, in what was handed out.
-    pub(super) fn is_used(&mut self) {
-        self.used = true;
     }
 
     /// Its init has made it.
@@ -97,7 +84,6 @@ impl Spawner {
 
     /// Begins one more; nothing else is to be done now.
     fn fill_pool(&mut self) -> Done {
-        self.pool.used = false;
         match self.clone_new(EPHEMERAL_MIN_MB) {
             Ok(slot) => self.pool.making.push_back(slot),
             // A request for one will tell the server why; until then, less and less often.
@@ -123,19 +109,6 @@ mod tests {
         assert_eq!(pool.take(EPHEMERAL_MIN_MB), None);
         pool.is_ready(1);
         assert!(pool.ready.is_empty(), "it is no longer the pool's");
-    }
-
-    #[test]
-    fn hurries_only_for_the_first_once_the_last_is_used() {
-        let mut pool = Pool::new(2);
-        let patience = |pool: &Pool| pool.patience().map(|time| Duration::try_from(time).unwrap());
-        assert_eq!(patience(&pool), Some(IDLE), "nothing was wanted yet");
-        pool.is_used();
-        assert_eq!(patience(&pool), Some(IDLE_EMPTY));
-        pool.making.push_back(1);
-        assert_eq!(patience(&pool), Some(IDLE), "one is coming");
-        pool.forget(1);
-        assert_eq!(patience(&pool), Some(IDLE * 2), "what fails is not hurried");
     }
 
     #[test]
