@@ -37,7 +37,10 @@ impl fmt::Display for LineName {
 
 /// The header with one more invoke of this function, and the how many-th of the chain that is.
 fn passed(trace_id: &str, own: &str) -> (String, u32) {
-    let (head, lineage) = trace_id.split_once(LINEAGE).unwrap_or((trace_id, ""));
+    // Most are the first of their chain, and need no more than this.
+    let Some((head, lineage)) = trace_id.split_once(LINEAGE) else {
+        return (format!("{trace_id}{LINEAGE}{own}:1"), 1);
+    };
     let counts = lineage.split('|').filter_map(|part| part.rsplit_once(':'));
     let mut known: Vec<(&str, u32)> = counts.map(|(name, count)| (name, count.parse().unwrap_or(0))).collect();
     let before = known.iter().position(|(name, _)| *name == own).map_or(0, |at| known.remove(at).1);

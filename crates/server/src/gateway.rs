@@ -26,9 +26,10 @@ use hearth_types::limits::{
     BODY_TIMEOUT, CONTROL_BODY_BYTES, INVOKE_ASYNC_BYTES, SMALL_BODY_BYTES, SYNC_PAYLOAD_BYTES,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use tracing::debug;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::admin::Admin;
 use crate::events;
@@ -38,6 +39,8 @@ use crate::operate::decode_off;
 use crate::room::Room;
 use crate::service::is_s3;
 use crate::upstream::Upstreams;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// The operations that the front end answers.
 pub(crate) const INVOKES: &[Operation] =
@@ -105,9 +108,9 @@ impl Gateway {
             (Ok(()), Some(host)) => self.function_url(arrival, &host, body).await,
             (Err(refusal), _) => ApiError::access_denied(Some(refusal.to_string())).response().map(ResponseBody::from),
         };
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH])) {
             // What another server answered has an id of its own.
-            response.headers_mut().entry("x-amzn-requestid").or_insert(value);
+            response.headers_mut().entry(REQUEST_ID).or_insert(value);
         }
         response
     }

@@ -8,10 +8,11 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How our bootstraps ask for the next invoke, to the byte. Others' requests are answered one by one.
-const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n";
+pub(crate) const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n";
 /// How the answer that may wait begins. Nothing else waits.
 const ACCEPTED: &[u8] = b"HTTP/1.1 202 ";
 
@@ -19,6 +20,8 @@ const ACCEPTED: &[u8] = b"HTTP/1.1 202 ";
 #[derive(Debug)]
 pub(crate) struct Coalesce<S> {
     stream: S,
+    /// What has come before, still to be read.
+    come: Bytes,
     /// Whether messages are joined at all: only for our own bootstraps.
     enabled: bool,
     /// What was read last ended with a request for the next invoke that came with something before it.
@@ -27,8 +30,9 @@ pub(crate) struct Coalesce<S> {
 }
 
 impl<S> Coalesce<S> {
-    pub(crate) fn new(stream: S, enabled: bool) -> Self {
-        Self { stream, enabled, next_has_come: false, held: Vec::new() }
+    /// A connection on which this has come already.
+    pub(crate) fn new(stream: S, come: impl Into<Bytes>, enabled: bool) -> Self {
+        Self { stream, come: come.into(), enabled, next_has_come: false, held: Vec::new() }
     }
 }
 
@@ -39,7 +43,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coalesce<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.come.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        } else {
+            let now = self.come.len().min(buffer.remaining());
+            buffer.put_slice(&self.come.split_to(now));
+        }
         let read = &buffer.filled()[before..];
         self.next_has_come = self.enabled && read.len() > NEXT.len() && read.ends_with(NEXT);
         Poll::Ready(Ok(()))
@@ -123,7 +132,7 @@ mod tests {
     /// What has arrived at the runtime's end after each of the messages, when these requests came in these pieces.
     async fn arrivals(pieces: &[&[u8]], messages: &[&[u8]], room: usize) -> Vec<Vec<u8>> {
         let (mut runtime, ours) = tokio::io::duplex(room);
-        let mut ours = Coalesce::new(ours, true);
+        let mut ours = Coalesce::new(ours, Bytes::new(), true);
         for piece in pieces {
             runtime.write_all(piece).await.unwrap();
             let mut buffer = vec![0; piece.len()];
@@ -176,6 +185,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_come_before_is_read_first() {
+        let (mut runtime, ours) = tokio::io::duplex(4096);
+        let mut ours = Coalesce::new(ours, ANSWER, true);
+        runtime.write_all(NEXT).await.unwrap();
+        drop(runtime);
+        let mut all = Vec::new();
+        let first = ours.read(&mut [0; 3]).await.unwrap();
+        ours.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, [&ANSWER[first..], NEXT].concat());
+    }
+
+    #[tokio::test]
     async fn only_a_202_waits() {
         let both = [ANSWER, NEXT].concat();
         assert_eq!(arrivals(&[&both], &[EVENT], 4096).await, [EVENT.to_vec()]);
@@ -186,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_goes_out_at_the_end() {
         let (mut runtime, ours) = tokio::io::duplex(4096);
-        let mut ours = Coalesce::new(ours, true);
+        let mut ours = Coalesce::new(ours, Bytes::new(), true);
         runtime.write_all(&[ANSWER, NEXT].concat()).await.unwrap();
         let mut buffer = vec![0; ANSWER.len() + NEXT.len()];
         ours.read_exact(&mut buffer).await.unwrap();

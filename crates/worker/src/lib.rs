@@ -34,6 +34,7 @@ mod template;
 #[cfg(test)]
 mod test_support;
 mod text;
+mod usual;
 mod waiting;
 mod worker;
 

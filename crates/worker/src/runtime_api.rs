@@ -1,4 +1,5 @@
-//! The Runtime API as the processes in an environment see it (runtime contract, section 2), on hyper.
+//! The Runtime API as the processes in an environment see it (runtime contract, section 2), on hyper: all
+//! that [`usual`] does not take.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -27,15 +28,16 @@ use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
 use crate::relay::Relayed;
 use crate::text;
+use crate::usual;
 
-const PREFIX: &str = "/2018-06-01/";
+pub(crate) const PREFIX: &str = "/2018-06-01/";
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
-const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
-const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
-const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
-const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
-const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+pub(crate) const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+pub(crate) const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 /// The mode of answers that are sent on as they come.
@@ -45,12 +47,20 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection of a runtime until either side ends it.
-pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
+pub(crate) async fn serve(environment: Arc<Environment>, mut stream: TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a runtime's connection was gone at once");
         return;
     }
     let ours = environment.is_managed();
+    let come = match usual::serve(&environment, &mut stream, ours).await {
+        Ok(Some(come)) => come,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::debug!(environment = %environment.id, %error, "a runtime's connection ended");
+            return;
+        }
+    };
     let caller = extensions::Caller::new(&environment);
     let service = service_fn(|request| handle(&environment, &caller, request));
     let connection = http1::Builder::new()
@@ -59,7 +69,7 @@ pub(crate) async fn serve(environment: Arc<Environment>, stream: TcpStream) {
         .half_close(true)
         .header_read_timeout(None)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(Coalesce::new(stream, ours)), service);
+        .serve_connection(TokioIo::new(Coalesce::new(stream, come, ours)), service);
     if let Err(error) = connection.await {
         tracing::debug!(environment = %environment.id, %error, "a runtime's connection ended");
     }
@@ -103,7 +113,7 @@ async fn handle(
 }
 
 /// `runtime/invocation/ID/response` or `.../error`: the id, and whether it is the response.
-fn invocation_call(call: &str) -> Option<(&str, bool)> {
+pub(crate) fn invocation_call(call: &str) -> Option<(&str, bool)> {
     let (id, what) = call.strip_prefix("runtime/invocation/")?.split_once('/')?;
     match what {
         "response" => Some((id, true)),
@@ -113,18 +123,30 @@ fn invocation_call(call: &str) -> Option<(&str, bool)> {
 }
 
 async fn next(environment: &Environment) -> Answer {
-    let delivery = match environment.next() {
-        Ok(ticket) => poll_fn(|context| environment.poll_delivery(ticket, context)).await,
-        Err(refused) => Err(refused),
-    };
-    match delivery {
+    match delivery(environment).await {
         Ok(delivery) => event(delivery),
         Err(refused) => not_allowed(refused),
     }
 }
 
+/// The next invoke, once there is one.
+pub(crate) async fn delivery(environment: &Environment) -> Result<Delivery, NotAllowed> {
+    let ticket = environment.next()?;
+    poll_fn(|context| environment.poll_delivery(ticket, context)).await
+}
+
+/// An answer that is there whole, and that nobody wants in parts.
+pub(crate) fn whole_response(
+    environment: &Environment,
+    id: &str,
+    payload: Bytes,
+    since: Instant,
+) -> Result<(), Refused> {
+    environment.answer(id, ANSWERING, Given::whole(payload, None, since))
+}
+
 /// The invoke as the runtime gets it. What is absent is left out.
-fn event(delivery: Delivery) -> Answer {
+pub(crate) fn event(delivery: Delivery) -> Answer {
     let mut headers = HeaderMap::with_capacity(8);
     let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
     let id = delivery.request_id.0.hyphenated().encode_lower(&mut id);
@@ -332,14 +354,14 @@ pub(crate) fn done() -> Answer {
     answer(StatusCode::ACCEPTED, JSON, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
 }
 
-fn refuse(refused: Refused) -> Answer {
+pub(crate) fn refuse(refused: Refused) -> Answer {
     match refused {
         Refused::NotAllowed(state) => not_allowed(state),
         Refused::UnknownId => problem(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
     }
 }
 
-fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
+pub(crate) fn not_allowed(NotAllowed { from, to }: NotAllowed) -> Answer {
     let message = format!("State transition from {from} to {to} failed for runtime. {}", text::INVALID_TRANSITION);
     problem(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::Machine;
 use crate::tests;
 
-tests![states_and_ids, other_paths, trailers_and_modes, a_connection_for_each_call];
+tests![states_and_ids, other_paths, trailers_and_modes, one_connection_for_all_calls, a_connection_for_each_call];
 
 /// A function whose handler calls its own Runtime API over further connections: `call(method, path, body, headers)`.
 const HANDLER: &str = "import http.client, os
@@ -103,6 +103,23 @@ s.shutdown(socket.SHUT_WR)
 s.recv(1000)";
     assert_eq!(function.error(&json!(code).to_string()).await.0, "Runtime.TruncatedResponse");
     assert_eq!(function.answer(&json!("out = 1").to_string()).await, json!(1));
+}
+
+/// However calls come, and whichever: each has its answer, in their order.
+async fn one_connection_for_all_calls(machine: Arc<Machine>) {
+    let mut function = machine.python(HANDLER);
+    let code = "import socket
+host, port = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')
+s = socket.create_connection((host, int(port)))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+usual = b'POST /2018-06-01/runtime/invocation/nonsense/response HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 1\\r\\n\\r\\n1'
+for byte in usual: s.sendall(bytes([byte]))
+s.sendall(usual + b'GET /2018-06-01/ping HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' + usual)
+s.shutdown(socket.SHUT_WR)
+said = b''
+while piece := s.recv(1000): said += piece
+out = ''.join('p' if part.endswith(b'pong') else 'i' for part in said.split(b'HTTP/1.1 ')[1:])";
+    assert_eq!(function.answer(&json!(code).to_string()).await, json!("iipi"));
 }
 
 async fn a_connection_for_each_call(machine: Arc<Machine>) {
