@@ -161,10 +161,14 @@ class Stops:
 
     def look(self):
         """A customer's code under an init that has not given everything up."""
-        for pid in self.seen:
-            privileges = re.search(r"CapEff:\t(\w+)", read(f"/proc/{pid}/status"))
-            if privileges and int(privileges[1], 16):
-                self.ran += [f"ran: {child} below {pid}" for child in descendants(pid) if read(f"/proc/{child}/comm") == "customers\n"]
+        for pid in filter(self.is_privileged, self.seen):
+            ran = [f"ran: {child} below {pid}" for child in descendants(pid) if read(f"/proc/{child}/comm") == "customers\n"]
+            # It may have given everything up since it was looked at, as it is to.
+            self.ran += ran if self.is_privileged(pid) else []
+
+    def is_privileged(self, pid):
+        privileges = re.search(r"CapEff:\t(\w+)", read(f"/proc/{pid}/status"))
+        return privileges is not None and int(privileges[1], 16) != 0
 
     def close(self):
         self.over.set()
