@@ -79,8 +79,7 @@ pub(crate) fn open_folder(data_dir: &Path) -> Done<OwnedFd> {
 /// and its loop device alive, and N of /dev/loopN. `name` is one that no other volume has at this time.
 pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<(OwnedFd, u32)> {
     let template = template(folder.as_fd(), mb, name)?;
-    let file = new_file(folder.as_fd(), name)?;
-    rustix::fs::unlinkat(folder, temporary(name), AtFlags::empty()).during("unlinking a new /tmp volume")?;
+    let file = unnamed_file(folder.as_fd(), name)?;
     rustix::fs::ftruncate(&file, image_bytes(mb)).during("sizing a /tmp volume")?;
     let (loop_number, device) = bind_loop(&file)?;
     // Through the device and not into the file: there the mount finds it in memory, and nobody waits for the machine's disk.
@@ -171,7 +170,24 @@ fn temporary(name: &str) -> String {
     format!("new-{name}")
 }
 
+/// A file that goes with the last who has it open, even if its maker is killed in here.
+fn unnamed_file(folder: impl AsFd, name: &str) -> Done<File> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    match rustix::fs::openat(&folder, ".", flags, Mode::from_raw_mode(0o600)) {
+        Ok(file) => Ok(file.into()),
+        // Not every file system has such.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            let file = new_file(&folder, name)?;
+            rustix::fs::unlinkat(folder, temporary(name), AtFlags::empty()).during("unlinking a new /tmp volume")?;
+            Ok(file)
+        }
+        Err(error) => Err(error).during("creating a /tmp volume"),
+    }
+}
+
 fn new_file(folder: impl AsFd, name: &str) -> Done<File> {
+    // Of one who was killed: nobody else has the name now.
+    let _ = rustix::fs::unlinkat(&folder, temporary(name), AtFlags::empty());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     rustix::fs::openat(folder, temporary(name), flags, Mode::from_raw_mode(0o600))
         .map(File::from)
@@ -241,4 +257,21 @@ fn mkfs_path() -> Done<&'static str> {
             "finding mkfs.ext4, which makes an environment's /tmp; install the package e2fsprogs",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_killed_leaves_nothing_in_anybodys_way() {
+        let path = tempfile::tempdir().unwrap();
+        let folder = File::open(path.path()).unwrap();
+        let volume = unnamed_file(&folder, "3").unwrap();
+        assert_eq!(std::fs::read_dir(path.path()).unwrap().count(), 0, "a volume has no name");
+        drop(volume);
+        // As far as who makes a template may come.
+        drop(new_file(&folder, "3").unwrap());
+        new_file(&folder, "3").expect("the next one of this name");
+    }
 }
