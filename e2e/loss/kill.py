@@ -13,7 +13,7 @@ from loss import flows, sources
 from loss.clients import Deployer, Objects, Sender, Sqs, Temporary
 from loss.flows import Fifo, Line, Mover, Topics
 from loss.round import Round
-from loss.sources import Streamer, Timed
+from loss.sources import Idle, Streamer, Timed
 from loss.verdict import PATIENCE_S, Events, check_messages, prepare
 from loss.witness import Witness
 from loss.world import World, deploy, queue
@@ -55,7 +55,7 @@ class Run:
 
     def hire_more(self, make):
         """Of what is kept in more places than one."""
-        return [make(Streamer, "k", self.world, self.witness), make(Timed, "c"), make(Topics, "p")]
+        return [make(Streamer, "k", self.world, self.witness), make(Timed, "c"), make(Idle, "i"), make(Topics, "p")]
 
     def clients(self):
         return [*self.senders, *self.queuers, *self.others]

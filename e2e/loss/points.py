@@ -28,7 +28,8 @@ POINTS = {
     "object-written": ("o",),
     "topic-gone": ("p",),
     "schedule-fired": ("c",),
-    "rule-fired": ("c",),
+    # Not those who make schedules: they would have made all that they may before a minute is over.
+    "rule-fired": ("i",),
     "batch-taken": ("m",),
     "records-ran": ("k",),
     "records-given-up": ("k",),

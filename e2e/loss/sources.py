@@ -74,6 +74,19 @@ class Streamer(Client):
         pass
 
 
+class Idle(Client):
+    """Lets time pass, by which the rule is due."""
+
+    def step(self, wire):
+        wire.invoke_if_there_is_room("well", {"n": self.fresh()})
+
+    def check(self, wire):
+        pass
+
+    def leave(self, wire):
+        pass
+
+
 class Timed(Client):
     """Makes schedules that are due at once, then not for an hour; a rule is due each minute."""
 
