@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::client::Connection;
 use crate::process;
 
-/// Far above what a good end takes.
-const STOP_WITHIN_S: i64 = 60;
+/// Far above what a good end takes, but for thousands of environments.
+const STOP_WITHIN_S: i64 = 240;
 
 /// A running server.
 pub(crate) struct Server {

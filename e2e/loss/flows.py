@@ -8,7 +8,7 @@ from collections import Counter
 
 from loss.clients import Client, text_of
 from loss.wire import Wrong
-from loss.world import drain, function_arn, queue, queue_arn, queue_url
+from loss.world import drain, queue, queue_arn, queue_url
 
 LINE = "line.fifo"
 # How long a receiver has a message, and how long it is surely in no other hand.

@@ -5,7 +5,6 @@ must be lost (`--forget`)."""
 
 import argparse
 import os
-import random
 import secrets
 import shutil
 import stat

@@ -5,7 +5,6 @@ import time
 
 from loss.clients import Client, text_of
 from loss.flows import PATIENCE_S
-from loss.wire import Wrong
 from loss.world import ROLE, drain, queue, queue_arn
 
 STREAM, LOST = "kept-stream", "stream-lost"

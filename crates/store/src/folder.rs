@@ -16,7 +16,11 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
         if !above.is_dir() {
             make_folder(above)?;
         }
-        fs::create_dir(path)?;
+        match fs::create_dir(path) {
+            // Another process was faster.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made?,
+        }
     }
     match File::open(above) {
         // Then somebody else made it, before this program came.
@@ -28,6 +32,18 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_make_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..50 {
+            let deep = folder.path().join(n.to_string()).join("a/b");
+            std::thread::scope(|scope| {
+                let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| make_folder(&deep))).collect();
+                makers.into_iter().for_each(|maker| maker.join().unwrap().unwrap());
+            });
+        }
+    }
 
     #[test]
     fn what_is_missing_is_made_and_what_is_there_is_found() {
