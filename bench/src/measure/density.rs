@@ -88,7 +88,7 @@ struct Use {
     available_kb: u64,
     kernel_kb: u64,
     server_descriptors: u64,
-    /// Of the server, its workers and their spawners.
+    /// Of the server, what keeps its workers, these and their spawners.
     descriptors: u64,
     /// Of the one of them that has the most.
     most_descriptors: u64,
@@ -96,10 +96,15 @@ struct Use {
 
 impl Use {
     fn of(server: &Server) -> Result<Self> {
-        let workers = process::children(server.pid())?;
-        let spawners = workers.iter().map(|worker| process::children(*worker)).collect::<Result<Vec<_>>>()?;
-        let platform = [server.pid()].into_iter().chain(workers).chain(spawners.into_iter().flatten());
-        let descriptors: Vec<u64> = platform.map(process::descriptors).collect();
+        let mut platform = vec![server.pid()];
+        let mut generation = platform.clone();
+        // The keeper, its workers, their spawners; what comes below is environments.
+        for _ in 0..3 {
+            let children = generation.into_iter().map(process::children).collect::<Result<Vec<_>>>()?;
+            generation = children.concat();
+            platform.extend(&generation);
+        }
+        let descriptors: Vec<u64> = platform.into_iter().map(process::descriptors).collect();
         Ok(Self {
             available_kb: process::available_kb(),
             kernel_kb: process::kernel_kb(),
