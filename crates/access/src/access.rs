@@ -254,7 +254,7 @@ impl Access {
     async fn is_one_of_ours(&self, request: Request<'_>) -> Result<bool, NotAdmitted> {
         let Ok(Some(claim)) = Claim::read_any(request) else { return Ok(false) };
         match self.known(Door::Outer, &claim).await {
-            Err(NotAdmitted::Signature(SignatureError::UnknownKey)) => Ok(false),
+            Err(NotAdmitted::Signature(SignatureError::UnknownKey | SignatureError::UnknownToken)) => Ok(false),
             Err(NotAdmitted::Failed(cause)) => Err(cause.into()),
             Ok(_) | Err(NotAdmitted::Signature(_)) => Ok(true),
         }
@@ -264,7 +264,7 @@ impl Access {
         if let Some(token) = claim.token() {
             let (session, secret) = self.sessions.open(claim.access_key_id(), token, self.now()).map_err(no_session)?;
             if !door.lets_in(claim.access_key_id(), &session) {
-                return Err(SignatureError::UnknownKey.into());
+                return Err(SignatureError::UnknownToken.into());
             }
             return Ok(Known { secret, who: Who::Session(session) });
         }
@@ -316,7 +316,7 @@ impl Access {
 
 fn no_session(cause: NoSession) -> SignatureError {
     match cause {
-        NoSession::Unknown => SignatureError::UnknownKey,
+        NoSession::Unknown => SignatureError::UnknownToken,
         NoSession::Expired => SignatureError::ExpiredToken,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use hearth_identity::sigv4::{
-    Body, Claim, Payload, PayloadHash, Request, Scope, Service, SignatureError, Signer, Timestamp,
+    Body, Claim, Dialect, Payload, PayloadHash, Request, Scope, Service, SignatureError, Signer, Timestamp,
 };
 use hearth_identity::{Credentials, Secret};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -213,7 +213,7 @@ fn what_cannot_be_read_is_told() {
     let good = |name: &str| Sent::of(recorded().requests.iter().find(|case| case.name == name).unwrap());
     let code = |sent: &Sent| {
         let error = sent.check("lambda", &recorded().secret, recorded().now).map(|_| ()).unwrap_err();
-        error.code(hearth_identity::sigv4::Dialect::Json)
+        error.code(Dialect::Json)
     };
     let with = |change: &dyn Fn(&str) -> String| {
         let mut sent = good("list");
@@ -268,6 +268,66 @@ fn what_cannot_be_read_is_told() {
     assert_eq!(code(&link), "IncompleteSignatureException");
     link.uri = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256".parse().unwrap();
     assert_eq!(code(&link), "IncompleteSignatureException");
+}
+
+/// Code, status and text as S3 has them.
+fn of_s3(sent: &Sent, service: &str, now: u64) -> (&'static str, u16, String) {
+    let error = sent.check(service, &recorded().secret, now).map(|_| ()).unwrap_err();
+    (error.code(Dialect::S3), error.status(Dialect::S3), error.message(Dialect::S3))
+}
+
+#[test]
+fn s3_says_what_is_wrong_with_a_link() {
+    let recorded = recorded();
+    let link = Sent::of(recorded.requests.iter().find(|case| case.name == "link").unwrap());
+    let service = &recorded.requests.iter().find(|case| case.name == "link").unwrap().service;
+    let said = |from: &str, to: &str| {
+        let uri = link.uri.to_string();
+        assert!(uri.contains(from), "{uri}");
+        of_s3(&Sent { uri: uri.replace(from, to).parse().unwrap(), ..link.clone() }, service, recorded.now)
+    };
+    let week = "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than \
+                604800 seconds";
+    let parts = "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, \
+                 X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.";
+    let region = "Error parsing the X-Amz-Credential parameter; the region 'eu-west-1' is wrong; expecting 'us-east-1'";
+    for (from, to, text) in [
+        ("X-Amz-Expires=3600", "X-Amz-Expires=x", "X-Amz-Expires should be a number"),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=-1", "X-Amz-Expires must be non-negative"),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=604801", week),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=99999999999999999999999", week),
+        ("X-Amz-Date=", "X-Amz-Day=", parts),
+        ("%2Fus-east-1%2F", "%2Feu-west-1%2F", region),
+    ] {
+        assert_eq!(said(from, to), ("AuthorizationQueryParametersError", 400, text.to_owned()), "{to}");
+    }
+    assert_eq!(said("X-Amz-Expires=3600", "X-Amz-Expires=0").0, "SignatureDoesNotMatch", "it is a number of seconds");
+    let over = of_s3(&link, service, recorded.now + 3601);
+    assert_eq!(over, ("AccessDenied", 403, "Request has expired".to_owned()));
+    let early = of_s3(&link, service, recorded.now - 901);
+    assert_eq!(early, ("AccessDenied", 403, "Request is not yet valid".to_owned()));
+}
+
+#[test]
+fn s3_says_what_is_wrong_with_a_scope_and_repeats_nothing_else() {
+    let case = recorded().requests.into_iter().find(|case| case.service == "s3" && case.name != "link").unwrap();
+    let sent = Sent::of(&case);
+    let said = |from: &str, to: &str| {
+        let mut sent = sent.clone();
+        let old = sent.headers["authorization"].to_str().unwrap().to_owned();
+        assert!(old.contains(from), "{old}");
+        sent.headers.insert("authorization", HeaderValue::from_str(&old.replace(from, to)).unwrap());
+        of_s3(&sent, "s3", recorded().now)
+    };
+    for (from, to, text) in [
+        ("/us-east-1/", "/eu-west-1/", "the region 'eu-west-1' is wrong; expecting 'us-east-1'"),
+        ("/us-east-1/", "/<b>/", "the region given is wrong; expecting 'us-east-1'"),
+        ("/s3/", "/lambda/", "incorrect service \"lambda\". This endpoint belongs to \"s3\"."),
+        ("/aws4_request", "/aws5_request", "incorrect terminal. This endpoint uses \"aws4_request\"."),
+    ] {
+        let text = format!("The authorization header is malformed; {text}");
+        assert_eq!(said(from, to), ("AuthorizationHeaderMalformed", 400, text), "{to}");
+    }
 }
 
 fn segment() -> impl Strategy<Value = String> {

@@ -104,6 +104,8 @@ impl S3 {
     pub(crate) fn tell(self: &Arc<Self>, kept: Write) {
         let hearth_store::Operation::Put(value) = kept.operation else { return };
         let s3 = Arc::clone(self);
+        // A clock that is moved by hand waits for what is told.
+        let busy = self.outbox.get().and_then(Weak::upgrade).map(|outbox| outbox.busy());
         tokio::spawn(async move {
             let handed = match serde_json::from_slice::<Vec<Notice>>(&value) {
                 Ok(notices) => s3.hand_over(kept.key, notices).await,
@@ -112,6 +114,7 @@ impl S3 {
             if let Err(cause) = handed {
                 error!("S3: what happened is told at the next start: {cause}");
             }
+            drop(busy);
         });
     }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hearth_http::ResponseBody;
 use hearth_identity::Caller;
-use hearth_identity::sigv4::Framing;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hearth_identity::sigv4::{Framing, LinkFault};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use jiff::civil::DateTime;
 
 use crate::S3;
 use crate::access::{bucket_arn, object_arn, of_setting};
-use crate::address::{Query, Resource};
+use crate::address::{Query, Resource, check_bucket_name};
 use crate::error::S3Error;
 use crate::headers::{set, text};
 use crate::xml::Xml;
@@ -78,6 +78,16 @@ const SUBRESOURCES: &[&str] = &[
 ];
 
 impl S3 {
+    /// Whether a request is for a bucket that is there, or for something in it.
+    pub async fn names_a_bucket(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        match Resource::of(headers, uri) {
+            Ok(Resource::Bucket(name) | Resource::Object(name, _)) if check_bucket_name(&name).is_ok() => {
+                self.bucket(&name).await.is_ok()
+            }
+            _ => false,
+        }
+    }
+
     /// Answers a request of this caller, whose body is still to be read. A [`Framing`] among its extensions is what the signatures of
     /// its chunks are checked with, an [`IpAddr`] who sent it.
     pub async fn handle<B>(
@@ -245,20 +255,15 @@ fn subresource(query: &Query) -> Option<&'static str> {
 
 /// Seconds since 1970; none where the query has no signature.
 fn link_ends_s(query: &Query) -> Result<Option<i64>, S3Error> {
-    let bad = |what: &str| S3Error::bad("AuthorizationQueryParametersError", what.to_owned());
+    let bad = |fault: LinkFault| S3Error::bad("AuthorizationQueryParametersError", fault.text_of_s3().to_owned());
     if query.has("X-Amz-Signature") {
         let parse = |date: &str| DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok();
         let signed = query.get("X-Amz-Date").and_then(parse);
         let signed = signed.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok());
-        let signed =
-            signed.ok_or_else(|| bad("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
-        let life: Option<i64> = query.get("X-Amz-Expires").and_then(|life| life.parse().ok());
-        let life = life.ok_or_else(|| bad("X-Amz-Expires should be a number"))?;
-        // A week is the longest that a signature can be good for.
-        if !(0..=604_800).contains(&life) {
-            return Err(bad("X-Amz-Expires must be less than a week (in seconds) that is 604800"));
-        }
-        return Ok(Some(signed.timestamp().as_second() + life));
+        let signed = signed.ok_or_else(|| bad(LinkFault::Date))?;
+        let life = query.get("X-Amz-Expires").ok_or_else(|| bad(LinkFault::Incomplete))?;
+        let life = LinkFault::life(life).map_err(bad)?;
+        return Ok(Some(signed.timestamp().as_second().saturating_add_unsigned(life.as_secs())));
     }
     if query.has("Signature") && query.has("AWSAccessKeyId") {
         let ends: Option<i64> = query.get("Expires").and_then(|ends| ends.parse().ok());

@@ -14,6 +14,9 @@ use super::fields::Fields;
 use super::{CONTENT_SHA256, Framing, Service, SignatureError, TERMINATOR, Timestamp, UNSIGNED_PAYLOAD};
 use crate::Secret;
 
+/// Characters of a part of a scope that an error repeats.
+const SHOWN_CHARS: usize = 32;
+
 /// What is signed besides the body.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -84,18 +87,24 @@ impl Claim {
     }
 
     fn from_fields(fields: Fields) -> Result<Self, SignatureError> {
+        let is_link = fields.link_life.is_some();
         let parts: Vec<&str> = fields.credential.splitn(6, '/').collect();
         let [key, date, region, service, terminator] = parts[..] else {
-            let text = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term";
-            return Err(scope(text));
+            let others = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term";
+            let s3 = "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".";
+            return Err(scope(others, s3, is_link));
         };
         if terminator != TERMINATOR {
-            return Err(scope(format!("Credential should be scoped with a valid terminator: '{TERMINATOR}'. ")));
+            let others = format!("Credential should be scoped with a valid terminator: '{TERMINATOR}'. ");
+            return Err(scope(others, format!("incorrect terminal. This endpoint uses \"{TERMINATOR}\"."), is_link));
         }
         let is_key = (1..=ACCESS_KEY_ID_CHARS).contains(&key.len()) && key.bytes().all(is_key_byte);
         let is_token = fields.token.as_ref().is_none_or(|token| token.len() <= SESSION_TOKEN_BYTES);
-        if !is_key || !is_token {
+        if !is_key {
             return Err(SignatureError::UnknownKey);
+        }
+        if !is_token {
+            return Err(SignatureError::UnknownToken);
         }
         Ok(Self {
             access_key_id: key.to_owned(),
@@ -124,19 +133,31 @@ impl Claim {
 
     fn check_scope(&self, service: Service<'_>) -> Result<(), SignatureError> {
         let mut text = String::new();
-        if !service.regions.contains(&&*self.region) {
-            text.push_str("Credential should be scoped to a valid region. ");
+        let mut of_s3 = None;
+        if self.date != self.timestamp.date() {
+            let date = self.timestamp.date();
+            of_s3 = Some(format!(
+                "incorrect date {}. This date is not the same as X-Amz-Date: \"{date}\".",
+                shown(&self.date)
+            ));
+            text = format!(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{date}'. "
+            );
         }
         if self.service != service.name {
-            text.push_str(&format!("Credential should be scoped to correct service: '{}'. ", service.name));
+            let (wrong, right) = (shown(&self.service), service.name);
+            of_s3 = Some(format!("incorrect service {wrong}. This endpoint belongs to \"{right}\"."));
+            text.insert_str(0, &format!("Credential should be scoped to correct service: '{right}'. "));
         }
-        if self.date != self.timestamp.date() {
-            text.push_str(&format!(
-                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}'. ",
-                self.timestamp.date()
-            ));
+        if !service.regions.contains(&&*self.region) {
+            let right = service.regions.first().copied().unwrap_or_default();
+            of_s3 = Some(format!("the region {} is wrong; expecting '{right}'", shown(&self.region).replace('"', "'")));
+            text.insert_str(0, "Credential should be scoped to a valid region. ");
         }
-        if text.is_empty() { Ok(()) } else { Err(scope(text)) }
+        match of_s3 {
+            None => Ok(()),
+            Some(of_s3) => Err(scope(text, of_s3, self.link_life.is_some())),
+        }
     }
 
     /// Day, region and service that it is for: with the access key they say which signing key belongs to it.
@@ -244,7 +265,8 @@ impl Claim {
         let window_minutes = window.as_secs() / 60;
         let (oldest, newest) = (now.minus(window), now.plus(window));
         if signed > newest {
-            return Err(SignatureError::NotYetCurrent { signed, newest, now, window_minutes });
+            let is_link = self.link_life.is_some();
+            return Err(SignatureError::NotYetCurrent { signed, newest, now, window_minutes, is_link });
         }
         match self.link_life {
             None if signed < oldest => Err(SignatureError::Expired { signed, oldest, now, window_minutes }),
@@ -270,6 +292,12 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-fn scope(text: impl Into<String>) -> SignatureError {
-    SignatureError::Scope(text.into())
+/// A part of a scope in quotation marks, as far as it may be repeated to whoever sent it.
+fn shown(part: &str) -> String {
+    let is_plain = part.len() <= SHOWN_CHARS && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if is_plain { format!("\"{part}\"") } else { "given".to_owned() }
+}
+
+fn scope(others: impl Into<String>, s3: impl Into<String>, is_link: bool) -> SignatureError {
+    SignatureError::Scope { others: others.into(), s3: s3.into(), is_link }
 }

@@ -1,5 +1,9 @@
 //! Why a signature is not accepted: the codes and texts of each kind of service.
 
+use std::time::Duration;
+
+use hearth_types::limits::SIGNATURE_LINK_LIFE;
+
 use super::Timestamp;
 
 /// How a service names its errors.
@@ -24,10 +28,14 @@ pub enum SignatureError {
     OldVersion,
     /// It cannot be read.
     Incomplete(String),
-    /// It is for another day, region or service.
-    Scope(String),
-    /// The access key, or a session's token, is not one of this server's.
+    /// It stands in a link whose parameters cannot be read.
+    Link(LinkFault),
+    /// It is for another day, region or service. S3 says so in other words than all others.
+    Scope { others: String, s3: String, is_link: bool },
+    /// The access key is not one of this server's.
     UnknownKey,
+    /// The session's token is not one of this server's.
+    UnknownToken,
     /// The session is over.
     ExpiredToken,
     /// The signature is not the one that belongs to the request.
@@ -39,9 +47,70 @@ pub enum SignatureError {
     /// Its time of validity is over.
     LinkExpired { signed: Timestamp, ended: Timestamp, now: Timestamp, life_s: u64 },
     /// It was made in the future.
-    NotYetCurrent { signed: Timestamp, newest: Timestamp, now: Timestamp, window_minutes: u64 },
+    NotYetCurrent { signed: Timestamp, newest: Timestamp, now: Timestamp, window_minutes: u64, is_link: bool },
     /// The body does not have the hash that was signed.
     BodyMismatch,
+}
+
+/// S3's code for links that cannot be read.
+const LINK_FAULT: &str = "AuthorizationQueryParametersError";
+
+/// What is wrong with a link's parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum LinkFault {
+    Incomplete,
+    Algorithm,
+    Date,
+    LifeIsNoNumber,
+    LifeIsNegative,
+    LifeIsTooLong,
+}
+
+impl LinkFault {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Incomplete => {
+                "AWS query-string parameters must include 'X-Amz-Algorithm', 'X-Amz-Credential', 'X-Amz-Signature', \
+                 'X-Amz-SignedHeaders' and 'X-Amz-Date'. Re-examine the query-string parameters."
+            }
+            Self::Algorithm => "Unsupported AWS 'algorithm': only 'AWS4-HMAC-SHA256' is accepted.",
+            Self::Date => "Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601",
+            Self::LifeIsNoNumber | Self::LifeIsNegative | Self::LifeIsTooLong => self.text_of_s3(),
+        }
+    }
+
+    /// As S3 says it.
+    #[must_use]
+    pub fn text_of_s3(self) -> &'static str {
+        match self {
+            Self::Incomplete => {
+                "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, \
+                 X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
+            }
+            Self::Algorithm => "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"",
+            Self::Date => "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"",
+            Self::LifeIsNoNumber => "X-Amz-Expires should be a number",
+            Self::LifeIsNegative => "X-Amz-Expires must be non-negative",
+            Self::LifeIsTooLong => {
+                "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than \
+                 604800 seconds"
+            }
+        }
+    }
+
+    /// For how long a link is good, of its X-Amz-Expires.
+    ///
+    /// # Errors
+    /// When that is no number of seconds, or of more than a week.
+    pub fn life(text: &str) -> Result<Duration, Self> {
+        let seconds: i128 = text.parse().map_err(|_| Self::LifeIsNoNumber)?;
+        let life = u64::try_from(seconds).map_err(|_| match seconds {
+            ..0 => Self::LifeIsNegative,
+            _ => Self::LifeIsTooLong,
+        })?;
+        Some(Duration::from_secs(life)).filter(|life| *life <= SIGNATURE_LINK_LIFE).ok_or(Self::LifeIsTooLong)
+    }
 }
 
 impl SignatureError {
@@ -54,15 +123,22 @@ impl SignatureError {
             Self::Incomplete(_) => {
                 ["IncompleteSignatureException", "IncompleteSignature", "AuthorizationHeaderMalformed"]
             }
-            Self::Scope(_) => ["InvalidSignatureException", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed"],
+            Self::Link(_) => ["IncompleteSignatureException", "IncompleteSignature", LINK_FAULT],
+            Self::Scope { is_link: true, .. } => ["InvalidSignatureException", "SignatureDoesNotMatch", LINK_FAULT],
+            Self::Scope { is_link: false, .. } => {
+                ["InvalidSignatureException", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed"]
+            }
             Self::UnknownKey => ["UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"],
+            Self::UnknownToken => ["UnrecognizedClientException", "InvalidClientTokenId", "InvalidToken"],
             Self::ExpiredToken => ["ExpiredTokenException", "ExpiredToken", "ExpiredToken"],
             Self::Mismatch => ["InvalidSignatureException", "SignatureDoesNotMatch", "SignatureDoesNotMatch"],
             Self::Unsigned(_) => ["InvalidSignatureException", "SignatureDoesNotMatch", "AccessDenied"],
-            Self::Expired { .. } | Self::NotYetCurrent { .. } => {
+            Self::Expired { .. } | Self::NotYetCurrent { is_link: false, .. } => {
                 ["InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed"]
             }
-            Self::LinkExpired { .. } => ["InvalidSignatureException", "SignatureDoesNotMatch", "AccessDenied"],
+            Self::LinkExpired { .. } | Self::NotYetCurrent { is_link: true, .. } => {
+                ["InvalidSignatureException", "SignatureDoesNotMatch", "AccessDenied"]
+            }
             Self::BodyMismatch => ["InvalidSignatureException", "SignatureDoesNotMatch", "XAmzContentSHA256Mismatch"],
         };
         match dialect {
@@ -78,7 +154,13 @@ impl SignatureError {
         match (dialect, self) {
             (
                 Dialect::S3,
-                Self::OldVersion | Self::Incomplete(_) | Self::Scope(_) | Self::ExpiredToken | Self::BodyMismatch,
+                Self::OldVersion
+                | Self::Incomplete(_)
+                | Self::Link(_)
+                | Self::Scope { .. }
+                | Self::UnknownToken
+                | Self::ExpiredToken
+                | Self::BodyMismatch,
             ) => 400,
             _ => 403,
         }
@@ -97,8 +179,11 @@ impl SignatureError {
         match self {
             Self::Missing => "Missing Authentication Token".to_owned(),
             Self::OldVersion => "Only signatures of the algorithm 'AWS4-HMAC-SHA256' are accepted.".to_owned(),
-            Self::Incomplete(text) | Self::Scope(text) => text.clone(),
-            Self::UnknownKey => "The security token included in the request is invalid.".to_owned(),
+            Self::Incomplete(text) | Self::Scope { others: text, .. } => text.clone(),
+            Self::Link(fault) => fault.text().to_owned(),
+            Self::UnknownKey | Self::UnknownToken => {
+                "The security token included in the request is invalid.".to_owned()
+            }
             Self::ExpiredToken => "The security token included in the request is expired".to_owned(),
             Self::Mismatch | Self::BodyMismatch => {
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
@@ -112,7 +197,7 @@ impl SignatureError {
             Self::LinkExpired { signed, ended, now, life_s } => {
                 format!("Signature expired: {now} is now later than {ended} ({signed} + {life_s} sec.)")
             }
-            Self::NotYetCurrent { signed, newest, now, window_minutes } => format!(
+            Self::NotYetCurrent { signed, newest, now, window_minutes, .. } => format!(
                 "Signature not yet current: {signed} is still later than {newest} ({now} + {window_minutes} min.)"
             ),
         }
@@ -125,14 +210,20 @@ impl SignatureError {
                 "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
             }
             Self::Incomplete(text) => return format!("The authorization header is malformed; {text}"),
-            Self::Scope(text) => return format!("The authorization header is malformed; {text}"),
+            Self::Link(fault) => fault.text_of_s3(),
+            Self::Scope { s3, is_link: false, .. } => return format!("The authorization header is malformed; {s3}"),
+            Self::Scope { s3, is_link: true, .. } => {
+                return format!("Error parsing the X-Amz-Credential parameter; {s3}");
+            }
             Self::UnknownKey => "The AWS Access Key Id you provided does not exist in our records.",
+            Self::UnknownToken => "The provided token is malformed or otherwise invalid.",
             Self::ExpiredToken => "The provided token has expired.",
             Self::Mismatch => {
                 "The request signature we calculated does not match the signature you provided. Check your key and \
                  signing method."
             }
             Self::Unsigned(_) => "There were headers present in the request which were not signed",
+            Self::NotYetCurrent { is_link: true, .. } => "Request is not yet valid",
             Self::Expired { .. } | Self::NotYetCurrent { .. } => {
                 "The difference between the request time and the current time is too large."
             }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hearth_types::limits::{SIGNATURE_LINK_LIFE, SIGNED_HEADERS};
+use hearth_types::limits::SIGNED_HEADERS;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use sha2::{Digest as _, Sha256};
 
 use super::canonical::{Plus, decode};
+use super::error::LinkFault;
 use super::{ALGORITHM, SignatureError, Timestamp};
 
 /// What a signature says of itself, not yet taken apart.
@@ -88,7 +89,7 @@ impl Fields {
             match (found.next(), found.next()) {
                 (None, _) => Ok(None),
                 (Some(Ok(value)), None) => Ok(Some(value)),
-                _ => Err(incomplete_query()),
+                _ => Err(SignatureError::Link(LinkFault::Incomplete)),
             }
         };
         let names = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"];
@@ -99,22 +100,18 @@ impl Fields {
             return if is_old { Err(SignatureError::OldVersion) } else { Ok(None) };
         }
         let [Some(algorithm), Some(credential), Some(signature), Some(signed_headers), Some(date)] = found else {
-            return Err(incomplete_query());
+            return Err(SignatureError::Link(LinkFault::Incomplete));
         };
         if algorithm != ALGORITHM {
-            return Err(unsupported_algorithm());
+            return Err(SignatureError::Link(LinkFault::Algorithm));
         }
-        let link_life = match find("X-Amz-Expires")? {
-            None => None,
-            Some(text) => Some(seconds(&text).ok_or_else(|| {
-                incomplete(format!("X-Amz-Expires must be between 1 and {} seconds", SIGNATURE_LINK_LIFE.as_secs()))
-            })?),
-        };
+        let link_life = find("X-Amz-Expires")?.map(|text| LinkFault::life(&text)).transpose();
+        let link_life = link_life.map_err(SignatureError::Link)?;
         Ok(Some(Self {
             credential,
             signed_headers: header_names(&signed_headers)?,
             signature,
-            timestamp: moment(&date)?,
+            timestamp: Timestamp::parse_basic(&date).ok_or(SignatureError::Link(LinkFault::Date))?,
             token: find("X-Amz-Security-Token")?,
             link_life: Some(link_life),
         }))
@@ -129,7 +126,7 @@ fn date_header(headers: &HeaderMap) -> Option<&str> {
 
 fn token_header(headers: &HeaderMap) -> Result<Option<String>, SignatureError> {
     let Some(value) = headers.get("x-amz-security-token") else { return Ok(None) };
-    value.to_str().map(|text| Some(text.trim().to_owned())).map_err(|_| SignatureError::UnknownKey)
+    value.to_str().map(|text| Some(text.trim().to_owned())).map_err(|_| SignatureError::UnknownToken)
 }
 
 fn header_names(text: &str) -> Result<Vec<String>, SignatureError> {
@@ -148,12 +145,6 @@ fn moment(text: &str) -> Result<Timestamp, SignatureError> {
     Timestamp::parse_basic(text)
         .or_else(|| Timestamp::parse_http(text))
         .ok_or_else(|| incomplete("Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601"))
-}
-
-fn seconds(text: &str) -> Option<Duration> {
-    let number: u64 = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())??;
-    let life = Duration::from_secs(number);
-    (number > 0 && life <= SIGNATURE_LINK_LIFE).then_some(life)
 }
 
 fn lacking(fields: &[(&str, &Option<String>)], has_date: bool, value: &HeaderValue) -> SignatureError {
@@ -175,13 +166,6 @@ fn fingerprint(value: &HeaderValue) -> String {
 
 fn unsupported_algorithm() -> SignatureError {
     incomplete("Unsupported AWS 'algorithm': only 'AWS4-HMAC-SHA256' is accepted.")
-}
-
-fn incomplete_query() -> SignatureError {
-    incomplete(
-        "AWS query-string parameters must include 'X-Amz-Algorithm', 'X-Amz-Credential', 'X-Amz-Signature', \
-         'X-Amz-SignedHeaders' and 'X-Amz-Date'. Re-examine the query-string parameters.",
-    )
 }
 
 fn incomplete(text: impl Into<String>) -> SignatureError {

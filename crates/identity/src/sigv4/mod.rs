@@ -15,7 +15,7 @@ pub use chunked::{ChunkDecoder, ChunkError, Framing, Trailers};
 pub use claim::{Body, Claim, Payload, Request};
 pub use derive::SigningKey;
 pub(crate) use derive::hmac;
-pub use error::{Dialect, SignatureError};
+pub use error::{Dialect, LinkFault, SignatureError};
 pub use sign::{CannotSign, PayloadHash, Scope, Signer};
 pub use time::Timestamp;
 
