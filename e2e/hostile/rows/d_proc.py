@@ -26,6 +26,18 @@ def d01(world):
     return world.run(attack, MASKED)
 
 
+@row("D01-disks", "see by the machine's disks how many others there are, and what each writes", off="masks", least="disks")
+def d01_disks(world):
+    def attack(event, got):
+        for path in ("/proc/diskstats", "/proc/partitions"):
+            if "loop" in open(path).read():
+                got.append(f"disks: {path}")
+        if glob.glob("/proc/fs/*/*"):
+            got.append("disks: /proc/fs")
+
+    return world.run(attack)
+
+
 @row("D02", "write settings of the kernel", off="masks user", least="open")
 def d02(world):
     def attack(event, got):

@@ -1,27 +1,54 @@
 """M. Side channels, and monitors of virtual machines."""
 
+import json
+import time
+
 from hostile.catalogue import absent, elsewhere, row
 
 
-@row("M04-watch", "see by inotify when others use files that are shared", why="the kernel tells of a file, not of a way to it", open="files of a runtime are shared by all of its environments, and inotify tells of their use, as timing does; what was read of them it does not tell")
+@row("M04-watch", "see by inotify, or by signals, when others use files that are shared", off="system-calls", least="inotify dnotify")
 def m04_watch(world):
     def attack(event, got):
         import calendar
 
+        # Opened, read, closed unwritten; and the same of anything in the folder, which the kernel signals.
         fd = libc.inotify_init()
-        libc.inotify_add_watch(fd, calendar.__file__.encode(), 0x20)
-        put("/tmp/ready")
-        ready, _, _ = select.select([fd], [], [], 10)
-        if ready:
-            got.append("another's use was seen")
+        watches = [what for what in (0x20, 0x1, 0x10) if libc.inotify_add_watch(fd, calendar.__file__.encode(), what | 0x20000000) != -1]
+        signalled = []
+        signal.signal(signal.SIGIO, lambda *_: signalled.append(1))
+        folder = os.open(os.path.dirname(calendar.__file__), os.O_RDONLY)
+        if works(fcntl.fcntl, folder, fcntl.F_NOTIFY, fcntl.DN_ACCESS | fcntl.DN_MULTISHOT):
+            watches.append("folder")
+        end = time.monotonic() + 10
+        while watches and time.monotonic() < end and len(got) < 2:
+            if select.select([fd], [], [], 0.1)[0] and "inotify" not in got:
+                got.append("inotify")
+            if signalled and "dnotify" not in got:
+                got.append("dnotify")
 
     spy = world.function(attack)
     seen = world.threads.submit(spy.invoke, None)
-    import json
-
     while not seen.done():
         other = world.call(world.deploy, "import calendar\nopen(calendar.__file__).read()\ndef handler(event, context):\n    return 1\n")
         world.call(other.call)
+    return json.loads(seen.result()["payload"])["got"]
+
+
+@row("M04-devices", "see by inotify when anybody uses a device", off="devices", least="null")
+def m04_devices(world):
+    def attack(event, got):
+        fd = libc.inotify_init()
+        # Written, and closed after that: such watches are allowed.
+        assert libc.inotify_add_watch(fd, b"/dev/null", 0x2 | 0x8) != -1
+        if select.select([fd], [], [], 5)[0]:
+            got.append("null")
+
+    spy = world.function(attack)
+    seen = world.threads.submit(spy.invoke, None)
+    while not seen.done():
+        with open("/dev/null", "w") as null:
+            null.write("x")
+        time.sleep(0.05)
     return json.loads(seen.result()["payload"])["got"]
 
 

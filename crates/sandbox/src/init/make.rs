@@ -29,6 +29,7 @@ const HOST_NAME: &[u8] = b"localhost";
 /// What is made and attached later; none of it is on a path yet.
 pub(super) struct Made {
     pub(super) proc: OwnedFd,
+    pub(super) dev: Option<OwnedFd>,
     pub(super) tmp: OwnedFd,
 }
 
@@ -43,13 +44,13 @@ pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
     enter_cgroups(plan)?;
     let sockets = prepare_network(plan)?;
     rustix::system::sethostname(HOST_NAME).during("setting the host name")?;
-    let proc = mounts::make_proc()?;
+    let (proc, dev) = (mounts::make_proc()?, mounts::make_dev()?);
     let note = Note::Made { loop_number: tmp.loop_number };
     let mount: Vec<_> = tmp.loop_number.iter().map(|_| tmp.mount.as_fd()).collect();
     channel::send(&plan.orders, &note, &mount, SendFlags::empty()).during("telling the spawner")?;
     let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     channel::send(&plan.channel, &Event::Ready, &sockets, SendFlags::empty()).during("telling the server")?;
-    Ok(Made { proc, tmp: tmp.mount })
+    Ok(Made { proc, dev, tmp: tmp.mount })
 }
 
 /// Comes first, so that the shared template's pages are not charged to this environment.

@@ -110,6 +110,7 @@ fn start(plan: &Plan<'_>, fds: Vec<OwnedFd>, made: make::Made) -> Done {
     let [root] = exactly(fds).ok_or_else(|| unexpected("a start without exactly a root"))?;
     let host = weaken::host()?;
     mounts::enter_root(&root)?;
+    made.dev.as_ref().map_or(Ok(()), |dev| mounts::attach(dev, "/dev"))?;
     mounts::attach_proc(&made.proc)?;
     mounts::attach(&made.tmp, "/tmp")?;
     host.as_ref().map_or(Ok(()), weaken::let_in)?;

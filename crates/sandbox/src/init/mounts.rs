@@ -3,22 +3,26 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::CWD;
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::error::{Done, During};
-use crate::spawner::root::EMPTY_DIRECTORY;
+use crate::spawner::root::{DEVICE_LINKS, DEVICES, EMPTY_DIRECTORY};
 use crate::sys;
 use crate::weaken::{self, Defence};
 
-/// Files of /proc that tell of, or act on, the whole machine. They read as empty.
-const MASKED_FILES: [&str; 9] = [
+/// Files of /proc that tell of, or act on, the whole machine, or tell of other environments' disks one by one. They read as
+/// empty.
+const MASKED_FILES: [&str; 11] = [
     "/proc/config.gz",
+    "/proc/diskstats",
     "/proc/kcore",
     "/proc/keys",
     "/proc/kmsg",
     "/proc/latency_stats",
+    "/proc/partitions",
     "/proc/sched_debug",
     "/proc/sysrq-trigger",
     "/proc/timer_list",
@@ -26,10 +30,13 @@ const MASKED_FILES: [&str; 9] = [
 ];
 
 /// Directories of /proc that are empty inside.
-const MASKED_DIRECTORIES: [&str; 2] = ["/proc/acpi", "/proc/scsi"];
+const MASKED_DIRECTORIES: [&str; 3] = ["/proc/acpi", "/proc/fs", "/proc/scsi"];
 
 /// Directories of /proc that programs read, and nobody may write.
-const READ_ONLY: [&str; 4] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"];
+const READ_ONLY: [&str; 3] = ["/proc/bus", "/proc/irq", "/proc/sys"];
+
+/// The major number of all devices that a function sees.
+const MEMORY_DEVICES: u32 = 1;
 
 /// Moves into a private copy of the mount namespace whose root is the runtime's.
 pub(super) fn enter_root(namespace: &OwnedFd) -> Done {
@@ -49,6 +56,32 @@ pub(super) fn make_proc() -> Done<OwnedFd> {
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)
+}
+
+/// A /dev of this environment's own, attached nowhere yet: of a node that others have too, inotify would tell when they use
+/// it. None where no nodes can be made, as without the machine's root: there the root's stay, which are the host's.
+pub(super) fn make_dev() -> Done<Option<OwnedFd>> {
+    let what = "making a /dev";
+    let fs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).during(what)?;
+    for (name, value) in [("source", "hearth"), ("mode", "755"), ("size", "4k"), ("nr_inodes", "16")] {
+        rustix::mount::fsconfig_set_string(&fs, name, value).during(what)?;
+    }
+    rustix::mount::fsconfig_create(&fs).during(what)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let mount = rustix::mount::fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).during(what)?;
+    let mode = Mode::from_raw_mode(0o666);
+    for (name, minor) in DEVICES {
+        let device = rustix::fs::makedev(MEMORY_DEVICES, minor);
+        match rustix::fs::mknodat(&mount, name, FileType::CharacterDevice, mode, device) {
+            Err(Errno::PERM) => return Ok(None),
+            made => made.during(what)?,
+        }
+        // Whatever the umask.
+        rustix::fs::chmodat(&mount, name, mode, AtFlags::empty()).during(what)?;
+    }
+    DEVICE_LINKS.into_iter().try_for_each(|(name, target)| rustix::fs::symlinkat(target, &mount, name).during(what))?;
+    sys::mount_setattr(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY, false).during(what)?;
+    Ok(Some(mount))
 }
 
 /// Attaches the /proc, with what concerns the machine hidden.

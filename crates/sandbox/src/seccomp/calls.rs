@@ -25,6 +25,14 @@ pub(super) const SOCKET_TYPE_MASK: u32 = 0xF;
 /// Requests that type into a terminal.
 pub(super) const REFUSED_IOCTLS: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
 
+/// Bits of an inotify mask that tell when a file is opened, read, or closed unwritten. Files of runtimes and packages are
+/// shared, and the kernel tells of a file, not of a way to it: a function would see others at work. Nobody changes shared
+/// files, so that to be told of changes is harmless.
+pub(super) const REFUSED_WATCHES: [u32; 3] = [libc::IN_OPEN, libc::IN_ACCESS, libc::IN_CLOSE_NOWRITE];
+
+/// The command of `fcntl` that does the same for folders, by signals; inotify has long replaced it.
+pub(super) const DNOTIFY: u32 = libc::F_NOTIFY as u32;
+
 /// What an init needs once the function runs: to wait for its processes and for orders, to say how a process ended, to
 /// end.
 pub(super) const INIT: &[i64] = &[

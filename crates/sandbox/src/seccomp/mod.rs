@@ -99,6 +99,8 @@ fn refused_by_argument() -> Vec<(i64, Vec<Case>)> {
         (libc::SYS_socket, refused_sockets()),
         (libc::SYS_socketpair, vec![none_of(0, &[libc::AF_UNIX as u32])]),
         (libc::SYS_ioctl, calls::REFUSED_IOCTLS.map(|request| vec![is(1, request)]).to_vec()),
+        (libc::SYS_inotify_add_watch, calls::REFUSED_WATCHES.map(|bit| vec![masked(2, bit, bit)]).to_vec()),
+        (libc::SYS_fcntl, vec![vec![is(1, calls::DNOTIFY)]]),
         (libc::SYS_mknodat, devices(2)),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_mknod, devices(1)),
@@ -173,6 +175,18 @@ mod tests {
                 _ => libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
             };
             assert_eq!(call(&program, number as u32, [0; 6]), answer, "{number}");
+        }
+    }
+
+    #[test]
+    fn changes_can_be_watched_and_reads_cannot() {
+        let program = Filters::compile().function;
+        let watch = |mask: u32| call(&program, libc::SYS_inotify_add_watch as u32, [3, 0, mask.into(), 0, 0, 0]);
+        let changes = libc::IN_MODIFY | libc::IN_CREATE | libc::IN_DELETE | libc::IN_MOVE | libc::IN_CLOSE_WRITE;
+        assert_eq!(watch(changes | libc::IN_ATTRIB | libc::IN_ONLYDIR), libc::SECCOMP_RET_ALLOW);
+        for read in [libc::IN_OPEN, libc::IN_ACCESS, libc::IN_CLOSE_NOWRITE, libc::IN_CLOSE, libc::IN_ALL_EVENTS] {
+            let answer = watch(read | changes | libc::IN_MASK_ADD);
+            assert_eq!(answer, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, "{read:#x}");
         }
     }
 

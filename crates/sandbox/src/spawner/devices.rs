@@ -128,11 +128,12 @@ fn close(volumes: &Mutex<Receiver<Volume>>, idle: &Idle) {
     let next = || volumes.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(Volume { loop_number, mount }) = next() {
         drop(mount);
-        if loop_number >= KERNEL_LOOPS
-            && let Some(surplus) = keep(&mut lock(idle), loop_number)
-        {
-            remove(surplus);
+        if loop_number < KERNEL_LOOPS {
+            continue;
         }
+        // A statement of its own: nobody is to wait for the lock while the kernel removes a device.
+        let surplus = keep(&mut lock(idle), loop_number);
+        surplus.into_iter().for_each(remove);
     }
     while let Some(number) = { lock(idle).pop_last() } {
         remove(number);

@@ -32,14 +32,15 @@ const LIBRARIES: [&str; 3] = ["/var/task", "/var/task/lib", "/opt/lib"];
 const LIBRARIES_BY_PROCESSOR: [&str; 3] =
     ["glibc-hwcaps/x86-64-v2", "glibc-hwcaps/x86-64-v3", "glibc-hwcaps/x86-64-v4"];
 
-/// All of the host's /dev that a function sees. No shm, as on Lambda, and no terminals.
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// All devices that a function sees, with their minor numbers. No shm, as on Lambda, and no terminals.
+pub(crate) const DEVICES: [(&str, u32); 5] = [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)];
 
-const DEVICE_LINKS: [(&str, &str); 4] = [
-    ("/dev/fd", "/proc/self/fd"),
-    ("/dev/stdin", "/proc/self/fd/0"),
-    ("/dev/stdout", "/proc/self/fd/1"),
-    ("/dev/stderr", "/proc/self/fd/2"),
+/// The other names in /dev.
+pub(crate) const DEVICE_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
 ];
 
 /// The most that a root's generated files may take.
@@ -183,15 +184,18 @@ fn leave_host() -> Done {
     sys::mount_setattr(root.as_fd(), BIND_ATTRIBUTES, false).during("making the root read-only")
 }
 
+/// The host's own nodes, for environments that can have none of their own.
 fn make_devices(host: &OwnedFd) -> Done {
-    for name in DEVICES {
+    for (name, _) in DEVICES {
         let path = format!("/dev/{name}");
         write_file(Path::new(&path), b"", false)?;
         let source = open_source(host, Path::new(&path))?;
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         attach_clone(&source, Path::new(&path), attributes)?;
     }
-    DEVICE_LINKS.iter().try_for_each(|(path, target)| symlink(target, path).during(format_args!("linking {path}")))
+    let link =
+        |(name, target): (&str, &str)| symlink(target, format!("/dev/{name}")).during(format_args!("linking {name}"));
+    DEVICE_LINKS.into_iter().try_for_each(link)
 }
 
 fn bind_in(host: &OwnedFd, bind: &Bind) -> Done {
