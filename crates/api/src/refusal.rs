@@ -14,6 +14,12 @@ use crate::older_query;
 use crate::operation::{Protocol, Service};
 use crate::xml::XmlWriter;
 
+/// How documents of S3 begin.
+const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// Who S3's errors say that they are from.
+const HOST_ID: &str = "hearth";
+
 /// In what an error is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorFormat {
@@ -150,8 +156,9 @@ impl ApiError {
         xml.member("Code", query_code(self.kind.code));
         xml.member("Message", self.text());
         xml.member("RequestId", request_id);
+        xml.member("HostId", HOST_ID);
         xml.close("Error");
-        xml.into_bytes()
+        [DECLARATION, &*xml.into_bytes()].concat().into()
     }
 
     /// A map of two texts.

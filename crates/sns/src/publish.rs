@@ -9,7 +9,9 @@ use hearth_delivery::{DeadLetter, Delivery, Kind, Parcel, Retry, Sender, Source,
 use hearth_identity::Caller;
 use hearth_sqs::{Attribute, Attributes, Value};
 use hearth_types::digest::CodeDigest;
-use hearth_types::limits::{SNS_BATCH, SNS_MESSAGE_BYTES, SNS_RETRIES, SNS_RETRY_AGE_MS, SNS_SUBJECT_CHARS};
+use hearth_types::limits::{
+    SNS_BATCH, SNS_MESSAGE_BYTES, SNS_RETRIES, SNS_RETRY_AGE_MS, SNS_SUBJECT_CHARS, SQS_GROUP_CHARS,
+};
 use uuid::Uuid;
 
 use crate::attributes::{Healthy, healthy};
@@ -204,13 +206,15 @@ impl Sns {
             parcel.delivery.trace.clone_from(trace);
             return Some(parcel);
         }
-        let fifo = |text: &Option<String>| text.clone().filter(|_| subscription.endpoint.ends_with(".fifo"));
+        let is_fifo = subscription.endpoint.ends_with(".fifo");
+        // A standard topic hands the group on, for queues that are fair to groups.
+        let group_there = group.clone().filter(|_| is_fifo || !topic.is_fifo());
         let (target, body) = if subscription.protocol == Protocol::Sqs {
             let target = Target::Queue {
                 arn: subscription.endpoint.clone(),
                 attributes: if is_raw { attributes.clone() } else { Attributes::new() },
-                group: fifo(group),
-                deduplication: fifo(&ready.deduplication),
+                group: group_there,
+                deduplication: ready.deduplication.clone().filter(|_| is_fifo),
             };
             (target, body)
         } else {
@@ -348,6 +352,12 @@ fn ready(topic: &Topic, publication: Publication) -> Result<Ready, ApiError> {
             return Err(invalid("Subject"));
         }
     }
+    if let Some(group) = &publication.group {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c.is_ascii_punctuation();
+        if !(1..=SQS_GROUP_CHARS).contains(&group.len()) || !group.chars().all(allowed) {
+            return Err(invalid("MessageGroupId"));
+        }
+    }
     let structured = match publication.structure.as_deref() {
         None => None,
         Some("json") => Some(Structured::parse(&publication.message).map_err(invalid)?),
@@ -372,7 +382,6 @@ fn ready(topic: &Topic, publication: Publication) -> Result<Ready, ApiError> {
                 "The request includes MessageDeduplicationId parameter that is not valid for this topic type",
             ));
         }
-        (false, None) if publication.group.is_some() => return Err(unsupported("message groups on standard topics")),
         (false, None) => None,
     };
     Ok(Ready { publication, structured, message_id: Uuid::new_v4().to_string(), deduplication })

@@ -1,4 +1,5 @@
-//! What FIFO queues have beside others: groups, what was sent before, sequence numbers, and ids that follow from these.
+//! Groups of messages; and what FIFO queues have beside others: what was sent before, sequence numbers, and ids that
+//! follow from these.
 
 use hearth_api::ApiError;
 use hearth_api::sqs::types::QueueAttributeName as Name;
@@ -12,6 +13,17 @@ use crate::queue::QueueRecord;
 
 /// Sequence numbers have 20 digits, as the service's have.
 const FIRST_NUMBER: u128 = 18_800_000_000_000_000_000;
+
+/// Where in its queue a message belongs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Belongs {
+    /// Nowhere in particular.
+    Apart,
+    /// To a group of a standard queue: those of which few messages are in flight come before others.
+    Fairly(String),
+    /// To a FIFO queue.
+    InOrder(Place),
+}
 
 /// Where a message of a FIFO queue belongs.
 #[derive(Clone, PartialEq, Eq, Debug)]

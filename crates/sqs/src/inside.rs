@@ -19,7 +19,7 @@ use crate::errors::no_queue;
 use crate::message::Head;
 use crate::queue::QueueRecord;
 use crate::receive::Ask;
-use crate::send::{check_body, place};
+use crate::send::{belongs, check_body};
 
 /// What the platform itself puts into a queue.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Letter {
     pub attributes: Attributes,
     /// AWSTraceHeader.
     pub trace: Option<String>,
-    /// MessageGroupId: a FIFO queue needs one, others take none.
+    /// MessageGroupId: a FIFO queue needs one.
     pub group: Option<String>,
     /// MessageDeduplicationId: a FIFO queue needs one, unless the body makes it.
     pub deduplication: Option<String>,
@@ -68,7 +68,7 @@ pub struct Received {
     pub md5_of_attributes: Option<String>,
     /// In milliseconds since 1970.
     pub sent_ms: i64,
-    /// Of a FIFO queue.
+    /// MessageGroupId: in order of a FIFO queue alone.
     pub group: Option<String>,
 }
 
@@ -87,11 +87,11 @@ impl Sqs {
     fn step_of(&self, queue: &QueueRecord, letter: Letter) -> Result<Step, ApiError> {
         let Letter { body, attributes, trace, group, deduplication } = letter;
         check_body(queue, &body, body.len() + attributes::size(&attributes))?;
-        let place = place(queue, group, deduplication, &body)?;
+        let belongs = belongs(queue, group, deduplication, &body)?;
         let now_ms = self.now_ms();
-        let id = place.is_none().then(Uuid::new_v4);
+        let id = (!queue.is_fifo()).then(Uuid::new_v4);
         let head = Head { trace, id, ..Head::new(now_ms, &self.parts.place.account, attributes) };
-        Ok(head.put(queue, place, now_ms + queue.delay_ms(), body))
+        Ok(head.put(queue, belongs, now_ms + queue.delay_ms(), body))
     }
 
     /// Wakes who waits at the queue with this ARN: a letter has been put there.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::attributes::{Attribute, Attributes, md5_of};
-use crate::fifo::{self, Place, sequence_number};
+use crate::fifo::{self, Belongs, sequence_number};
 use crate::inside::Received;
 use crate::queue::{QueueRecord, key};
 
@@ -57,19 +57,18 @@ impl Head {
         Bytes::from(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// What puts it into a queue anew; with a place into a FIFO queue, where it is accepted once.
-    pub(crate) fn put(self, queue: &QueueRecord, place: Option<Place>, due_ms: i64, body: Bytes) -> Step {
+    /// What puts it into a queue anew; into a FIFO queue it is accepted once.
+    pub(crate) fn put(self, queue: &QueueRecord, belongs: Belongs, due_ms: i64, body: Bytes) -> Step {
         let name = key(&queue.name);
-        match place {
-            Some(place) => {
+        let named = |head: Self| Self { id: Some(head.id.unwrap_or_else(Uuid::new_v4)), ..head }.written();
+        match belongs {
+            Belongs::InOrder(place) => {
                 let once = Some(place.once(queue, self.sent_ms));
                 let head = Self { deduplication: Some(place.deduplication), ..self }.written();
                 Step::PutInGroup { queue: name, group: place.group, once, due_ms, head, body }
             }
-            None => {
-                let head = Self { id: Some(self.id.unwrap_or_else(Uuid::new_v4)), ..self };
-                Step::Put { queue: name, due_ms, head: head.written(), body }
-            }
+            Belongs::Fairly(group) => Step::PutFairly { queue: name, group, due_ms, head: named(self), body },
+            Belongs::Apart => Step::Put { queue: name, due_ms, head: named(self), body },
         }
     }
 
@@ -77,7 +76,8 @@ impl Head {
     pub(crate) fn moved(&self, to: &QueueRecord, due_ms: i64, group: Option<String>, body: Bytes) -> Step {
         let (queue, head) = (key(&to.name), Self { receives: 0, ..self.clone() }.written());
         match group {
-            Some(group) => Step::PutInGroup { queue, group, once: None, due_ms, head, body },
+            Some(group) if to.is_fifo() => Step::PutInGroup { queue, group, once: None, due_ms, head, body },
+            Some(group) => Step::PutFairly { queue, group, due_ms, head, body },
             None => Step::Put { queue, due_ms, head, body },
         }
     }

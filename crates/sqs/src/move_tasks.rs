@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::errors::invalid_value;
 use crate::message::Head;
-use crate::queue::{QueueRecord, key};
+use crate::queue::{FIFO, QueueRecord, key};
 use crate::{Sqs, unavailable};
 
 /// The prefix of tasks' records: `sqs-move/QUEUE/START-ID`, so that those of a queue are in the order of their starts.
@@ -351,7 +351,7 @@ impl Sqs {
         let Some(arn) = task.destination.clone().or_else(came_from) else {
             return Err(none("A message did not come from another queue: name a DestinationArn."));
         };
-        let target = self.by_arn(&arn).await?.filter(|target| target.is_fifo() == message.group.is_some());
+        let target = self.by_arn(&arn).await?.filter(|target| target.is_fifo() == task.source.ends_with(FIFO));
         target.ok_or_else(|| none(&format!("The queue {arn} is not there any more.")))
     }
 
@@ -359,7 +359,7 @@ impl Sqs {
     fn again(&self, target: &QueueRecord, now_ms: i64, message: Message) -> Step {
         let head = Head::of(&message).unwrap_or_else(|| Head::new(now_ms, "", Default::default()));
         // In a FIFO queue it gets the id that follows from its new number.
-        let id = message.group.is_none().then(Uuid::new_v4);
+        let id = (!target.is_fifo()).then(Uuid::new_v4);
         let head = Head { id, sent_ms: now_ms, moved_from: None, ..head };
         head.moved(target, now_ms, message.group, message.body)
     }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::attributes::{self, Attributes, md5, md5_of};
 use crate::batch::{check_ids, failed};
-use crate::errors::{invalid_parameter, invalid_value, missing, unsupported};
-use crate::fifo::{self, Place, sequence_number};
+use crate::errors::{invalid_parameter, invalid_value, missing};
+use crate::fifo::{self, Belongs, Place, check, sequence_number};
 use crate::message::Head;
 use crate::queue::QueueRecord;
 use crate::{Sqs, unavailable};
@@ -142,10 +142,10 @@ impl Sqs {
         let delay_ms = delay_ms(queue, draft.delay_s)?;
         let now_ms = self.now_ms();
         let (md5, md5_of_attributes) = (md5(draft.body.as_bytes()), md5_of(attributes.iter()));
-        let place = place(queue, draft.group, draft.deduplication, draft.body.as_bytes())?;
-        let id = place.is_none().then(Uuid::new_v4);
+        let belongs = belongs(queue, draft.group, draft.deduplication, draft.body.as_bytes())?;
+        let id = (!queue.is_fifo()).then(Uuid::new_v4);
         let head = Head { trace, id, ..Head::new(now_ms, caller.user_id(), attributes) };
-        let step = head.put(queue, place, now_ms + delay_ms, Bytes::from(draft.body));
+        let step = head.put(queue, belongs, now_ms + delay_ms, Bytes::from(draft.body));
         Ok((step, Ready { md5, md5_of_attributes, md5_of_system: md5_of(system.iter()), id }))
     }
 }
@@ -163,24 +163,23 @@ impl Draft {
     }
 }
 
-/// Where a message belongs; only FIFO queues have places.
-pub(crate) fn place(
+/// Where in a queue a message belongs.
+pub(crate) fn belongs(
     queue: &QueueRecord,
     group: Option<String>,
     deduplication: Option<String>,
     body: &[u8],
-) -> Result<Option<Place>, ApiError> {
+) -> Result<Belongs, ApiError> {
     if queue.is_fifo() {
-        return Place::of(queue, group, deduplication, body).map(Some);
+        return Place::of(queue, group, deduplication, body).map(Belongs::InOrder);
     }
     if let Some(id) = deduplication {
         let reason = "The request includes a parameter that is not valid for this queue type.";
         return Err(invalid_value(id, "MessageDeduplicationId", reason));
     }
-    match group {
-        None => Ok(None),
-        Some(_) => Err(unsupported("fair queues (MessageGroupId on a standard queue)")),
-    }
+    let Some(group) = group else { return Ok(Belongs::Apart) };
+    check(&group, "MessageGroupId")?;
+    Ok(Belongs::Fairly(group))
 }
 
 fn delay_ms(queue: &QueueRecord, given_s: Option<i32>) -> Result<i64, ApiError> {

@@ -2,6 +2,7 @@
 //! Nothing of a message is held in memory, however many there are.
 
 mod access;
+mod fair;
 mod groups;
 mod tables;
 
@@ -153,9 +154,10 @@ fn run(mut tables: Tables, mut requests: mpsc::Receiver<Request>) {
 fn weight(request: &Request) -> usize {
     let Request::Commit(steps, _) = request else { return 0 };
     let put = steps.iter().map(|step| match step {
-        Step::Put { body, head, .. } | Step::PutInGroup { body, head, .. } | Step::PutFirst { body, head, .. } => {
-            body.len() + head.len()
-        }
+        Step::Put { body, head, .. }
+        | Step::PutInGroup { body, head, .. }
+        | Step::PutFairly { body, head, .. }
+        | Step::PutFirst { body, head, .. } => body.len() + head.len(),
         Step::Change { head, .. } => head.len(),
         Step::Delete(_) => 0,
     });

@@ -4,6 +4,8 @@
 mod blob;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+mod fair_conformance;
 mod folder;
 #[cfg(any(test, feature = "conformance"))]
 mod group_conformance;

@@ -28,8 +28,10 @@ struct Content {
 struct Queue {
     messages: BTreeMap<Found, Message>,
     groups: BTreeMap<String, BTreeMap<MessageId, Found>>,
-    /// When each group has its turn.
+    /// When each group has its turn, but for fair ones.
     turns: BTreeSet<(i64, String)>,
+    /// Whether its groups are fair.
+    is_fair: bool,
 }
 
 impl MemoryQueueStore {
@@ -73,6 +75,10 @@ impl Content {
                             id
                         }
                     });
+                }
+                Step::PutFairly { queue, group, due_ms, head, body } => {
+                    self.queues.entry(queue.clone()).or_default().is_fair = true;
+                    put.push(self.put(queue, Some(group), due_ms, head, body));
                 }
                 Step::Change { found, due_ms, head } => {
                     if let Some((queue, message)) = self.remove(found.id) {
@@ -151,8 +157,11 @@ impl Content {
     fn take(&mut self, take: Take) -> Due {
         let Take { queue: name, now_ms, again_ms, limit, bytes } = take;
         let look = Look { queue: name.clone(), until_ms: now_ms, skip: Default::default(), limit, bytes };
-        let mut taken = self.due(&look);
-        if let Some(queue) = self.queues.get(&name) {
+        let mut taken = match self.queues.get(&name) {
+            Some(queue) if queue.is_fair => queue.due_fairly(&look),
+            _ => self.due(&look),
+        };
+        if let Some(queue) = self.queues.get(&name).filter(|queue| !queue.is_fair) {
             queue.due_in_groups(&look, &mut taken);
         }
         for message in &mut taken.messages {
@@ -165,6 +174,9 @@ impl Content {
         }
         let next_turn = self.queues.get(&name).and_then(|queue| queue.turns.first()).map(|(turn_ms, _)| *turn_ms);
         taken.next_ms = taken.next_ms.into_iter().chain(next_turn).min();
+        if let Some(queue) = self.queues.get(&name).filter(|queue| queue.is_fair) {
+            taken.next_ms = queue.messages.keys().map(|found| found.due_ms).min();
+        }
         taken
     }
 
@@ -184,6 +196,7 @@ impl Queue {
         let first = self.members(group).next().map(|message| message.found.due_ms);
         let held = self.members(group).take_while(|message| message.takes > 0).map(|message| message.found.due_ms);
         match first.max(held.max()) {
+            Some(_) if self.is_fair => {}
             Some(turn_ms) => drop(self.turns.insert((turn_ms, group.to_owned()))),
             None => drop(self.groups.remove(group)),
         }
@@ -193,6 +206,33 @@ impl Queue {
     fn members<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Message> {
         let members = self.groups.get(group).into_iter().flatten();
         members.filter_map(|(_, found)| self.messages.get(found))
+    }
+
+    /// Of a queue with fair groups, one after another.
+    fn due_fairly(&self, look: &Look) -> Due {
+        let (due, later): (Vec<&Message>, Vec<&Message>) =
+            self.messages.values().partition(|message| message.found.due_ms <= look.until_ms);
+        let mut held: HashMap<&str, usize> = HashMap::new();
+        for message in later.into_iter().filter(|message| message.takes > 0) {
+            *held.entry(message.group.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let (mut left, mut chosen, mut bytes) = (due, Vec::<Message>::new(), 0);
+        while chosen.len() < look.limit {
+            let of =
+                |message: &Message| message.group.as_ref().and_then(|group| held.get(&**group)).copied().unwrap_or(0);
+            let first = left.iter().enumerate().min_by_key(|(_, message)| (of(message), message.found));
+            let Some(place) = first.map(|(place, _)| place) else { break };
+            let message = left.remove(place);
+            bytes += message.body.len();
+            if bytes > look.bytes && !chosen.is_empty() {
+                break;
+            }
+            if let Some(group) = &message.group {
+                *held.entry(group).or_default() += 1;
+            }
+            chosen.push(message.clone());
+        }
+        Due { messages: chosen, next_ms: None }
     }
 
     fn due_in_groups(&self, look: &Look, due: &mut Due) {

@@ -4,7 +4,8 @@
 //! which it is due next. Who works on what is no business of the engine: it keeps what it was told, durably.
 //!
 //! A message may be put into a group of its queue. Those of a group are taken in the order in which they were put, and
-//! none is taken while another one of its group is, until that one is due again or gone.
+//! none is taken while another one of its group is, until that one is due again or gone. Or it is put into a group that
+//! is fair: any number of its messages may be taken at a time, and groups of which few are taken come before others.
 
 use std::collections::HashSet;
 
@@ -27,7 +28,9 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Takes what of a queue is due: sets when it is due again, and counts it, in one durable step that no other taker
     /// comes between. First messages without a group, the earliest first; then by groups, that one first whose turn
-    /// came first, and of each as many as are due in a row. A caller that stops waiting does not stop it.
+    /// came first, and of each as many as are due in a row. In a queue with fair groups, one message after another: each of
+    /// the group of which the fewest are taken by then, the earliest first. One without a group is as if of a group of its
+    /// own. A caller that stops waiting does not stop it.
     ///
     /// # Errors
     /// When the engine fails; then nothing was taken, or after a restart all of it.
@@ -137,6 +140,19 @@ pub enum Step {
         group: String,
         /// Where it must not be put twice.
         once: Option<Once>,
+        /// As of [`Step::Put`].
+        due_ms: i64,
+        /// As of [`Step::Put`].
+        head: Bytes,
+        /// As of [`Step::Put`].
+        body: Bytes,
+    },
+    /// A new message in a fair group. A queue has groups of one kind.
+    PutFairly {
+        /// As of [`Step::Put`].
+        queue: String,
+        /// As of [`Step::PutInGroup`].
+        group: String,
         /// As of [`Step::Put`].
         due_ms: i64,
         /// As of [`Step::Put`].
@@ -273,12 +289,17 @@ pub fn check_steps(steps: &[Step]) -> Result<(), QueueError> {
     let (mut touched, mut claimed) = (HashSet::new(), HashSet::new());
     for step in steps {
         let (head, body): (&[u8], &[u8]) = match step {
-            Step::Put { queue, .. } | Step::PutInGroup { queue, .. } | Step::PutFirst { queue, .. }
+            Step::Put { queue, .. }
+            | Step::PutInGroup { queue, .. }
+            | Step::PutFairly { queue, .. }
+            | Step::PutFirst { queue, .. }
                 if !(1..=QUEUE_NAME_BYTES).contains(&queue.len()) =>
             {
                 return refused(format!("a queue's name has {} bytes", queue.len()));
             }
-            Step::PutInGroup { group, .. } if !(1..=QUEUE_GROUP_NAME_BYTES).contains(&group.len()) => {
+            Step::PutInGroup { group, .. } | Step::PutFairly { group, .. }
+                if !(1..=QUEUE_GROUP_NAME_BYTES).contains(&group.len()) =>
+            {
                 return refused(format!("a group's name has {} bytes", group.len()));
             }
             Step::PutInGroup { once: Some(once), .. } | Step::PutFirst { once, .. }
@@ -289,9 +310,10 @@ pub fn check_steps(steps: &[Step]) -> Result<(), QueueError> {
             Step::PutFirst { once, .. } if !claimed.insert(&once.key) => {
                 return refused("two messages are to be the first under one key".to_owned());
             }
-            Step::Put { head, body, .. } | Step::PutInGroup { head, body, .. } | Step::PutFirst { head, body, .. } => {
-                (head, body)
-            }
+            Step::Put { head, body, .. }
+            | Step::PutInGroup { head, body, .. }
+            | Step::PutFairly { head, body, .. }
+            | Step::PutFirst { head, body, .. } => (head, body),
             Step::Change { head, .. } => (head, &[]),
             Step::Delete(_) => (&[], &[]),
         };

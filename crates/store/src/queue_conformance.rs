@@ -24,7 +24,8 @@ pub async fn queue_store<S: QueueStore>(make: impl Fn() -> Arc<S>) {
     one_of_many_rivals_gets_a_message(make()).await;
     purges_what_is_there(make()).await;
     agrees_with_a_plain_map(make()).await;
-    crate::group_conformance::groups(make).await;
+    crate::group_conformance::groups(&make).await;
+    crate::fair_conformance::fair_groups(make).await;
 }
 
 fn put(queue: &str, due_ms: i64, body: impl Into<Bytes>) -> Step {

@@ -8,6 +8,7 @@ use hearth_store::{Count, Depth, Due, Found, Look, Message, MessageId, Take};
 use hearth_types::limits::QUEUE_PURGE_STEP;
 use rusqlite::{Connection, OptionalExtension as _, Row, Rows, TransactionBehavior, params};
 
+use super::fair;
 use super::groups::{self, GroupKey};
 use super::tables::{Known, Tables};
 
@@ -87,7 +88,9 @@ pub(super) fn change(connection: &Connection, id: MessageId, due_ms: i64, head: 
     let group: Option<i64> = connection
         .prepare_cached("UPDATE message SET due = ?2, head = ?3 WHERE id = ?1 RETURNING grp")?
         .query_row(params![id.0, due_ms, head], |row| row.get(0))?;
-    group.map_or(Ok(()), |group| groups::set_turn(connection, GroupKey::of(group)))
+    let Some(group) = group.map(GroupKey::of) else { return Ok(()) };
+    fair::changed(connection, group, id)?;
+    groups::set_turn(connection, group)
 }
 
 /// Where a message was.
@@ -98,11 +101,14 @@ pub(super) struct Gone {
 }
 
 pub(super) fn delete(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<Gone>> {
-    let was: Option<(i64, usize, Option<i64>)> = connection
-        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING queue, bytes, grp")?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let was: Option<(i64, usize, Option<i64>, Option<bool>)> = connection
+        .prepare_cached("DELETE FROM message WHERE id = ?1 RETURNING queue, bytes, grp, held")?
+        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
-    let Some((queue, bytes, group)) = was else { return Ok(None) };
+    let Some((queue, bytes, group, was_held)) = was else { return Ok(None) };
+    if let (Some(group), Some(true)) = (group, was_held) {
+        fair::hold(connection, GroupKey::of(group), -1)?;
+    }
     if bytes > SMALL_BODY_BYTES {
         connection.prepare_cached("DELETE FROM large WHERE id = ?1")?.execute([id.0])?;
     }
@@ -220,6 +226,76 @@ pub(super) fn due_of_group(
     Ok(due)
 }
 
+/// Sets when it is due again, and counts it.
+pub(super) fn mark_taken(connection: &Connection, message: &mut Message, take: &Take) -> rusqlite::Result<()> {
+    message.found.due_ms = take.again_ms;
+    message.takes = message.takes.saturating_add(1);
+    message.first_taken_ms.get_or_insert(take.now_ms);
+    connection
+        .prepare_cached(
+            "UPDATE message SET due = ?2, takes = takes + 1, first_taken = coalesce(first_taken, ?3) WHERE id = ?1",
+        )?
+        .execute(params![message.found.id.0, take.again_ms, take.now_ms])
+        .map(drop)
+}
+
+/// When the first message in no group is due that is not left out; none where that is later than `now_ms`.
+pub(super) fn first_apart(
+    connection: &Connection,
+    queue: QueueKey,
+    now_ms: i64,
+    skip: &HashSet<MessageId>,
+) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, due FROM message INDEXED BY message_due
+         WHERE queue = ?1 AND grp IS NULL AND due <= ?2 ORDER BY due, id",
+    )?;
+    let mut rows = select.query(params![queue.0, now_ms])?;
+    while let Some(row) = rows.next()? {
+        if !skip.contains(&MessageId(row.get(0)?)) {
+            return row.get(1).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// That message, where there is room for it.
+pub(super) fn next_apart(
+    connection: &Connection,
+    queue: QueueKey,
+    now_ms: i64,
+    room: &mut Room,
+    skip: &HashSet<MessageId>,
+) -> rusqlite::Result<Option<Message>> {
+    let mut select = connection
+        .prepare_cached(message!("INDEXED BY message_due WHERE queue = ?1 AND grp IS NULL ORDER BY due, id"))?;
+    Ok(next_due(connection, &mut select.query([queue.0])?, now_ms, room, skip)?.ok())
+}
+
+/// The first message of a fair group that is due and not taken, where there is room for it.
+pub(super) fn next_in_fair_group(
+    connection: &Connection,
+    group: GroupKey,
+    now_ms: i64,
+    room: &mut Room,
+) -> rusqlite::Result<Option<Message>> {
+    let mut select = connection
+        .prepare_cached(message!("INDEXED BY message_fair_waiting WHERE grp = ?1 AND held = 0 ORDER BY due, id"))?;
+    Ok(next_due(connection, &mut select.query([group.number()])?, now_ms, room, &HashSet::new())?.ok())
+}
+
+/// When the first message of a queue is due, whatever its group.
+pub(super) fn first_due(connection: &Connection, queue: QueueKey) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT min(due) FROM (
+                 SELECT min(due) AS due FROM message INDEXED BY message_due WHERE queue = ?1 AND grp IS NULL
+                 UNION ALL
+                 SELECT min(due) FROM message INDEXED BY message_due_in_group WHERE queue = ?1 AND grp IS NOT NULL)",
+        )?
+        .query_row([queue.0], |row| row.get(0))
+}
+
 pub(super) fn take(connection: &Connection, queue: QueueKey, take: &Take) -> rusqlite::Result<Due> {
     let mut room = Room::of(take.limit, take.bytes);
     let look = Look {
@@ -229,17 +305,11 @@ pub(super) fn take(connection: &Connection, queue: QueueKey, take: &Take) -> rus
         limit: take.limit,
         bytes: take.bytes,
     };
+    if fair::is_fair(connection, queue)? {
+        return fair::take(connection, queue, take, &mut room);
+    }
     let mut due = due_apart(connection, queue, &look, &mut room)?;
-    let mut update = connection.prepare_cached(
-        "UPDATE message SET due = ?2, takes = takes + 1, first_taken = coalesce(first_taken, ?3) WHERE id = ?1",
-    )?;
-    let mut set = |message: &mut Message| {
-        message.found.due_ms = take.again_ms;
-        message.takes = message.takes.saturating_add(1);
-        message.first_taken_ms.get_or_insert(take.now_ms);
-        update.execute(params![message.found.id.0, take.again_ms, take.now_ms]).map(drop)
-    };
-    due.messages.iter_mut().try_for_each(&mut set)?;
+    due.messages.iter_mut().try_for_each(|message| mark_taken(connection, message, take))?;
     for (group, name) in groups::whose_turn_it_is(connection, queue, take)? {
         if room.is_full() {
             break;
@@ -248,7 +318,7 @@ pub(super) fn take(connection: &Connection, queue: QueueKey, take: &Take) -> rus
         if found.is_empty() {
             break;
         }
-        found.iter_mut().try_for_each(&mut set)?;
+        found.iter_mut().try_for_each(|message| mark_taken(connection, message, take))?;
         groups::set_turn(connection, group)?;
         due.messages.extend(found.into_iter().map(|message| Message { group: Some(name.clone()), ..message }));
     }
@@ -299,14 +369,8 @@ impl Tables {
     }
 
     pub(super) fn queues(&self, prefix: &str) -> rusqlite::Result<Vec<Depth>> {
-        let mut select = self.connection().prepare_cached(
-            "SELECT min(due) FROM (
-                 SELECT min(due) AS due FROM message INDEXED BY message_due WHERE queue = ?1 AND grp IS NULL
-                 UNION ALL
-                 SELECT min(due) FROM message INDEXED BY message_due_in_group WHERE queue = ?1 AND grp IS NOT NULL)",
-        )?;
         let depth = |(name, known): (&str, Known)| {
-            let first_due_ms = select.query_row([known.key.0], |row| row.get(0))?;
+            let first_due_ms = first_due(self.connection(), known.key)?.unwrap_or_default();
             Ok(Depth { queue: name.to_owned(), messages: known.messages, first_due_ms })
         };
         self.known_with(prefix).into_iter().map(depth).collect()

@@ -8,6 +8,7 @@ use hearth_types::limits::QUEUE_ONCE_SWEEP;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::access::QueueKey;
+use super::fair;
 
 /// What the file calls a group.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,6 +42,9 @@ pub(super) fn open(connection: &Connection, queue: QueueKey, name: &str, due_ms:
 /// Finds out anew when a group has its turn; one without messages goes. Those that were taken are its first ones, as many
 /// as one take gave at most.
 pub(super) fn set_turn(connection: &Connection, group: GroupKey) -> rusqlite::Result<()> {
+    if let Some(held) = fair::held(connection, group)? {
+        return fair::set_turn(connection, group, held);
+    }
     let mut select = connection
         .prepare_cached("SELECT due, takes FROM message INDEXED BY message_of_group WHERE grp = ?1 ORDER BY id")?;
     let mut rows = select.query([group.0])?;

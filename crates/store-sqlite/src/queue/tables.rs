@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::error;
 
 use super::access::{self, QueueKey};
+use super::fair;
 use super::groups;
 use crate::open::Format;
 
@@ -28,11 +29,24 @@ macro_rules! groups {
     };
 }
 
+/// What a file of schema 2 had not.
+macro_rules! fair {
+    () => {
+        "
+    ALTER TABLE message ADD COLUMN held INTEGER;
+    ALTER TABLE message_group ADD COLUMN held INTEGER;
+    CREATE INDEX message_fair_waiting ON message (grp, due) WHERE held = 0;
+    CREATE INDEX message_fair_held ON message (queue, due) WHERE held = 1;
+    CREATE INDEX message_group_fair ON message_group (queue, held, turn) WHERE held IS NOT NULL;
+"
+    };
+}
+
 /// "Hrtq". A body that is small lies in its message's row: one page to write instead of two. Messages in groups have
 /// indices of their own, so that neither kind stands in the way of the other.
 pub(super) const FORMAT: Format = Format {
     application_id: 0x4872_7471,
-    schema: 2,
+    schema: 3,
     what: "queue",
     cache_kib: 8 * 1024,
     tables: concat!(
@@ -46,17 +60,21 @@ pub(super) const FORMAT: Format = Format {
     CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), last_message INTEGER NOT NULL) STRICT;
     INSERT INTO state VALUES (1, 0);
 ",
-        groups!()
+        groups!(),
+        fair!()
     ),
-    upgrades: &[concat!(
-        "
+    upgrades: &[
+        concat!(
+            "
     ALTER TABLE message ADD COLUMN grp INTEGER;
     ALTER TABLE message ADD COLUMN takes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE message ADD COLUMN first_taken INTEGER;
     DROP INDEX message_due;
 ",
-        groups!()
-    )],
+            groups!()
+        ),
+        fair!(),
+    ],
 };
 
 /// The file, and what is known of it.
@@ -286,6 +304,14 @@ fn apply(
                 let group = groups::open(transaction, key, &group, due_ms)?;
                 access::insert(transaction, id, (key, Some(group)), due_ms, &head, &body)?;
                 once.map(|once| groups::mark(transaction, &once, id)).transpose()?;
+                put.push(id);
+            }
+            Step::PutFairly { queue, group, due_ms, head, body } => {
+                let key = draft.key_or_new(transaction, known, queue)?;
+                let id = draft.next(key);
+                let group = fair::open(transaction, key, &group, due_ms)?;
+                access::insert(transaction, id, (key, Some(group)), due_ms, &head, &body)?;
+                fair::waits(transaction, id)?;
                 put.push(id);
             }
             Step::Change { found, due_ms, head } => access::change(transaction, found.id, due_ms, &head)?,

@@ -106,7 +106,7 @@ pub(crate) static NULLABLE_INTEGER: Shape = Shape::new(Kind::Integer { value: Ra
 pub(crate) static PURGE_QUEUE_REQUEST: Shape = Shape::new(Kind::Structure { name: "PurgeQueueRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
 ] });
-pub(crate) static QUEUE_ATTRIBUTE_MAP: Shape = Shape::new(Kind::Map { length: Range { min: None, max: None }, key: &QUEUE_ATTRIBUTE_NAME, value: &STRING });
+pub(crate) static QUEUE_ATTRIBUTE_MAP: Shape = Shape::new(Kind::Map { length: Range { min: None, max: None }, key: &STRING, value: &STRING });
 pub(crate) static QUEUE_ATTRIBUTE_NAME: Shape = Shape::new(Kind::Text { length: Range { min: None, max: None }, pattern: None, values: enums::QueueAttributeName::VALUES });
 pub(crate) static RECEIVE_MESSAGE_REQUEST: Shape = Shape::new(Kind::Structure { name: "ReceiveMessageRequest", members: &[
     Member { name: "QueueUrl", printed: "queueUrl", wire: "QueueUrl", place: Place::Body, shape: &STRING, required: true },
