@@ -18,6 +18,12 @@ class Client:
         self.serial += 1
         return f"{self.name}-{self.serial}"
 
+    def check(self, wire):
+        """Fails unless what was acknowledged is there, or has come to its end."""
+
+    def leave(self, wire):
+        """Removes what it made."""
+
 
 class Sender(Client):
     """Sends events."""
@@ -65,7 +71,9 @@ class Sqs(Client):
 
     def send(self, wire):
         bodies = [self.fresh() for _ in range(self.chance.randint(1, 4))]
-        entries = [{"Id": str(at), "MessageBody": body + "." * self.chance.choice((0, 10, 3000))} for at, body in enumerate(bodies)]
+        # Of one group, of another, or of none.
+        group = self.chance.choice(({"MessageGroupId": "a"}, {"MessageGroupId": "b"}, {}))
+        entries = [{"Id": str(at), "MessageBody": body + "." * self.chance.choice((0, 10, 3000)), **group} for at, body in enumerate(bodies)]
         answer = wire.sqs("SendMessageBatch", QueueUrl=self.url, Entries=entries)
         if len(answer.get("Successful", ())) != len(bodies):
             raise Wrong(f"{answer}")

@@ -123,9 +123,6 @@ class Fifo(Client):
         line.deleting.update(found)
         line.deleted.update(found)
 
-    def leave(self, wire):
-        pass
-
 
 class Mover(Client):
     """Sends to a queue that a mapping reads, to a topic and to a bus. What comes out must be all that was taken."""
@@ -158,9 +155,6 @@ class Mover(Client):
                 return
             assert time.monotonic() < end, f"lost on the way: {[(way, sorted(some)[:5]) for way, some in lost.items()]}"
             time.sleep(0.1)
-
-    def leave(self, wire):
-        pass
 
 
 class Topics(Client):

@@ -34,6 +34,16 @@ def prepare(world, wire, deploy):
     wire.events("PutTargets", Rule="minutely", Targets=[{"Id": "1", "Arn": queue_arn("minutely")}])
 
 
+def until_none(missing, what):
+    """Waits until nothing is missing, for as long as ever less is."""
+    before, end = None, 0
+    while lost := missing():
+        if before is None or len(lost) < before:
+            before, end = len(lost), time.monotonic() + PATIENCE_S
+        assert time.monotonic() < end, f"{what}: {lost[:5]}"
+        time.sleep(0.1)
+
+
 class Streamer(Client):
     """Puts records. Each is run, and those that fail are told to the destination."""
 
@@ -54,23 +64,17 @@ class Streamer(Client):
         self.put[body] = int(self.kinesis.put_record(StreamName=STREAM, Data=body.encode(), PartitionKey="k")["SequenceNumber"])
 
     def check(self, wire):
-        told, before, end = [], len(self.put) + 1, time.monotonic() + PATIENCE_S
-        while True:
+        told = []
+        is_told = lambda number: any(first <= number <= last for first, last in told)
+        has_run = lambda body: not body.endswith("7") and self.witness.has("streamed", body)
+
+        def missing():
             for message in drain(wire, LOST):
                 info = json.loads(message["Body"])["KinesisBatchInfo"]
                 told.append((int(info["startSequenceNumber"]), int(info["endSequenceNumber"])))
-            is_told = lambda number: any(first <= number <= last for first, last in told)
-            has_run = lambda body: not body.endswith("7") and self.witness.has("streamed", body)
-            missed = [body for body, number in self.put.items() if not has_run(body) and not is_told(number)]
-            if not missed:
-                return
-            if len(missed) < before:
-                before, end = len(missed), time.monotonic() + PATIENCE_S
-            assert time.monotonic() < end, f"records are lost: {missed[:5]}"
-            time.sleep(0.1)
+            return [body for body, number in self.put.items() if not has_run(body) and not is_told(number)]
 
-    def leave(self, wire):
-        pass
+        until_none(missing, "records are lost")
 
 
 class Idle(Client):
@@ -78,12 +82,6 @@ class Idle(Client):
 
     def step(self, wire):
         wire.invoke_if_there_is_room("well", {"n": self.fresh()})
-
-    def check(self, wire):
-        pass
-
-    def leave(self, wire):
-        pass
 
 
 class Timed(Client):
@@ -106,17 +104,17 @@ class Timed(Client):
         self.made[name] = True
 
     def check(self, wire):
-        found, minutes, before, end = set(), 0, len(self.made) + 1, time.monotonic() + PATIENCE_S
-        while True:
-            found |= {text_of(message) for message in drain(wire, "timed")}
+        found, minutes = set(), 0
+
+        def missing():
+            nonlocal minutes
+            found.update(text_of(message) for message in drain(wire, "timed"))
             minutes += len(drain(wire, "minutely"))
             lost = [name for name, is_sure in self.made.items() if is_sure and name not in found]
-            if not lost and (minutes or time.monotonic() - self.begun < DUE_S):
-                return
-            if len(lost) < before:
-                before, end = len(lost), time.monotonic() + PATIENCE_S
-            assert time.monotonic() < end, f"schedules did not fire: {lost[:5]}, and the rule {minutes} times"
-            time.sleep(0.1)
+            is_late = not minutes and time.monotonic() - self.begun >= DUE_S
+            return lost + ["the rule of each minute"] * is_late
+
+        until_none(missing, "what was due did not come")
 
     def leave(self, wire):
         for name, is_sure in self.made.items():

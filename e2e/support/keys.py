@@ -3,9 +3,7 @@
 import json
 import subprocess
 
-import boto3
-from botocore.config import Config
-
+from support.clients import service_of
 from support.server import HEARTH
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -48,14 +46,5 @@ def deny(action, resource="*", **more):
 def client_with(server, service, key, **config):
     """boto3's client for a key, or for Credentials as STS gives them."""
     if service == "s3":
-        config.setdefault("s3", {"addressing_style": "path"})
         config.setdefault("signature_version", "s3v4")
-    return boto3.client(
-        service,
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id=key["AccessKeyId"],
-        aws_secret_access_key=key["SecretAccessKey"],
-        aws_session_token=key.get("SessionToken"),
-        config=Config(retries={"total_max_attempts": 1}, **config),
-    )
+    return service_of(server, service, key["AccessKeyId"], key["SecretAccessKey"], key.get("SessionToken"), **config)

@@ -8,10 +8,9 @@ import hashlib
 import json
 import sys
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from support.clients import service_of
 from support.packages import zip_of
 
 ROLE = "arn:aws:iam::000000000000:role/test"
@@ -38,12 +37,7 @@ ANYTHING = Anything()
 
 def clients_of(server):
     """{service: client} without retries: they would hide errors."""
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"})
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return {
-        service: boto3.client(service, endpoint_url=server.url, region_name="us-east-1", config=config, **keys)
-        for service in ("lambda", "s3", "ssm")
-    }
+    return {service: service_of(server, service) for service in ("lambda", "s3", "ssm")}
 
 
 class Operation:

@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import boto3
-from botocore.config import Config
-
 from support import sigv4
+from support.clients import service_at
 from support.events import heard, said
 from support.server import wait_until
 
@@ -66,8 +64,7 @@ def sqs_of(server):
 
 
 def sqs_at(endpoint):
-    return boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                        config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50))
+    return service_at(endpoint, "sqs")
 
 
 def queue_beside(client, name, **attributes):

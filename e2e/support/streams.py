@@ -6,10 +6,8 @@ import subprocess
 import sys
 import uuid
 
-import boto3
-from botocore.config import Config
-
 from support import moto
+from support.clients import service_of
 from support.events import said
 from support.server import wait_until
 
@@ -54,8 +52,7 @@ class Upstream:
         self.url = self.process.stdout.readline().strip()
 
     def client(self, service):
-        config = Config(retries={"total_max_attempts": 1})
-        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
+        return service_of(self, service)
 
     def secret(self, user, password):
         """Its ARN."""

@@ -3,16 +3,17 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 
-import boto3
 import pytest
-from botocore.config import Config
 
+from support.clients import service_of
 from support.packages import zip_of
 from support.server import Server, running
+from support.streams import Upstream
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
@@ -21,18 +22,8 @@ EMPTY = {}
 
 
 def client_of(server):
-    """boto3's Lambda client, without retries: they would hide errors."""
-    client = boto3.client(
-        "lambda",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=100, parameter_validation=False),
-    )
-    # Made at their first use, without a lock: threads that are first together make several, and catch others than are raised.
-    client.exceptions
-    return client
+    """boto3's Lambda client, which leaves it to the server to say what is wrong."""
+    return service_of(server, "lambda", parameter_validation=False)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +38,14 @@ def strict():
     """A server that asks everybody for a signature, shared by the tests of one file."""
     with running("--auth", "required") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    """An independent emulator of services that Hearth reads from, shared by the tests of one file."""
+    upstream = Upstream()
+    yield upstream
+    upstream.close()
 
 
 @pytest.fixture
@@ -152,6 +151,18 @@ def deploy(client):
     clean()
 
 
+def deploys_on(server):
+    """The fixture `deploy` for the server that this fixture gives."""
+
+    @pytest.fixture
+    def deploy(request):
+        deploy, clean = deployer(client_of(request.getfixturevalue(server)))
+        yield deploy
+        clean()
+
+    return deploy
+
+
 @pytest.fixture(scope="module")
 def deploy_once(client):
     """For functions that all tests of a file use."""
@@ -189,3 +200,20 @@ def aws(server, tmp_path):
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browse(tmp_path_factory):
+    """browse(url) -> the page as a browser has it when its scripts have run."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("there is no Chromium")
+
+    def browse(url):
+        profile = tmp_path_factory.mktemp("profile")
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom", url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return browse

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from conftest import deployer
 from support import raw
@@ -86,12 +87,15 @@ def test_every_service_refuses_unknown_keys_and_wrong_secrets_in_its_own_words(s
     assert (status, code) == (403, expected) and message.startswith("The request signature we calculated does not match")
 
 
-def test_who_does_not_sign_is_refused(strict):
+def test_who_does_not_sign_is_refused(strict, admin):
     assert error(raw.request(strict, "GET", LIST)) == ("MissingAuthenticationTokenException", "Missing Authentication Token")
     unsigned = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1})
     client = boto3.client("lambda", endpoint_url=strict.url, region_name="us-east-1", config=unsigned)
     assert refused(client.list_functions)[:2] == (403, "MissingAuthenticationTokenException")
     answer = raw.request(strict, "GET", "/bucket/k", headers=[("Host", "s3.localhost")])
+    assert answer.status == 403 and b"<Code>AccessDenied</Code>" in answer.body
+    client_with(strict, "s3", admin).create_bucket(Bucket="signed-only")
+    answer = raw.request(strict, "GET", "/signed-only/k")
     assert answer.status == 403 and b"<Code>AccessDenied</Code>" in answer.body
     form = b"Action=ListRoles&Version=2010-05-08"
     answer = raw.request(strict, "POST", "/", body=form, headers=[("Content-Type", "application/x-www-form-urlencoded")])
@@ -197,6 +201,33 @@ def test_a_links_time_runs_out(strict, admin):
     old.sign()
     answer = raw.request(strict, "GET", f"{old.path}&X-Amz-Signature={old.signature}")
     assert answer.status == 403 and b"<Message>Request has expired</Message>" in answer.body, answer
+
+
+@pytest.mark.parametrize(
+    "was, now, says",
+    [
+        ("X-Amz-Expires=60", "X-Amz-Expires=604801", b"X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=-1", b"X-Amz-Expires must be non-negative"),
+        ("X-Amz-Expires=60", "X-Amz-Expires=soon", b"X-Amz-Expires should be a number"),
+        ("us-east-1", "eu-west-1", b"Error parsing the X-Amz-Credential parameter; the region 'eu-west-1' is wrong; expecting 'us-east-1'"),
+    ],
+)
+def test_what_is_wrong_with_a_link_is_told(strict, admin, was, now, says):
+    link = client_with(strict, "s3", admin).generate_presigned_url("get_object", Params={"Bucket": "links", "Key": "k"}, ExpiresIn=60)
+    assert was in link
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(link.replace(was, now), timeout=30)
+    body = caught.value.read()
+    assert caught.value.code == 400 and body.startswith(b"<?xml"), body
+    assert b"<Code>AuthorizationQueryParametersError</Code><Message>" + says + b"</Message>" in body, body
+
+
+def test_a_token_that_is_no_sessions_is_called_a_token(strict, admin):
+    s3 = client_with(strict, "s3", {**admin, "SessionToken": "made-up"})
+    with pytest.raises(ClientError) as caught:
+        s3.list_buckets()
+    assert caught.value.response["Error"]["Code"] == "InvalidToken"
+    assert caught.value.response["Error"]["Message"] == "The provided token is malformed or otherwise invalid."
 
 
 def test_links_to_code_need_no_key(strict, admin):

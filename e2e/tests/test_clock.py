@@ -3,12 +3,11 @@
 import json
 import threading
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deployer, deploys_on, unique
 from support import raw
+from support.clients import service_of
 from support.clock import MANUAL, advance, now_ms
 from support.errors import refused
 from support.keys import client_with, made
@@ -25,17 +24,12 @@ def manual():
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 @pytest.fixture
 def sqs(manual):
-    return boto3.client("sqs", endpoint_url=manual.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                        config=Config(retries={"total_max_attempts": 1}, read_timeout=60))
+    return service_of(manual, "sqs")
 
 
 def signed(server, key, method, body):

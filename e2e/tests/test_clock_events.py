@@ -3,11 +3,10 @@
 import json
 import threading
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deployer, deploys_on, unique
+from support.clients import service_of
 from support.clock import MANUAL, advance, now_ms
 from support.events import SAY, said, send
 from support.server import running, wait_until
@@ -21,19 +20,14 @@ def manual():
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 class Queue:
     """A queue of a server's, and all that ever was in it."""
 
     def __init__(self, server):
-        self.sqs = boto3.client("sqs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                                config=Config(retries={"total_max_attempts": 1}))
+        self.sqs = service_of(server, "sqs")
         self.url = self.sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
         self.got = []
         self.arn = f"arn:aws:sqs:us-east-1:000000000000:{self.url.rsplit('/', 1)[1]}"
@@ -147,3 +141,18 @@ def test_what_a_function_does_takes_real_time(manual, deploy):
     advance(manual, "6h")
     [run] = said(manual, function)
     assert run["ended"] - run["began"] >= 1 and now_ms(manual) == began + SIX_HOURS_MS
+
+
+def test_what_a_bucket_tells_is_heard_before_the_clock_has_moved(manual, deploy):
+    s3 = service_of(manual, "s3")
+    bucket, function, ended = unique("b"), deploy(SAY), Queue(manual)
+    configure(function, ended)
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function.name}"
+    s3.create_bucket(Bucket=bucket)
+    function.client.add_permission(FunctionName=function.name, StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com")
+    told = {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [told]})
+    for count in range(1, 13):
+        s3.put_object(Bucket=bucket, Key=str(count), Body=b"")
+        advance(manual, "1s")
+        assert len(said(manual, function)) == count

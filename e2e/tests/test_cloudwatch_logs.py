@@ -6,12 +6,11 @@ import subprocess
 import threading
 import time
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from conftest import unique
 from support import errors
+from support.clients import service_of
 from support.keys import allow, client_with, made, made_with
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -24,14 +23,7 @@ def handler(event, context):
 
 
 def logs_of(server):
-    return boto3.client(
-        "logs",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 1}, inject_host_prefix=False, parameter_validation=False),
-    )
+    return service_of(server, "logs", inject_host_prefix=False, parameter_validation=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,15 @@
 
 import subprocess
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from conftest import PYTHON, ROLE, client_of, unique
 from support import errors
+from support.clients import service_at, service_of
 from support.keys import made
 from support.packages import sha256, zip_of
 from support.server import HEARTH
 from test_upstream import moto  # noqa: F401 - a fixture
-
-
-def s3_of(url, key="test", secret="test"):
-    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret, config=config)
 
 
 def code(text):
@@ -32,7 +26,7 @@ def create(client, bucket, key, **version):
 
 
 def test_packages_come_from_an_independent_s3(moto, alone):
-    theirs, bucket = s3_of(moto), unique("b")
+    theirs, bucket = service_at(moto, "s3"), unique("b")
     theirs.create_bucket(Bucket=bucket)
     theirs.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     key = "deploys/a b+ü.zip"
@@ -57,7 +51,7 @@ def test_packages_come_from_an_independent_s3(moto, alone):
         assert got == (400, "InvalidParameterValueException", error)
     assert client.invoke(FunctionName=name)["Payload"].read() == b'"first"'
     # A bucket of its own comes first, also where it has no such key.
-    ours = s3_of(server.url)
+    ours = service_of(server, "s3")
     ours.create_bucket(Bucket=bucket)
     got = errors.refused(client.update_function_code, FunctionName=name, S3Bucket=bucket, S3Key=key)
     assert got == (400, "InvalidParameterValueException", said.format("NoSuchKey", "The specified key does not exist."))
@@ -68,7 +62,7 @@ def test_packages_come_from_an_independent_s3(moto, alone):
 def test_the_other_s3_is_asked_with_credentials(alone, monkeypatch):
     other = alone("--auth", "required")
     key = made(other)
-    theirs = s3_of(other.url, key["AccessKeyId"], key["SecretAccessKey"])
+    theirs = service_of(other, "s3", key["AccessKeyId"], key["SecretAccessKey"])
     theirs.create_bucket(Bucket="packages")
     theirs.put_object(Bucket="packages", Key="f.zip", Body=code("signed"))
     denied = client_of(alone("--code-s3", other.url))

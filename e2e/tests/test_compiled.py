@@ -1,4 +1,4 @@
-"""Functions of compiled languages: the examples in Go and C, built here, and what else starts as a `bootstrap`."""
+"""Functions of compiled languages: the examples in Go, C, Nim and Crystal, built here, and what else starts as a `bootstrap`."""
 
 import os
 import shutil
@@ -32,6 +32,21 @@ def c(request, tmp_path_factory):
     return out.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def nim(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nim")
+    built(["nim", "c", "--hints:off", "-d:release", f"--nimcache:{folder}/cache", f"-o:{folder}/bootstrap", EXAMPLES / "nim-hello/bootstrap.nim"])
+    return (folder / "bootstrap").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def crystal(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crystal")
+    words = ["--static", "-Dwithout_openssl", "-Dwithout_zlib", "-o", folder / "bootstrap"]
+    built(["crystal", "build", *words, EXAMPLES / "crystal-hello/bootstrap.cr"], {"CRYSTAL_CACHE_DIR": str(folder / "cache")})
+    return (folder / "bootstrap").read_bytes()
+
+
 @pytest.mark.parametrize("runtime", ["provided.al2023", "provided.al2"])
 def test_go(deploy, go, runtime):
     function = deploy({"bootstrap": (go, 0o755)}, Runtime=runtime, Handler="any", MemorySize=128)
@@ -42,7 +57,19 @@ def test_go(deploy, go, runtime):
 
 
 def test_c(deploy, c):
-    function = deploy({"bootstrap": (c, 0o755)}, Runtime="provided.al2023", Handler="any", MemorySize=128)
+    counts_and_echoes(deploy, c)
+
+
+def test_nim(deploy, nim):
+    counts_and_echoes(deploy, nim)
+
+
+def test_crystal(deploy, crystal):
+    counts_and_echoes(deploy, crystal)
+
+
+def counts_and_echoes(deploy, bootstrap):
+    function = deploy({"bootstrap": (bootstrap, 0o755)}, Runtime="provided.al2023", Handler="any", MemorySize=256)
     assert [function.call({"n": n}) for n in range(3)] == [{"count": n + 1, "echo": {"n": n}} for n in range(3)]
     large = "x" * 3_000_000
     assert function.call(large)["echo"] == large

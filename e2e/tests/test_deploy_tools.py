@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
 
+from support.clients import service_of
 from support.server import wait_until
 
 TOOLS = Path(sys.executable).parent
@@ -50,10 +50,6 @@ def shell(server, tmp_path):
     return run
 
 
-def client_of(server, service):
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-
-
 def test_chalice_deploys_updates_and_deletes(server, shell, tmp_path):
     name = f"chalice{os.getpid()}"
     (tmp_path / ".chalice").mkdir()
@@ -63,7 +59,7 @@ def test_chalice_deploys_updates_and_deletes(server, shell, tmp_path):
         (tmp_path / "app.py").write_text(APP.format(name=name, greeting=greeting))
         assert f"function:{name}-dev-hello" in shell("chalice", "deploy")
         assert json.loads(shell("chalice", "invoke", "-n", "hello", text='{"a": 1}')) == {greeting: {"a": 1}}
-    iam = client_of(server, "iam")
+    iam = service_of(server, "iam")
     assert iam.list_role_policies(RoleName=f"{name}-dev")["PolicyNames"] == [f"{name}-dev"]
     shell("chalice", "delete")
     assert f"{name}-dev" not in [role["RoleName"] for role in iam.list_roles()["Roles"]]
@@ -80,7 +76,7 @@ def test_chalice_makes_sources_that_work(server, shell, tmp_path):
         f"@app.on_sqs_message(queue='{name}')\ndef told(event):\n    for record in event: print('told', record.body)\n"
         "@app.schedule(Rate(1, unit=Rate.HOURS))\ndef due(event): pass\n"
     )
-    sqs, functions, events, logs = (client_of(server, service) for service in ("sqs", "lambda", "events", "logs"))
+    sqs, functions, events, logs = (service_of(server, service) for service in ("sqs", "lambda", "events", "logs"))
     queue = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
     try:
         shell("chalice", "deploy")
@@ -110,7 +106,7 @@ def test_cargo_lambda_deploys_with_a_role_of_its_own(server, shell, tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "src/main.rs").write_text("fn main() {}\n")
     (tmp_path / "Cargo.toml").write_text(f'[package]\nname = "{name}"\nversion = "0.1.0"\nedition = "2024"\n\n[workspace]\n')
-    functions, iam = client_of(server, "lambda"), client_of(server, "iam")
+    functions, iam = service_of(server, "lambda"), service_of(server, "iam")
     role = None
     try:
         deploy = ("cargo", "lambda", "deploy", name, "--binary-path", os.environ["BOOTSTRAP"])

@@ -5,7 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer
+from conftest import client_of, deployer, deploys_on
 from support import raw
 from support.events import SAY, heard, said, send
 from support.server import running, wait_until
@@ -20,11 +20,7 @@ def quick():
         yield server
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 def configure(function, **settings):

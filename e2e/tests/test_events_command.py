@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import client_of, deployer
+from conftest import deploys_on
 from support import raw
 from support.clock import MANUAL, advance, now_ms
 from support.events import SAY, said, send
@@ -18,11 +18,7 @@ def manual():
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 def events(server, *args):
@@ -61,6 +57,15 @@ def test_what_waits_is_listed_and_shown(manual, deploy):
     text = events(manual, "list", function.name).stdout.splitlines()
     assert len(text) == 3 and all(line.startswith(function.name) and "retrying after 1 attempts" in line for line in text)
     assert sorted(ids(read(manual, "list"))) == sorted(sent)
+
+
+def test_a_long_error_is_a_line_and_shown_whole(manual, deploy):
+    function = deploy(SAY)
+    sent = send(function, {"fail": "x" * 900})
+    advance(manual, "0s")
+    (line,) = events(manual, "list", function.name).stdout.splitlines()
+    assert line.endswith(": " + "x" * 200 + "...")
+    assert read(manual, "show", function.name, sent)["event"]["lastError"] == "x" * 900
 
 
 def test_one_or_all_are_run_at_once(manual, deploy):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deployer, deploys_on, unique
 from support.events import SAY, heard, said, send
 from support.ledger import clients_of
 from support.server import running, wait_until
@@ -23,11 +23,7 @@ def quick():
         yield server
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 def arn_of(function):

@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import boto3
 import pytest
 
 from conftest import client_of, deployer, unique
+from support.clients import service_at
 from support.packages import zip_of
 from support.server import Traces, descendants, wait_until
 
@@ -155,7 +155,7 @@ def test_scripts_hear_of_invokes_and_of_a_deploy(deploy, layer, client):
 
 def boto_logs(client):
     endpoint = client.meta.endpoint_url
-    return boto3.client("logs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    return service_at(endpoint, "logs")
 
 
 def messages(logs, group):

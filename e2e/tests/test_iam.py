@@ -2,12 +2,11 @@
 
 import json
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conftest import unique
+from support.clients import service_of
 
 ACCOUNT = "000000000000"
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -17,8 +16,7 @@ LOGS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "lo
 
 @pytest.fixture(scope="module")
 def iam(server):
-    config = Config(retries={"total_max_attempts": 1})
-    return boto3.client("iam", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
+    return service_of(server, "iam")
 
 
 @pytest.fixture
@@ -175,7 +173,7 @@ def test_lists_go_on_behind_their_markers(iam):
 
 def test_roles_survive_a_restart(alone):
     server = alone()
-    iam = lambda: boto3.client("iam", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    iam = lambda: service_of(server, "iam")
     made = iam().create_role(RoleName="kept", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
     server.kill()
     server.start()

@@ -4,11 +4,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from conftest import client_of, deployer, unique
+from support.clients import service_of
 from support.packages import boto, zip_of
 from support.server import wait_until
 from test_keys import made
@@ -32,11 +31,6 @@ def handler(event, context):
 """
 
 
-def client_for(server, service, key="test", secret="test"):
-    config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret, config=config)
-
-
 @pytest.fixture(scope="module")
 def layer(client):
     return client.publish_layer_version(LayerName=unique("boto"), Content={"ZipFile": zip_of(boto(SERVICES))})["LayerVersionArn"]
@@ -56,7 +50,7 @@ def new_role(iam, trust=TRUST, name=None, **policies):
 @pytest.fixture
 def role(server):
     """As new_role."""
-    iam, made = client_for(server, "iam"), []
+    iam, made = service_of(server, "iam"), []
 
     def make(**args):
         made.append(new_role(iam, **args))
@@ -71,7 +65,7 @@ def role(server):
 
 @pytest.fixture
 def bucket(server):
-    s3, name = client_for(server, "s3"), unique("b")
+    s3, name = service_of(server, "s3"), unique("b")
     s3.create_bucket(Bucket=name)
     yield name
     for found in s3.list_objects_v2(Bucket=name).get("Contents", []):
@@ -126,7 +120,7 @@ def test_a_role_changes_under_a_function_that_runs(server, deploy, layer, bucket
     assert caller.call(put)[0] == "AccessDenied"
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam, name = client_for(server, "iam"), role_arn.split("/")[-1]
+    iam, name = service_of(server, "iam"), role_arn.split("/")[-1]
     iam.put_role_policy(RoleName=name, PolicyName="now", PolicyDocument=document)
     assert "ETag" in caller.call(put)
     iam.delete_role_policy(RoleName=name, PolicyName="now")
@@ -240,7 +234,7 @@ def test_the_credentials_of_a_role_that_is_gone_are_of_no_use(server, deploy, la
     caller = deploy(CALLER, Layers=[layer], Role=role_arn)
     put = ["s3", "put_object", {"Bucket": bucket, "Key": "k", "Body": "x"}]
     assert "ETag" in caller.call(put)
-    iam, name = client_for(server, "iam"), role_arn.split("/")[-1]
+    iam, name = service_of(server, "iam"), role_arn.split("/")[-1]
     iam.delete_role_policy(RoleName=name, PolicyName="all")
     iam.delete_role(RoleName=name)
     assert caller.call(put)[0] == "AccessDenied"
@@ -287,7 +281,7 @@ def test_where_everybody_signs_a_role_without_a_record_allows_nothing(alone):
     server = alone("--auth", "required")
     key = made(server)
     credentials = {"key": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
-    functions, iam = client_for(server, "lambda", **credentials), client_for(server, "iam", **credentials)
+    functions, iam = service_of(server, "lambda", **credentials), service_of(server, "iam", **credentials)
     deploy, _ = deployer(functions)
     layer = functions.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto(SERVICES))})["LayerVersionArn"]
     listing = ["lambda", "list_functions", {}]

@@ -34,16 +34,17 @@ def test_functions_run_in_them_and_nothing_is_left_when_they_stop(alone):
 def test_one_that_dies_is_started_again(alone):
     server, deploy = kept(alone)
     function = deploy(CODE)
-    killed = workers_of(server)[0]
+    killed, other = workers_of(server)
     os.kill(killed["Pid"], signal.SIGKILL)
-    wait_until(lambda: names(server) == ["worker-0", "worker-1"] and pid_of(server, killed["Name"]) != killed["Pid"], 30, lambda: workers_of(server))
+
+    def again():
+        pids = {worker["Name"]: worker["Pid"] for worker in workers_of(server)}
+        return set(pids) == {"worker-0", "worker-1"} and pids[killed["Name"]] != killed["Pid"] and pids[other["Name"]] == other["Pid"]
+
+    wait_until(again, 30, lambda: workers_of(server))
     assert f"{killed['Name']} (process {killed['Pid']}) has ended" in server.log_text()
     function.call()
     server.stop()
-
-
-def pid_of(server, name):
-    return next(worker["Pid"] for worker in workers_of(server) if worker["Name"] == name)
 
 
 def test_they_end_with_a_server_that_is_killed(alone):

@@ -154,10 +154,9 @@ NO_EFFECT = {
     "FileSystemConfigs": [{"Arn": f"arn:aws:elasticfilesystem:{ACCOUNT}:access-point/fsap-0123456789abcdef0", "LocalMountPath": "/mnt/x"}],
     "DurableConfig": {"ExecutionTimeout": 10},
     "CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"CapacityProviderArn": f"arn:aws:lambda:{ACCOUNT}:capacity-provider:c"}},
-    "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
     "PublishTo": "LATEST_PUBLISHED",
 }
-CREATE_ONLY = {"TenancyConfig", "PublishTo"}
+CREATE_ONLY = {"PublishTo"}
 
 
 @pytest.mark.parametrize("member", NO_EFFECT)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer
+from conftest import deploys_on
 from support import raw
 from support.clock import MANUAL, advance
 from support.events import SAY, send
@@ -26,11 +26,7 @@ def manual():
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 def test_runs_errors_and_durations_are_counted_by_function(manual, deploy):

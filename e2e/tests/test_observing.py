@@ -12,7 +12,7 @@ import xml.dom.minidom
 
 import pytest
 
-from conftest import client_of, deployer
+from conftest import client_of, deployer, deploys_on
 from support.clock import MANUAL, advance
 from support.keys import made
 from support.metrics import Numbers
@@ -40,11 +40,7 @@ def own():
         yield server
 
 
-@pytest.fixture
-def deploy(own):
-    deploy, clean = deployer(client_of(own))
-    yield deploy
-    clean()
+deploy = deploys_on("own")
 
 
 def hearth(server, *args, status=0, env=None):

@@ -6,11 +6,11 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer
+from support.clients import service_of
 from support.server import wait_until
 
 WHO = """
@@ -116,9 +116,7 @@ def test_the_invoke_has_no_cold_start(published, server):
     # The log of its init is there all the same, with its report.
     reported = re.compile(r"^INIT_REPORT Init Duration: ([\d.]+) ms\tPhase: init\tStatus: success")
     found = lambda: [reported.match(event["message"]) for event in logs.filter_log_events(logGroupName=group)["events"]]
-    group, logs = f"/aws/lambda/{function.name}", boto3.client(
-        "logs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    group, logs = f"/aws/lambda/{function.name}", service_of(server, "logs")
     wait_until(lambda: any(found()), 30, "its init is not reported")
     assert [float(line[1]) >= 2000 for line in found() if line] == [True]
 

@@ -2,12 +2,11 @@
 
 import json
 
-import boto3
 import pytest
-from botocore.config import Config
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deployer, deploys_on, unique
 from support import raw
+from support.clients import service_of
 from support.clock import MANUAL, advance
 from support.events import SAY, heard, said, send
 from support.server import running, wait_until
@@ -22,11 +21,7 @@ def quick():
         yield server
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 def invoke(server, function, trace=None):
@@ -67,11 +62,6 @@ def test_functions_that_are_each_others_destinations_come_to_an_end(quick, deplo
     assert (len(said(quick, here)), len(said(quick, there))) == (ROUNDS, ROUNDS)
 
 
-def service(server, name):
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=60)
-    return boto3.client(name, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 def runs(server, function):
     return len(said(server, function))
 
@@ -83,7 +73,7 @@ def counting(files):
 
 
 def test_a_function_that_sends_to_the_queue_that_it_is_polled_from_comes_to_an_end(quick, deploy):
-    sqs = service(quick, "sqs")
+    sqs = service_of(quick, "sqs")
     dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]
     policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
     url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "3", "RedrivePolicy": policy})["QueueUrl"]
@@ -113,7 +103,7 @@ def handler(event, context):
 
 
 def test_a_function_that_publishes_to_the_topic_that_calls_it_comes_to_an_end(quick, deploy):
-    sns = service(quick, "sns")
+    sns = service_of(quick, "sns")
     topic = sns.create_topic(Name=unique("t"))["TopicArn"]
     failures = deploy(SAY)
     function = deploy(counting({**passing_on(), "app.py": PUBLISH}), Environment={"Variables": {"TO": topic}})
@@ -129,7 +119,7 @@ def test_a_function_that_publishes_to_the_topic_that_calls_it_comes_to_an_end(qu
 def test_a_fifo_queue_keeps_its_order_behind_a_message_that_goes_round(alone):
     server = alone(*MANUAL)
     deploy, _ = deployer(client_of(server))
-    sqs, function, trace = service(server, "sqs"), deploy(OBEY), None
+    sqs, function, trace = service_of(server, "sqs"), deploy(OBEY), None
     for _ in range(ROUNDS):
         trace = raw.request(server, "POST", f"/2015-03-31/functions/{function.name}/invocations", b'{"Records": [{"body": "", "messageId": "m"}]}', [("X-Amzn-Trace-Id", trace)] if trace else []).headers["x-amzn-trace-id"]
     url = sqs.create_queue(QueueName=unique("q") + ".fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": "30"})["QueueUrl"]

@@ -35,6 +35,11 @@ def test_events_and_answers(ruby):
         assert function.call(event) == {"echo": event, "name": function.name}
 
 
+def test_a_tenant(ruby):
+    function = ruby("def handler(event:, context:) = context.tenant_id", TenancyConfig={"TenantIsolationMode": "PER_TENANT"}, MemorySize=128)
+    assert [function.call(TenantId=tenant) for tenant in ("a", "b", "a")] == ["a", "b", "a"]
+
+
 def test_an_idle_environment_and_one_started_ahead_see_the_same(ruby):
     code = "def handler(event:, context:) = ENV.to_h.merge('pid' => Process.pid, 'path' => $LOAD_PATH, 'dir' => Dir.pwd)"
     seen = [ruby(code, FunctionName=f"same{n}").call() for n in range(3)]

@@ -2,12 +2,11 @@
 
 import json
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
+from support.clients import service_of
 from support.clock import MANUAL, advance
 from support.server import running, wait_until
 
@@ -18,32 +17,23 @@ def handler(event, context):
 """
 
 
-def of(server, service):
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                        config=Config(retries={"total_max_attempts": 1}, read_timeout=60))
-
-
 @pytest.fixture(scope="module")
 def manual():
     with running(*MANUAL) as server:
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 @pytest.fixture(scope="module")
 def events(manual):
-    return of(manual, "events")
+    return service_of(manual, "events")
 
 
 @pytest.fixture(scope="module")
 def sqs(manual):
-    return of(manual, "sqs")
+    return service_of(manual, "sqs")
 
 
 @pytest.fixture
@@ -214,7 +204,7 @@ def test_a_function_is_reached_where_its_policy_lets_rules_in(manual, events, sq
     function.client.add_permission(FunctionName=function.name, StatementId="rule", Action="lambda:InvokeFunction",
                                    Principal="events.amazonaws.com", SourceArn=attributes["RULE_ARN"])
     event_id = put(events)
-    logs = of(manual, "logs")
+    logs = service_of(manual, "logs")
     group = f"/aws/lambda/{function.name}"
     wait_until(lambda: any(event_id in line["message"] for line in logs.filter_log_events(logGroupName=group)["events"]), 20, "the function was not called")
 
@@ -222,7 +212,7 @@ def test_a_function_is_reached_where_its_policy_lets_rules_in(manual, events, sq
 def test_log_groups_and_other_buses_are_reached(manual, events, sqs, rule):
     bus, group = unique("bus"), f"/aws/events/{unique('g')}"
     bus_arn = events.create_event_bus(Name=bus)["EventBusArn"]
-    logs = of(manual, "logs")
+    logs = service_of(manual, "logs")
     logs.create_log_group(logGroupName=group)
     url, arn = queue_for(sqs)
     source = unique("source")
@@ -291,14 +281,14 @@ def test_a_rule_is_due_at_its_times(manual, events, sqs, rule):
 
 def test_rules_and_what_was_acknowledged_survive_a_kill(alone):
     server = alone()
-    events, sqs = of(server, "events"), of(server, "sqs")
+    events, sqs = service_of(server, "events"), service_of(server, "sqs")
     url, arn = queue_for(sqs)
     events.put_rule(Name="r", EventPattern=PATTERN)
     events.put_targets(Rule="r", Targets=[{"Id": "q", "Arn": arn}])
     sent = {put(events) for _ in range(5)}
     server.kill()
     server.start()
-    events, sqs = of(server, "events"), of(server, "sqs")
+    events, sqs = service_of(server, "events"), service_of(server, "sqs")
     url = sqs.get_queue_url(QueueName=url.rsplit("/", 1)[1])["QueueUrl"]
     sent.add(put(events))
     assert {json.loads(message["Body"])["id"] for message in received(sqs, url)} == sent

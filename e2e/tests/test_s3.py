@@ -10,20 +10,17 @@ import urllib.request
 import boto3
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conftest import PYTHON, ROLE, Function, unique
 from support import raw
+from support.clients import service_of
 from support.packages import sha256, zip_of
 from support.server import wait_until
 
 MB = 1 << 20
-
-
-def s3_of(server, **config):
-    config = {"retries": {"total_max_attempts": 1}, "read_timeout": 120, "s3": {"addressing_style": "path"}, **config}
-    return boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=Config(**config))
 
 
 def noise(size, seed=1):
@@ -36,7 +33,7 @@ def code(error):
 
 @pytest.fixture(scope="module")
 def s3(server):
-    return s3_of(server)
+    return service_of(server, "s3")
 
 
 @pytest.fixture
@@ -117,6 +114,30 @@ def test_ranges(s3, bucket):
     with pytest.raises(ClientError) as error:
         s3.get_object(Bucket=bucket, Key="k", Range="bytes=300000-")
     assert code(error) == "InvalidRange"
+
+
+def test_who_does_not_sign_reaches_buckets_by_their_names(server, s3, bucket):
+    """As long as the server is open: curl, and clients that are told not to sign."""
+    s3.put_object(Bucket=bucket, Key="a b/k", Body=b"content")
+    with urllib.request.urlopen(f"{server.url}/{bucket}/a%20b/k", timeout=30) as answer:
+        assert answer.read() == b"content"
+    config = Config(signature_version=UNSIGNED, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    nobody = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", config=config)
+    nobody.put_object(Bucket=bucket, Key="new", Body=b"unsigned")
+    assert sorted(entry["Key"] for entry in nobody.list_objects_v2(Bucket=bucket)["Contents"]) == ["a b/k", "new"]
+    nobody.delete_object(Bucket=bucket, Key="new")
+    with pytest.raises(ClientError) as caught:
+        nobody.get_object(Bucket=bucket, Key="new")
+    assert caught.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+def test_a_page_in_a_bucket_is_no_way_to_the_api(server, s3, bucket, browse):
+    """It lies at the API's own address, and whoever may write to the bucket may have put it there."""
+    script = """fetch('/2015-03-31/functions').then(r => r.text(), e => `${e}`).then(said => { document.getElementById('said').textContent = said })"""
+    page = f"<html><body><p id=said>nothing</p><script>{script}</script></body></html>"
+    s3.put_object(Bucket=bucket, Key="page.html", Body=page.encode(), ContentType="text/html")
+    for url in (f"{server.url}/{bucket}/page.html", s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "page.html"})):
+        assert '<p id="said">nothing</p>' in browse(url)
 
 
 def test_conditions(s3, bucket):
@@ -309,7 +330,7 @@ def test_copies_and_tags(s3, bucket):
 
 @pytest.mark.parametrize("version", ["s3v4", None])
 def test_links_are_good_until_they_end(server, s3, bucket, version):
-    s3 = s3_of(server, **({"signature_version": version} if version else {}))
+    s3 = service_of(server, "s3", **({"signature_version": version} if version else {}))
     put = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"}, ExpiresIn=60)
     with urllib.request.urlopen(urllib.request.Request(put, data=b"by link", method="PUT")) as answer:
         assert answer.status == 200
@@ -389,7 +410,7 @@ def test_the_command_line_client(aws, tmp_path, bucket):
 
 def test_what_was_acknowledged_survives_a_crash_and_nothing_else_stays(alone):
     server = alone()
-    s3 = s3_of(server)
+    s3 = service_of(server, "s3")
     s3.create_bucket(Bucket="kept")
     small, big = noise(1000, 2), noise(11 * MB, 3)
     s3.put_object(Bucket="kept", Key="small", Body=small)
@@ -407,7 +428,7 @@ def test_what_was_acknowledged_survives_a_crash_and_nothing_else_stays(alone):
     begun.close()
     (objects / "0123456789abcdef0123456789abcdef").write_bytes(b"left by a crash")
     server.start()
-    s3 = s3_of(server)
+    s3 = service_of(server, "s3")
     assert s3.get_object(Bucket="kept", Key="small")["Body"].read() == small
     assert s3.get_object(Bucket="kept", Key="big")["Body"].read() == big
     assert [o["Key"] for o in s3.list_objects_v2(Bucket="kept")["Contents"]] == ["big", "small"]

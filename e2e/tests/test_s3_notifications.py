@@ -5,12 +5,11 @@ import json
 import threading
 import urllib.parse
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deploys_on, unique
+from support.clients import service_of
 from support.events import SAY, heard, said
 from support.packages import boto, zip_of
 from support.server import running, wait_until
@@ -29,11 +28,6 @@ def handler(event, context):
 """
 
 
-def client_for(server, service):
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=120, s3={"addressing_style": "path"})
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 @pytest.fixture(scope="module")
 def quick():
     with running("--retry-base", "120") as server:
@@ -42,19 +36,15 @@ def quick():
 
 @pytest.fixture
 def s3(quick):
-    return client_for(quick, "s3")
+    return service_of(quick, "s3")
 
 
 @pytest.fixture
 def sqs(quick):
-    return client_for(quick, "sqs")
+    return service_of(quick, "sqs")
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +197,7 @@ def test_a_function_that_leads_to_itself_by_a_bucket_is_stopped(quick, s3, sqs, 
 
 def test_topics_and_the_event_bus_hear_too(quick, s3, sqs):
     bucket = bucket_of(s3)
-    sns, events = client_for(quick, "sns"), client_for(quick, "events")
+    sns, events = service_of(quick, "sns"), service_of(quick, "events")
     topic = sns.create_topic(Name=unique("t"))["TopicArn"]
     statement = {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sns:Publish", "Resource": topic}
     sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
@@ -236,7 +226,7 @@ def test_topics_and_the_event_bus_hear_too(quick, s3, sqs):
 
 def test_what_was_put_is_told_after_a_kill(alone):
     server = alone()
-    s3, sqs = client_for(server, "s3"), client_for(server, "sqs")
+    s3, sqs = service_of(server, "s3"), service_of(server, "sqs")
     bucket = bucket_of(s3)
     url, arn = queue_for(sqs, f"arn:aws:s3:::{bucket}")
     tell(s3, bucket, QueueConfigurations=[rule("QueueArn", arn, ["s3:ObjectCreated:*"])])
@@ -257,7 +247,7 @@ def test_what_was_put_is_told_after_a_kill(alone):
     server.kill()
     writer.join()
     server.start()
-    sqs = client_for(server, "sqs")
+    sqs = service_of(server, "sqs")
     url = sqs.get_queue_url(QueueName=arn.split(":")[-1])["QueueUrl"]
     told = set()
     while not set(acknowledged) <= told:

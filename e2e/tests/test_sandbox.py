@@ -141,7 +141,7 @@ def test_devices(shell):
 
 
 def test_masked_proc(shell):
-    paths = ["kcore", "kmsg", "keys", "timer_list", "sched_debug", "latency_stats", "scsi", "acpi", "sysrq-trigger"]
+    paths = ["kcore", "kmsg", "keys", "timer_list", "sched_debug", "latency_stats", "scsi", "acpi", "sysrq-trigger", "diskstats", "partitions", "fs"]
     code = f"""
 r = {{}}
 for name in {paths!r}:
@@ -278,6 +278,20 @@ EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
 def test_system_calls_that_are_denied(shell, name):
     result, errno = shell(f"sys{DENIED[name]}" if len(DENIED[name]) > 1 else f"sys({DENIED[name][0]})")
     assert result == -1 and errno in (EPERM, ENOSYS), (result, errno)
+
+
+def test_changes_can_be_watched_and_reads_cannot(shell):
+    code = """
+import ctypes, select
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.inotify_init()
+watch = lambda path, mask: libc.inotify_add_watch(fd, path, mask) != -1
+changes, opened = 0x2 | 0x100 | 0x200 | 0x8 | 0x4, 0x20
+r = [watch(b"/tmp", changes)]
+open("/tmp/new", "w").write("x")
+r += [bool(select.select([fd], [], [], 10)[0]), watch(b"/tmp", opened), watch(os.__file__.encode(), changes), watch(os.__file__.encode(), opened | changes)]
+"""
+    assert shell(code) == [True, True, False, True, False]
 
 
 def test_foreign_calling_conventions_are_denied(deploy):

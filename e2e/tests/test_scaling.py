@@ -76,6 +76,33 @@ def test_a_call_that_can_be_foreseen_finds_an_environment(alone):
     assert ids(server, function) == [made]
 
 
+def test_a_histogram_of_minutes_decides_when_an_environment_is_there(alone):
+    server = alone("--keep-alive", "histogram", *MANUAL)
+    deploy, _ = deployer(client_of(server))
+    function = deploy(SLEEPS)
+    function.call()
+    # As long as little is known: four hours.
+    advance(server, "239m")
+    assert server.states(function) == ["Idle"]
+    advance(server, "2m")
+    assert server.states(function) == []
+    # Five times half an hour: one is needed from nine tenths of 30 minutes to eleven tenths of 31.
+    for _ in range(6):
+        function.call()
+        advance(server, "30m")
+    function.call()
+    wait_until(lambda: server.states(function) == [], 60, "it stays although no call is expected")
+    advance(server, "26m")
+    assert server.states(function) == []
+    advance(server, "1m")
+    wait_until(lambda: server.states(function) == ["Idle"], 60, "no environment was made ahead")
+    [made] = ids(server, function)
+    advance(server, "7m")
+    assert ids(server, function) == [made]
+    advance(server, "1m")
+    assert server.states(function) == []
+
+
 def test_where_memory_is_short_invokes_wait_in_turn(alone):
     server = alone("--memory-budget", "512")
     deploy, _ = deployer(client_of(server))

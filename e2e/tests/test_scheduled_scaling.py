@@ -1,11 +1,15 @@
 """Provisioned concurrency that follows the clock: Application Auto Scaling's scheduled actions."""
 
-import boto3
+import math
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer
-from support.clock import MANUAL, advance
+from support.clients import service_at
+from support.clock import MANUAL, advance, now_ms
 from support.server import wait_until
 
 KIND = """
@@ -34,13 +38,7 @@ class Scaled:
 
     def connect(self):
         self.client = client_of(self.server)
-        self.scaling = boto3.client(
-            "application-autoscaling",
-            endpoint_url=self.server.url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        self.scaling = service_at(self.server.url, "application-autoscaling")
 
     def register(self, least, most, **more):
         return self.scaling.register_scalable_target(**self.target, MinCapacity=least, MaxCapacity=most, **more)
@@ -93,6 +91,27 @@ def test_what_is_provisioned_follows_the_clock(scaled):
     assert (scaled.requested(), scaled.bounds()) == (0, (0, 0))
     advance(scaled.server, "60m")
     assert (scaled.requested(), scaled.bounds()) == (2, (2, 10))
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_eight_in_the_morning_is_that_of_the_time_zone(scaled, zone):
+    scaled.register(0, 10)
+    if until_eight_s(scaled.server, zone) > 86_396:
+        advance(scaled.server, "4s")
+    scaled.put("morning", "cron(0 8 * * ? *)", least=2, Timezone=zone)
+    advance(scaled.server, f"{until_eight_s(scaled.server, zone) - 2}s")
+    assert scaled.bounds() == (0, 10)
+    advance(scaled.server, "3s")
+    assert (scaled.bounds(), scaled.requested()) == ((2, 10), 2)
+
+
+def until_eight_s(server, zone):
+    """More than two seconds, where it is eight just now those to tomorrow's."""
+    now = datetime.fromtimestamp(now_ms(server) / 1000, ZoneInfo(zone))
+    eight = now.replace(hour=8, minute=0, second=0, microsecond=0)
+    if eight - now <= timedelta(seconds=3):
+        eight += timedelta(days=1)
+    return math.ceil(eight.timestamp() - now.timestamp())
 
 
 def test_targets_and_actions_are_kept_shown_and_deleted(scaled):

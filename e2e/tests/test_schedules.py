@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
+from support.clients import service_of
 from support.clock import MANUAL, advance, now_ms
 from support.server import running, wait_until
-from test_rules import ECHO, code_of, of, received
+from test_rules import ECHO, code_of, received
 
 ROLE = "arn:aws:iam::000000000000:role/scheduler"
 OFF = {"Mode": "OFF"}
@@ -20,21 +21,17 @@ def manual():
         yield server
 
 
-@pytest.fixture
-def deploy(manual):
-    deploy, clean = deployer(client_of(manual))
-    yield deploy
-    clean()
+deploy = deploys_on("manual")
 
 
 @pytest.fixture(scope="module")
 def scheduler(manual):
-    return of(manual, "scheduler")
+    return service_of(manual, "scheduler")
 
 
 @pytest.fixture(scope="module")
 def sqs(manual):
-    return of(manual, "sqs")
+    return service_of(manual, "sqs")
 
 
 def queue(sqs):
@@ -166,11 +163,11 @@ def test_within_a_window(manual, scheduler, sqs, schedule):
 def test_a_function_and_a_bus_are_called(manual, scheduler, deploy, schedule):
     function = deploy(ECHO)
     schedule("rate(1 hour)", f"arn:aws:lambda:us-east-1:000000000000:function:{function.name}", {"Input": '{"warm": "yes"}'})
-    logs = of(manual, "logs")
+    logs = service_of(manual, "logs")
     lines = lambda group: [line["message"] for line in logs.filter_log_events(logGroupName=group)["events"]]
     advance(manual, "1m")
     wait_until(lambda: any('GOT {"warm": "yes"}' in line for line in lines(f"/aws/lambda/{function.name}")), 20, "the function was not called")
-    events, group = of(manual, "events"), f"/events/{unique('g')}"
+    events, group = service_of(manual, "events"), f"/events/{unique('g')}"
     logs.create_log_group(logGroupName=group)
     events.put_rule(Name="scheduled", EventPattern='{"source":["my.clock"]}')
     events.put_targets(Rule="scheduled", Targets=[{"Id": "g", "Arn": f"arn:aws:logs:us-east-1:000000000000:log-group:{group}"}])
@@ -184,7 +181,7 @@ def test_a_function_and_a_bus_are_called(manual, scheduler, deploy, schedule):
 
 def test_what_was_missed_while_the_server_was_down_comes_once(alone):
     server = alone()
-    scheduler, events, sqs = of(server, "scheduler"), of(server, "events"), of(server, "sqs")
+    scheduler, sqs = service_of(server, "scheduler"), service_of(server, "sqs")
     url, arn = queue(sqs)
     at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%S")
     scheduler.create_schedule(Name="s", ScheduleExpression=f"at({at})", FlexibleTimeWindow=OFF, Target={"Arn": arn, "RoleArn": ROLE})
@@ -192,7 +189,7 @@ def test_what_was_missed_while_the_server_was_down_comes_once(alone):
     # Until the time is over: what is tried is that nobody was there then.
     wait_until(lambda: datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") > at, 20, "time stands still")
     server.start()
-    sqs = of(server, "sqs")
+    sqs = service_of(server, "sqs")
     url = sqs.get_queue_url(QueueName=url.rsplit("/", 1)[1])["QueueUrl"]
     assert [json.loads(message["Body"])["time"] for message in received(sqs, url, WaitTimeSeconds=20)] == [at + "Z"]
     assert received(sqs, url, WaitTimeSeconds=1) == []

@@ -126,8 +126,6 @@ def test_runtimes_are_updated_with_the_machine(client, aliased):
         auto = {"UpdateRuntimeOn": "Auto", "FunctionArn": f"{arn(aliased)}:{owner}"}
         assert bare(client.put_runtime_management_config(FunctionName=aliased, **qualifier, UpdateRuntimeOn="Auto")) == auto
         assert bare(client.get_runtime_management_config(FunctionName=aliased, **qualifier)) == auto
-    status, code, message = refused(client.put_runtime_management_config, FunctionName=aliased, UpdateRuntimeOn="FunctionUpdate")
-    assert (status, code) == (501, "NotImplementedException") and "UpdateRuntimeOn FunctionUpdate" in message
 
 
 def test_unsigned_code_is_refused_where_signatures_are_enforced(client, deploy):

@@ -10,7 +10,9 @@ import time
 import pytest
 
 from conftest import unique
+from support.clients import service_at
 from support.packages import boto, zip_of
+from support.server import WORKERS
 
 # The service has SnapStart from this one on; what runs here has to have it.
 SNAP_START = "python3.12"
@@ -80,9 +82,7 @@ def test_a_version_goes_on_from_its_snapshot(client, deploy):
 
 
 def logged(client, function):
-    import boto3
-
-    logs = boto3.client("logs", endpoint_url=client.meta.endpoint_url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    logs = service_at(client.meta.endpoint_url, "logs")
     events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
     return [event["message"].rstrip("\n") for event in events]
 
@@ -118,7 +118,8 @@ def test_no_two_clones_draw_the_same(client, deploy):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         drawn = list(pool.map(one, range(clones)))
     # What nobody draws anew is what each of them was written down with: this test would see it of the others.
-    assert len({each.pop("own") for each in drawn}) == 1
+    # Each worker process has a snapshot of its own.
+    assert len({each.pop("own") for each in drawn}) <= max(1, WORKERS)
     for name in drawn[0]:
         assert len({each[name] for each in drawn}) == clones, name
 

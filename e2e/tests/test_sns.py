@@ -8,23 +8,17 @@ import re
 import threading
 import urllib.request
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
+from support.clients import service_of
 from support.events import SAY, heard
 from support.server import running, wait_until
 
 
-def client_for(server, service):
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=120)
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 def clients(server):
-    return client_for(server, "sns"), client_for(server, "sqs")
+    return service_of(server, "sns"), service_of(server, "sqs")
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +29,15 @@ def quick():
 
 @pytest.fixture
 def sns(quick):
-    return client_for(quick, "sns")
+    return service_of(quick, "sns")
 
 
 @pytest.fixture
 def sqs(quick):
-    return client_for(quick, "sqs")
+    return service_of(quick, "sqs")
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 def queue_for(sqs, topic=None, **attributes):
@@ -370,7 +360,7 @@ def test_a_fifo_topic_remembers_over_a_crash_and_not_over_its_end(alone):
 
 
 def test_records_go_to_event_buses(quick, sqs, deploy):
-    events = client_for(quick, "events")
+    events = service_of(quick, "events")
     url, arn = queue_for(sqs)
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})

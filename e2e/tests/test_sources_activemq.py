@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
 from support.activemq import PASSWORD, USER, ActiveMq
 from support.events import said
 from support.server import Server, wait_until
-from support.streams import WAIT_S, Upstream, settled
+from support.streams import WAIT_S, settled
 
 ARN = "arn:aws:mq:us-east-1:000000000000:broker:orders:b-1"
 OBEY = """
@@ -31,13 +31,6 @@ def broker():
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture(scope="module")
 def secret(upstream):
     return upstream.secret(USER, PASSWORD)
 
@@ -52,11 +45,7 @@ def server(broker, upstream):
         server.close()
 
 
-@pytest.fixture
-def deploy(server):
-    deploy, clean = deployer(client_of(server))
-    yield deploy
-    clean()
+deploy = deploys_on("server")
 
 
 def mapped(function, queue, secret, **args):

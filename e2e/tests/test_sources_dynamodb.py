@@ -5,18 +5,11 @@ import re
 
 import pytest
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
 from support.events import said
 from support.server import running
 from support.sources import sqs_of
-from support.streams import OBEY, Upstream, mapped, received, records, resulted
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
+from support.streams import OBEY, mapped, received, records, resulted
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +18,7 @@ def server(upstream):
         yield server
 
 
-@pytest.fixture
-def deploy(server):
-    deploy, clean = deployer(client_of(server))
-    yield deploy
-    clean()
+deploy = deploys_on("server")
 
 
 class Table:

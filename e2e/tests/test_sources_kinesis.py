@@ -4,25 +4,25 @@ import json
 import random
 import re
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import ROLE, client_of, deployer, unique
+from conftest import ROLE, client_of, deployer, deploys_on, unique
+from support.clients import service_of
 from support.clock import MANUAL, advance
 from support.events import said
 from support.server import Server, running, wait_until
-from support.streams import OBEY, Upstream, batches, mapped, numbers, put, received, records, resulted, settled, stream_of, texts
+from support.sources import PASS_ON, passing_on
+from support.streams import OBEY, batches, mapped, numbers, put, received, records, resulted, settled, stream_of, texts
 
+# Puts down which records it gets.
+PUT_DOWN = """
+import json, pass_on
+def handler(event, context):
+    got = [record["kinesis"] for record in event["Records"]]
+    pass_on.handler({"Records": [{"body": json.dumps([record["partitionKey"], record["sequenceNumber"]])} for record in got]}, context)
+"""
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,7 @@ def server(upstream):
         yield server
 
 
-@pytest.fixture
-def deploy(server):
-    deploy, clean = deployer(client_of(server))
-    yield deploy
-    clean()
+deploy = deploys_on("server")
 
 
 @pytest.fixture
@@ -43,13 +39,8 @@ def kinesis(upstream):
     return upstream.client("kinesis")
 
 
-def own(server, service):
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=60)
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 def queue_of(server):
-    sqs = own(server, "sqs")
+    sqs = service_of(server, "sqs")
     url = sqs.create_queue(QueueName=unique("lost"))["QueueUrl"]
     return sqs, url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
@@ -126,7 +117,7 @@ def test_a_batch_that_fails_is_tried_again_and_its_end_is_told_to_a_queue(server
 def test_a_bucket_is_told_with_the_event_itself(server, deploy, kinesis):
     name, bucket = unique("s"), unique("b").lower().replace("_", "-")
     arn = stream_of(kinesis, name)
-    s3 = own(server, "s3")
+    s3 = service_of(server, "s3")
     s3.create_bucket(Bucket=bucket)
     function = deploy(OBEY)
     uuid = mapped(function, arn, BatchSize=1, MaximumRetryAttempts=0, DestinationConfig=to(f"arn:aws:s3:::{bucket}"))
@@ -238,7 +229,7 @@ def test_a_stream_that_is_not_there_is_refused(deploy, kinesis):
 
 
 def test_a_stream_is_there_for_functions_whose_role_may_read_it(server, deploy, kinesis):
-    iam, role = own(server, "iam"), unique("reader")
+    iam, role = service_of(server, "iam"), unique("reader")
     trust = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}
     function = deploy(OBEY, Role=iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])
     name = unique("s")
@@ -290,34 +281,41 @@ def test_nothing_is_lost_and_order_is_kept_however_often_the_server_is_killed(up
     arn = stream_of(kinesis, name, shards=2)
     server = Server(*upstream.args())
     chance = random.Random(name)
+    come = []
+
+    def heard():
+        """What was put down by runs, in its order; a kill may take the last lines of a log with it, and no message."""
+        sqs = service_of(server, "sqs")
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        while got := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in got:
+                come.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return come
+
+    def firsts():
+        order = {}
+        for key, number in heard():
+            numbers = order.setdefault(key, [])
+            if number not in numbers:
+                numbers.append(number)
+        return order
+
     try:
         deploy, _ = deployer(client_of(server.start()))
-        function = deploy(OBEY)
+        queue = service_of(server, "sqs").create_queue(QueueName=name)["QueueUrl"]
+        function = deploy({**passing_on(), "pass_on.py": PASS_ON, "app.py": PUT_DOWN}, Environment={"Variables": {"TO": queue}})
         mapped(function, arn, BatchSize=3, ParallelizationFactor=2)
-        sent, come = {}, []
+        sent = {}
         for part in range(5):
-            before = len(said(server, function))
+            before = len(heard())
             for number in range(12):
                 key = f"key-{number % 4}"
                 sent.setdefault(key, []).extend(put(kinesis, name, f"{part}-{number}", key=key))
-            wait_until(lambda: len(said(server, function)) > before, 90, "nothing comes")
-            come.extend(run["event"] for run in said(server, function))
+            wait_until(lambda: len(heard()) > before, 90, "nothing comes")
             if chance.random() < 0.8:
                 server.kill()
                 server.start()
-                function.client = client_of(server)
-
-        def all_that_came():
-            return come + [run["event"] for run in said(server, function)]
-
-        def firsts():
-            order = {}
-            for event in all_that_came():
-                for record in event["Records"]:
-                    key = order.setdefault(record["kinesis"]["partitionKey"], [])
-                    if record["kinesis"]["sequenceNumber"] not in key:
-                        key.append(record["kinesis"]["sequenceNumber"])
-            return order
 
         wait_until(lambda: sum(map(len, firsts().values())) >= 60, 120, lambda: str({key: len(order) for key, order in firsts().items()}))
         assert firsts() == sent

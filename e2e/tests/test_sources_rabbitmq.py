@@ -7,11 +7,11 @@ import os
 import pytest
 
 import support.server
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
 from support.events import said
 from support.rabbitmq import RabbitMq
 from support.server import Server, wait_until
-from support.streams import WAIT_S, Upstream, settled
+from support.streams import WAIT_S, settled
 
 ARN = "arn:aws:mq:us-east-1:000000000000:broker:orders:b-1"
 OBEY = """
@@ -34,13 +34,6 @@ def broker():
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    upstream = Upstream()
-    yield upstream
-    upstream.close()
-
-
-@pytest.fixture(scope="module")
 def secret(upstream):
     return upstream.secret("guest", "guest")
 
@@ -57,11 +50,7 @@ def server(broker, upstream):
         support.server.HEARTH = usual
 
 
-@pytest.fixture
-def deploy(server):
-    deploy, clean = deployer(client_of(server))
-    yield deploy
-    clean()
+deploy = deploys_on("server")
 
 
 def mapped(function, queue, secret, state="Enabled", **args):

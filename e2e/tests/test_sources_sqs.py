@@ -3,11 +3,11 @@
 import hashlib
 import json
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer, unique
+from support.clients import service_of
 from support.server import wait_until
 from support.sources import OBEY, WAIT_S, arn_of, changed, empty, gone, heard, left, mapped, passing_on, records, said, send, settled, sqs_of
 
@@ -296,7 +296,7 @@ def test_a_function_that_is_gone_leaves_its_mapping_and_the_messages(server, cli
 
 
 def test_a_function_polls_what_its_role_lets_it(server, client, sqs, make, deploy):
-    iam = boto3.client("iam", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    iam = service_of(server, "iam")
     trust = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}}
     role, policy = unique("poller"), "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole"
     function = deploy(OBEY, Role=iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"])

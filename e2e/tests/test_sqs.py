@@ -5,19 +5,13 @@ import json
 import threading
 import time
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer, unique
+from conftest import deploys_on, unique
 from support.events import SAY, said, send
 from support.server import running, wait_until
-
-
-def sqs_of(server):
-    return boto3.client("sqs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
-                        config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=50))
+from support.sources import sqs_of
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +32,7 @@ def queue(sqs):
     sqs.delete_queue(QueueUrl=url)
 
 
-@pytest.fixture
-def deploy(quick):
-    deploy, clean = deployer(client_of(quick))
-    yield deploy
-    clean()
+deploy = deploys_on("quick")
 
 
 def arn_of(url):
@@ -93,6 +83,7 @@ def test_queues_are_made_shown_and_deleted(quick, sqs):
     ({"RedrivePolicy": "{}"}, "InvalidParameterValue"),
     ({"Policy": "{"}, "InvalidAttributeValue"),
     ({"QueueArn": "x"}, "InvalidAttributeName"),
+    ({"Nothing": "x"}, "InvalidAttributeName"),
     ({"FifoQueue": "true"}, "InvalidParameterValue"),
     ({"FifoQueue": "false"}, "InvalidAttributeName"),
 ])

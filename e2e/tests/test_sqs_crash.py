@@ -6,7 +6,8 @@ from botocore.exceptions import ClientError
 
 from support.clock import MANUAL, advance
 from support.server import Server
-from test_sqs import receive, sqs_of
+from support.sources import sqs_of
+from test_sqs import receive
 
 ROUNDS = 3
 GROUPS = 3

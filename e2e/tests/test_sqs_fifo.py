@@ -9,7 +9,8 @@ import pytest
 from conftest import unique
 from support.clock import MANUAL, advance
 from support.server import running
-from test_sqs import arn_of, receive, refused, sqs_of
+from support.sources import sqs_of
+from test_sqs import arn_of, receive, refused
 
 
 @pytest.fixture(scope="module")

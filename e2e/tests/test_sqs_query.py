@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from conftest import unique
-from test_sqs import sqs_of
+from support.sources import sqs_of
 
 SPACE = "{http://queue.amazonaws.com/doc/2012-11-05/}"
 MEMBERS = {

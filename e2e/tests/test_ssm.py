@@ -1,23 +1,17 @@
 """Parameters as functions and deploy tools use them; and who the caller is."""
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conftest import unique
+from support.clients import service_of
 
 ACCOUNT = "000000000000"
 
 
-def client_of(server, service):
-    config = Config(retries={"total_max_attempts": 1})
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 @pytest.fixture(scope="module")
 def ssm(server):
-    return client_of(server, "ssm")
+    return service_of(server, "ssm")
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def test_only_the_last_hundred_versions_are_kept(ssm, root):
 
 def test_a_secure_string_is_kept_sealed(alone):
     server = alone()
-    ssm = client_of(server, "ssm")
+    ssm = service_of(server, "ssm")
     secret = "correct horse battery staple"
     for value in ("first", secret):
         ssm.put_parameter(Name="/db/password", Value=value, Type="SecureString", Overwrite=True)
@@ -93,7 +87,7 @@ def test_a_secure_string_is_kept_sealed(alone):
     written = b"".join(path.read_bytes() for path in server.data.rglob("meta.db*"))
     assert b"/db/password" in written and secret.encode() not in written
     server.start()
-    ssm = client_of(server, "ssm")
+    ssm = service_of(server, "ssm")
     history = ssm.get_parameter_history(Name="/db/password", WithDecryption=True)["Parameters"]
     assert [(v["Value"], v["KeyId"]) for v in history] == [("first", "alias/aws/ssm"), (secret, "alias/aws/ssm")]
 
@@ -150,7 +144,7 @@ def test_the_command_line_and_who_it_is(aws, root):
 
 
 def test_credentials_of_a_role(server):
-    sts, iam = client_of(server, "sts"), client_of(server, "iam")
+    sts, iam = service_of(server, "sts"), service_of(server, "iam")
     name = unique("assumed")
     trust = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"sts:AssumeRole"}]}' % ACCOUNT
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]

@@ -13,12 +13,11 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 from urllib3.exceptions import ProtocolError
 
 from conftest import client_of, deployer, unique
+from support.clients import service_of
 from support.server import running, wait_until
 from test_node import node_runtime
 from test_provided import CLIENT
@@ -42,8 +41,7 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def gate(server):
-    config = Config(s3={"addressing_style": "path"})
-    s3 = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
+    s3 = service_of(server, "s3")
     bucket = unique("gates")
     s3.create_bucket(Bucket=bucket)
     return lambda: Gate(s3, bucket)
@@ -322,7 +320,7 @@ export const handler = stream(async (event, out) => {
 
 
 def logged(server, function):
-    logs = boto3.client("logs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    logs = service_of(server, "logs")
     try:
         events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function.name}")["events"]
     except logs.exceptions.ResourceNotFoundException:
@@ -354,7 +352,7 @@ def test_figures_in_the_log(server, client, node, gate):
     one.open()
     assert stream.rest() == (b"y", {})
     wait_until(lambda: "platform.report" in logged(server, function), 20, "no report")
-    logs = boto3.client("logs", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    logs = service_of(server, "logs")
     events = [json.loads(event["message"]) for event in logs.filter_log_events(logGroupName=f"/aws/lambda/{function.name}")["events"]]
     done = next(event["record"] for event in events if event["type"] == "platform.runtimeDone")
     assert done["metrics"]["producedBytes"] == 1001

@@ -64,7 +64,7 @@ def test_a_dry_run_runs_nothing(server, function):
     ({"FunctionName": "nowhere"}, "ResourceNotFoundException"),
     ({"Payload": b"{"}, "InvalidRequestContentException"),
     ({"Payload": b" " * 6_300_000}, "RequestTooLargeException"),
-    ({"TenantId": "tenant"}, "NotImplementedException"),
+    ({"TenantId": "tenant"}, "InvalidParameterValueException"),
 ])
 def test_what_is_refused_is_no_stream(client, function, args, code):
     with pytest.raises(ClientError) as caught:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import client_of, deployer
+from conftest import client_of, deployer, deploys_on
 from support import raw
 from support.collector import collecting
 from support.metrics import Numbers
@@ -36,11 +36,7 @@ def traced(collector):
         yield server
 
 
-@pytest.fixture
-def deploy(traced):
-    deploy, clean = deployer(client_of(traced))
-    yield deploy
-    clean()
+deploy = deploys_on("traced")
 
 
 def post(server, function, event, **headers):

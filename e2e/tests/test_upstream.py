@@ -11,9 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from conftest import client_of as functions
 from conftest import deployer, unique
 from support import raw
+from support.clients import service_of
 from support.keys import allow, deny, made_with
 from support.server import HEARTH, Server, wait_until
 from support.sigv4 import Signed
@@ -49,13 +48,8 @@ def server(moto):
         server.close()
 
 
-def client_of(server, service):
-    config = Config(retries={"total_max_attempts": 1})
-    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test", config=config)
-
-
 def test_queues_by_the_upstream_and_addresses_lead_back(server):
-    sqs = client_of(server, "sqs")
+    sqs = service_of(server, "sqs")
     name = unique("q")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     assert url == f"{server.url}/{ACCOUNT}/{name}"
@@ -69,7 +63,7 @@ def test_queues_by_the_upstream_and_addresses_lead_back(server):
 
 
 def test_tables_and_large_bodies(server):
-    table = client_of(server, "dynamodb")
+    table = service_of(server, "dynamodb")
     name = unique("t")
     table.create_table(TableName=name, KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}], AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST")
     large = {key: {"PutRequest": {"Item": {"k": {"S": key}, "v": {"S": "x" * 350_000}}}} for key in "abcdefgh"}
@@ -82,12 +76,12 @@ def test_tables_and_large_bodies(server):
 
 
 def test_services_of_other_protocols_go_to_the_common_one(server):
-    assert client_of(server, "sns").create_topic(Name="t")["TopicArn"] == f"arn:aws:sns:us-east-1:{ACCOUNT}:t"
-    assert client_of(server, "events").list_event_buses()["EventBuses"][0]["Name"] == "default"
-    assert client_of(server, "apigateway").create_rest_api(name="a")["name"] == "a"
+    assert service_of(server, "sns").create_topic(Name="t")["TopicArn"] == f"arn:aws:sns:us-east-1:{ACCOUNT}:t"
+    assert service_of(server, "events").list_event_buses()["EventBuses"][0]["Name"] == "default"
+    assert service_of(server, "apigateway").create_rest_api(name="a")["name"] == "a"
     # What Hearth has is answered here.
-    assert client_of(server, "iam").list_roles()["Roles"] == []
-    assert client_of(server, "lambda").list_functions()["Functions"] == []
+    assert service_of(server, "iam").list_roles()["Roles"] == []
+    assert service_of(server, "lambda").list_functions()["Functions"] == []
 
 
 def test_the_command_line(server, tmp_path):
@@ -206,20 +200,20 @@ def test_an_upstream_over_https_is_reached_where_its_certificate_is_trusted(alon
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "authority.pem"))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     server = alone("--upstream", f"dynamodb={secured}")
-    dynamodb = client_of(server, "dynamodb")
+    dynamodb = service_of(server, "dynamodb")
     assert dynamodb.list_tables()["TableNames"] == ["over-tls"] and dynamodb.list_tables()["TableNames"] == ["over-tls"]
     assert len(Tables.seen) == 2
     # The name that the certificate is for is checked too.
     elsewhere = alone("--upstream", f"dynamodb={secured.replace('localhost', '127.0.0.1')}")
     with pytest.raises(ClientError, match="(?i)certificate"):
-        client_of(elsewhere, "dynamodb").list_tables()
+        service_of(elsewhere, "dynamodb").list_tables()
     assert len(Tables.seen) == 2
 
 
 def test_an_upstream_whose_certificate_nobody_vouches_for_gets_nothing(alone, secured):
     server = alone("--upstream", f"dynamodb={secured}")
     with pytest.raises(ClientError, match="(?i)certificate") as error:
-        client_of(server, "dynamodb").list_tables()
+        service_of(server, "dynamodb").list_tables()
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert Tables.seen == []
 
@@ -248,11 +242,11 @@ def test_an_upstream_that_is_not_there_is_named(alone):
         nobody = f"127.0.0.1:{closed.getsockname()[1]}"
         server = alone("--upstream", f"sqs=http://{nobody}")
         with pytest.raises(ClientError) as error:
-            client_of(server, "sqs").list_queues()
+            service_of(server, "sqs").list_queues()
         answer = error.value.response
         assert answer["ResponseMetadata"]["HTTPStatusCode"] == 503 and nobody in answer["Error"]["Message"]
         with pytest.raises(ClientError, match="Hearth does not have the service kinesis"):
-            client_of(server, "kinesis").list_streams()
+            service_of(server, "kinesis").list_streams()
 
 
 def test_what_is_no_upstream_is_refused(tmp_path):
@@ -264,7 +258,7 @@ def test_what_is_no_upstream_is_refused(tmp_path):
 
 
 def test_a_mapping_polls_the_queue_at_the_upstream(server):
-    sqs, client = client_of(server, "sqs"), functions(server)
+    sqs, client = service_of(server, "sqs"), functions(server)
     deploy, clean = deployer(client)
     function = deploy(OBEY, Timeout=3)
     dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]

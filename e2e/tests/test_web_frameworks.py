@@ -2,8 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
 import urllib.parse
 from pathlib import Path
 
@@ -114,23 +112,6 @@ def test_bodies_and_cookies_go_both_ways(application):
     answer = call(url, "/cookies", headers={"Cookie": "x=1; y=2"})
     assert answer.body == b"x=1; y=2"
     assert [cookie.split(";")[0] for cookie in answer.all("set-cookie")] == ["a=1", "b=2"]
-
-
-@pytest.fixture(scope="module")
-def browse(tmp_path_factory):
-    """browse(url) -> the page as a browser has it when its scripts have run."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("there is no Chromium")
-
-    def browse(url):
-        profile = tmp_path_factory.mktemp("profile")
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom", url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return browse
 
 
 def test_a_browser_finds_it_and_its_scripts_call_it(application, browse):

@@ -41,7 +41,10 @@ fn build() -> Result<()> {
     run_command(&mut cargo(BUILD))
 }
 
-/// The tests in e2e/tests, two at a time, each worker with a server of its own.
+/// As many as keep two processors busy: the tests wait for what they asked of the server, for its disk and its timers.
+const AT_A_TIME: &str = "4";
+
+/// The tests in e2e/tests, several at a time, each worker with a server of its own.
 fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     let bin = install::clients()?;
     // The second version of the AWS CLI, which alone follows logs, beside the first one in `bin`.
@@ -51,7 +54,9 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     install::apt(install::BROWSERS)?;
     install::apt(install::BROKERS)?;
     let mut pytest = Command::new(bin.join("python"));
-    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "worksteal", "tests"]).args(args);
+    pytest
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", AT_A_TIME, "--dist", "worksteal", "tests"])
+        .args(args);
     pytest
         .current_dir(root().join("e2e"))
         .env("HEARTH", server::binary("release")?)

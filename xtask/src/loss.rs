@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Result, bail, ensure};
 
 use crate::e2e;
+use crate::test::beside::Beside;
 use crate::test::tally::Tally;
 use crate::tools::{cargo, install, proving, root, run as run_command, server};
 
@@ -22,8 +23,10 @@ const PARTS: &[(&str, &[&str])] =
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let binaries = Binaries::build()?;
     match args.split_first() {
-        None => PARTS.iter().try_for_each(|(part, _)| python(&binaries, part, &[])),
-        Some((part, rest)) if PARTS.iter().any(|(known, _)| known == part) => python(&binaries, part, rest),
+        None => PARTS.iter().try_for_each(|(part, _)| run_command(&mut python(&binaries, part)?)),
+        Some((part, rest)) if PARTS.iter().any(|(known, _)| known == part) => {
+            run_command(python(&binaries, part)?.args(rest))
+        }
         Some((other, _)) => {
             bail!("{other} is no part: {}", PARTS.iter().map(|(part, _)| *part).collect::<Vec<_>>().join(", "))
         }
@@ -33,11 +36,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 /// A short form as a step of `cargo xtask test`.
 pub(crate) fn step(tally: &mut Tally) -> Result<()> {
     let binaries = Binaries::build()?;
-    for (part, short) in PARTS {
-        let short: Vec<String> = short.iter().map(|&word| word.to_owned()).collect();
-        tally.check(python(&binaries, part, &short))?;
-    }
-    Ok(())
+    // Each waits for its own disk and servers most of the time.
+    let begin = |(part, short): &(&'static str, &[&str])| Beside::begin(part, python(&binaries, part)?.args(*short));
+    let parts: Vec<Beside> = PARTS.iter().map(begin).collect::<Result<_>>()?;
+    let ends: Vec<Result<()>> = parts.into_iter().map(Beside::end).collect();
+    ends.into_iter().try_for_each(|end| tally.check(end))
 }
 
 struct Binaries {
@@ -64,9 +67,10 @@ impl Binaries {
     }
 }
 
-fn python(binaries: &Binaries, part: &str, args: &[String]) -> Result<()> {
+fn python(binaries: &Binaries, part: &str) -> Result<Command> {
     let binary = if part == "points" { &binaries.crashing } else { &binaries.shipped };
     let mut python = Command::new(install::clients()?.join("python"));
-    python.args(["-m", &format!("loss.{part}")]).args(args).current_dir(root().join("e2e"));
-    run_command(python.env("HEARTH", binary).env("PYTHONDONTWRITEBYTECODE", "1"))
+    python.args(["-m", &format!("loss.{part}")]).current_dir(root().join("e2e"));
+    python.env("HEARTH", binary).env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(python)
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: installs what the tests need and runs them all, from the cheapest to the dearest.
 
-mod beside;
+pub(crate) mod beside;
 pub(crate) mod tally;
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -73,10 +73,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let start = Instant::now();
         let before = tally;
         if args.is_empty() && *name == WAITS {
-            beside = Some(Beside::begin(EMULATES)?);
+            beside = Some(Beside::begin(EMULATES, Command::new(std::env::current_exe()?).args(["test", EMULATES]))?);
         }
-        let done = match beside.take_if(|beside| beside.step == *name) {
-            Some(beside) => beside.end(&mut tally),
+        let done = match beside.take_if(|beside| beside.name == *name) {
+            Some(beside) => tally.check(beside.end()),
             None => step(&mut tally),
         };
         // A step that could not run at all is one failure; what follows still tells something.

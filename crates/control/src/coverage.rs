@@ -135,7 +135,7 @@ pub(crate) static CREATE_FUNCTION: &[Member<api::CreateFunctionRequest>] = with_
     works("Tags", ""),
     works("CodeSigningConfigArn", "no signature is verified: under `Enforce` all code is refused"),
     not_here("PublishTo", NO_CAPACITY, |input| input.publish_to.is_some()),
-    not_here("TenancyConfig", "environments are not kept apart by tenant", |input| input.tenancy_config.is_some()),
+    works("TenancyConfig", "not with function URLs, provisioned concurrency, SnapStart or event source mappings"),
 ];
 
 pub(crate) static UPDATE_FUNCTION_CONFIGURATION: &[Member<api::UpdateFunctionConfigurationRequest>] =

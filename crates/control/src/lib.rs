@@ -42,6 +42,7 @@ use hearth_image::Unpacker;
 use hearth_records::Records;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_types::limits::PACKAGES_FETCHED;
+use hearth_types::runtime::Installed;
 use hearth_types::{CodeDigest, Place, RevisionId};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub place: Place,
     /// `x86_64` or `arm64`: what this machine runs.
     pub architecture: &'static str,
+    /// What of runtimes this machine has.
+    pub runtimes: Installed,
     /// What the account has to reserve from.
     pub concurrency: AccountConcurrency,
     /// Bytes of packages that the account may have.

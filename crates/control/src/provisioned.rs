@@ -15,7 +15,7 @@ use hearth_types::{Qualifier, Target};
 use crate::concurrency::{AccountConcurrency, Reservations};
 use crate::named::Named;
 use crate::records::{TRIES, as_found, contended, put, touch};
-use crate::{Control, aliases, invalid, parts};
+use crate::{Control, aliases, invalid, parts, rules};
 
 const UNPUBLISHED: &str = "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
 
@@ -82,6 +82,9 @@ impl Control {
             let reservations = self.read::<Reservations>(keys::RESERVATIONS).await?;
             let named = self.provisionable(&target).await?;
             let Some(function) = self.load(&target.name).await? else { continue };
+            if function.record.latest.config.per_tenant {
+                return Err(rules::no_tenants("Provisioned concurrency"));
+            }
             let before = self.part(Part::ProvisionedConcurrency, &target).await?;
             let mut others = self.all_provisioned(&target.name).await?;
             others.retain(|(qualifier, _)| *qualifier != parts::qualifier(&target));

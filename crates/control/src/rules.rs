@@ -236,6 +236,19 @@ pub(crate) fn snap_start(config: &Configuration) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Environments of each tenant's own have no common snapshot.
+pub(crate) fn tenancy(config: &Configuration) -> Result<(), ApiError> {
+    match config.snap_start {
+        SnapStart::PublishedVersions if config.per_tenant => Err(no_tenants("SnapStart")),
+        _ => Ok(()),
+    }
+}
+
+/// What cannot name a tenant is refused where environments are not shared between tenants.
+pub(crate) fn no_tenants(what: &str) -> ApiError {
+    invalid(format!("{what} is not supported for functions with tenancy configuration."))
+}
+
 #[cfg(test)]
 mod tests {
     use hearth_api::types as api;

@@ -11,8 +11,8 @@ use hearth_types::settings::UrlConfig;
 use hearth_types::{Qualifier, Target, UrlHost};
 use uuid::Uuid;
 
-use crate::Control;
 use crate::records::{Loaded, TRIES, contended};
+use crate::{Control, rules};
 
 impl Control {
     /// CreateFunctionUrlConfig. `endpoint` is the address the client used: the URL is below it.
@@ -171,6 +171,9 @@ impl Control {
     /// The function, where it has the alias that is asked for.
     async fn owner_of_url(&self, target: &Target) -> Result<Loaded, ApiError> {
         let function = self.load(&target.name).await?.ok_or_else(no_function)?;
+        if function.record.latest.config.per_tenant {
+            return Err(rules::no_tenants("A function URL"));
+        }
         self.named(&target.name, target.qualifier.as_deref()).await?.ok_or_else(no_function)?;
         Ok(function)
     }

@@ -99,7 +99,14 @@ impl Control {
     pub(crate) fn shown_publication(&self, name: &str, publication: &Publication) -> api::FunctionConfiguration {
         let place = &self.parts.place;
         let arn = format!("{}:{}", place.arn(name), publication.number);
-        view::configuration(place, name, arn, publication.id(), &publication.version, Shown::Whole)
+        view::configuration(
+            place,
+            name,
+            arn,
+            publication.id(),
+            &publication.version,
+            Shown::Whole(&self.parts.runtimes),
+        )
     }
 
     /// Publishes $LATEST, unless it is what was published last and that is still there.

@@ -1,17 +1,20 @@
 //! Records as Lambda shows them. Pure.
 
 use hearth_api::types as api;
+use hearth_types::Place;
 use hearth_types::function::{
     Code, CodeRef, Configuration, ImageConfig, LayerRef, LogFormat, LogLevel, SnapStart, State, Tracing, UpdateStatus,
     VersionId, VersionRecord,
 };
-use hearth_types::{Place, runtime};
+use hearth_types::runtime::Installed;
+
+use crate::runtime_management;
 
 /// Which members an operation shows: lists leave the states out (observed).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Shown {
-    /// All of them.
-    Whole,
+pub(crate) enum Shown<'a> {
+    /// All of them, where these runtimes are installed.
+    Whole(&'a Installed),
     /// Without State*, LastUpdateStatus* and RuntimeVersionConfig.
     Listed,
 }
@@ -26,7 +29,7 @@ pub(crate) fn configuration(
     arn: String,
     id: VersionId,
     record: &VersionRecord,
-    shown: Shown,
+    shown: Shown<'_>,
 ) -> api::FunctionConfiguration {
     let config = &record.config;
     let mut view = api::FunctionConfiguration {
@@ -69,6 +72,9 @@ pub(crate) fn configuration(
         image_config_response: image_config(&config.image),
         dead_letter_config: config.dead_letter.clone().map(|target| api::DeadLetterConfig { target_arn: Some(target) }),
         kms_key_arn: config.kms_key.clone(),
+        tenancy_config: config
+            .per_tenant
+            .then_some(api::TenancyConfig { tenant_isolation_mode: api::TenantIsolationMode::PerTenant }),
         vpc_config: config.vpc_given.then(|| api::VpcConfigResponse {
             subnet_ids: Some(Vec::new()),
             security_group_ids: Some(Vec::new()),
@@ -77,12 +83,9 @@ pub(crate) fn configuration(
         }),
         ..Default::default()
     };
-    if shown == Shown::Whole {
+    if let Shown::Whole(installed) = shown {
         show_states(&mut view, record);
-        view.runtime_version_config = config.runtime.as_deref().map(|name| api::RuntimeVersionConfig {
-            runtime_version_arn: Some(runtime::version_arn(&place.region, name, &config.architecture)),
-            ..Default::default()
-        });
+        view.runtime_version_config = runtime_management::shown(&place.region, record, installed);
     }
     view
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_clock::Clock;
+use hearth_clock::{Busy, Clock};
 use hearth_fleet::{Bounds, Pollers, Timing};
 use hearth_store::{Depth, QueueError, QueueStore, Step};
 use hearth_types::limits::{DELIVERY_LANE_BYTES, DELIVERY_POLLERS, EVENT_FLEET_BYTES, QUEUE_COMMIT_STEPS};
@@ -138,6 +138,11 @@ impl Outbox {
     pub async fn stop(&self, patience: Duration) {
         self.stopping.store(true, Ordering::Release);
         let _ = tokio::time::timeout(patience, self.pollers.stop()).await;
+    }
+
+    /// To be held by whoever is about to send something: time that is moved by hand waits for it.
+    pub fn busy(&self) -> Busy {
+        self.parts.clock.busy()
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -24,6 +24,8 @@ pub struct NewEvent {
     pub payload: Bytes,
     /// As the function is to see it.
     pub trace_id: Arc<str>,
+    /// On whose behalf, where the function's environments are not shared between tenants.
+    pub tenant: Option<Arc<str>>,
 }
 
 /// The event was not kept; the client may send it again.
@@ -68,6 +70,7 @@ fn put(event: NewEvent, now_ms: i64) -> Step {
         qualifier: event.qualifier,
         accepted_ms: now_ms,
         trace_id: event.trace_id.to_string(),
+        tenant: event.tenant.map(|tenant| tenant.to_string()),
         attempts: 0,
         failures: 0,
         last: None,

@@ -122,6 +122,7 @@ mod tests {
             qualifier: None,
             accepted_ms: 0,
             trace_id: String::new(),
+            tenant: None,
             attempts: 0,
             failures: 0,
             last: None,

@@ -24,6 +24,9 @@ pub(crate) struct Event {
     /// When it was acknowledged, in milliseconds since 1970.
     pub(crate) accepted_ms: i64,
     pub(crate) trace_id: String,
+    /// On whose behalf it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
     /// How often the function ran.
     #[serde(default)]
     pub(crate) attempts: u32,

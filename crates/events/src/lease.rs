@@ -225,6 +225,7 @@ fn event(kept: &Kept) -> Event {
         qualifier: None,
         accepted_ms: 0,
         trace_id: String::new(),
+        tenant: None,
         attempts: kept.attempts,
         failures: 0,
         last: None,

@@ -53,6 +53,8 @@ pub struct Run {
     pub payload: Bytes,
     /// As the function is to see it.
     pub trace_id: Arc<str>,
+    /// On whose behalf, where the function's environments are not shared between tenants.
+    pub tenant: Option<Arc<str>>,
 }
 
 /// What came of an attempt.

@@ -113,6 +113,7 @@ mod tests {
             qualifier: None,
             accepted_ms: 0,
             trace_id: String::new(),
+            tenant: None,
             attempts,
             failures: 0,
             last,

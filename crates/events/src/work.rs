@@ -91,6 +91,7 @@ impl Events {
             request_id: event.id,
             payload: message.body.clone(),
             trace_id: event.trace_id.as_str().into(),
+            tenant: event.tenant.as_deref().map(Arc::from),
         };
         self.parts.functions.run(run).await
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_scheduler::Event;
+use hearth_scheduler::{Event, Generation};
 
 use crate::changes::{FunctionChange, replacement};
 use crate::dispatcher::{Dispatcher, lock};
@@ -43,12 +43,20 @@ impl<W: Environments> Dispatcher<W> {
         self.functions.change_urls(turnover.urls);
         self.functions.store(functions);
         for generation in turnover.retire {
-            self.turn(Event::Retire(generation));
-            let mut core = lock(&self.core);
-            core.serving.remove(&generation);
-            core.provisioned.remove(&generation);
-            drop(core);
-            self.worker.forget(generation.0);
+            self.retire(generation);
+            // Only now: before, one more of its tenants could come.
+            let tenants = lock(&self.core).tenants.remove(generation);
+            tenants.into_iter().for_each(|generation| self.retire(generation));
         }
+    }
+
+    /// No invoke is given to a generation any more.
+    fn retire(&self, generation: Generation) {
+        self.turn(Event::Retire(generation));
+        let mut core = lock(&self.core);
+        core.serving.remove(&generation);
+        core.provisioned.remove(&generation);
+        drop(core);
+        self.worker.forget(generation.0);
     }
 }

@@ -21,7 +21,8 @@ use tracing::warn;
 use crate::environments::Environments;
 use crate::invoke::invocable;
 use crate::optimize::Optimizations;
-use crate::snapshot::{FunctionSnapshot, Ready};
+use crate::snapshot::{EntryState, FunctionSnapshot, Generations, Ready};
+use crate::tenants::Tenants;
 use crate::writer::Writer;
 
 /// How often an invoke looks its function up again when deploys overtake it. Each time the snapshot is newer.
@@ -46,6 +47,7 @@ pub struct DispatcherConfig {
 pub struct Dispatcher<W = Worker> {
     place: Place,
     pub(crate) functions: FunctionSnapshot,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) writer: Mutex<Writer>,
     /// Held for one step of the scheduler, never while an action is carried out.
     pub(crate) core: Mutex<Core>,
@@ -70,6 +72,7 @@ pub(crate) struct Core {
     pub(crate) serving: HashMap<Generation, Arc<Ready>>,
     /// Those of which environments are provisioned.
     pub(crate) provisioned: HashMap<Generation, Arc<Ready>>,
+    pub(crate) tenants: Tenants,
     /// What the timer waits for.
     pub(crate) armed: Option<Duration>,
     /// Held from when something is due earlier than that until the timer knows: a manual clock does not go past it.
@@ -81,7 +84,7 @@ pub(crate) struct Core {
 }
 
 /// An invoke on its way to an environment.
-struct Waiting {
+pub(crate) struct Waiting {
     origin: Origin,
     ready: Arc<Ready>,
     invocation: Invocation,
@@ -121,7 +124,7 @@ pub(crate) enum Refused {
 }
 
 /// Something to do outside the lock.
-enum Work {
+pub(crate) enum Work {
     Create(WorkerId, EnvironmentId, Waiting),
     Prepare(WorkerId, EnvironmentId, Arc<VersionSpec>),
     Assign(EnvironmentId, Waiting),
@@ -133,9 +136,12 @@ enum Work {
 impl<W: Environments> Dispatcher<W> {
     /// A dispatcher and its worker, which `worker` makes; it gets the sink for its events.
     pub fn new(config: DispatcherConfig, worker: impl FnOnce(Arc<dyn EnvironmentSink>) -> W) -> Arc<Self> {
+        let (place, generations) = (config.place.clone(), Arc::<Generations>::default());
+        let writer = Writer::new(place, config.architecture, Arc::clone(&generations), config.metrics);
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             functions: FunctionSnapshot::default(),
-            writer: Mutex::new(Writer::new(config.place.clone(), config.architecture, config.metrics)),
+            generations,
+            writer: Mutex::new(writer),
             place: config.place,
             core: Mutex::new(Core {
                 scheduler: Scheduler::new(config.limits),
@@ -143,6 +149,7 @@ impl<W: Environments> Dispatcher<W> {
                 last_invoke: 0,
                 serving: HashMap::new(),
                 provisioned: HashMap::new(),
+                tenants: Tenants::default(),
                 armed: None,
                 rearming: None,
                 phases: HashMap::new(),
@@ -248,7 +255,7 @@ impl<W: Environments> Dispatcher<W> {
         self.carry_out(work);
     }
 
-    fn step(&self, core: &mut Core, event: Event) -> Vec<Work> {
+    pub(crate) fn step(&self, core: &mut Core, event: Event) -> Vec<Work> {
         let mut actions = Vec::new();
         core.scheduler.step(self.clock.uptime(), event, &mut actions);
         let next = core.scheduler.next_tick();
@@ -263,7 +270,7 @@ impl<W: Environments> Dispatcher<W> {
         actions.into_iter().filter_map(|action| core.work(action)).collect()
     }
 
-    fn carry_out(&self, work: Vec<Work>) {
+    pub(crate) fn carry_out(&self, work: Vec<Work>) {
         for work in work {
             match work {
                 Work::Create(worker, environment, Waiting { ready, invocation, fate, .. }) => {
@@ -289,10 +296,19 @@ impl<W: Environments> Dispatcher<W> {
         match entry.as_deref().and_then(|entry| entry.version(waiting.ready.version)) {
             None => waiting.refuse(Refused::Gone),
             Some(_) if looked_up > LOOK_UPS => waiting.refuse(Refused::Overtaken),
-            Some(state) => match invocable(state, &waiting.ready.spec.function) {
-                Ok(ready) => self.submit(Waiting { ready: Arc::clone(ready), looked_up, ..waiting }),
+            Some(state) => match self.again(state, &waiting.ready) {
+                Ok(ready) => self.submit(Waiting { ready, looked_up, ..waiting }),
                 Err(error) => waiting.refuse(Refused::NotReady(error)),
             },
+        }
+    }
+
+    /// What serves now in the place of what did.
+    fn again(&self, now: &EntryState, before: &Ready) -> Result<Arc<Ready>, ApiError> {
+        let ready = invocable(now, &before.spec.function)?;
+        match &before.spec.tenant {
+            Some(tenant) => self.of_tenant(ready, tenant),
+            None => Ok(Arc::clone(ready)),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct EventInvoke {
     pub payload: Bytes,
     /// As the function is to see it, at each attempt.
     pub trace_id: Arc<str>,
+    /// On whose behalf, where the function's environments are not shared between tenants.
+    pub tenant: Option<Arc<str>>,
 }
 
 impl EventInvoke {
@@ -52,6 +54,7 @@ impl Asked<'_> {
             request_id: request.request_id,
             payload: event_of(request.payload),
             trace_id,
+            tenant: self.tenant,
         }
     }
 }
@@ -66,9 +69,10 @@ impl<W: Environments> Dispatcher<W> {
             name: event.function.into(),
             qualifier: event.qualifier.map(Into::into),
             entry: None,
-            kind: Kind::Later,
+            kind: Kind::Now,
             tail: false,
             client_context: None,
+            tenant: event.tenant,
         };
         let (ready, invoked_arn) = self.wanted(&asked)?;
         let executed_version = Arc::clone(&ready.spec.version);

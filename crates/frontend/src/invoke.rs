@@ -20,6 +20,7 @@ use crate::request::{Asked, InvokeRequest, Kind, TRACE_ID};
 use crate::response::InvokeResponse;
 use crate::snapshot::{EntryState, Ready, Unfit};
 use crate::streamed::StreamedResponse;
+use crate::tenants;
 use crate::timing::{self, Timing};
 use crate::trace::enter;
 
@@ -93,6 +94,16 @@ impl<W: Environments> Dispatcher<W> {
 
     /// The generation that serves what was asked for, and the ARN as it was asked for.
     pub(crate) fn wanted(&self, asked: &Asked<'_>) -> Result<(Arc<Ready>, Arc<str>), ApiError> {
+        let (ready, arn) = self.named(asked)?;
+        tenants::fits(&ready, asked.tenant.as_deref())?;
+        match &asked.tenant {
+            Some(tenant) if asked.kind == Kind::Now => Ok((self.of_tenant(&ready, tenant)?, arn)),
+            _ => Ok((ready, arn)),
+        }
+    }
+
+    /// What serves the name and the qualifier that were asked for, whoever asks.
+    fn named(&self, asked: &Asked<'_>) -> Result<(Arc<Ready>, Arc<str>), ApiError> {
         if let (Some(entry), None) = (&asked.entry, &asked.qualifier) {
             let ready = invocable(&entry.latest, &asked.name)?;
             return Ok((Arc::clone(ready), Arc::clone(&ready.spec.function_arn)));
@@ -217,7 +228,7 @@ pub(crate) fn invocable<'a>(version: &'a EntryState, name: &str) -> Result<&'a A
     }
 }
 
-fn throttled(reason: Throttle, name: &str) -> ApiError {
+pub(crate) fn throttled(reason: Throttle, name: &str) -> ApiError {
     match reason {
         Throttle::ReservedConcurrency => {
             ApiError::too_many_requests("ReservedFunctionConcurrentInvocationLimitExceeded")

@@ -24,6 +24,7 @@ mod response;
 mod sampling;
 mod snapshot;
 mod streamed;
+mod tenants;
 mod timing;
 mod trace;
 mod trial;

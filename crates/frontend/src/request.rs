@@ -69,6 +69,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) kind: Kind,
     pub(crate) tail: bool,
     pub(crate) client_context: Option<Arc<str>>,
+    /// On whose behalf.
+    pub(crate) tenant: Option<Arc<str>>,
 }
 
 impl<'a> InvokeRequest<'a> {
@@ -114,6 +116,7 @@ impl<'a> InvokeRequest<'a> {
             kind: Kind::Now,
             tail,
             client_context: None,
+            tenant: None,
         })
     }
 
@@ -123,9 +126,6 @@ impl<'a> InvokeRequest<'a> {
         let unsupported = |member| Err(ApiError::unsupported_member(self.matched.operation, member));
         if input.durable_execution_name.is_some() {
             return unsupported("DurableExecutionName");
-        }
-        if input.tenant_id.is_some() {
-            return unsupported("TenantId");
         }
         let target = place.resolve(&input.function_name, input.qualifier.as_deref()).map_err(unresolved)?;
         Ok(Asked {
@@ -139,6 +139,7 @@ impl<'a> InvokeRequest<'a> {
             },
             tail: input.log_type == Some(LogType::Tail),
             client_context: self.header(&CLIENT_CONTEXT).map(client_context::decode).transpose()?,
+            tenant: input.tenant_id.map(Arc::from),
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hearth_identity::policy::Document;
@@ -74,12 +75,39 @@ pub(crate) struct Ready {
     pub(crate) made_of: CodeDigest,
     pub(crate) metrics: Arc<OfFunction>,
     pub(crate) tracing: Tracing,
+    /// Its environments are not shared between tenants: each tenant's invokes run a generation of its own.
+    pub(crate) per_tenant: bool,
     pub(crate) sampler: Sampler,
+}
+
+/// Numbers of generations: no two have the same.
+#[derive(Debug, Default)]
+pub(crate) struct Generations(AtomicU64);
+
+impl Generations {
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 impl Ready {
     pub(crate) fn generation(&self) -> Generation {
         Generation(self.spec.generation)
+    }
+
+    /// Another generation of the same version.
+    pub(crate) fn made_as(&self, spec: VersionSpec) -> Self {
+        Self {
+            key: self.key,
+            version: self.version,
+            spec: Arc::new(spec),
+            qualified_arn: Arc::clone(&self.qualified_arn),
+            made_of: self.made_of,
+            metrics: Arc::clone(&self.metrics),
+            tracing: self.tracing,
+            per_tenant: self.per_tenant,
+            sampler: Sampler::default(),
+        }
     }
 
     /// What an environment for this purpose runs.

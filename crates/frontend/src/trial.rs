@@ -12,11 +12,10 @@ use hearth_types::RequestId;
 use hearth_types::invoke::VersionSpec;
 use hearth_worker::Invocation;
 
-use crate::dispatcher::{Dispatcher, lock};
+use crate::dispatcher::Dispatcher;
 use crate::environments::Environments;
 use crate::invoke::now_s;
 use crate::request::{Asked, Kind};
-use crate::sampling::Sampler;
 use crate::snapshot::Ready;
 
 /// Runs of a version with a memory of its own.
@@ -58,20 +57,12 @@ impl<W: Environments> Dispatcher<W> {
             kind: Kind::Now,
             tail: false,
             client_context: None,
+            tenant: None,
         };
         let (of, invoked_arn) = self.wanted(&asked)?;
-        let generation = lock(&self.writer).new_generation();
+        let generation = self.generations.next();
         let spec = VersionSpec { generation, memory_mb, ..VersionSpec::clone(&of.spec) };
-        let ready = Arc::new(Ready {
-            key: of.key,
-            version: of.version,
-            spec: Arc::new(spec),
-            qualified_arn: Arc::clone(&of.qualified_arn),
-            made_of: of.made_of,
-            metrics: Arc::clone(&of.metrics),
-            tracing: of.tracing,
-            sampler: Sampler::default(),
-        });
+        let ready = Arc::new(of.made_as(spec));
         self.turn(Event::Deploy { generation: Generation(generation), function: ready.key, memory_mb });
         Ok(Trial { dispatcher: Arc::clone(self), ready, asked, invoked_arn })
     }

@@ -7,7 +7,7 @@ use hearth_identity::policy::{Document, Kind};
 use hearth_metrics::Metrics;
 use hearth_scheduler::{FunctionKey, Generation};
 use hearth_types::function::{
-    AliasRecord, Code, CodeRef, Configuration, FunctionRecord, State, VersionId, VersionRecord,
+    AliasRecord, Code, CodeRef, Configuration, FunctionRecord, RuntimeUpdate, State, VersionId, VersionRecord,
 };
 use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::policy::Policy;
@@ -20,14 +20,14 @@ use crate::changes::FunctionChange;
 use crate::lineage::LineName;
 use crate::provision;
 use crate::sampling::Sampler;
-use crate::snapshot::{EntryState, FunctionEntry, Functions, Ready, Unfit, UrlOwner};
+use crate::snapshot::{EntryState, FunctionEntry, Functions, Generations, Ready, Unfit, UrlOwner};
 
 /// Makes entries out of records. One at a time writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
     place: Place,
     architecture: &'static str,
-    last_generation: u64,
+    generations: Arc<Generations>,
     last_key: u64,
     metrics: Arc<Metrics>,
     /// `$LATEST`, shared by all versions that are called so.
@@ -73,13 +73,13 @@ impl Turnover {
 }
 
 impl Writer {
-    pub(crate) fn new(place: Place, architecture: &'static str, metrics: Arc<Metrics>) -> Self {
-        Self { place, architecture, last_generation: 0, last_key: 0, metrics, latest: "$LATEST".into() }
-    }
-
-    /// A number for one that no record made.
-    pub(crate) fn new_generation(&mut self) -> u64 {
-        next(&mut self.last_generation)
+    pub(crate) fn new(
+        place: Place,
+        architecture: &'static str,
+        generations: Arc<Generations>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { place, architecture, generations, last_key: 0, metrics, latest: "$LATEST".into() }
     }
 
     /// Applies what one commit changed.
@@ -142,7 +142,7 @@ impl Writer {
         let before = before.as_deref();
         let key = before.map_or_else(|| FunctionKey(next(&mut self.last_key)), |entry| entry.key);
         let served = before.map(|entry| &entry.latest);
-        let log_group = log_group(name, serving(&record.latest).0);
+        let log_group = log_group(name, serving(&record.latest).config);
         let latest = self.state(name, key, VersionId::Latest, &record.latest, served, &log_group);
         turnover.version(served, Some(&latest));
         turnover.reservation(key, before.and_then(|entry| entry.reserved), record.reserved_concurrency);
@@ -172,7 +172,7 @@ impl Writer {
     ) {
         let before = entry.published.remove(&number);
         let now = record.map(|record| {
-            let log_group = self.shared_log_group(entry, name, serving(record).0);
+            let log_group = self.shared_log_group(entry, name, serving(record).config);
             self.state(name, entry.key, VersionId::Number(number), record, before.as_ref(), &log_group)
         });
         turnover.version(before.as_ref(), now.as_ref());
@@ -211,13 +211,14 @@ impl Writer {
             State::Failed(_, text) => return EntryState::Failed { text: text.clone() },
             State::Active => {}
         }
-        let (config, code) = serving(record);
-        let Code::Zip(code) = code else { return EntryState::Unfit(Unfit::Image) };
+        let serving = serving(record);
+        let config = serving.config;
+        let Code::Zip(code) = serving.code else { return EntryState::Unfit(Unfit::Image) };
         if config.architecture != self.architecture {
             let of_version = config.architecture.clone();
             return EntryState::Unfit(Unfit::Architecture { of_version, of_machine: self.architecture });
         }
-        let made_of = made_of(config, code);
+        let made_of = made_of(&serving, code);
         let waits = record.state == State::Pending;
         let initialization =
             if waits || record.optimized { Initialization::SnapStart } else { Initialization::OnDemand };
@@ -227,7 +228,7 @@ impl Writer {
                 shown(Arc::clone(ready))
             }
             _ => {
-                let spec = Arc::new(VersionSpec { initialization, ..self.spec(name, id, config, code, log_group) });
+                let spec = Arc::new(VersionSpec { initialization, ..self.spec(name, id, &serving, code, log_group) });
                 let qualified_arn = format!("{}:{id}", spec.function_arn).into();
                 let metrics = self.metrics.function(name);
                 shown(Arc::new(Ready {
@@ -238,6 +239,7 @@ impl Writer {
                     made_of,
                     metrics,
                     tracing: config.tracing,
+                    per_tenant: config.per_tenant,
                     sampler: Sampler::default(),
                 }))
             }
@@ -248,12 +250,13 @@ impl Writer {
         &mut self,
         name: &str,
         id: VersionId,
-        config: &Configuration,
+        serving: &Runs<'_>,
         code: &CodeRef,
         log_group: &Arc<str>,
     ) -> VersionSpec {
+        let config = serving.config;
         VersionSpec {
-            generation: next(&mut self.last_generation),
+            generation: self.generations.next(),
             function: name.into(),
             function_arn: self.place.arn(name).to_string().into(),
             version: match id {
@@ -261,6 +264,7 @@ impl Writer {
                 VersionId::Number(number) => number.to_string().into(),
             },
             runtime: config.runtime.clone().unwrap_or_default(),
+            runtime_version: serving.runtime_update.pinned().cloned(),
             handler: config.handler.clone().unwrap_or_default(),
             memory_mb: config.memory_mb,
             timeout_s: config.timeout_s,
@@ -273,6 +277,7 @@ impl Writer {
             log_format: config.logging.format,
             region: Arc::clone(&self.place.region),
             initialization: Initialization::OnDemand,
+            tenant: None,
         }
     }
 }
@@ -310,17 +315,24 @@ fn delete_function(functions: &mut Functions, name: &str, turnover: &mut Turnove
 }
 
 /// What new invokes run.
-fn serving(record: &VersionRecord) -> (&Configuration, &Code) {
+struct Runs<'a> {
+    config: &'a Configuration,
+    code: &'a Code,
+    runtime_update: &'a RuntimeUpdate,
+}
+
+fn serving(record: &VersionRecord) -> Runs<'_> {
     match &record.serving {
-        Some(serving) => (&serving.config, &serving.code),
-        None => (&record.config, &record.code),
+        Some(serving) => Runs { config: &serving.config, code: &serving.code, runtime_update: &serving.runtime_update },
+        None => Runs { config: &record.config, code: &record.code, runtime_update: &record.runtime_update },
     }
 }
 
-/// A digest stands for both, so that they are not kept a second time only to be compared.
-fn made_of(config: &Configuration, code: &CodeRef) -> CodeDigest {
+/// A digest stands for all of it, so that it is not kept a second time only to be compared.
+fn made_of(serving: &Runs<'_>, code: &CodeRef) -> CodeDigest {
     // These records have no map with other keys than text, so they can always be written.
-    CodeDigest::of(&serde_json::to_vec(&(config, code.digest)).unwrap_or_default())
+    let parts = (serving.config, code.digest, serving.runtime_update.pinned());
+    CodeDigest::of(&serde_json::to_vec(&parts).unwrap_or_default())
 }
 
 fn log_group(name: &str, config: &Configuration) -> Arc<str> {

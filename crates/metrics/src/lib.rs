@@ -4,6 +4,7 @@
 //! that no lock guards.
 
 mod histogram;
+mod mapping;
 mod spread;
 mod text;
 mod usage;
@@ -17,6 +18,7 @@ use hearth_types::limits::{METERED_FUNCTIONS, METRIC_FUNCTIONS};
 use serde::{Deserialize, Serialize};
 
 pub use histogram::Histogram;
+pub use mapping::OfMapping;
 pub use spread::Spread;
 pub use text::{Kind, Text};
 pub use usage::{Amounts, Usage};
@@ -37,6 +39,7 @@ pub struct Metrics {
     /// By name, and longer than functions live: what was used stays used.
     usages: RwLock<HashMap<Arc<str>, Arc<Usage>>>,
     phases: Arc<ColdPhases>,
+    mappings: mapping::Mappings,
 }
 
 /// What cold starts took, by their parts.
@@ -121,7 +124,12 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// One more.
     pub fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     /// How many by now.
@@ -247,6 +255,17 @@ impl Metrics {
         self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
+    /// What is counted of an event source mapping. To be held by whoever counts.
+    #[must_use]
+    pub fn mapping(&self, uuid: &str) -> Arc<OfMapping> {
+        self.mappings.of(uuid)
+    }
+
+    /// A mapping is gone, or is not to be counted any more.
+    pub fn forget_mapping(&self, uuid: &str) {
+        self.mappings.forget(uuid);
+    }
+
     /// Writes it all, each function under its name.
     pub fn write(&self, text: &mut Text) {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
@@ -265,6 +284,7 @@ impl Metrics {
         for (name, age_s) in all.iter().filter_map(|(name, of)| Some((name, of.iterator_age_s()?))) {
             text.sample("lambda_iterator_age_seconds", &label(name), age_s);
         }
+        self.mappings.write(text);
         let family = "hearth_cold_start_seconds";
         text.family(family, Kind::Histogram, "What cold starts took, by their parts.");
         for (phase, histogram) in PHASES.iter().zip(&self.phases.0) {

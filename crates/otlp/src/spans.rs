@@ -151,6 +151,7 @@ pub(crate) mod tests {
             function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
             version: "7".into(),
             runtime: "python3.12".into(),
+            runtime_version: None,
             handler: "app.handler".into(),
             memory_mb: 128,
             timeout_s: 3,
@@ -163,6 +164,7 @@ pub(crate) mod tests {
             log_format: LogFormat::Text,
             region: "us-east-1".into(),
             initialization: Initialization::default(),
+            tenant: None,
         };
         InvokeSpan {
             traced: Traced { trace: 7, parent: Some(1), service: 2, function: 3 },

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::hosted::{self, Hosted};
-use crate::message::{FromWorker, Join, Numbers, Opening, ToWorker, VERSION};
+use crate::message::{By, FromWorker, Join, Numbers, Opening, ToWorker, VERSION};
 use crate::wire;
 
 /// Between two attempts to join.
@@ -63,13 +63,16 @@ struct Agent {
     hosted: Arc<Hosted>,
     /// While it has joined.
     to: Mutex<Option<mpsc::Sender<FromWorker>>>,
-    asked: Mutex<HashMap<u64, oneshot::Sender<Result<Credentials, String>>>>,
+    asked: Mutex<HashMap<u64, oneshot::Sender<Result<Known, String>>>>,
     last: AtomicU64,
     lines: mpsc::Sender<Line>,
     /// Bytes of lines that wait.
     line_bytes: AtomicUsize,
     lines_dropped: AtomicU64,
 }
+
+/// Credentials, and what is shown to fetch them.
+type Known = (Credentials, String);
 
 struct Line {
     group: Arc<str>,
@@ -140,6 +143,7 @@ impl Agent {
                     }
                     warn!("the server is gone, and with it all environments; waiting for it to come back");
                     worker.end_all().await;
+                    worker.forget_all();
                 }
                 Ok(Err(why)) => return Ended::Refused(why),
                 Err(error) if !std::mem::replace(&mut said, true) => {
@@ -181,11 +185,21 @@ impl Agent {
                     let worker = Arc::clone(worker);
                     tokio::spawn(async move { worker.end_all().await });
                 }
-                ToWorker::Identity { number, credentials } => {
+                ToWorker::Identity { number, identity } => {
                     if let Some(asked) = self.asked().remove(&number) {
-                        let _ = asked.send(credentials.map(Into::into));
+                        let _ = asked.send(identity.map(Into::into));
                     }
                 }
+                ToWorker::Snapshot { number, spec } => {
+                    let (worker, to) = (Arc::clone(worker), self.to().clone());
+                    tokio::spawn(async move {
+                        let outcome = worker.snapshot(&spec).await;
+                        if let Some(to) = to {
+                            let _ = to.send(FromWorker::Snapshot { number, outcome }).await;
+                        }
+                    });
+                }
+                ToWorker::Forget { generation } => worker.forget(generation),
                 ToWorker::Accepted | ToWorker::Refused(_) => return Err(io::ErrorKind::InvalidData.into()),
             }
         }
@@ -242,27 +256,26 @@ impl Agent {
         }
     }
 
-    async fn identify(&self, spec: &VersionSpec) -> Result<Identity, String> {
+    async fn identify(&self, spec: &VersionSpec, by: By) -> Result<Identity, String> {
         let gone = || "the server is gone".to_owned();
         let to = self.to().clone().ok_or_else(gone)?;
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let (asked, answer) = oneshot::channel();
         self.asked().insert(number, asked);
         let spec = Box::new(spec.clone());
-        to.send(FromWorker::Identify { number, spec }).await.map_err(|_| gone())?;
-        let credentials = answer.await.map_err(|_| gone())??;
+        to.send(FromWorker::Identify { number, spec, by }).await.map_err(|_| gone())?;
+        let (credentials, token) = answer.await.map_err(|_| gone())??;
         let doorkeeper =
             Doorkeeper { server: self.server.clone(), access_key_id: credentials.access_key_id.clone(), to };
         let door: Door = Box::new(move |listener| Box::pin(doorkeeper.serve(listener)));
-        // What goes on from a snapshot is in the server's own process.
-        Ok(Identity { credentials, token: String::new(), door })
+        Ok(Identity { credentials, token, door })
     }
 
     fn to(&self) -> MutexGuard<'_, Option<mpsc::Sender<FromWorker>>> {
         self.to.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Credentials, String>>>> {
+    fn asked(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Known, String>>>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -307,7 +320,11 @@ impl SpanSink for Agent {
 
 impl Identities for Agent {
     fn identity<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
-        Box::pin(self.identify(spec))
+        Box::pin(self.identify(spec, By::Environment))
+    }
+
+    fn identity_of_template<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Identity, String>> {
+        Box::pin(self.identify(spec, By::Template))
     }
 }
 

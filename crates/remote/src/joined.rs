@@ -19,7 +19,8 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
 use crate::environment::{Remote, run};
-use crate::message::{FromWorker, Join, Numbers, Opening, ToWorker, VERSION};
+use crate::message::{By, FromWorker, Join, Numbers, Opening, ToWorker, VERSION};
+use crate::snapshots::Asked;
 use crate::wire;
 use crate::workers::{Dispatcher, Doors};
 
@@ -36,6 +37,7 @@ pub struct Hub {
     count: AtomicUsize,
     /// An environment has gone, or a worker.
     changed: Notify,
+    snapshots: Asked,
 }
 
 #[derive(Default)]
@@ -67,7 +69,13 @@ pub struct WorkerInfo {
 
 impl Hub {
     pub(crate) fn new(sink: Arc<dyn EnvironmentSink>) -> Self {
-        Self { sink, inner: Mutex::default(), count: AtomicUsize::new(0), changed: Notify::new() }
+        Self {
+            sink,
+            inner: Mutex::default(),
+            count: AtomicUsize::new(0),
+            changed: Notify::new(),
+            snapshots: Asked::default(),
+        }
     }
 
     /// The worker processes, the first to join first.
@@ -119,6 +127,16 @@ impl Hub {
             return None;
         }
         self.lock().environments.get(&id).map(|(_, remote)| Arc::clone(remote))
+    }
+
+    /// Who waits for a snapshot.
+    pub(crate) fn snapshots(&self) -> &Asked {
+        &self.snapshots
+    }
+
+    /// The way to a worker.
+    pub(crate) fn way_to(&self, worker: WorkerId) -> Option<mpsc::Sender<ToWorker>> {
+        self.lock().workers.get(&worker).map(|joined| joined.to.clone())
     }
 
     /// Ends all environments; returns when none is left.
@@ -181,6 +199,7 @@ impl Hub {
             lost
         };
         lost.iter().for_each(|remote| remote.close());
+        self.snapshots.lost(worker);
         self.changed.notify_waiters();
     }
 
@@ -325,7 +344,10 @@ impl Link<'_> {
                 FromWorker::Line { group, stream, timestamp_ms } => {
                     self.house.logs.line(&group, &stream, timestamp_ms, body);
                 }
-                FromWorker::Identify { number, spec } => self.identify(number, &spec).await,
+                FromWorker::Identify { number, spec, by } => self.identify(number, &spec, by).await,
+                FromWorker::Snapshot { number, outcome } => {
+                    self.house.dispatcher.worker().hub().snapshots().answered(self.worker, number, outcome);
+                }
                 // Those of other workers are not its own to forget.
                 FromWorker::Forget { access_key_id } => {
                     if self.keys.remove(&access_key_id) {
@@ -339,12 +361,12 @@ impl Link<'_> {
         Ok(())
     }
 
-    async fn identify(&mut self, number: u64, spec: &VersionSpec) {
-        let credentials = self.house.doors.identify(spec).await;
-        if let Ok(credentials) = &credentials {
+    async fn identify(&mut self, number: u64, spec: &VersionSpec, by: By) {
+        let identity = self.house.doors.identify(spec, by).await;
+        if let Ok((credentials, _)) = &identity {
             self.keys.insert(credentials.access_key_id.clone());
         }
-        let _ = self.answers.send(ToWorker::Identity { number, credentials: credentials.map(Into::into) }).await;
+        let _ = self.answers.send(ToWorker::Identity { number, identity: identity.map(Into::into) }).await;
     }
 
     /// No invoke is given to it any more; it may go when nothing of it is left.

@@ -4,7 +4,7 @@
 //! (`SO_PEERCRED`). The server's side is [`Workers`], the front end's second implementation of environments; the worker's
 //! is [`join()`] around a [`hearth_worker::Worker`].
 //!
-//! - One connection, from the worker, is for the worker itself: joining, draining, log lines, identities.
+//! - One connection, from the worker, is for the worker itself: joining, draining, log lines, identities, snapshots.
 //! - **An environment is a connection**, from the server to the worker's own socket: its end is the environment's end,
 //!   whoever of the two dies. Its invokes, answers and events are frames on it, in the order in which they happened.
 //! - Each connection that a function makes to the server's API is passed on over one of its own.
@@ -17,13 +17,14 @@ mod environment;
 mod hosted;
 mod joined;
 mod message;
+mod snapshots;
 mod stream;
 mod wire;
 mod workers;
 
 pub use agent::{Ended, Joining, descriptors, join};
 pub use joined::{Hub, WorkerInfo, take_in};
-pub use message::Numbers;
+pub use message::{By, Numbers};
 pub use workers::{Dispatcher, Doors, EMBEDDED, Workers};
 
 /// The name of the server's socket in its data folder.

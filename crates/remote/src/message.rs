@@ -9,7 +9,8 @@ use hearth_metrics::{Run, Runs};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
 use hearth_worker::{
-    End, EnvironmentEvent, InitPhases, Invocation, InvokeSpan, Outcome, Reply, StreamFailure, Traced, WorkerError,
+    End, EnvironmentEvent, InitPhases, Invocation, InvokeSpan, NoSnapshot, Outcome, Reply, StreamFailure, Traced,
+    WorkerError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,13 +54,24 @@ pub(crate) enum FromWorker {
     /// One log line: the body.
     Line { group: Arc<str>, stream: Arc<str>, timestamp_ms: i64 },
     /// Processes of this version are about to start: as whom?
-    Identify { number: u64, spec: Box<VersionSpec> },
+    Identify { number: u64, spec: Box<VersionSpec>, by: By },
+    /// What became of this version's snapshot.
+    Snapshot { number: u64, outcome: Result<(), NoSnapshot> },
     /// Those with these credentials are gone.
     Forget { access_key_id: String },
     /// A traced invoke is over.
     Span(Box<InvokeSpan>),
     /// How it is.
     Numbers(Numbers),
+}
+
+/// What a process is there for that is to have an identity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum By {
+    /// To run invokes.
+    Environment,
+    /// To be written down.
+    Template,
 }
 
 /// What a worker says of itself now and then.
@@ -82,7 +94,16 @@ pub(crate) enum ToWorker {
     Refused(String),
     Identity {
         number: u64,
-        credentials: Result<Wired, String>,
+        identity: Result<Wired, String>,
+    },
+    /// Have this version's snapshot ready.
+    Snapshot {
+        number: u64,
+        spec: Box<VersionSpec>,
+    },
+    /// No further environment starts from the snapshot of this generation.
+    Forget {
+        generation: u64,
     },
     /// Nothing of it is left here: it may go.
     Drained,
@@ -90,23 +111,24 @@ pub(crate) enum ToWorker {
     EndAll,
 }
 
-/// Credentials on their way.
+/// Credentials on their way, and what is shown to fetch them.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Wired {
     access_key_id: String,
     secret: String,
     session_token: Option<String>,
+    shown: String,
 }
 
-impl From<Credentials> for Wired {
-    fn from(Credentials { access_key_id, secret, session_token }: Credentials) -> Self {
-        Self { access_key_id, secret: secret.reveal().to_owned(), session_token }
+impl From<(Credentials, String)> for Wired {
+    fn from((Credentials { access_key_id, secret, session_token }, shown): (Credentials, String)) -> Self {
+        Self { access_key_id, secret: secret.reveal().to_owned(), session_token, shown }
     }
 }
 
-impl From<Wired> for Credentials {
-    fn from(Wired { access_key_id, secret, session_token }: Wired) -> Self {
-        Self { access_key_id, secret: Secret::new(secret), session_token }
+impl From<Wired> for (Credentials, String) {
+    fn from(Wired { access_key_id, secret, session_token, shown }: Wired) -> Self {
+        (Credentials { access_key_id, secret: Secret::new(secret), session_token }, shown)
     }
 }
 

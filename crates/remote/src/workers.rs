@@ -6,11 +6,12 @@ use hearth_frontend::Environments;
 use hearth_identity::Credentials;
 use hearth_scheduler::WorkerId;
 use hearth_types::EnvironmentId;
-use hearth_types::invoke::{Initialization, VersionSpec};
+use hearth_types::invoke::VersionSpec;
 use hearth_worker::{EnvironmentSink, Invocation, NoSnapshot, Soon, StartedAhead, Worker, WorkerError};
 use tokio::net::UnixStream;
 
 use crate::joined::Hub;
+use crate::message::By;
 
 /// The worker in the server's own process.
 pub const EMBEDDED: WorkerId = WorkerId(0);
@@ -20,11 +21,11 @@ pub type Dispatcher = hearth_frontend::Dispatcher<Workers>;
 
 /// What the server gives environments in other processes.
 pub trait Doors: Send + Sync {
-    /// Credentials for processes of this version that are about to start.
+    /// Credentials for processes of this version that are about to start, and what these show to fetch them.
     ///
     /// # Errors
     /// Why there can be none now.
-    fn identify<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Credentials, String>>;
+    fn identify<'a>(&'a self, spec: &'a VersionSpec, by: By) -> Soon<'a, Result<(Credentials, String), String>>;
 
     /// Those processes are gone.
     fn forget(&self, access_key_id: &str);
@@ -64,15 +65,16 @@ impl Workers {
         })
     }
 
-    /// Has a version's snapshot ready in this process.
+    /// Has a version's snapshot ready: in this process, where a worker is in it, else on one that has joined. The others
+    /// make theirs meanwhile.
     ///
     /// # Errors
     /// Why there is none.
     pub async fn snapshot(&self, spec: &VersionSpec) -> Result<(), NoSnapshot> {
-        match &self.embedded {
-            Some(embedded) => embedded.snapshot(spec).await,
-            None => Err(NoSnapshot::Unsupported("worker processes of their own take no snapshots".to_owned())),
-        }
+        let Some(embedded) = &self.embedded else { return self.hub.snapshot(spec).await };
+        embedded.snapshot(spec).await?;
+        self.hub.snapshot_beside(self.hub.workers().iter().map(|info| info.worker).collect(), spec);
+        Ok(())
     }
 
     /// Those that have joined.
@@ -82,27 +84,18 @@ impl Workers {
     }
 }
 
-/// Snapshots are the server's own worker's: others start such a version as usual.
-fn as_usual(spec: &VersionSpec) -> VersionSpec {
-    let initialization = match spec.initialization {
-        Initialization::SnapStart => Initialization::OnDemand,
-        other => other,
-    };
-    VersionSpec { initialization, ..spec.clone() }
-}
-
 impl Environments for Workers {
     fn create(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>, first: Invocation) {
         match &self.embedded {
             Some(embedded) if worker == EMBEDDED => embedded.create(id, spec, first),
-            _ => self.hub.make(worker, id, &as_usual(&spec), Some(first)),
+            _ => self.hub.make(worker, id, &spec, Some(first)),
         }
     }
 
     fn prepare(&self, worker: WorkerId, id: EnvironmentId, spec: Arc<VersionSpec>) {
         match &self.embedded {
             Some(embedded) if worker == EMBEDDED => embedded.prepare(id, spec),
-            _ => self.hub.make(worker, id, &as_usual(&spec), None),
+            _ => self.hub.make(worker, id, &spec, None),
         }
     }
 
@@ -126,6 +119,7 @@ impl Environments for Workers {
         if let Some(embedded) = &self.embedded {
             embedded.forget(generation);
         }
+        self.hub.forget(generation);
     }
 
     async fn drain(&self) {

@@ -124,11 +124,10 @@ fn variables(runtime: &Runtime) -> Option<Vec<CString>> {
 mod tests {
     use super::*;
     use crate::launch::{Session, launch};
-    use crate::test_support::spec;
+    use crate::test_support::{runtime, spec};
 
     fn of(kind: Kind, change: impl FnOnce(&mut VersionSpec)) -> Ahead {
-        let runtime =
-            Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None };
+        let runtime = runtime(kind);
         let mut spec = spec("r");
         change(&mut spec);
         let (log_stream, credentials) = ("2024/03/05/[$LATEST]0", crate::test_support::credentials());

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use hearth_types::limits::INTERPRETERS_PER_RUNTIME;
 use hearth_types::rootfs::RootPlan;
+use hearth_types::runtime::{ARCHITECTURE, Installed, RuntimeVersion};
 
 use crate::cache::Cache;
 use crate::compiled::Compilation;
 use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
 use crate::java::{self, JAVA_MAJORS};
-use crate::missing::{Missing, missing};
-use crate::node_version::NodeVersions;
+use crate::missing::{Missing, missing, missing_version};
+use crate::node_version::{NodeVersions, identity};
 use crate::root::{self, Draft, PYTHON_SOURCES};
 use crate::ruby::{self, RUBY_MINORS};
 use crate::stand_in::{self, StandIn};
@@ -56,6 +58,8 @@ pub struct Runtime {
     pub version: String,
     /// The interpreter on the host.
     pub location: Option<PathBuf>,
+    /// What tells it from others of the same name.
+    pub id: RuntimeVersion,
 }
 
 /// The runtimes of this machine and those it could have.
@@ -73,7 +77,7 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
     let cache = Cache::open(cache);
     let places = Places::of_this_machine();
     let pythons: Vec<_> = PYTHON_MINORS
-        .filter_map(|minor| places.python(minor).map(|found| (minor, found)))
+        .flat_map(|minor| places.pythons(minor).into_iter().map(move |found| (minor, found)))
         .map(|(minor, found)| (minor, Compilation::begin(&cache, &found, &PYTHON_SOURCES), found))
         .collect();
     let mut versions = NodeVersions::load(&cache);
@@ -87,39 +91,40 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
             compiled: false,
             version: String::new(),
             location: None,
+            id: RuntimeVersion::nominal(name, ARCHITECTURE),
         });
     }
     for (minor, compilation, found) in pythons {
         let plan = root::python(&common, minor, &found, compilation.finish());
-        catalogue.add(format!("python3.{minor}"), Kind::Python { minor }, found, plan);
+        catalogue.add(&format!("python3.{minor}"), Kind::Python { minor }, found, plan);
     }
     for major in NODE_MAJORS {
-        if let Some(found) = places.node(major, &mut versions) {
+        for found in places.nodes(major, &mut versions) {
             let name = format!("nodejs{major}.x");
             let plan = root::node(&common, &name, &found);
-            catalogue.add(name, Kind::Node { major }, found, plan);
+            catalogue.add(&name, Kind::Node { major }, found, plan);
         }
     }
     for minor in RUBY_MINORS {
         let name = format!("ruby3.{minor}");
         let found = match stand_in::of(stand_ins, &name) {
-            Some(program) => ruby::at(program),
-            None => places.ruby(minor),
+            Some(program) => ruby::at(program).into_iter().collect(),
+            None => places.rubies(minor),
         };
-        if let Some(found) = found {
+        for found in found {
             let plan = ruby::root(&common, minor, &found);
-            catalogue.add(name, Kind::Ruby { minor }, found, plan);
+            catalogue.add(&name, Kind::Ruby { minor }, found, plan);
         }
     }
     let javas = places.javas();
     for major in JAVA_MAJORS {
         let name = java::name(major);
         let found = match stand_in::of(stand_ins, &name) {
-            Some(program) => java::at(program),
-            None => java::choose(&javas, major).cloned(),
+            Some(program) => java::at(program).into_iter().collect(),
+            None => java::choose(&javas, major).into_iter().take(INTERPRETERS_PER_RUNTIME).cloned().collect::<Vec<_>>(),
         };
-        if let Some(found) = found {
-            catalogue.add_java(name, major, found, &common);
+        for found in found {
+            catalogue.add_java(&name, major, found, &common);
         }
     }
     versions.save();
@@ -127,22 +132,28 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
 }
 
 impl Catalogue {
-    fn add(&mut self, name: String, kind: Kind, found: Interpreter, plan: RootPlan) {
+    fn add(&mut self, name: &str, kind: Kind, found: Interpreter, plan: RootPlan) {
         let compiled = plan.files.iter().any(|(path, _, _)| path.ends_with("bootstrap.pyc"));
-        let (root, location) = (self.roots.len(), Some(found.executable));
+        let root = self.roots.len();
         self.roots.push(plan);
-        self.runtimes.push(Runtime { name, kind, root, compiled, version: found.version, location });
+        self.add_with_root(name, kind, found, root, compiled);
+    }
+
+    fn add_with_root(&mut self, name: &str, kind: Kind, found: Interpreter, root: usize, compiled: bool) {
+        let build = identity(&found.executable).unwrap_or_default();
+        let id = RuntimeVersion::installed(name, &found.version, &found.executable.to_string_lossy(), &build);
+        let (name, version, location) = (name.to_owned(), found.version, Some(found.executable));
+        self.runtimes.push(Runtime { name, kind, root, compiled, version, location, id });
     }
 
     /// One root is for all the names that a Java serves.
-    fn add_java(&mut self, name: String, major: u32, found: Interpreter, common: &Draft) {
+    fn add_java(&mut self, name: &str, major: u32, found: Interpreter, common: &Draft) {
         let same = |other: &&Runtime| other.location.as_ref() == Some(&found.executable);
         let Some(known) = self.runtimes.iter().find(same).map(|other| other.root) else {
             let plan = java::root(common, major, &found);
             return self.add(name, Kind::Java { major }, found, plan);
         };
-        let (kind, version, location) = (Kind::Java { major }, found.version, Some(found.executable));
-        self.runtimes.push(Runtime { name, kind, root: known, compiled: false, version, location });
+        self.add_with_root(name, Kind::Java { major }, found, known, false);
     }
 
     /// The root file systems, for the sandbox.
@@ -151,18 +162,28 @@ impl Catalogue {
         &self.roots
     }
 
-    /// The runtimes that can run.
+    /// The runtimes that can run. Of each name the normal one comes first.
     #[must_use]
     pub fn runtimes(&self) -> &[Runtime] {
         &self.runtimes
     }
 
-    /// The runtime of that name.
+    /// The runtime of that name, in this version: where none is asked for, the normal one.
     ///
     /// # Errors
     /// It cannot run here: what is missing and how to get it.
-    pub fn find(&self, name: &str) -> Result<&Runtime, Missing> {
-        self.runtimes.iter().find(|runtime| runtime.name == name).ok_or_else(|| missing(name))
+    pub fn find(&self, name: &str, version: Option<&RuntimeVersion>) -> Result<&Runtime, Missing> {
+        let mut named = self.runtimes.iter().filter(|runtime| runtime.name == name);
+        match version {
+            None => named.next().ok_or_else(|| missing(name)),
+            Some(version) => named.find(|one| one.id == *version).ok_or_else(|| missing_version(name, version)),
+        }
+    }
+
+    /// What can run, for those who only need the names.
+    #[must_use]
+    pub fn installed(&self) -> Installed {
+        Installed::new(self.runtimes.iter().map(|runtime| (runtime.name.clone(), runtime.id.clone())).collect())
     }
 
     /// The runtimes that could run if their interpreter was installed.
@@ -189,19 +210,41 @@ mod tests {
         for runtime in catalogue.runtimes() {
             assert!(runtime.root < catalogue.roots().len(), "{runtime:?}");
         }
-        assert_eq!(catalogue.find("provided.al2023").unwrap().kind, Kind::Provided);
+        assert_eq!(catalogue.find("provided.al2023", None).unwrap().kind, Kind::Provided);
         assert_eq!(catalogue, discover(cache.path(), &[]), "what a warm cache says differs");
     }
 
     #[test]
     fn what_is_missing_says_what_to_do() {
         let none = Catalogue { runtimes: Vec::new(), roots: Vec::new() };
-        let failure = none.find("python3.13").unwrap_err().failure();
+        let failure = none.find("python3.13", None).unwrap_err().failure();
         assert_eq!(failure.error_type, "Runtime.InvalidRuntime");
         assert!(failure.message.contains("Python 3.13") && failure.message.contains("pyenv install 3.13"));
-        assert!(none.find("java21").unwrap_err().what.contains("Java 21") && none.find("java8.al2").is_err());
-        assert!(none.find("dotnet8").unwrap_err().what.contains("dotnet8"));
-        assert!(none.find("ruby3.3").unwrap_err().how.contains("--runtime ruby3.3="));
+        assert!(none.find("java21", None).unwrap_err().what.contains("Java 21"));
+        assert!(none.find("java8.al2", None).is_err());
+        assert!(none.find("dotnet8", None).unwrap_err().what.contains("dotnet8"));
+        assert!(none.find("ruby3.3", None).unwrap_err().how.contains("--runtime ruby3.3="));
         assert_eq!(none.missing().len(), 20);
+    }
+
+    #[test]
+    fn a_version_that_is_asked_for_is_found_or_is_missing_but_never_another() {
+        let version = |program: &str| RuntimeVersion::installed("python3.12", "3.12.1", program, "");
+        let runtime = |root, program: &str| Runtime {
+            name: "python3.12".to_owned(),
+            kind: Kind::Python { minor: 12 },
+            root,
+            compiled: false,
+            version: "3.12.1".to_owned(),
+            location: Some(program.into()),
+            id: version(program),
+        };
+        let two = Catalogue { runtimes: vec![runtime(0, "/a"), runtime(1, "/b")], roots: Vec::new() };
+        let root = |pinned: Option<&RuntimeVersion>| two.find("python3.12", pinned).unwrap().root;
+        assert_eq!([root(None), root(Some(&version("/a"))), root(Some(&version("/b")))], [0, 0, 1]);
+        let gone = two.find("python3.12", Some(&version("/c"))).unwrap_err().failure();
+        assert_eq!(gone.error_type, "Runtime.InvalidRuntime");
+        assert!(gone.message.contains("3.12.1 at /c") && gone.message.contains("UpdateRuntimeOn"), "{}", gone.message);
+        assert_eq!(two.installed().normal("python3.12", ARCHITECTURE), Some(&version("/a")));
     }
 }

@@ -1,9 +1,12 @@
 //! Finds the interpreters that the machine has, without running them.
 
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use hearth_types::limits::INTERPRETERS_PER_RUNTIME;
 
 use crate::java;
 use crate::node_version::NodeVersions;
@@ -54,8 +57,8 @@ impl Places {
         Self { path, pyenv: pyenv.collect(), node_managers, ruby_managers, java_home, java_managers }
     }
 
-    /// Python 3.`minor`: the first on the PATH, else the newest of pyenv.
-    pub(crate) fn python(&self, minor: u32) -> Option<Interpreter> {
+    /// Every Python 3.`minor`: on the PATH, then of pyenv the newest first.
+    pub(crate) fn pythons(&self, minor: u32) -> Vec<Interpreter> {
         let name = format!("python3.{minor}");
         let on_path = self.path.iter().filter(|d| !self.is_shims(d)).map(|d| d.join(&name));
         // A shim decides by files in the working directory which version it runs: go to the versions themselves.
@@ -66,23 +69,24 @@ impl Places {
             self.pyenv.iter().flat_map(|root| pyenv_versions(root, minor)).map(|v| v.join("bin").join(&name));
         let candidates: Vec<PathBuf> =
             if shims_first { from_pyenv.chain(on_path).collect() } else { on_path.chain(from_pyenv).collect() };
-        candidates.iter().find_map(|candidate| python_at(candidate, minor))
+        distinct(candidates.iter().filter_map(|candidate| python_at(candidate, minor)))
     }
 
-    /// Node.js of this major version: the first on the PATH, else the newest of nvm.
-    pub(crate) fn node(&self, major: u32, versions: &mut NodeVersions<'_>) -> Option<Interpreter> {
+    /// Every Node.js of this major version: on the PATH, then of nvm the newest first.
+    pub(crate) fn nodes(&self, major: u32, versions: &mut NodeVersions<'_>) -> Vec<Interpreter> {
         let on_path = self.path.iter().flat_map(|d| [d.join("node"), d.join("nodejs")]);
         let managed =
             self.node_managers.iter().flat_map(|d| newest_first(d, &format!("v{major}."))).map(|d| d.join("bin/node"));
-        on_path.chain(managed).find_map(|candidate| node_at(&candidate, major, versions))
+        distinct(on_path.chain(managed).filter_map(|candidate| node_at(&candidate, major, versions)))
     }
 
-    /// Ruby 3.`minor`: the first on the PATH, else the newest of rbenv.
-    pub(crate) fn ruby(&self, minor: u32) -> Option<Interpreter> {
+    /// Every Ruby 3.`minor`: on the PATH, then of rbenv the newest first.
+    pub(crate) fn rubies(&self, minor: u32) -> Vec<Interpreter> {
         let name = format!("ruby3.{minor}");
         let on_path = self.path.iter().flat_map(|d| [d.join(&name), d.join("ruby")]);
         let managed = self.ruby_managers.iter().flat_map(|d| newest_first(d, &format!("3.{minor}.")));
-        on_path.chain(managed.map(|d| d.join("bin/ruby"))).find_map(|candidate| ruby::of_minor(&candidate, minor))
+        let managed = managed.map(|d| d.join("bin/ruby"));
+        distinct(on_path.chain(managed).filter_map(|candidate| ruby::of_minor(&candidate, minor)))
     }
 
     /// Every Java: of JAVA_HOME, the first on the PATH, then those of Debian and SDKMAN.
@@ -92,12 +96,20 @@ impl Places {
         let mut managed: Vec<PathBuf> = managed.map(|entry| entry.path().join("bin/java")).collect();
         managed.sort();
         let home = self.java_home.iter().map(|home| home.join("bin/java"));
-        home.chain(on_path).chain(managed).filter_map(|candidate| java::at(&candidate)).collect()
+        let found = home.chain(on_path).chain(managed).filter_map(|candidate| java::at(&candidate));
+        let mut programs = HashSet::new();
+        found.filter(|one| programs.insert(one.executable.clone())).collect()
     }
 
     fn is_shims(&self, directory: &Path) -> bool {
         self.pyenv.iter().any(|root| directory == root.join("shims"))
     }
+}
+
+/// Each program once, in the order found, and no more of them than a runtime may have.
+fn distinct(found: impl Iterator<Item = Interpreter>) -> Vec<Interpreter> {
+    let mut programs = HashSet::new();
+    found.filter(|one| programs.insert(one.executable.clone())).take(INTERPRETERS_PER_RUNTIME).collect()
 }
 
 fn python_at(candidate: &Path, minor: u32) -> Option<Interpreter> {
@@ -190,9 +202,10 @@ mod tests {
         machine.python("pyenv/versions/3.12.9", 12);
         let newest = machine.python("pyenv/versions/3.12.10", 12);
         machine.python("usr", 12);
-        let found = machine.places(&["pyenv/shims", "usr/bin"]).python(12).unwrap();
-        assert_eq!(found.executable, fs::canonicalize(newest).unwrap());
-        assert_eq!(found.version, "3.12.10");
+        let found = machine.places(&["pyenv/shims", "usr/bin"]).pythons(12);
+        assert_eq!(found[0].executable, fs::canonicalize(newest).unwrap());
+        let versions: Vec<_> = found.iter().map(|one| one.version.as_str()).collect();
+        assert_eq!(versions, ["3.12.10", "3.12.9", "3.12"]);
     }
 
     #[test]
@@ -201,16 +214,17 @@ mod tests {
         machine.python("pyenv/versions/3.11.7", 11);
         let system = machine.python("usr", 11);
         machine.put("pyenv/shims/python3.11", b"#!/usr/bin/env bash\n");
-        let found = machine.places(&["usr/bin", "pyenv/shims"]).python(11).unwrap();
-        assert_eq!(found.executable, fs::canonicalize(system).unwrap());
-        assert_eq!(found.version, "3.11");
+        let found = machine.places(&["usr/bin", "pyenv/shims", "usr/bin"]).pythons(11);
+        assert_eq!(found[0].executable, fs::canonicalize(system).unwrap());
+        let versions: Vec<_> = found.iter().map(|one| one.version.as_str()).collect();
+        assert_eq!(versions, ["3.11", "3.11.7"], "each once");
     }
 
     #[test]
     fn an_interpreter_without_its_library_is_none() {
         let machine = Machine::new();
         machine.put("usr/bin/python3.13", b"\x7fELF");
-        assert_eq!(machine.places(&["usr/bin"]).python(13), None);
+        assert_eq!(machine.places(&["usr/bin"]).pythons(13), []);
     }
 
     #[test]
@@ -224,7 +238,7 @@ mod tests {
         let places = machine.places(&["usr/bin"]);
         let cache = crate::cache::Cache::open(machine.0.path());
         let mut versions = NodeVersions::load(&cache);
-        assert_eq!(places.node(20, &mut versions).unwrap().version, "20.1.2");
-        assert_eq!(places.node(22, &mut versions), None);
+        assert_eq!(places.nodes(20, &mut versions)[0].version, "20.1.2");
+        assert_eq!(places.nodes(22, &mut versions), []);
     }
 }

@@ -40,14 +40,13 @@ pub fn extension_env(runtime: &Runtime, spec: &VersionSpec, session: Session<'_>
 mod tests {
     use super::*;
     use crate::catalogue::Kind;
-    use crate::test_support::{credentials, spec};
+    use crate::test_support::{credentials, runtime, spec};
     use crate::{API, RUNTIME_API};
 
     #[test]
     fn extensions_are_told_of_the_function_and_not_of_its_runtime() {
         let kind = Kind::Python { minor: 12 };
-        let runtime =
-            Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None };
+        let runtime = runtime(kind);
         let mut spec = spec("python3.12");
         spec.variables = vec![("MINE".into(), "1".into()), ("PYTHONPATH".into(), "/opt/x".into())];
         let credentials = credentials();

@@ -53,12 +53,15 @@ fn major(version: &str) -> Option<u32> {
     numbers.next().and_then(|first| if first == 1 { numbers.next() } else { Some(first) })
 }
 
-/// What serves `wanted`: its own release, the first that was found; else, from 11 on, the oldest that is newer, since a
-/// Java runs what was compiled for those before it.
-pub(crate) fn choose(found: &[Interpreter], wanted: u32) -> Option<&Interpreter> {
-    let of = |one: &Interpreter| major(&one.version).unwrap_or(0);
-    let exact = found.iter().find(|one| of(one) == wanted);
-    exact.or_else(|| found.iter().filter(|one| wanted >= 11 && of(one) > wanted).min_by_key(|one| of(one)))
+/// What serves `wanted`: its own release, all that were found; else, from 11 on, the oldest that is newer, since a Java
+/// runs what was compiled for those before it.
+pub(crate) fn choose(found: &[Interpreter], wanted: u32) -> Vec<&Interpreter> {
+    let of = |one: &&Interpreter| major(&one.version).unwrap_or(0);
+    let exact: Vec<_> = found.iter().filter(|one| of(one) == wanted).collect();
+    if exact.is_empty() {
+        return found.iter().filter(|one| wanted >= 11 && of(one) > wanted).min_by_key(of).into_iter().collect();
+    }
+    exact
 }
 
 /// The root of a Java runtime: `/var/lang` is the JDK or JRE.
@@ -133,13 +136,14 @@ mod tests {
     #[test]
     fn its_own_release_serves_a_name_or_a_newer_one() {
         let found = ["25.0.3", "17.0.15", "17.0.2", "1.8.0_402"].map(interpreter);
-        let chosen = |wanted| choose(&found, wanted).map(|one| one.version.as_str());
+        let chosen = |wanted| choose(&found, wanted).first().map(|one| one.version.as_str());
         assert_eq!(
             [8, 11, 17, 21, 25].map(chosen),
             [Some("1.8.0_402"), Some("17.0.15"), Some("17.0.15"), Some("25.0.3"), Some("25.0.3")]
         );
-        assert_eq!(choose(&found[1..3], 21), None);
-        assert_eq!(choose(&found[..3], 8), None, "much went after Java 8");
+        assert_eq!(choose(&found, 17).len(), 2);
+        assert!(choose(&found[1..3], 21).is_empty());
+        assert!(choose(&found[..3], 8).is_empty(), "much went after Java 8");
     }
 
     #[test]

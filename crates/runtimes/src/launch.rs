@@ -227,7 +227,7 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::test_support::spec;
+    use crate::test_support::{runtime, spec};
     use hearth_types::function::LogLevel;
 
     fn session() -> Session<'static> {
@@ -239,10 +239,6 @@ mod tests {
             credentials: &CREDENTIALS,
             token: "",
         }
-    }
-
-    fn runtime(kind: Kind) -> Runtime {
-        Runtime { name: "r".into(), kind, root: 3, compiled: true, version: String::new(), location: None }
     }
 
     fn text(list: &[CString]) -> Vec<&str> {

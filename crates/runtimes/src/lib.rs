@@ -29,10 +29,25 @@ mod test_support {
     use hearth_identity::{Credentials, Secret};
     use hearth_types::CodeDigest;
     use hearth_types::invoke::VersionSpec;
+    use hearth_types::runtime::RuntimeVersion;
+
+    use crate::{Kind, Runtime};
 
     pub(crate) fn credentials() -> Credentials {
         let (access_key_id, session_token) = ("ASIA".to_owned(), Some("token".to_owned()));
         Credentials { access_key_id, secret: Secret::new("secret"), session_token }
+    }
+
+    pub(crate) fn runtime(kind: Kind) -> Runtime {
+        Runtime {
+            name: "r".into(),
+            kind,
+            root: 3,
+            compiled: true,
+            version: String::new(),
+            location: None,
+            id: RuntimeVersion::nominal("r", "x86_64"),
+        }
     }
 
     /// A version with this runtime and usual settings.
@@ -43,6 +58,7 @@ mod test_support {
             function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
             version: "$LATEST".into(),
             runtime: runtime.into(),
+            runtime_version: None,
             handler: "app.handler".into(),
             memory_mb: 128,
             timeout_s: 3,
@@ -55,6 +71,7 @@ mod test_support {
             log_group: "/aws/lambda/f".into(),
             region: "us-east-1".into(),
             initialization: hearth_types::invoke::Initialization::OnDemand,
+            tenant: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What to say of a runtime that cannot run here.
 
 use hearth_types::invoke::FunctionFailure;
+use hearth_types::runtime::RuntimeVersion;
 
 use crate::discover::{NODE_MAJORS, PYTHON_MINORS};
 use crate::java::{self, JAVA_MAJORS};
@@ -74,6 +75,19 @@ pub(crate) fn missing(name: &str) -> Missing {
         what: format!("Hearth does not run the runtime {name} yet"),
         how: "Use python3.8 to python3.14, nodejs16.x to nodejs24.x, ruby3.2 to ruby3.4, java8.al2 to java25, provided.al2 \
               or provided.al2023"
+            .to_owned(),
+    }
+}
+
+/// What is missing where a function is held to an interpreter that is not there, whatever else there is.
+pub(crate) fn missing_version(name: &str, version: &RuntimeVersion) -> Missing {
+    Missing {
+        what: format!(
+            "The function is held to one version of the runtime {name} ({}), which this machine does not have any more",
+            version.interpreter()
+        ),
+        how: "Put that interpreter back and restart the server, or let the function run what is installed: call \
+              PutRuntimeManagementConfig with UpdateRuntimeOn Auto, or, where it is FunctionUpdate, update the function"
             .to_owned(),
     }
 }

@@ -252,15 +252,15 @@ impl Fleet {
         }
     }
 
-    /// Settling, or preparing, to idle. It goes at `end`, if not before. `since`: since when its worth
-    /// is counted.
-    pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration) {
+    /// Settling, or preparing, to idle. It goes at `end`, if not before; `look`: when it is found out what is lost with
+    /// it. `since`: since when its worth is counted.
+    pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration, look: Option<Duration>) {
         self.last_turn += 1;
         let turn = self.last_turn;
         let Some(environment) = self.environments.get_mut(&id) else { return };
         environment.rank = Rank { loss: Loss::default(), turn };
         let provisioned = environment.provisioned;
-        self.idle.insert(id, Plan { since, end, look: None, turn });
+        self.idle.insert(id, Plan { since, end, look, turn });
         if let Some(version) = self.set(id, Phase::Idle) {
             let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
             idle.push_back(Resting { id, since, turn });
@@ -269,10 +269,9 @@ impl Fleet {
 
     /// What is lost with an idle environment, until `look`.
     pub(crate) fn value(&mut self, id: EnvironmentId, (loss, look): (Loss, Option<Duration>)) {
-        let Some(plan) = self.idle.get(id) else { return };
-        let Some(environment) = self.environments.get_mut(&id) else { return };
+        self.idle.look_at(id, look);
+        let Some(environment) = self.environments.get_mut(&id).filter(|one| one.phase == Phase::Idle) else { return };
         let Some(version) = self.versions.get(&environment.generation) else { return };
-        self.idle.insert(id, Plan { look, ..plan });
         let rank = Rank { loss, ..environment.rank };
         let before = std::mem::replace(&mut environment.rank, rank);
         if before != rank && !environment.provisioned {

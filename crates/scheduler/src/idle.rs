@@ -46,6 +46,16 @@ impl Idle {
         Some(plan)
     }
 
+    /// Its loss is to be found out anew then.
+    pub(crate) fn look_at(&mut self, id: EnvironmentId, look: Option<Duration>) {
+        let Some(plan) = self.plans.get_mut(&id) else { return };
+        let (before, turn) = (std::mem::replace(&mut plan.look, look), plan.turn);
+        if let Some(before) = before {
+            self.looks.remove(&(before, turn, id));
+        }
+        self.looks.extend(look.map(|look| (look, turn, id)));
+    }
+
     pub(crate) fn get(&self, id: EnvironmentId) -> Option<Plan> {
         self.plans.get(&id).copied()
     }

@@ -141,6 +141,12 @@ impl Scheduler {
         self.fleet.phase(environment).is_some_and(|phase| phase != Phase::Stopping)
     }
 
+    /// Whether a generation has an environment, stopping ones among them.
+    #[must_use]
+    pub fn has_environments(&self, generation: Generation) -> bool {
+        self.fleet.versions.get(&generation).is_some_and(|version| version.alive > 0)
+    }
+
     fn deploy(&mut self, generation: Generation, function: FunctionKey, memory_mb: u32) {
         debug_assert!(!self.fleet.versions.contains_key(&generation), "{generation:?} deployed twice");
         self.counting.deployed(function);

@@ -62,16 +62,25 @@ pub(crate) async fn ask_with(question: Question<'_>, headers: HeaderMap) -> Resu
     Ok(response)
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The region that clients are told of by the environment.
+pub(crate) fn region() -> String {
+    let told = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    told.unwrap_or_else(|| DEFAULT_REGION.to_owned())
+}
+
 /// Signed with the credentials of the environment, where there are some: a server may ask for that.
 fn signed<B>(request: Request<B>, body: &Bytes, service: &str) -> Result<Request<B>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(access_key_id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
         return Ok(request);
     };
     let session_token = variable("AWS_SESSION_TOKEN");
     let credentials = Credentials { access_key_id, secret: Secret::new(secret), session_token };
-    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
-    let scope = Scope { region: region.as_deref().unwrap_or(DEFAULT_REGION), service };
+    let region = region();
+    let scope = Scope { region: &region, service };
     let (mut head, content) = request.into_parts();
     let now = Timestamp::since_1970(admin::now());
     Signer { credentials: &credentials, scope }.sign(&mut head, PayloadHash::of(body), now)?;

@@ -104,6 +104,7 @@ impl OwnTargets {
             request_id,
             payload: way.body.clone(),
             trace_id: trace_id_of_event(way.trace, request_id, self.clock.now()),
+            tenant: None,
         }))
     }
 

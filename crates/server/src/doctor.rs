@@ -4,7 +4,9 @@ use anyhow::Result;
 use hearth_sandbox::{Finding, Kept, Level, SandboxError, examine_machine, examine_network, examine_promises};
 use serde_json::{Value, json};
 
+use crate::asking::region;
 use crate::cli::DoctorArgs;
+use crate::pace::hindrances;
 
 /// Prints the report. The machine is only looked at.
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
@@ -13,11 +15,15 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     let catalogue = hearth_runtimes::discover(cache.path(), &[]);
     let (sandbox, network, promises) = (examine_machine(), examine_network(), examine_promises());
     let level = level(&promises);
+    let region = region();
     if args.json {
         let runtimes: Vec<Value> = catalogue
             .runtimes()
             .iter()
-            .map(|runtime| json!({"name": runtime.name, "version": runtime.version, "location": runtime.location}))
+            .map(|runtime| {
+                let arn = runtime.id.arn(&region);
+                json!({"name": runtime.name, "version": runtime.version, "location": runtime.location, "arn": arn})
+            })
             .collect();
         let missing: Vec<Value> = catalogue
             .missing()
@@ -27,9 +33,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         let findings = |all: &[Finding]| all.iter().map(as_json).collect::<Vec<Value>>();
         let (sandbox, network) = (findings(&sandbox), findings(&network));
         let promises: Vec<Value> = promises.iter().map(promise_as_json).collect();
+        let slower: Vec<Value> =
+            hindrances().iter().map(|found| json!({"what": found.what, "how": found.how})).collect();
         let report = json!({
             "runtimes": runtimes, "missing": missing, "sandbox": sandbox, "network": network,
-            "promises": promises, "isolation": level.map(Level::name),
+            "promises": promises, "isolation": level.map(Level::name), "slower": slower,
         });
         println!("{report}");
         return Ok(());
@@ -38,6 +46,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     for runtime in catalogue.runtimes() {
         let location = runtime.location.as_deref().map_or_else(String::new, |path| path.display().to_string());
         println!("  {:<16} {:<12} {location}", runtime.name, runtime.version);
+        // Functions can be held to one of several: by this name.
+        if catalogue.runtimes().iter().filter(|other| other.name == runtime.name).count() > 1 {
+            println!("  {:<16} {:<12} {}", "", "", runtime.id.arn(&region));
+        }
     }
     println!("\nRuntimes that could");
     for (name, missing) in catalogue.missing() {
@@ -51,6 +63,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     }
     println!("\nWhat --network nat needs beside that");
     network.iter().for_each(print);
+    let slower = hindrances();
+    if !slower.is_empty() {
+        println!("\nWhat makes this machine slower than it could be");
+        slower.iter().for_each(|found| println!("  {}: {}", found.what, found.how));
+    }
     Ok(())
 }
 

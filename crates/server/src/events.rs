@@ -11,8 +11,8 @@ use hearth_store::BoxFuture;
 
 /// Keeps an event before it is acknowledged.
 pub(crate) async fn keep(events: &Events, event: &EventInvoke) -> Result<(), ApiError> {
-    let EventInvoke { function, qualifier, request_id, payload, trace_id } = event.clone();
-    let kept = events.accept(NewEvent { function, qualifier, request_id, payload, trace_id }).await;
+    let EventInvoke { function, qualifier, request_id, payload, trace_id, tenant } = event.clone();
+    let kept = events.accept(NewEvent { function, qualifier, request_id, payload, trace_id, tenant }).await;
     kept.map_err(|cause| {
         tracing::error!("{}: {cause}", event.function);
         ApiError::service("The event was not taken. The server's log says why.")
@@ -25,9 +25,9 @@ pub(crate) struct OfDispatcher(pub(crate) Arc<Dispatcher>);
 impl Functions for OfDispatcher {
     fn run(&self, run: Run) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
-            let Run { function, qualifier, request_id, payload, trace_id } = run;
+            let Run { function, qualifier, request_id, payload, trace_id, tenant } = run;
             let known = self.0.functions().log_group(&function).is_some();
-            let event = EventInvoke { function, qualifier, request_id, payload, trace_id };
+            let event = EventInvoke { function, qualifier, request_id, payload, trace_id, tenant };
             match self.0.run_event(event).await {
                 Ok(InvokeResponse::Executed { payload, function_error, executed_version, trace_id, .. }) => {
                     Attempt::Ran { payload, function_error, version: executed_version, trace_id }

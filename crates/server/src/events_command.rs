@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::asking::{Question, ask};
 use crate::cli::{EventsArgs, EventsCommand};
 
+/// Characters of an error that are listed. Ours.
+const ERROR_CHARS: usize = 200;
+
 pub(crate) fn run(args: &EventsArgs) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(answer(args))
 }
@@ -81,8 +84,17 @@ fn listed(answer: &Value) -> String {
 }
 
 fn line(event: &Value, what: &str) -> String {
-    let error = event["lastError"].as_str().map(|error| format!(": {}", escape_for_terminal(error)));
+    let error = event["lastError"].as_str().map(|error| format!(": {}", escape_for_terminal(&beginning(error))));
     format!("{} {} {what}{}\n", said(event, "function"), said(event, "id"), error.unwrap_or_default())
+}
+
+/// A line's worth of what a function said; `show` and `--json` have it whole.
+fn beginning(error: &str) -> String {
+    let mut shown: String = error.chars().take(ERROR_CHARS).collect();
+    if shown.len() < error.len() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 fn said(value: &Value, name: &str) -> String {

@@ -42,6 +42,10 @@ use crate::upstream::Upstreams;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
+/// A page that lies in a bucket may be a stranger's: a browser gives it an origin that it shares with nobody, least of all
+/// with the API at the same address.
+const OF_NO_ORIGIN: HeaderValue = HeaderValue::from_static("sandbox");
+
 /// The operations that the front end answers.
 pub(crate) const INVOKES: &[Operation] =
     &[Operation::Invoke, Operation::InvokeAsync, Operation::InvokeWithResponseStream];
@@ -125,7 +129,7 @@ impl Gateway {
                 .unwrap_or_else(|error| error.response().map(ResponseBody::from));
         }
         let mut addressed = Addressed::of(head);
-        if addressed.service.is_none() && is_s3(head) {
+        if addressed.service.is_none() && (is_s3(head) || self.names_a_bucket(head, addressed.style).await) {
             addressed.service = Some("s3".into());
         }
         match (addressed.service.as_deref(), addressed.style) {
@@ -139,6 +143,11 @@ impl Gateway {
             (Some("s3"), _) => self.s3(arrival, body).await,
             _ => self.neighbour(arrival, &addressed, body).await,
         }
+    }
+
+    /// Whether a request without a signature, whose path is none of Lambda's, is for a bucket that is there.
+    async fn names_a_bucket(&self, head: &Parts, style: Style) -> bool {
+        style == Style::Path && self.s3.names_a_bucket(&head.headers, &head.uri).await
     }
 
     /// The server's own pages.
@@ -213,7 +222,11 @@ impl Gateway {
             head.extensions.insert(framing);
         }
         head.extensions.insert(arrival.peer.ip());
-        self.s3.handle(&arrival.id.to_string(), caller, Request::from_parts(head, body)).await
+        let mut response = self.s3.handle(&arrival.id.to_string(), caller, Request::from_parts(head, body)).await;
+        if let Door::Outer = arrival.way.door {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, OF_NO_ORIGIN);
+        }
+        response
     }
 
     /// Lets a caller on who may do what is asked for.

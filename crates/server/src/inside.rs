@@ -13,7 +13,7 @@ use hearth_clock::Clock;
 use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread, serve_one};
 use hearth_identity::Credentials;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
-use hearth_remote::Doors;
+use hearth_remote::{By, Doors};
 use hearth_runtimes::CREDENTIALS_PATH;
 use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
@@ -156,11 +156,16 @@ impl Identities for Insiders {
 }
 
 impl Doors for Insiders {
-    fn identify<'a>(&'a self, spec: &'a VersionSpec) -> Soon<'a, Result<Credentials, String>> {
-        Box::pin(async {
-            let (credentials, insider) = self.insider(spec, Told::Truly).await?;
+    fn identify<'a>(&'a self, spec: &'a VersionSpec, by: By) -> Soon<'a, Result<(Credentials, String), String>> {
+        Box::pin(async move {
+            let told = match by {
+                By::Environment => Told::Truly,
+                By::Template => Told::Soon,
+            };
+            let (credentials, insider) = self.insider(spec, told).await?;
+            let token = insider.token.clone();
             self.elsewhere().insert(credentials.access_key_id.clone(), insider);
-            Ok(credentials)
+            Ok((credentials, token))
         })
     }
 

@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use tokio::net::unix::pipe::Receiver;
 use tracing::{info, warn};
 
+use crate::leftovers::{Left, Patience, Verdict};
 use crate::node_args::{KeepArgs, NodeArgs};
 use crate::serve::log_to_stderr;
 use crate::workers::memory_budget_mb;
@@ -31,8 +32,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const LIVED: Duration = Duration::from_secs(10);
 /// What a worker leaves is looked for so often, as nothing tells of its end.
 const LOOK: Duration = Duration::from_millis(50);
-/// Time for workers, and what they leave, to end by themselves.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// What runtimes are found by, and how much is logged: all that workers get of the server's variables.
 const PASSED_ON: [&str; 7] = ["PATH", "HOME", "PYENV_ROOT", "NVM_DIR", "RBENV_ROOT", "JAVA_HOME", "HEARTH_LOG"];
 
@@ -221,19 +220,24 @@ fn end(slots: &mut [Slot]) {
     info!("the server has ended; its worker processes end");
     // Nothing that ends is started again.
     slots.iter_mut().for_each(|slot| slot.leaves = true);
-    let begin = Instant::now();
-    let mut killed = false;
+    let mut patience = Patience::new(Instant::now(), left(slots));
     while reap(slots) || slots.iter().any(|slot| slot.running.is_some()) {
-        if begin.elapsed() >= PATIENCE * 2 {
-            return warn!("something of the worker processes is left");
-        }
-        if begin.elapsed() >= PATIENCE && !std::mem::replace(&mut killed, true) {
-            for (pid, _) in slots.iter().filter_map(|slot| slot.running.as_ref()) {
-                let _ = rustix::process::kill_process(*pid, Signal::KILL);
+        match patience.look(Instant::now(), || left(slots)) {
+            Verdict::Wait => {}
+            Verdict::Kill => {
+                for (pid, _) in slots.iter().filter_map(|slot| slot.running.as_ref()) {
+                    let _ = rustix::process::kill_process(*pid, Signal::KILL);
+                }
             }
+            Verdict::GiveUp => return warn!("something of the worker processes is left, and does not end"),
         }
         wait(slots, None, Some(LOOK));
     }
+}
+
+fn left(slots: &[Slot]) -> Left {
+    let running = slots.iter().filter_map(|slot| slot.running.as_ref());
+    Left::behind(&running.map(|(pid, _)| pid.as_raw_nonzero().get().unsigned_abs()).collect::<Vec<_>>())
 }
 
 impl NodeArgs {

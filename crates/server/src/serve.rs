@@ -128,6 +128,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         Arc::clone(&unread),
         random_key()?,
     ));
+    let runtimes = prepared.catalogue.installed();
     let dispatcher = dispatcher(
         &args,
         data,
@@ -233,6 +234,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let control = Arc::new(Control::new(Parts {
         place: place(&args),
         architecture: ARCHITECTURE,
+        runtimes,
         concurrency: concurrency(&args),
         code_storage: CODE_STORAGE_BYTES,
         roles: roles(auth(&args)),

@@ -33,7 +33,7 @@ async fn take_one(dispatcher: &Dispatcher, control: &Control, spec: &VersionSpec
     let name = &*spec.function;
     let outcome = match dispatcher.environments().snapshot(spec).await {
         Ok(()) => Optimization::On,
-        Err(NoSnapshot::Init { code, text }) => Optimization::Failed(code.to_owned(), text),
+        Err(NoSnapshot::Init { failure, text }) => Optimization::Failed(failure.code().to_owned(), text),
         Err(NoSnapshot::Unsupported(text)) => {
             info!("{name}:{} starts as usual: {text}", spec.version);
             Optimization::Off

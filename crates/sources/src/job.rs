@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_events::{Attempt, Run};
 use hearth_identity::Caller;
+use hearth_metrics::{Counter, OfMapping};
 use hearth_store::{Precondition, Write, typed};
 use hearth_types::function::{AliasRecord, Configuration, FunctionRecord, VersionId, VersionRecord};
 use hearth_types::keys::Part;
@@ -27,6 +28,8 @@ pub(crate) struct Job {
     pub(crate) parts: Arc<Parts>,
     /// For batches of all mappings, in KiB.
     pub(crate) room: Arc<Semaphore>,
+    /// Where events are counted, if they are.
+    counts: Option<Arc<OfMapping>>,
     stopping: watch::Sender<bool>,
     result: watch::Sender<Option<String>>,
 }
@@ -34,7 +37,18 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(uuid: &str, mapping: Mapping, parts: Arc<Parts>, room: Arc<Semaphore>) -> Arc<Self> {
         let (stopping, result) = (watch::Sender::new(false), watch::Sender::new(None));
-        Arc::new(Self { uuid: uuid.into(), mapping, parts, room, stopping, result })
+        let counts = mapping.settings.counts_events.then(|| parts.metrics.mapping(uuid));
+        if counts.is_none() {
+            parts.metrics.forget_mapping(uuid);
+        }
+        Arc::new(Self { uuid: uuid.into(), mapping, parts, room, counts, stopping, result })
+    }
+
+    /// Counts events, where the mapping asks for it.
+    pub(crate) fn count(&self, counter: impl FnOnce(&OfMapping) -> &Counter, events: usize) {
+        if let Some(counts) = &self.counts {
+            counter(counts).add(events as u64);
+        }
     }
 
     /// Tells it to stop.
@@ -112,8 +126,9 @@ impl Job {
         self.parts.roles.caller(&self.mapping.function, &config.role).await
     }
 
-    /// Runs the function once, as the mapping names it, and waits for what comes of it. `trace`: what the batch came with.
-    pub(crate) async fn invoke(&self, payload: Bytes, trace: Option<&str>) -> (RequestId, Attempt) {
+    /// Runs the function once with so many events, as the mapping names it, and waits for what comes of it. `trace`: what
+    /// the batch came with.
+    pub(crate) async fn invoke(&self, events: usize, payload: Bytes, trace: Option<&str>) -> (RequestId, Attempt) {
         // Time stands still for what it leads to, where it is moved by hand.
         let _busy = self.parts.clock.busy();
         let request_id = RequestId(Uuid::new_v4());
@@ -123,8 +138,14 @@ impl Job {
             request_id,
             payload,
             trace_id: trace.map_or_else(|| new_trace(request_id, self.now_ms()), Arc::from),
+            tenant: None,
         };
-        (request_id, self.parts.functions.run(run).await)
+        let attempt = self.parts.functions.run(run).await;
+        self.count(|of| &of.invoked, events);
+        if !matches!(attempt, Attempt::Ran { function_error: false, .. }) {
+            self.count(|of| &of.failed, events);
+        }
+        (request_id, attempt)
     }
 
     /// Says what came of polling: LastProcessingResult. None takes it away.

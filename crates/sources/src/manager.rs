@@ -86,7 +86,10 @@ impl Manager {
     fn learn(&mut self, key: &str, value: Option<&[u8]>, version: u64) -> Option<String> {
         let uuid = key.strip_prefix(keys::MAPPINGS)?.to_owned();
         match value.map(serde_json::from_slice) {
-            None => drop(self.known.remove(&uuid)),
+            None => {
+                self.known.remove(&uuid);
+                self.parts.metrics.forget_mapping(&uuid);
+            }
             Some(Ok(record)) => drop(self.known.insert(uuid.clone(), Loaded { record, version })),
             Some(Err(cause)) => {
                 error!("the record {key} does not parse: {cause}");

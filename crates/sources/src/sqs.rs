@@ -197,9 +197,11 @@ impl Poller {
                 Err(_) => return Ok(items),
             };
             let received_ms = self.job.now_ms();
+            self.job.count(|of| &of.polled, messages.len());
             let (through, held): (Vec<_>, Vec<_>) =
                 messages.into_iter().partition(|message| self.filters.let_through(|| filtered(message)));
             if !held.is_empty() {
+                self.job.count(|of| &of.filtered_out, held.len());
                 let handles = held.into_iter().map(|message| message.handle).collect();
                 delete(&self.job, queue, handles).await;
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::arn::FunctionName;
 use crate::digest::CodeDigest;
 use crate::ids::RevisionId;
+use crate::runtime::RuntimeVersion;
 
 /// A function: its $LATEST and what belongs to the function as a whole.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct VersionRecord {
     /// SnapStart.OptimizationStatus is `On`: environments go on from a snapshot.
     #[serde(default)]
     pub optimized: bool,
+    /// Which of the runtime's versions runs it.
+    #[serde(default)]
+    pub runtime_update: RuntimeUpdate,
     /// Changes with every change, also of the states.
     pub revision: RevisionId,
     /// Milliseconds since 1970 of the last change by a client.
@@ -91,6 +95,34 @@ pub struct Serving {
     pub config: Configuration,
     /// Code before the update.
     pub code: Code,
+    /// What ran it.
+    #[serde(default)]
+    pub runtime_update: RuntimeUpdate,
+}
+
+/// When a version's runtime becomes another version of itself: UpdateRuntimeOn.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum RuntimeUpdate {
+    /// Each new environment has what is the runtime's normal version then.
+    #[default]
+    Auto,
+    /// With an update of code or configuration only: what was normal at the last one. None where the machine lacked the
+    /// runtime then.
+    FunctionUpdate(Option<RuntimeVersion>),
+    /// Never.
+    Manual(RuntimeVersion),
+}
+
+impl RuntimeUpdate {
+    /// The one version of the runtime that may run it; none where that is not settled.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&RuntimeVersion> {
+        match self {
+            Self::Auto => None,
+            Self::FunctionUpdate(pinned) => pinned.as_ref(),
+            Self::Manual(pinned) => Some(pinned),
+        }
+    }
 }
 
 /// What a function is made of. It is of one kind for its whole life.
@@ -192,6 +224,9 @@ pub struct Configuration {
     /// Whether a VpcConfig was given. It is empty, as there is no VPC here.
     #[serde(default)]
     pub vpc_given: bool,
+    /// TenancyConfig.TenantIsolationMode is `PER_TENANT`, from the creation on: no environment is shared between tenants.
+    #[serde(default)]
+    pub per_tenant: bool,
 }
 
 /// ImageConfig; absent members are left to the image.

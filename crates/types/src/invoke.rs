@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::CodeDigest;
 use crate::function::LogFormat;
+use crate::runtime::RuntimeVersion;
 
 /// One deployed generation of one version: what an environment runs for its whole life. A new one is made by each
 /// change of code or configuration; environments of an older generation are drained.
@@ -21,6 +22,9 @@ pub struct VersionSpec {
     pub version: Arc<str>,
     /// As given, for instance `python3.12` or `provided.al2023`.
     pub runtime: String,
+    /// The one version of the runtime that may run it; none where the normal one does.
+    #[serde(default)]
+    pub runtime_version: Option<RuntimeVersion>,
     /// As given.
     pub handler: String,
     /// MB.
@@ -45,6 +49,8 @@ pub struct VersionSpec {
     pub region: Arc<str>,
     /// What its environments are initialised for.
     pub initialization: Initialization,
+    /// Whose its environments are alone, where the function's are not shared between tenants.
+    pub tenant: Option<Arc<str>>,
 }
 
 /// What an environment is initialised for: `AWS_LAMBDA_INITIALIZATION_TYPE`, and `initializationType` of its records.

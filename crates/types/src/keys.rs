@@ -215,19 +215,16 @@ pub enum Part {
     Url,
     /// Provisioned concurrency, by qualifier.
     ProvisionedConcurrency,
-    /// How runtimes are updated, by version.
-    RuntimeManagement,
 }
 
 impl Part {
-    const ALL: [(Self, &str); 7] = [
+    const ALL: [(Self, &str); 6] = [
         (Self::Version, "version"),
         (Self::Alias, "alias"),
         (Self::Policy, "policy"),
         (Self::EventInvokeConfig, "event-invoke-config"),
         (Self::Url, "url"),
         (Self::ProvisionedConcurrency, "provisioned-concurrency"),
-        (Self::RuntimeManagement, "runtime-management"),
     ];
 
     fn folder(self) -> &'static str {

@@ -167,6 +167,8 @@ pub const TAGS: usize = 50;
 pub const TAG_KEY_CHARS: usize = 128;
 /// Characters of a tag's value (Lambda).
 pub const TAG_VALUE_CHARS: usize = 256;
+/// Tenants that have environments at a time (Lambda: for each 1,000 of concurrency).
+pub const TENANTS: usize = 2_500;
 /// Layers of a function (Lambda).
 pub const LAYERS: usize = 5;
 /// Time for the init phase (Lambda).

@@ -218,6 +218,9 @@ pub struct Settings {
     pub concurrency: Option<i32>,
     /// Kafka's consumer group.
     pub consumer_group: Option<String>,
+    /// Whether its events are counted in the metrics.
+    #[serde(default)]
+    pub counts_events: bool,
 }
 
 /// What came of the last look at a source, where there is something to say of it: its own record, for it changes often.

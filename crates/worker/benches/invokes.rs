@@ -90,7 +90,7 @@ fn main() {
         let wanted = std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).unwrap_or_default();
         let runtimes: Vec<String> = catalogue.runtimes().iter().map(|r| r.name.clone()).collect();
         for name in runtimes.iter().filter(|name| name.contains(wanted.as_str()) && !name.starts_with("provided")) {
-            bench.program = catalogue.find(name).unwrap().location.as_ref().unwrap().display().to_string();
+            bench.program = catalogue.find(name, None).unwrap().location.as_ref().unwrap().display().to_string();
             bench.runtime(&data, name).await;
         }
         bench.worker.drain().await;
@@ -207,6 +207,7 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
         function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
         version: "$LATEST".into(),
         runtime: runtime.into(),
+        runtime_version: None,
         handler: "app.handler".into(),
         memory_mb: 1769,
         timeout_s: 3,
@@ -219,6 +220,7 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
         initialization: hearth_types::invoke::Initialization::OnDemand,
+        tenant: None,
     }
 }
 

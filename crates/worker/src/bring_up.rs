@@ -32,7 +32,7 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
     let spec = &environment.spec;
     let runtime = match &environment.runtime {
         Some(runtime) => runtime,
-        None => match machine.catalogue.find(&spec.runtime) {
+        None => match machine.catalogue.find(&spec.runtime, spec.runtime_version.as_ref()) {
             Ok(runtime) => runtime,
             Err(missing) => return Err(Cause::Known(missing.failure())),
         },
@@ -51,7 +51,7 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         Some(_) => None,
         None => waiting(environment, machine, runtime, &start, &tmp).await,
     };
-    environment.log_init_start(&runtime.version);
+    environment.log_init_start(runtime);
     let employed = match waiting {
         Some(ready) => employ(environment, machine, ready, &start).await?,
         None => None,

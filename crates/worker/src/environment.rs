@@ -17,6 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::answer::Debt;
 use crate::api::{EnvironmentEvent, EnvironmentSink, Found, InitPhases, Invocation, LogSink, Outcome, WorkerError};
 use crate::clock::Moment;
+use crate::delivery::Delivery;
 use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
 use crate::given::Answered;
@@ -103,20 +104,6 @@ pub(crate) struct Current {
     /// The log says already that the runtime was through after so long.
     pub(crate) runtime_done: Option<Duration>,
     pub(crate) metrics: Option<Arc<dyn Runs>>,
-}
-
-/// What the runtime is told of an invoke.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    pub(crate) request_id: RequestId,
-    pub(crate) payload: Bytes,
-    pub(crate) content_type: Option<Arc<str>>,
-    pub(crate) invoked_arn: Arc<str>,
-    pub(crate) client_context: Option<Arc<str>>,
-    pub(crate) cognito_identity: Option<Arc<str>>,
-    pub(crate) trace_id: Arc<str>,
-    /// Milliseconds since 1970.
-    pub(crate) deadline_ms: i64,
 }
 
 /// Why the runtime's answer is not taken.
@@ -281,6 +268,7 @@ impl Environment {
         match inner.current.as_mut().and_then(|current| current.event.take()) {
             Some(mut delivery) => {
                 delivery.deadline_ms = Moment::now().wall_ms_at(deadline);
+                delivery.tenant.clone_from(&self.spec.tenant);
                 Poll::Ready(Ok(delivery))
             }
             None => {
@@ -357,15 +345,19 @@ impl Environment {
         self.journal.record_at_once(now.wall_ms, &self.spec, start);
     }
 
-    /// Processes are being made; `interpreter` is its version.
-    pub(crate) fn log_init_start(&self, interpreter: &str) {
+    /// Processes are being made.
+    pub(crate) fn log_init_start(&self, runtime: &Runtime) {
         let phase = match self.lock().life.state() {
             State::Down { init: Init::Repeated, .. } => InitPhase::Invoke,
             _ => InitPhase::Init,
         };
         let stream = self.journal.stream();
         self.journal.telemetry().open();
-        self.journal.records(Moment::now().wall_ms, &self.spec, [Record::InitStart { phase, interpreter, stream }]);
+        self.journal.records(
+            Moment::now().wall_ms,
+            &self.spec,
+            [Record::InitStart { phase, runtime: runtime.into(), stream }],
+        );
     }
 
     /// Tells whom it concerns. Never called with the lock held.
@@ -424,6 +416,7 @@ impl Current {
             cognito_identity,
             trace_id: Arc::clone(&trace_id),
             deadline_ms: 0,
+            tenant: None,
         };
         Self {
             request_id,

@@ -10,6 +10,7 @@ mod bandwidth;
 mod bring_up;
 mod clock;
 mod coalesce;
+mod delivery;
 mod ending;
 mod environment;
 mod extensions;
@@ -44,5 +45,5 @@ pub use api::{
     Outcome, Soon, WorkerError,
 };
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
-pub use template::NoSnapshot;
+pub use template::{InitFailure, NoSnapshot};
 pub use worker::{StartedAhead, Worker, WorkerConfig};

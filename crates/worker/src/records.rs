@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hearth_runtimes::Runtime;
 use hearth_types::RequestId;
 use hearth_types::function::{LogFormat, LogLevel};
 use hearth_types::invoke::{Initialization, VersionSpec};
+use hearth_types::runtime::RuntimeVersion;
 use serde::Serialize;
 
 use crate::extensions::Extension;
@@ -17,8 +19,8 @@ use crate::text::{self, AnswerTimes, Failed, InitPhase, Report};
 /// Something that happened in an environment's life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Record<'a> {
-    /// A process is being made; `interpreter` is its version.
-    InitStart { phase: InitPhase, interpreter: &'a str, stream: &'a str },
+    /// A process is being made.
+    InitStart { phase: InitPhase, runtime: StartedRuntime<'a>, stream: &'a str },
     /// The runtime waits for invokes, or never will.
     InitRuntimeDone { phase: InitPhase, failed: Option<Failed<'a>> },
     /// The same with its figures.
@@ -35,6 +37,21 @@ pub(crate) enum Record<'a> {
     Extension(&'a Extension),
     /// An extension is told from now on.
     Subscription { api: Api, name: &'a str, kinds: &'a [Kind] },
+}
+
+/// What a process is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartedRuntime<'a> {
+    /// The interpreter's own version: `3.12.1`.
+    pub(crate) interpreter: &'a str,
+    /// The runtime's.
+    pub(crate) version: &'a RuntimeVersion,
+}
+
+impl<'a> From<&'a Runtime> for StartedRuntime<'a> {
+    fn from(runtime: &'a Runtime) -> Self {
+        Self { interpreter: &runtime.version, version: &runtime.id }
+    }
 }
 
 impl Record<'_> {
@@ -61,13 +78,13 @@ impl Record<'_> {
     fn text(self, spec: &VersionSpec) -> Option<String> {
         let mut line = String::with_capacity(224);
         match self {
-            Self::InitStart { interpreter, .. } if spec.initialization == Initialization::SnapStart => {
-                line = text::restore_start(&spec.runtime, interpreter, &spec.region);
+            Self::InitStart { runtime, .. } if spec.initialization == Initialization::SnapStart => {
+                line = text::restore_start(&spec.runtime, runtime, &spec.region);
             }
             Self::InitReport { took, failed, .. } if spec.initialization == Initialization::SnapStart => {
                 line = text::restore_report(took, failed);
             }
-            Self::InitStart { interpreter, .. } => line = text::init_start(&spec.runtime, interpreter, &spec.region),
+            Self::InitStart { runtime, .. } => line = text::init_start(&spec.runtime, runtime, &spec.region),
             Self::InitRuntimeDone { .. } => return None,
             // Of what was provisioned it is told in any case.
             Self::InitReport { failed: None, .. } if spec.initialization == Initialization::OnDemand => return None,
@@ -102,9 +119,9 @@ impl Record<'_> {
 
     fn json(self, spec: &VersionSpec, wall_ms: i64) -> Option<String> {
         let (kind, body) = match self {
-            Self::InitStart { phase, interpreter, stream } => {
-                let runtime_version = text::runtime_version(&spec.runtime, interpreter);
-                let runtime_version_arn = text::runtime_version_arn(&spec.region, &spec.runtime);
+            Self::InitStart { phase, runtime, stream } => {
+                let runtime_version = text::runtime_version(&spec.runtime, runtime.interpreter);
+                let runtime_version_arn = runtime.version.arn(&spec.region);
                 let function = Some(InitFunction {
                     function_name: &spec.function,
                     function_version: &spec.version,
@@ -129,14 +146,15 @@ impl Record<'_> {
             }
             Self::Start { request_id, tracing } => {
                 let (request_id, version) = (Some(request_id), Some(&*spec.version));
-                let body = Body { request_id, version, tracing: tracing.map(Tracing::of), ..Body::default() };
+                let (tracing, tenant_id) = (tracing.map(Tracing::of), spec.tenant.as_deref());
+                let body = Body { request_id, version, tracing, tenant_id, ..Body::default() };
                 ("platform.start", body)
             }
             Self::RuntimeDone(report) => {
                 let produced_bytes = report.produced_bytes;
                 let metrics = Metrics { duration_ms: millis(report.duration), produced_bytes, ..Metrics::default() };
                 let spans = report.answered.map_or_else(Vec::new, |answered| spans(report, answered, wall_ms).into());
-                ("platform.runtimeDone", Body { metrics: Some(metrics), spans, ..Body::invoke(report) })
+                ("platform.runtimeDone", Body { metrics: Some(metrics), spans, ..Body::invoke(spec, report) })
             }
             Self::End { .. } => return None,
             Self::Extension(extension) => {
@@ -145,7 +163,7 @@ impl Record<'_> {
             Self::Report(report) => {
                 let overhead = |beyond| span("extensionOverhead", wall_ms, beyond, beyond);
                 let spans = report.beyond.map(overhead).into_iter().collect();
-                ("platform.report", Body { metrics: Some(Metrics::of(report)), spans, ..Body::invoke(report) })
+                ("platform.report", Body { metrics: Some(Metrics::of(report)), spans, ..Body::invoke(spec, report) })
             }
             Self::Subscription { api, name, kinds } => {
                 let subscription = Some(SubscriptionBody::new(name, kinds));
@@ -224,6 +242,8 @@ struct Body<'a> {
     metrics: Option<Metrics>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracing: Option<Tracing<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_id: Option<&'a str>,
 }
 
 /// Where a traced invoke hangs.
@@ -250,10 +270,11 @@ impl<'a> Body<'a> {
         Self { initialization_type, phase: Some(phase.name()), ..Self::default() }
     }
 
-    fn invoke(report: &Report<'a>) -> Self {
+    fn invoke(spec: &'a VersionSpec, report: &Report<'a>) -> Self {
         let status = Some(Status::of(report.went_wrong()));
         let tracing = report.tracing.map(Tracing::of);
-        Self { request_id: Some(report.request_id), status, tracing, ..Self::default() }
+        let tenant_id = spec.tenant.as_deref();
+        Self { request_id: Some(report.request_id), status, tracing, tenant_id, ..Self::default() }
     }
 }
 
@@ -390,13 +411,15 @@ mod tests {
     fn records_have_the_documented_members() {
         let id = report().request_id;
         let of = |record| json(record, LogLevel::Debug).unwrap();
+        let version = RuntimeVersion::nominal("python3.12", "x86_64");
+        let runtime = StartedRuntime { interpreter: "3.12.1", version: &version };
         assert_eq!(
-            of(Record::InitStart { phase: InitPhase::Init, interpreter: "3.12.1", stream: STREAM }),
+            of(Record::InitStart { phase: InitPhase::Init, runtime, stream: STREAM }),
             "{\"time\":\"2024-03-05T12:00:00.120Z\",\"type\":\"platform.initStart\",\"record\":{\"initializationType\":\
              \"on-demand\",\"phase\":\"init\",\"runtimeVersion\":\"python:3.12.v1\",\"runtimeVersionArn\":\
              \"RUNTIME\",\"functionName\":\"f\",\"functionVersion\":\"7\",\"instanceId\":\
              \"8df1b72d-46fe-47c8-a45f-aca967c0c8cc\",\"instanceMaxMemory\":128}}\n"
-                .replace("RUNTIME", &text::runtime_version_arn("us-east-1", "python3.12"))
+                .replace("RUNTIME", &version.arn("us-east-1"))
         );
         assert_eq!(
             of(Record::Start { request_id: id, tracing: None }),
@@ -442,6 +465,8 @@ mod tests {
         ));
         let late = Report { failed: Some(Failed::Timeout), ..report() };
         assert!(of(Record::Report(&late)).contains("\"status\":\"timeout\",\"metrics\""));
+        let tenant = VersionSpec { tenant: Some("t".into()), ..spec() };
+        assert!(Record::Report(&late).json(&tenant, AT).unwrap().ends_with(",\"tenantId\":\"t\"}}\n"));
     }
 
     #[test]
@@ -450,7 +475,9 @@ mod tests {
         let of_function = Report { reported: Some("Function.Unknown"), ..report() };
         let init = |failed| Record::InitRuntimeDone { phase: InitPhase::Init, failed };
         let (always, from_info, only_debug) = ([true; 3], [true, true, false], [true, false, false]);
-        assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, interpreter: "", stream: "" }), from_info);
+        let version = RuntimeVersion::nominal("", "");
+        let runtime = StartedRuntime { interpreter: "", version: &version };
+        assert_eq!(wanted(Record::InitStart { phase: InitPhase::Init, runtime, stream: "" }), from_info);
         assert_eq!(wanted(Record::Start { request_id: good.request_id, tracing: None }), from_info);
         assert_eq!((wanted(init(None)), wanted(init(Some(Failed::Timeout)))), (only_debug, always));
         assert_eq!((wanted(Record::RuntimeDone(&good)), wanted(Record::RuntimeDone(&late))), (only_debug, always));

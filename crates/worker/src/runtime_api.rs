@@ -22,7 +22,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::coalesce::Coalesce;
-use crate::environment::{Delivery, Environment, Refused};
+use crate::delivery::Delivery;
+use crate::environment::{Environment, Refused};
 use crate::extensions;
 use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
@@ -38,6 +39,7 @@ pub(crate) const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runti
 pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
 pub(crate) const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 /// The mode of answers that are sent on as they come.
@@ -162,6 +164,7 @@ pub(crate) fn event(delivery: Delivery) -> Answer {
         (CONTENT_TYPE, &delivery.content_type),
         (CLIENT_CONTEXT, &delivery.client_context),
         (COGNITO_IDENTITY, &delivery.cognito_identity),
+        (TENANT_ID, &delivery.tenant),
     ] {
         if let Some(value) = value {
             set(name, value);

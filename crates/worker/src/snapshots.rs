@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_sandbox::Snapshot;
+use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::SNAPSHOTS_BYTES;
 use tokio::sync::OnceCell;
 
 use crate::template::NoSnapshot;
 
-/// All of them, by generation. A generation is of one version of one function: no other ever gets its snapshot.
+/// All of them, by generation. A generation is of one version of one function: no other ever gets its snapshot. Another
+/// server numbers its generations anew, so each is kept with all that it is of.
 #[derive(Default)]
 pub(crate) struct Snapshots {
     inner: Mutex<Inner>,
@@ -22,22 +24,27 @@ struct Inner {
     turn: u64,
 }
 
+/// Empty until it is made.
+type Cell = Arc<OnceCell<Arc<Snapshot>>>;
+
 struct Kept {
-    cell: Arc<OnceCell<Arc<Snapshot>>>,
+    of: VersionSpec,
+    cell: Cell,
     used: u64,
 }
 
 impl Snapshots {
     /// A generation's snapshot. Where there is none yet, `make` makes it, for all who ask meanwhile.
-    pub(crate) async fn get<F>(&self, generation: u64, make: F) -> Result<Arc<Snapshot>, NoSnapshot>
+    pub(crate) async fn get<F>(&self, spec: &VersionSpec, make: F) -> Result<Arc<Snapshot>, NoSnapshot>
     where
         F: AsyncFnOnce() -> Result<Snapshot, NoSnapshot>,
     {
-        let cell = self.cell(generation);
+        let generation = spec.generation;
+        let cell = self.cell(spec);
         let made = cell.get_or_try_init(async || make().await.map(Arc::new)).await.map(Arc::clone);
         match &made {
             Ok(_) => self.make_room(generation),
-            Err(_) => drop(self.lock().all.remove(&generation)),
+            Err(_) => self.forget_cell(generation, &cell),
         }
         made
     }
@@ -47,11 +54,24 @@ impl Snapshots {
         self.lock().all.remove(&generation);
     }
 
-    fn cell(&self, generation: u64) -> Arc<OnceCell<Arc<Snapshot>>> {
+    /// Lets all of them go.
+    pub(crate) fn forget_all(&self) {
+        self.lock().all.clear();
+    }
+
+    fn forget_cell(&self, generation: u64, cell: &Cell) {
+        self.lock().all.retain(|of, kept| *of != generation || !Arc::ptr_eq(&kept.cell, cell));
+    }
+
+    fn cell(&self, spec: &VersionSpec) -> Cell {
         let mut inner = self.lock();
         inner.turn += 1;
         let used = inner.turn;
-        let kept = inner.all.entry(generation).or_insert_with(|| Kept { cell: Arc::default(), used });
+        let new = || Kept { of: spec.clone(), cell: Cell::default(), used };
+        let kept = inner.all.entry(spec.generation).or_insert_with(new);
+        if kept.of != *spec {
+            *kept = new();
+        }
         kept.used = used;
         Arc::clone(&kept.cell)
     }
@@ -71,5 +91,26 @@ impl Snapshots {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::spec;
+
+    #[test]
+    fn a_generation_that_means_another_version_has_nothing_yet() {
+        let snapshots = Snapshots::default();
+        let first = spec();
+        let cell = snapshots.cell(&first);
+        assert!(Arc::ptr_eq(&cell, &snapshots.cell(&first)));
+        let other = VersionSpec { version: "8".into(), ..first.clone() };
+        let others = snapshots.cell(&other);
+        assert!(!Arc::ptr_eq(&cell, &others));
+        snapshots.forget_cell(first.generation, &cell);
+        assert!(Arc::ptr_eq(&others, &snapshots.cell(&other)), "that of another is not its to forget");
+        snapshots.forget_all();
+        assert!(!Arc::ptr_eq(&others, &snapshots.cell(&other)));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_runtimes::{API, Kind as RuntimeKind, Launch, RUNTIME_API, Session, launch};
+use hearth_runtimes::{API, Kind as RuntimeKind, Launch, RUNTIME_API, Runtime, Session, launch};
 use hearth_sandbox::{Assignment, Happening, Process, Program, SandboxError, Snapshot, Template, Tmp};
 use hearth_types::function::LogFormat;
 use hearth_types::invoke::{Initialization, VersionSpec};
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -33,13 +34,13 @@ use crate::telemetry::Kind;
 use crate::text::{self, Failed, InitPhase};
 
 /// Why a version has no snapshot.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum NoSnapshot {
-    /// Its init failed: a StateReasonCode, and what is said of it.
+    /// Its init failed: how, and what is said of it.
     #[error("{text}")]
     Init {
-        /// `FunctionError.RuntimeInitError`, ...
-        code: &'static str,
+        /// How.
+        failure: InitFailure,
         /// In words.
         text: String,
     },
@@ -49,6 +50,29 @@ pub enum NoSnapshot {
     /// The platform failed.
     #[error("{0}")]
     Platform(String),
+}
+
+/// How a version's init has failed that was to be written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum InitFailure {
+    /// Its program cannot be executed.
+    InvalidEntryPoint,
+    /// It took too long.
+    Timeout,
+    /// It said so, or ended.
+    Error,
+}
+
+impl InitFailure {
+    /// The version's StateReasonCode.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidEntryPoint => "FunctionError.InvalidEntryPoint",
+            Self::Timeout => "FunctionError.InitTimeout",
+            Self::Error => "FunctionError.RuntimeInitError",
+        }
+    }
 }
 
 /// What a template has said.
@@ -70,7 +94,8 @@ pub(crate) async fn write_down(
     spec: &VersionSpec,
 ) -> Result<Snapshot, NoSnapshot> {
     let spec = &VersionSpec { initialization: Initialization::SnapStart, ..spec.clone() };
-    let runtime = machine.catalogue.find(&spec.runtime).map_err(|missing| unsupported(missing.failure().message))?;
+    let found = machine.catalogue.find(&spec.runtime, spec.runtime_version.as_ref());
+    let runtime = found.map_err(|missing| unsupported(missing.failure().message))?;
     if !matches!(runtime.kind, RuntimeKind::Python { .. }) {
         return Err(unsupported("only processes of Python are written down"));
     }
@@ -88,7 +113,7 @@ pub(crate) async fn write_down(
     let output = Arc::new(output);
     journal.attach(Kind::Function, Arc::clone(&output));
     let log = Log { journal, spec: VersionSpec { initialization: Initialization::OnDemand, ..spec.clone() } };
-    log.start(&runtime.version);
+    log.start(runtime);
     let begin = Instant::now();
     let made = machine.spawner.make(Tmp::New { mb: spec.ephemeral_mb }).await.map_err(platform)?;
     let started = machine.spawner.start(made, root).await.map_err(platform)?;
@@ -97,7 +122,7 @@ pub(crate) async fn write_down(
     let mut template = match machine.spawner.assign_template(started, assignment, program).await {
         Err(SandboxError::NotExecutable { program, source }) => {
             let text = format!("{program}: {source}");
-            return Err(NoSnapshot::Init { code: "FunctionError.InvalidEntryPoint", text });
+            return Err(NoSnapshot::Init { failure: InitFailure::InvalidEntryPoint, text });
         }
         other => other.map_err(platform)?,
     };
@@ -112,7 +137,7 @@ pub(crate) async fn write_down(
     let waits = until_it_waits(&mut template, &listener, &output, &mut connections, &log);
     let ready = tokio::time::timeout(limit, waits).await.unwrap_or_else(|_| {
         let text = format!("Init of the function took more than {} seconds", limit.as_secs());
-        Err(NoSnapshot::Init { code: "FunctionError.InitTimeout", text })
+        Err(NoSnapshot::Init { failure: InitFailure::Timeout, text })
     });
     // Its connections must be there until it is written down.
     let written = match ready {
@@ -162,7 +187,7 @@ async fn until_it_waits(
                     return Err(match told.try_recv() {
                         Ok(Said::Failed { kind, body }) => of_report(&kind, &body),
                         _ => NoSnapshot::Init {
-                            code: "FunctionError.RuntimeInitError",
+                            failure: InitFailure::Error,
                             text: "Error: Runtime exited without providing a reason".to_owned(),
                         },
                     });
@@ -208,7 +233,7 @@ fn of_report(kind: &str, body: &[u8]) -> NoSnapshot {
         return unsupported(message);
     }
     let kind = told["errorType"].as_str().unwrap_or(kind);
-    NoSnapshot::Init { code: "FunctionError.RuntimeInitError", text: format!("{kind}: {message}") }
+    NoSnapshot::Init { failure: InitFailure::Error, text: format!("{kind}: {message}") }
 }
 
 /// The lines of a template's log.
@@ -218,15 +243,16 @@ struct Log {
 }
 
 impl Log {
-    fn start(&self, interpreter: &str) {
-        let record = Record::InitStart { phase: InitPhase::Init, interpreter, stream: self.journal.stream() };
+    fn start(&self, runtime: &Runtime) {
+        let record =
+            Record::InitStart { phase: InitPhase::Init, runtime: runtime.into(), stream: self.journal.stream() };
         self.journal.records(Moment::now().wall_ms, &self.spec, [record]);
     }
 
     fn end(&self, took: Duration, why: Option<&NoSnapshot>) {
         let now = Moment::now().wall_ms;
         let failed = match why {
-            Some(NoSnapshot::Init { code: "FunctionError.InitTimeout", .. }) => Some(Failed::Timeout),
+            Some(NoSnapshot::Init { failure: InitFailure::Timeout, .. }) => Some(Failed::Timeout),
             Some(NoSnapshot::Init { .. }) => Some(Failed::Error("Runtime.InitError")),
             _ => None,
         };

@@ -16,6 +16,7 @@ pub(crate) fn spec() -> VersionSpec {
         function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
         version: "7".into(),
         runtime: "python3.12".into(),
+        runtime_version: None,
         handler: "app.handler".into(),
         memory_mb: 128,
         timeout_s: 3,
@@ -28,6 +29,7 @@ pub(crate) fn spec() -> VersionSpec {
         log_format: LogFormat::Text,
         region: "us-east-1".into(),
         initialization: hearth_types::invoke::Initialization::OnDemand,
+        tenant: None,
     }
 }
 

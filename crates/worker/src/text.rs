@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use hearth_types::RequestId;
 use hearth_types::invoke::FunctionFailure;
-use hearth_types::{RequestId, runtime};
 
 use crate::extensions;
+use crate::records::StartedRuntime;
 use crate::span::TraceContext;
 use crate::telemetry::{Api, Kind};
 
@@ -130,14 +131,9 @@ pub(crate) fn runtime_version(runtime: &str, interpreter: &str) -> String {
     format!("{name}:{number}{rest}")
 }
 
-/// Of the one version of a runtime that this machine has.
-pub(crate) fn runtime_version_arn(region: &str, runtime: &str) -> String {
-    runtime::version_arn(region, runtime, runtime::ARCHITECTURE)
-}
-
-/// `interpreter` is its version.
-pub(crate) fn init_start(name: &str, interpreter: &str, region: &str) -> String {
-    let (version, arn) = (runtime_version(name, interpreter), runtime_version_arn(region, name));
+/// A process is made of a runtime.
+pub(crate) fn init_start(name: &str, runtime: StartedRuntime<'_>, region: &str) -> String {
+    let (version, arn) = (runtime_version(name, runtime.interpreter), runtime.version.arn(region));
     format!("INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
 }
 
@@ -147,9 +143,9 @@ pub(crate) fn instance_id(stream: &str) -> Option<String> {
     uuid::Uuid::try_parse(digits).ok().map(|id| id.to_string())
 }
 
-/// A process goes on from a snapshot; `interpreter` is its version.
-pub(crate) fn restore_start(name: &str, interpreter: &str, region: &str) -> String {
-    init_start(name, interpreter, region).replacen("INIT_START", "RESTORE_START", 1)
+/// A process goes on from a snapshot.
+pub(crate) fn restore_start(name: &str, runtime: StartedRuntime<'_>, region: &str) -> String {
+    init_start(name, runtime, region).replacen("INIT_START", "RESTORE_START", 1)
 }
 
 /// It has, or has not.
@@ -376,6 +372,7 @@ mod tests {
     use hearth_types::limits::RESPONSE_PAYLOAD_BYTES;
 
     use super::*;
+    use hearth_types::runtime::RuntimeVersion;
 
     fn id() -> RequestId {
         RequestId(uuid::uuid!("8f507cfc-0000-4000-8000-000000000001"))
@@ -430,9 +427,14 @@ mod tests {
             init_report(Duration::from_micros(1_236_040), InitPhase::Invoke, Some(Failed::Error("Extension.Crash"))),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: invoke\tStatus: error\tError Type: Extension.Crash\n"
         );
-        assert!(init_start("python3.12", "3.12.1", "r").starts_with("INIT_START Runtime Version: python:3.12.v1\t"));
-        assert!(init_start("nodejs20.x", "", "r").starts_with("INIT_START Runtime Version: nodejs:20\t"));
-        assert!(init_start("provided.al2023", "", "r").starts_with("INIT_START Runtime Version: provided:al2023\t"));
+        let version = RuntimeVersion::nominal("some", "arm64");
+        let line = |name, interpreter| init_start(name, StartedRuntime { interpreter, version: &version }, "r");
+        assert_eq!(
+            line("python3.12", "3.12.1"),
+            format!("INIT_START Runtime Version: python:3.12.v1\tRuntime Version ARN: {}\n", version.arn("r"))
+        );
+        assert!(line("nodejs20.x", "").starts_with("INIT_START Runtime Version: nodejs:20\t"));
+        assert!(line("provided.al2023", "").starts_with("INIT_START Runtime Version: provided:al2023\t"));
     }
 
     #[test]

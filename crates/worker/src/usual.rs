@@ -12,7 +12,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::coalesce::NEXT;
-use crate::environment::{Delivery, Environment};
+use crate::delivery::Delivery;
+use crate::environment::Environment;
 use crate::runtime_api::{self, Answer};
 
 /// Bytes that are kept of a connection; what is larger is not for here.
@@ -182,6 +183,7 @@ fn head_of_event(said: &mut Vec<u8>, delivery: Delivery) -> Bytes {
     for (name, value) in [
         (runtime_api::CLIENT_CONTEXT, &delivery.client_context),
         (runtime_api::COGNITO_IDENTITY, &delivery.cognito_identity),
+        (runtime_api::TENANT_ID, &delivery.tenant),
     ] {
         if let Some(value) = value {
             header(said, name.as_str(), value.as_bytes());
@@ -302,6 +304,7 @@ mod tests {
             cognito_identity: None,
             trace_id: "Root=1;Sampled=0".into(),
             deadline_ms: 1_700_000_000_000,
+            tenant: context.map(Arc::from),
         };
         for context in [None, Some("{\"a\":1}"), Some("a\nb")] {
             let mut said = Vec::new();

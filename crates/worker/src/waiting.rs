@@ -154,6 +154,8 @@ impl Pool {
                     () = ready.waiting.ended() => "it ended while it waited".to_owned(),
                 }
             }
+            // Nothing more is to be had of it, and who has it says why.
+            Ok(Err(SandboxError::SpawnerGone)) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("it was not there after {INIT_TIMEOUT:?}"),
         };
@@ -164,7 +166,7 @@ impl Pool {
         inner.forecast.failed(&kind, Instant::now());
         inner.entries.retain(|entry| entry.id != id);
         drop(inner);
-        tracing::warn!(?kind, error, "a runtime is not started ahead");
+        tracing::warn!(program = program(&kind), error, "a runtime is not started ahead");
         self.changed.notify_one();
     }
 
@@ -177,6 +179,14 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the log: its variables are long.
+fn program(kind: &Ahead) -> String {
+    match kind {
+        Ahead::Program { argv, .. } => argv.first().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default(),
+        Ahead::Process { .. } => "none yet".to_owned(),
     }
 }
 

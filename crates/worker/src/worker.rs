@@ -125,7 +125,7 @@ impl Worker {
     }
 
     fn make(&self, id: EnvironmentId, spec: Arc<VersionSpec>, first: Option<Invocation>) {
-        let runtime = self.machine.catalogue.find(&spec.runtime).ok().cloned();
+        let runtime = self.machine.catalogue.find(&spec.runtime, spec.runtime_version.as_ref()).ok().cloned();
         let stream = stream_name(Moment::now(), &spec).into();
         let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));
         self.fleet.lock().insert(id, Arc::clone(&environment));
@@ -150,6 +150,11 @@ impl Worker {
     /// Lets a version's snapshot go that no further environment will start from.
     pub fn forget(&self, generation: u64) {
         self.machine.snapshots.forget(generation);
+    }
+
+    /// Lets all snapshots go: whoever numbered the versions is gone.
+    pub fn forget_all(&self) {
+        self.machine.snapshots.forget_all();
     }
 
     /// Gives an invoke to an environment that is idle. One that has ended refuses it through its reply.
@@ -209,7 +214,7 @@ impl Machine {
             let stream = stream_name(Moment::now(), spec).into();
             write_down(self, Arc::clone(logs), stream, spec).await
         };
-        self.snapshots.get(spec.generation, make).await
+        self.snapshots.get(spec, make).await
     }
 }
 

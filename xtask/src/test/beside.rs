@@ -1,4 +1,4 @@
-//! A step that runs beside another one, as a process of its own.
+//! A command that runs beside others.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -6,34 +6,30 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::tally::Tally;
 use crate::tools::target;
 
-/// The step, under way.
+/// The command, under way.
 #[derive(Debug)]
-pub(super) struct Beside {
-    pub(super) step: &'static str,
+pub(crate) struct Beside {
+    pub(crate) name: &'static str,
     child: Child,
     said: PathBuf,
 }
 
 impl Beside {
-    /// Starts it; what it says is kept back.
-    pub(super) fn begin(step: &'static str) -> Result<Self> {
-        let said = target().join("beside.log");
+    /// Starts it; what it says is kept back. No two of one name run at a time.
+    pub(crate) fn begin(name: &'static str, command: &mut Command) -> Result<Self> {
+        let said = target().join(format!("beside-{}.log", name.replace(' ', "-")));
         let output = File::create(&said).with_context(|| format!("cannot make {}", said.display()))?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["test", step]).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn().with_context(|| format!("cannot start {step}"))?;
-        Ok(Self { step, child, said })
+        let child = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn();
+        Ok(Self { name, child: child.with_context(|| format!("cannot start {name}"))?, said })
     }
 
-    /// Waits for its end, shows what it said, and counts it as one test.
-    pub(super) fn end(mut self, tally: &mut Tally) -> Result<()> {
+    /// Waits for its end and shows what it said; whether it succeeded.
+    pub(crate) fn end(mut self) -> Result<()> {
         let status = self.child.wait()?;
         println!("{}", String::from_utf8_lossy(&fs::read(&self.said)?));
-        ensure!(status.success(), "{} failed", self.step);
-        tally.count(true);
+        ensure!(status.success(), "{} failed", self.name);
         Ok(())
     }
 }

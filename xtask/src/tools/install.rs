@@ -13,7 +13,8 @@ use super::{have, output, root, run, tools};
 pub(crate) const INTERPRETERS: &[(&str, &str)] = &[("ruby", "ruby"), ("javac", "default-jdk-headless")];
 
 /// What the examples in compiled languages are built with.
-pub(crate) const COMPILERS: &[(&str, &str)] = &[("go", "golang-go"), ("gcc", "gcc")];
+pub(crate) const COMPILERS: &[(&str, &str)] =
+    &[("go", "golang-go"), ("gcc", "gcc"), ("nim", "nim"), ("crystal", "crystal")];
 
 /// What pages are looked at with.
 pub(crate) const BROWSERS: &[(&str, &str)] = &[("chromium", "chromium")];

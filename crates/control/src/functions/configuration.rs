@@ -131,6 +131,7 @@ impl Given<'_> {
         config.vpc_given |= self.has_vpc_config;
         config.layers = layers.unwrap_or(config.layers);
         rules::snap_start(&config)?;
+        rules::tenancy(&config)?;
         Ok(config)
     }
 
@@ -170,6 +171,7 @@ pub(super) fn new(architecture: String) -> Configuration {
         snap_start: SnapStart::default(),
         kms_key: None,
         vpc_given: false,
+        per_tenant: false,
     }
 }
 

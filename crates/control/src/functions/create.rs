@@ -7,7 +7,9 @@ use hearth_api::ApiError;
 use hearth_api::types as api;
 use hearth_store::{Precondition, Write};
 use hearth_types::FunctionName;
-use hearth_types::function::{FunctionRecord, RecursiveLoop, State, VersionId, VersionRecord};
+use hearth_types::function::{
+    Configuration, FunctionRecord, RecursiveLoop, RuntimeUpdate, State, VersionId, VersionRecord,
+};
 
 use crate::functions::code::Then;
 use crate::functions::configuration::{self, Given};
@@ -39,7 +41,9 @@ impl Control {
         let source = members::source(std::mem::take(&mut input.code));
         source.is_of(kind, "creating")?;
         let given = Given::from(&input);
-        let new = configuration::new(self.architecture(input.architectures.as_deref()));
+        let architecture = self.architecture(input.architectures.as_deref());
+        // There is one mode.
+        let new = Configuration { per_tenant: input.tenancy_config.is_some(), ..configuration::new(architecture) };
         let config = given.applied_to(new, kind, self.layers(given.layers).await?)?;
         if self.load(name.as_str()).await?.is_some() {
             return Err(exists(&name));
@@ -62,6 +66,7 @@ impl Control {
                 state: State::Pending,
                 last_update: None,
                 optimized: false,
+                runtime_update: RuntimeUpdate::Auto,
                 revision: new_revision(),
                 last_modified_ms: self.now_ms(),
             },
@@ -131,7 +136,14 @@ impl Control {
     /// $LATEST as a mutating operation shows it: whole, with the unqualified ARN.
     pub(crate) fn shown(&self, record: &FunctionRecord) -> api::FunctionConfiguration {
         let (place, name) = (&self.parts.place, record.name.as_str());
-        view::configuration(place, name, place.arn(name).to_string(), VersionId::Latest, &record.latest, Shown::Whole)
+        view::configuration(
+            place,
+            name,
+            place.arn(name).to_string(),
+            VersionId::Latest,
+            &record.latest,
+            Shown::Whole(&self.parts.runtimes),
+        )
     }
 }
 

@@ -111,7 +111,14 @@ impl Control {
 
     fn as_asked(&self, target: &Target, found: &Found) -> api::FunctionConfiguration {
         let arn = self.parts.place.arn_as_asked(target).to_string();
-        view::configuration(&self.parts.place, &target.name, arn, found.id, found.version(), Shown::Whole)
+        view::configuration(
+            &self.parts.place,
+            &target.name,
+            arn,
+            found.id,
+            found.version(),
+            Shown::Whole(&self.parts.runtimes),
+        )
     }
 
     /// $LATEST in a list of functions: its ARN is not qualified.

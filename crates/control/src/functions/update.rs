@@ -11,7 +11,7 @@ use crate::functions::code::{Source, Then};
 use crate::functions::configuration::Given;
 use crate::functions::members::{self, PackageKind};
 use crate::records::{Loaded, TRIES};
-use crate::{Control, coverage, names, new_revision, versions};
+use crate::{Control, coverage, names, new_revision, runtime_management, versions};
 
 impl Control {
     /// UpdateFunctionCode.
@@ -81,6 +81,7 @@ impl Control {
         let change = |latest: &VersionRecord| {
             coverage::supported(coverage::UPDATE_FUNCTION_CONFIGURATION, &input)?;
             let config = given.applied_to(latest.config.clone(), PackageKind::of(&latest.code), layers.clone())?;
+            runtime_management::fits(&self.parts.place.region, latest, &config)?;
             members::fit_together(&latest.code, &config.layers)?;
             Ok((config, latest.code.clone()))
         };
@@ -143,9 +144,11 @@ impl Control {
     /// What the record becomes; what serves until the update is done is kept.
     fn updated(&self, mut record: FunctionRecord, config: Configuration, code: Code) -> FunctionRecord {
         let latest = &mut record.latest;
+        let runtime_update = runtime_management::updated(&latest.runtime_update, &config, &self.parts.runtimes);
         latest.serving = Some(Box::new(Serving {
             config: std::mem::replace(&mut latest.config, config),
             code: std::mem::replace(&mut latest.code, code),
+            runtime_update: std::mem::replace(&mut latest.runtime_update, runtime_update),
         }));
         latest.last_update = Some(UpdateStatus::InProgress);
         latest.revision = new_revision();

@@ -16,6 +16,7 @@ pub(super) struct Change<'a> {
     pub(super) access: Option<&'a [api::SourceAccessConfiguration]>,
     pub(super) response_types: Option<&'a [api::FunctionResponseType]>,
     pub(super) scaling: Option<&'a api::ScalingConfig>,
+    pub(super) metrics: Option<&'a api::EventSourceMappingMetricsConfig>,
     pub(super) kafka: Option<&'a api::SelfManagedKafkaEventSourceConfig>,
     /// Members that have no effect here, where one is given.
     pub(super) without_effect: Option<&'static str>,
@@ -36,12 +37,12 @@ macro_rules! change {
             access: $input.source_access_configurations.as_deref(),
             response_types: $input.function_response_types.as_deref(),
             scaling: $input.scaling_config.as_ref(),
+            metrics: $input.metrics_config.as_ref(),
             kafka: $input.self_managed_kafka_event_source_config.as_ref(),
             without_effect: first(&[
                 ("AmazonManagedKafkaEventSourceConfig", $input.amazon_managed_kafka_event_source_config.is_some()),
                 ("DocumentDBEventSourceConfig", $input.document_db_event_source_config.is_some()),
                 ("KMSKeyArn", $input.kms_key_arn.as_deref().is_some_and(|arn| !arn.is_empty())),
-                ("MetricsConfig", $input.metrics_config.as_ref().is_some_and(asks_for_metrics)),
                 ("LoggingConfig", $input.logging_config.is_some()),
                 ("ProvisionedPollerConfig", $input.provisioned_poller_config.is_some()),
                 (
@@ -70,8 +71,4 @@ impl<'a> From<&'a api::UpdateEventSourceMappingRequest> for Change<'a> {
 
 fn first(members: &[(&'static str, bool)]) -> Option<&'static str> {
     members.iter().find(|(_, given)| *given).map(|(member, _)| *member)
-}
-
-fn asks_for_metrics(config: &api::EventSourceMappingMetricsConfig) -> bool {
-    config.metrics.as_ref().is_some_and(|metrics| !metrics.is_empty())
 }

@@ -176,6 +176,9 @@ impl Control {
         let found = self.found(target).await;
         let found = found.map_err(|error| if error.kind.status == 404 { no_function() } else { error })?;
         let config = &found.version().config;
+        if config.per_tenant {
+            return Err(rules::no_tenants("An event source mapping"));
+        }
         let poller = Poller { function: &target.name, role: &config.role, timeout_s: config.timeout_s };
         self.parts.event_sources.check(source, poller).await.map_err(invalid)
     }

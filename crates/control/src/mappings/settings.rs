@@ -29,6 +29,7 @@ pub(super) fn new(source: &Source, change: &Change<'_>) -> Result<Settings, ApiE
         access: Vec::new(),
         concurrency: None,
         consumer_group: None,
+        counts_events: false,
     };
     changed(defaults, source, change)
 }
@@ -68,6 +69,9 @@ pub(super) fn changed(mut settings: Settings, source: &Source, change: &Change<'
     if let Some(kafka) = change.kafka {
         settings.consumer_group.clone_from(&kafka.consumer_group_id);
     }
+    if let Some(metrics) = change.metrics {
+        settings.counts_events = counts_events(metrics)?;
+    }
     fits_its_queue(&settings, source)?;
     Ok(settings)
 }
@@ -104,9 +108,25 @@ fn foreign(source: &Source, change: &Change<'_>) -> Result<(), ApiError> {
         ("ScalingConfig", change.scaling.is_some() && !matches!(source, Source::Sqs { .. })),
         ("SelfManagedKafkaEventSourceConfig", change.kafka.is_some() && !kafka),
         ("SourceAccessConfigurations", change.access.is_some_and(|all| !all.is_empty()) && !(kafka || mq)),
+        ("MetricsConfig", change.metrics.is_some_and(asks_for_metrics) && mq),
         ("FunctionResponseTypes", change.response_types.is_some_and(|types| !types.is_empty()) && mq),
     ];
     members.into_iter().find(|(_, given)| *given).map_or(Ok(()), |(member, _)| Err(unsupported(member)))
+}
+
+fn asks_for_metrics(given: &api::EventSourceMappingMetricsConfig) -> bool {
+    given.metrics.as_ref().is_some_and(|metrics| !metrics.is_empty())
+}
+
+/// Those of Kafka alone are not there.
+fn counts_events(given: &api::EventSourceMappingMetricsConfig) -> Result<bool, ApiError> {
+    let metrics = given.metrics.as_deref().unwrap_or_default();
+    match metrics.iter().find(|metric| **metric != api::EventSourceMappingMetric::EventCount) {
+        Some(other) => {
+            Err(refused(&format!("MetricsConfig with the metric {}", other.as_str()), "it has no effect here yet"))
+        }
+        None => Ok(!metrics.is_empty()),
+    }
 }
 
 fn names_any(given: &api::DestinationConfig) -> bool {

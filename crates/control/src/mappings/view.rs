@@ -29,6 +29,9 @@ pub(super) fn configuration(
             .then(|| api::FilterCriteria { filters: Some(filters(settings)) }),
         source_access_configurations: (!settings.access.is_empty()).then(|| access(settings)),
         scaling_config: settings.concurrency.map(|most| api::ScalingConfig { maximum_concurrency: Some(most) }),
+        metrics_config: settings.counts_events.then(|| api::EventSourceMappingMetricsConfig {
+            metrics: Some(vec![api::EventSourceMappingMetric::EventCount]),
+        }),
         ..Default::default()
     };
     show_position(&mut view, source);

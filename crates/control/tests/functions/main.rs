@@ -16,6 +16,7 @@ mod provisioned;
 mod recovery;
 mod refusals;
 mod roles;
+mod runtimes;
 mod settings;
 mod signing;
 mod tags;
@@ -42,6 +43,7 @@ use hearth_types::CodeDigest;
 use hearth_types::Place;
 use hearth_types::function::{CodeRef, FunctionRecord};
 use hearth_types::keys;
+use hearth_types::runtime::Installed;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -68,7 +70,7 @@ impl House {
     fn with_roles(roles: Roles) -> Self {
         let (applied_to, applied) = watch::channel(0);
         let mut house = Self::beside(applied.clone());
-        house.control = control(&house.store, &house.blobs, &house.folder, applied, roles);
+        house.control = control(&house.store, &house.blobs, &house.folder, applied, (roles, Installed::default()));
         house.follow(applied_to);
         house
     }
@@ -77,14 +79,19 @@ impl House {
     fn beside(applied: watch::Receiver<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, blobs) = (Arc::<MemoryStore>::default(), Arc::<MemoryBlobStore>::default());
-        let control = control(&store, &blobs, &folder, applied, Roles::Any);
+        let control = control(&store, &blobs, &folder, applied, (Roles::Any, Installed::default()));
         Self { control, store, blobs, folder }
     }
 
     /// The same after the process has ended and begun again.
-    fn restarted(mut self) -> Self {
+    fn restarted(self) -> Self {
+        self.restarted_with(Installed::default())
+    }
+
+    /// The same on a machine that has these runtimes.
+    fn restarted_with(mut self, runtimes: Installed) -> Self {
         let (applied_to, applied) = watch::channel(0);
-        self.control = control(&self.store, &self.blobs, &self.folder, applied, Roles::Any);
+        self.control = control(&self.store, &self.blobs, &self.folder, applied, (Roles::Any, runtimes));
         self.follow(applied_to);
         self
     }
@@ -196,12 +203,13 @@ fn control(
     blobs: &Arc<MemoryBlobStore>,
     folder: &TempDir,
     applied: watch::Receiver<u64>,
-    roles: Roles,
+    (roles, runtimes): (Roles, Installed),
 ) -> Arc<Control> {
     let (store, blobs): (Arc<dyn MetadataStore>, Arc<dyn BlobStore>) = (Arc::clone(store) as _, Arc::clone(blobs) as _);
     Arc::new(Control::new(Parts {
         place: Place { region: "us-east-1".into(), account: "123456789012".into() },
         architecture: "x86_64",
+        runtimes,
         concurrency: AccountConcurrency { limit: 1000, unreserved_min: 100 },
         code_storage: CODE_STORAGE,
         roles,

@@ -1,4 +1,4 @@
-//! Code signing configurations, what they let in, and how runtimes are managed.
+//! Code signing configurations, and what they let in.
 
 use serde_json::json;
 
@@ -226,42 +226,4 @@ async fn images_have_no_signatures() {
     check(&house.control.create_function(signed).await.unwrap_err(), "InvalidParameterValueException", text);
     house.control.create_function(image).await.unwrap();
     check(&house.bind("image", &arn).await.unwrap_err(), "InvalidParameterValueException", text);
-}
-
-#[tokio::test]
-async fn runtimes_are_what_is_installed() {
-    let house = House::new();
-    house.created("f").await;
-    house.publish_version("f").await;
-    let get = async |name: &str| {
-        let input = api::GetRuntimeManagementConfigRequest { function_name: name.into(), qualifier: None };
-        let output = house.control.get_runtime_management_config(input).await?;
-        Ok::<_, ApiError>(json::<ops::GetRuntimeManagementConfig>(&output))
-    };
-    let put = async |name: &str, update_runtime_on, arn: Option<&str>| {
-        let input = api::PutRuntimeManagementConfigRequest {
-            function_name: name.into(),
-            qualifier: None,
-            update_runtime_on,
-            runtime_version_arn: arn.map(str::to_owned),
-        };
-        let output = house.control.put_runtime_management_config(input).await?;
-        Ok::<_, ApiError>(json::<ops::PutRuntimeManagementConfig>(&output))
-    };
-    for (name, arn) in [("f", format!("{ARN}:f:$LATEST")), ("f:1", format!("{ARN}:f:1"))] {
-        let auto = json!({"UpdateRuntimeOn": "Auto", "FunctionArn": arn});
-        assert_eq!(get(name).await.unwrap(), auto);
-        assert_eq!(put(name, api::UpdateRuntimeOn::Auto, None).await.unwrap(), auto);
-    }
-    let pinned = Some("arn:aws:lambda:us-east-1::runtime:0");
-    for (mode, arn, code) in [
-        (api::UpdateRuntimeOn::FunctionUpdate, None, "NotImplementedException"),
-        (api::UpdateRuntimeOn::Manual, pinned, "NotImplementedException"),
-        (api::UpdateRuntimeOn::Manual, None, "InvalidParameterValueException"),
-        (api::UpdateRuntimeOn::Auto, pinned, "InvalidParameterValueException"),
-    ] {
-        assert_eq!(put("f", mode, arn).await.unwrap_err().kind.code, code, "{mode:?}");
-    }
-    check(&get("f:2").await.unwrap_err(), MISSING, &format!("Function not found: {ARN}:f:2"));
-    check(&get("g").await.unwrap_err(), MISSING, &format!("Function not found: {ARN}:g"));
 }

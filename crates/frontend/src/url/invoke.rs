@@ -94,6 +94,7 @@ fn asked(url: &FunctionUrl) -> Asked<'_> {
         kind: crate::request::Kind::Now,
         tail: false,
         client_context: None,
+        tenant: None,
     }
 }
 

@@ -7,5 +7,6 @@ mod invokes;
 mod memory;
 mod races;
 mod support;
+mod tenants;
 mod urls;
 mod versions;

@@ -11,8 +11,8 @@ use hearth_frontend::{Dispatcher, DispatcherConfig, Environments, FunctionChange
 use hearth_scheduler::{Capacity, Limits, WorkerId};
 use hearth_types::Place;
 use hearth_types::function::{
-    Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, Serving, SnapStart, State,
-    Tracing, UpdateStatus, VersionRecord,
+    Code, CodeRef, Configuration, FunctionRecord, ImageConfig, Logging, RecursiveLoop, RuntimeUpdate, Serving,
+    SnapStart, State, Tracing, UpdateStatus, VersionRecord,
 };
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId, RevisionId};
@@ -60,7 +60,10 @@ impl Simulated {
             tokio::time::sleep(takes).await;
             let function_error = &invocation.payload[..] == b"\"fail\"";
             let outcome = Outcome {
-                payload: format!("{{\"generation\":{},\"environment\":{}}}", spec.generation, id.0).into(),
+                payload:
+                    serde_json::json!({ "generation": spec.generation, "environment": id.0, "tenant": spec.tenant })
+                        .to_string()
+                        .into(),
                 function_error,
                 queued: Duration::ZERO,
                 log_tail: invocation.tail.then(|| Bytes::from_static(b"START\nEND\n")),
@@ -213,12 +216,14 @@ pub(crate) fn record(name: &str) -> FunctionRecord {
                 snap_start: SnapStart::default(),
                 kms_key: None,
                 vpc_given: false,
+                per_tenant: false,
             },
             code: code("1"),
             serving: None,
             state: State::Active,
             last_update: Some(UpdateStatus::Successful),
             optimized: false,
+            runtime_update: RuntimeUpdate::Auto,
             revision: RevisionId(Uuid::nil()),
             last_modified_ms: 0,
         },
@@ -243,7 +248,11 @@ pub(crate) fn code(content: &str) -> Code {
 pub(crate) fn updating(record: &FunctionRecord, content: &str) -> FunctionRecord {
     let mut updating = record.clone();
     let latest = &mut updating.latest;
-    latest.serving = Some(Box::new(Serving { config: latest.config.clone(), code: latest.code.clone() }));
+    latest.serving = Some(Box::new(Serving {
+        config: latest.config.clone(),
+        code: latest.code.clone(),
+        runtime_update: latest.runtime_update.clone(),
+    }));
     latest.code = code(content);
     latest.last_update = Some(UpdateStatus::InProgress);
     updating

@@ -218,6 +218,7 @@ def set_up_logging(logging, current):
                 "errorType": raised and raised.__name__,
                 "errorMessage": raised and str(error),
                 "requestId": record.aws_request_id or None,
+                "tenantId": current.tenant_id,
                 "location": raised and f"{record.pathname}:{record.funcName}:{record.lineno}",
             }
             added = {name: value for name, value in vars(record).items() if name not in usual and name not in members}

@@ -11,7 +11,7 @@ const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its prom
 const NEXT = Buffer.from('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n');
 const realExit = process.exit.bind(process);
 const ASSIGNMENT = 63; // The descriptor at which a process that is started ahead of its function waits.
-let currentRequestId;
+let currentRequestId, tenantId;
 
 // Sets V8's flags back, now that the heap has its size and `gc` is there. With others than those that Node.js was built with
 // V8 compiles each built-in module anew: `https` takes 12 ms instead of 5.
@@ -200,7 +200,7 @@ function patchConsole() {
 
 /** One argument stays what it is; several become a text, and the first error among them members of its own. */
 function jsonLine(format, level, args) {
-  const line = { timestamp: new Date().toISOString(), level, requestId: currentRequestId };
+  const line = { timestamp: new Date().toISOString(), level, requestId: currentRequestId, tenantId };
   if (args.length === 1) {
     try {
       const whole = (_, value) => (isError(value) ? { ...errorMembers(value), ...value } : value);
@@ -434,8 +434,7 @@ function waitForFunction() {
   fs.writeSync(ASSIGNMENT, 'w');
   const chunks = [];
   for (;;) {
-    const chunk = Buffer.alloc(65536);
-    const length = fs.readSync(ASSIGNMENT, chunk);
+    const chunk = Buffer.alloc(65536), length = fs.readSync(ASSIGNMENT, chunk);
     if (length === 0) break;
     chunks.push(chunk.subarray(0, length));
   }
@@ -481,6 +480,7 @@ async function main() {
     const { status, headers, body } = await api.receive();
     if (status !== 200) throw new Error(`the Runtime API answered next with ${status}: ${body}`);
     currentRequestId = headers.get('lambda-runtime-aws-request-id');
+    tenantId = headers.get('lambda-runtime-aws-tenant-id');
     const trace = headers.get('lambda-runtime-trace-id');
     if (trace) process.env._X_AMZN_TRACE_ID = trace; else delete process.env._X_AMZN_TRACE_ID;
     api.release();

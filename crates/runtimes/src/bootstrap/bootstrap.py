@@ -217,6 +217,7 @@ NO_IDENTITY = CognitoIdentity()
 class Current:
     """The invoke in progress, for whoever logs."""
     request_id = ""
+    tenant_id = None
 
 
 class _LoggingHook:
@@ -345,6 +346,7 @@ def run_one(handler, headers, body):
     content_type = JSON
     try:
         context = LambdaContext(Current.request_id, headers)
+        Current.tenant_id = context.tenant_id
         result = handler(from_json(body), context)
         if isinstance(result, bytes):
             content_type = b"application/unknown"

@@ -122,7 +122,7 @@ module HearthRuntime
     LEVELS = %w[TRACE DEBUG INFO WARN ERROR FATAL].freeze
 
     class << self
-      attr_accessor :request_id
+      attr_accessor :request_id, :tenant_id
 
       def json?
         ENV['AWS_LAMBDA_LOG_FORMAT'] == 'JSON'
@@ -166,7 +166,7 @@ module HearthRuntime
     class Objects < Logger::Formatter
       def call(severity, time, progname, msg)
         line = { timestamp: time.utc.strftime('%Y-%m-%dT%H:%M:%S.%LZ'), level: severity, requestId: Log.request_id,
-                 logger: progname }
+                 tenantId: Log.tenant_id, logger: progname }
         line = if msg.is_a?(Exception)
                  line.merge(message: msg.message, errorType: msg.class.name, errorMessage: msg.message,
                             stackTrace: msg.backtrace)
@@ -258,6 +258,7 @@ module HearthRuntime
     def run_one(handler, headers, body)
       id = headers['lambda-runtime-aws-request-id']
       Log.request_id = id
+      Log.tenant_id = headers['lambda-runtime-aws-tenant-id']
       ENV['_X_AMZN_TRACE_ID'] = headers['lambda-runtime-trace-id']
       event = headers['content-type'] == JSON_TYPE || headers['content-type'].nil? ? JSON.parse(body.force_encoding(Encoding::UTF_8)) : body
       answer, type = handler.call(event, Context.new(headers))

@@ -82,7 +82,7 @@ impl Function {
         for (name, content) in package {
             write(&files.path().join("task").join(name), content.as_bytes());
         }
-        let runtime = catalogue().find(runtime).unwrap();
+        let runtime = catalogue().find(runtime, None).unwrap();
         for (path, content, _) in &catalogue().roots()[runtime.root].files {
             if let Ok(name) = path.strip_prefix("/var/runtime") {
                 write(&files.path().join("runtime").join(name), content);
@@ -232,6 +232,7 @@ fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec
         function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
         version: "$LATEST".into(),
         runtime: runtime.into(),
+        runtime_version: None,
         handler: handler.into(),
         memory_mb: 128,
         timeout_s: 3,
@@ -244,5 +245,6 @@ fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec
         log_group: "/aws/lambda/f".into(),
         region: "us-east-1".into(),
         initialization: hearth_types::invoke::Initialization::OnDemand,
+        tenant: None,
     }
 }

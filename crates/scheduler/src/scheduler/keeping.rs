@@ -52,10 +52,8 @@ impl Scheduler {
         let since = if self.fleet.is_unused(environment) { last_call().unwrap_or(now) } else { now };
         let life = self.end_of_life(environment).unwrap_or(now);
         let kept = if self.fleet.is_provisioned(environment) { None } else { self.kept_until(now, since, function) };
-        self.fleet.rest(environment, since, kept.map_or(life, |end| end.min(life)));
-        if self.limits.keep_alive == KeepAlive::Room {
-            self.fleet.value(environment, (Loss::default(), Some(now)));
-        }
+        let look = (self.limits.keep_alive == KeepAlive::Room).then_some(now);
+        self.fleet.rest(environment, since, kept.map_or(life, |end| end.min(life)), look);
     }
 
     /// When an environment that is idle from now on goes, used or not; none: when it is in the way.

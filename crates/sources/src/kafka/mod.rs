@@ -88,6 +88,8 @@ struct Partition {
 /// What came of a batch. Whoever moves the clock waits until it has been taken in.
 struct Ran {
     partition: i32,
+    /// Records of the batch.
+    count: usize,
     request: RequestId,
     attempt: Attempt,
     busy: Busy,
@@ -216,11 +218,12 @@ impl Poller {
     fn invoke(&mut self, id: i32, records: usize) {
         let Some(partition) = self.partitions.get(&id) else { return };
         let records = partition.lane.records().iter().take(records);
+        let count = records.len();
         let payload = Bytes::from(payload(&self.topic.brokers, &partition.name, records));
         let (job, busy) = (Arc::clone(&self.job), self.job.parts.clock.busy());
         self.running.spawn(async move {
-            let (request, attempt) = job.invoke(payload, None).await;
-            Ran { partition: id, request, attempt, busy }
+            let (request, attempt) = job.invoke(count, payload, None).await;
+            Ran { partition: id, count, request, attempt, busy }
         });
     }
 
@@ -234,6 +237,9 @@ impl Poller {
             }
             reported(records, &with_plain_identifiers(answer, name), Value::Null)
         });
+        if let Outcome::From(done, _) = &outcome {
+            self.job.count(|of| &of.failed, ran.count.saturating_sub(*done));
+        }
         partition.lane.ended(self.job.now_ms(), outcome);
         self.settle(ran.partition);
         drop(ran.busy);
@@ -246,8 +252,10 @@ impl Poller {
             return;
         }
         partition.next = message.offset() + 1;
-        if let Some(record) = record(message, &self.filters, now_ms) {
-            partition.lane.push(record);
+        self.job.count(|of| &of.polled, 1);
+        match record(message, &self.filters, now_ms) {
+            Some(record) => partition.lane.push(record),
+            None => self.job.count(|of| &of.filtered_out, 1),
         }
         self.settle(message.partition());
     }
@@ -265,7 +273,11 @@ impl Poller {
         let commit = |offset| consumer.commit(&self.topic.at(id, Offset::Offset(offset))?, CommitMode::Async);
         if offset != partition.committed {
             match commit(offset) {
-                Ok(()) => partition.committed = offset,
+                Ok(()) => {
+                    let more = offset.saturating_sub(partition.committed.max(0));
+                    self.job.count(|of| &of.committed, usize::try_from(more).unwrap_or(0));
+                    partition.committed = offset;
+                }
                 Err(cause) => warn!("where {} is in {} is not committed: {cause}", self.topic.group, partition.name),
             }
         }
@@ -287,6 +299,7 @@ impl Poller {
             self.job.problem(&format!("The destination {destination} was not told: {cause}"));
             return false;
         }
+        self.job.count(|of| &of.dropped, given_up.records);
         if let Some(partition) = self.partitions.get_mut(&id) {
             partition.lane.given_up(given_up);
         }
@@ -314,7 +327,9 @@ impl Poller {
         };
         let mapping = (&*self.job.uuid, self.job.arn());
         let parcel = lost.parcel(destination, mapping, &self.job.mapping.function, &config.role);
-        self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())
+        self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())?;
+        self.job.count(|of| &of.told, given_up.records);
+        Ok(())
     }
 
     /// KafkaBatchInfo.

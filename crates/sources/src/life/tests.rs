@@ -22,6 +22,7 @@ pub(crate) fn mapping(wanted: bool, phase: Phase, batch_size: i32) -> Mapping {
             access: Vec::new(),
             concurrency: None,
             consumer_group: None,
+            counts_events: false,
         },
         wanted,
         phase,

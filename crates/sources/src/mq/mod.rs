@@ -122,7 +122,7 @@ impl Reader<'_> {
         while !self.job.is_stopping() {
             let batch = self.gather().await?;
             if !batch.records.is_empty() && !self.job.is_stopping() {
-                self.give(event(&batch.records), batch.last_tag).await?;
+                self.give(batch.records.len(), event(&batch.records), batch.last_tag).await?;
             }
         }
         Ok(())
@@ -178,12 +178,12 @@ impl Reader<'_> {
     }
 
     /// Until the function has taken it, the job is to stop, or the broker gives the messages to others.
-    async fn give(&mut self, event: Bytes, last_tag: u64) -> Result<(), String> {
+    async fn give(&mut self, messages: usize, event: Bytes, last_tag: u64) -> Result<(), String> {
         let kib = u32::try_from(event.len().min(SOURCE_BYTES).div_ceil(1024)).unwrap_or(u32::MAX);
         let _room = self.job.room.acquire_many(kib).await.map_err(|cause| cause.to_string())?;
         let mut pause = RETRY.0;
         while self.link.is_open() {
-            match self.job.invoke(event.clone(), None).await.1 {
+            match self.job.invoke(messages, event.clone(), None).await.1 {
                 Attempt::Ran { function_error: false, .. } => {
                     self.link.done(last_tag, true).await?;
                     self.job.tell(Some("OK"));

@@ -102,7 +102,7 @@ impl Hand<'_> {
         let event = Bytes::from(event(batch));
         let mut failures = 0;
         loop {
-            match self.job.invoke(event.clone(), trace(batch)).await.1 {
+            match self.job.invoke(batch.len(), event.clone(), trace(batch)).await.1 {
                 Attempt::Ran { function_error: false, payload, .. } => return Ok(payload),
                 Attempt::Ran { .. } => return Err(Refused::Failed),
                 Attempt::Looped => return Err(Refused::Looped),
@@ -135,15 +135,21 @@ impl Hand<'_> {
             Failed::Nothing
         };
         let (handles, ended): (Vec<String>, Ended) = match failed {
-            Failed::Everything => return Ended::Left,
+            Failed::Everything => {
+                self.job.count(|of| &of.failed, batch.len());
+                return Ended::Left;
+            }
             Failed::Nothing => (batch.into_iter().map(|item| item.handle).collect(), Ended::Done),
             Failed::Items(ids) => {
+                self.job.count(|of| &of.failed, ids.len());
                 let taken = batch.into_iter().filter(|item| !ids.contains(&item.id));
                 (taken.map(|item| item.handle).collect(), Ended::Left)
             }
         };
         crash::point(Point::BatchTaken);
-        delete(self.job, &self.queue, handles).await;
+        let taken = handles.len();
+        let left = delete(self.job, &self.queue, handles).await;
+        self.job.count(|of| &of.deleted, taken.saturating_sub(left));
         ended
     }
 }
@@ -155,14 +161,16 @@ enum Refused {
     Looped,
 }
 
-/// Deletes messages that are done. Where it cannot, they are delivered again: that is said.
-pub(crate) async fn delete(job: &Job, queue: &Queue, mut handles: Vec<String>) {
+/// Deletes messages that are done. Where it cannot, they are delivered again: that is said. Gives how many those are.
+pub(crate) async fn delete(job: &Job, queue: &Queue, mut handles: Vec<String>) -> usize {
     for n in 1..=SOURCE_DELETE_TRIES {
-        let Err((left, why)) = queue.delete(handles).await else { return };
-        if n == SOURCE_DELETE_TRIES {
-            return job.problem(&why.0);
-        }
+        let Err((left, why)) = queue.delete(handles).await else { return 0 };
         handles = left;
+        if n == SOURCE_DELETE_TRIES {
+            job.problem(&why.0);
+            break;
+        }
         job.pause(Duration::from_millis(100 << n)).await;
     }
+    handles.len()
 }

@@ -63,6 +63,8 @@ impl At {
 /// What came of a batch. Whoever moves the clock waits until it has been taken in.
 struct Ran {
     lane: usize,
+    /// Records of the batch.
+    count: usize,
     request: RequestId,
     attempt: Attempt,
     busy: Busy,
@@ -155,11 +157,12 @@ impl Runner {
             let metrics = self.job.parts.metrics.function(&self.job.mapping.function);
             metrics.iterator_age(self.job.now_ms().saturating_sub(last.arrival_ms));
         }
+        let count = records.len();
         let payload = Bytes::from(self.with_window(event(records), share.as_ref()));
         let (job, busy) = (Arc::clone(&self.job), self.job.parts.clock.busy());
         self.running.spawn(async move {
-            let (request, attempt) = job.invoke(payload, None).await;
-            Ran { lane, request, attempt, busy }
+            let (request, attempt) = job.invoke(count, payload, None).await;
+            Ran { lane, count, request, attempt, busy }
         });
     }
 
@@ -182,6 +185,9 @@ impl Runner {
 
     async fn ended(&mut self, ran: Ran) {
         let outcome = self.outcome(&ran);
+        if let Outcome::From(done, _) = &outcome {
+            self.job.count(|of| &of.failed, ran.count.saturating_sub(*done));
+        }
         self.shard.lanes[ran.lane].ended(self.job.now_ms(), outcome);
         crash::point(Point::RecordsRan);
         self.keep().await;
@@ -207,6 +213,7 @@ impl Runner {
             self.job.problem(&format!("The destination {destination} was not told: {cause}"));
             return false;
         }
+        self.job.count(|of| &of.dropped, given_up.records);
         crash::point(Point::RecordsGivenUp);
         self.shard.lanes[lane].given_up(given_up);
         self.keep().await;
@@ -228,12 +235,17 @@ impl Runner {
         };
         let arn = self.job.arn();
         let parcel = lost.parcel(destination, (&self.job.uuid, arn), &mapping.function, &config.role);
-        self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())
+        self.job.parts.outbox.post(vec![parcel]).await.map_err(|cause| cause.to_string())?;
+        self.job.count(|of| &of.told, given_up.records);
+        Ok(())
     }
 
     fn came(&mut self, mut reader: Reader, came: Came) {
         match came {
             Came::Records { records, behind } => {
+                self.job.count(|of| &of.polled, records.len());
+                let held_back = records.iter().filter(|record| record.event.is_none()).count();
+                self.job.count(|of| &of.filtered_out, held_back);
                 self.shard.take(self.job.now_ms(), records);
                 reader.go_on_after(self.shard.read());
                 self.behind = behind;

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Functions that are counted each by itself in the metrics; those beyond together. Ours: Prometheus keeps each of their
 /// numbers as a series.
 pub const METRIC_FUNCTIONS: usize = 1000;
+/// Event source mappings that are counted each by itself in the metrics; those beyond together. Ours.
+pub const METRIC_MAPPINGS: usize = 1000;
 /// Queues whose depths are in the metrics. Ours.
 pub const METRIC_QUEUES: usize = 1000;
 /// Functions whose use is metered each by itself; those beyond together. Ours: each is a record in every month.

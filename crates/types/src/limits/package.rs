@@ -35,3 +35,7 @@ pub const READER_FILES: u64 = 32;
 pub const READER_TASKS: u64 = 8;
 /// Bytes of what one reports. Ours.
 pub const READER_REPORT_BYTES: usize = 1024;
+
+/// Interpreters of this machine that one runtime may have, the normal one among them: a root file system is drawn for
+/// each when the server starts.
+pub const INTERPRETERS_PER_RUNTIME: usize = 8;

@@ -54,6 +54,8 @@ pub const QUEUE_GROUP_NAME_BYTES: usize = 128;
 pub const QUEUE_ONCE_BYTES: usize = 64;
 /// Expired marks of what was put that go with each new one: they go faster than they come.
 pub const QUEUE_ONCE_SWEEP: usize = 4;
+/// Messages of fair groups that were taken and are due again, which one take finds at most. Ours.
+pub const QUEUE_FAIR_SWEEP: usize = 1000;
 /// Steps of one commit to the queues. Ours.
 pub const QUEUE_COMMIT_STEPS: usize = 1000;
 /// Requests that wait for the queues' writer; further callers wait for room.

@@ -230,6 +230,7 @@ impl Machine {
             function_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}").into(),
             version: "$LATEST".into(),
             runtime: runtime.into(),
+            runtime_version: None,
             handler: handler.into(),
             memory_mb: 512,
             timeout_s: 10,
@@ -242,6 +243,7 @@ impl Machine {
             log_group: format!("/aws/lambda/{name}").into(),
             region: "us-east-1".into(),
             initialization: hearth_types::invoke::Initialization::OnDemand,
+            tenant: None,
         };
         let id = EnvironmentId(number);
         let (sender, events) = mpsc::unbounded_channel();

@@ -14,6 +14,7 @@ final class Log implements LambdaLogger {
     private final boolean json;
     private final LogLevel least;
     volatile String requestId;
+    volatile String tenantId;
 
     Log(Map<String, String> variables) {
         json = "JSON".equalsIgnoreCase(variables.get("AWS_LAMBDA_LOG_FORMAT"));
@@ -68,6 +69,10 @@ final class Log implements LambdaLogger {
         if (requestId != null) {
             out.append(",\"AWSRequestId\":");
             Json.quote(requestId, out);
+        }
+        if (tenantId != null) {
+            out.append(",\"tenantId\":");
+            Json.quote(tenantId, out);
         }
         if (error != null) {
             String members = new String(Fault.json(error), StandardCharsets.UTF_8);

@@ -55,6 +55,7 @@ public final class Main {
     private static byte[] answer(Handler handler, RuntimeApi.Answer next, Map<String, String> variables, Log log) {
         String id = next.headers.get("lambda-runtime-aws-request-id");
         log.requestId = id;
+        log.tenantId = next.headers.get("lambda-runtime-aws-tenant-id");
         byte[] message;
         try {
             byte[] value = handler.call(next.body, new InvokeContext(next.headers, variables, log));
