@@ -8,6 +8,7 @@ use crate::Exit;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
 use crate::process::{Process, Signal};
 use crate::promise::Promise;
+use crate::since::Since;
 
 /// Bytes of every frame.
 pub(crate) const FRAME_BYTES: usize = 256;
@@ -120,8 +121,8 @@ pub(crate) enum Event {
     Ready,
     /// The root is composed.
     Started,
-    /// The program runs: the function's, or one that waits for it.
-    Running,
+    /// The program runs: the function's, or one that waits for it. Since when, or a little earlier.
+    Running { since: Since },
     /// A process ended so. Without programs beside the runtime its end is the environment's.
     Exited(Process, Exit),
     /// Init is dead, and with it everything in the environment.
@@ -258,7 +259,7 @@ impl Frame for Event {
         match self {
             Self::Ready => Writer::new(1).done(),
             Self::Started => Writer::new(2).done(),
-            Self::Running => Writer::new(3).done(),
+            Self::Running { since } => Writer::new(3).u64(since.0).done(),
             Self::Exited(process, Exit::Code(code)) => Writer::new(4).u32(*code as u32).u32(process.number()).done(),
             Self::Exited(process, Exit::Signal(signal)) => {
                 Writer::new(5).u32(*signal as u32).u32(process.number()).done()
@@ -276,7 +277,7 @@ impl Frame for Event {
         let event = match kind {
             1 => Self::Ready,
             2 => Self::Started,
-            3 => Self::Running,
+            3 => Self::Running { since: Since(r.u64()) },
             4 | 5 => {
                 let (number, process) = (r.u32() as i32, Process::of(r.u32()));
                 Self::Exited(process, if kind == 4 { Exit::Code(number) } else { Exit::Signal(number) })

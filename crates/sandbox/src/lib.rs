@@ -37,6 +37,7 @@ mod reading;
 mod rootless;
 mod sandbox;
 mod seccomp;
+mod since;
 #[cfg(target_arch = "x86_64")]
 mod snapshot;
 #[cfg(not(target_arch = "x86_64"))]

@@ -2,9 +2,11 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem::discriminant;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use hearth_types::limits::{EXEC_STRINGS_BYTES, SANDBOX_STEP_TIME};
 use rustix::net::RecvFlags;
@@ -19,6 +21,7 @@ use crate::error::{Failure, SandboxError};
 use crate::frame::{Answer, Event, Request, Role, TmpChoice};
 use crate::process::{Process, Signal};
 use crate::program::{Assignment, Beside, Command, Happening, Program};
+use crate::since::Since;
 use crate::weaken::{self, Defence};
 use crate::{Exit, Spawner};
 
@@ -94,6 +97,8 @@ pub(crate) struct Environment {
     exit: OnceLock<Exit>,
     /// Of the memory inside, what no control group of the environment's is charged with.
     pub(crate) uncharged_bytes: u64,
+    /// When what runs in it was let go; its making, before that.
+    runs_since: Instant,
 }
 
 impl Spawner {
@@ -125,8 +130,9 @@ impl Spawner {
             names: None,
             exit: OnceLock::new(),
             uncharged_bytes: 0,
+            runs_since: Instant::now(),
         };
-        let fds = environment.expect(&Event::Ready).await?;
+        let (_, fds) = environment.expect(&Event::Ready).await?;
         let mut fds = fds.into_iter();
         let listener = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener"))?;
         let api = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener of the API"))?;
@@ -229,8 +235,7 @@ impl Spawner {
             SandboxError::Failed { what, source }
         })?;
         self.send(&request, &[told.as_fd()]).await?;
-        environment.expect(&Event::Running).await?;
-        Ok(Sandbox(environment))
+        environment.runs(true).await.map(Sandbox)
     }
 
     pub(crate) async fn run(
@@ -295,6 +300,12 @@ impl Sandbox {
     /// Where the processes inside ask for names; none without NAT. Only the first call has them.
     pub fn take_names(&mut self) -> Option<NameSockets> {
         self.0.names.take()
+    }
+
+    /// When the function's first process was let go: not when that was heard of, which may be later.
+    #[must_use]
+    pub fn runs_since(&self) -> Instant {
+        self.0.runs_since
     }
 
     /// The network of the processes inside, for connections to what listens there.
@@ -371,7 +382,7 @@ impl Sandbox {
         loop {
             return match self.0.next_event().await {
                 Ok(Some((Event::Exited(process, exit), _))) => Happening::Ended(process, exit),
-                Ok(Some((Event::Running, _))) => Happening::RuntimeRuns,
+                Ok(Some((Event::Running { .. }, _))) => Happening::RuntimeRuns,
                 Ok(Some((Event::Failed(failure), _))) => Happening::Failed(failure.into()),
                 Ok(Some((Event::NotExecutable(failure), _))) => Happening::Failed(not_executable(failure)),
                 Ok(Some((Event::Gone, _)) | None) | Err(_) => Happening::Gone,
@@ -443,20 +454,23 @@ impl Network {
 
 impl Environment {
     /// Waits until its program, or what waits for one, runs.
-    async fn runs(self, composed: bool) -> Result<Self, SandboxError> {
+    async fn runs(mut self, composed: bool) -> Result<Self, SandboxError> {
         if !composed {
             self.expect(&Event::Started).await?;
         }
-        self.expect(&Event::Running).await?;
+        let (event, _) = self.expect(&Event::Running { since: Since::now() }).await?;
+        if let Event::Running { since } = event {
+            self.runs_since = since.instant();
+        }
         Ok(self)
     }
 
-    /// Waits for this event, and returns the descriptors beside it. What stands still inside is given up in the end: its
+    /// Waits for an event of this kind, and returns it with the descriptors beside it. What stands still inside is given up in the end: its
     /// taking down asks nothing of it.
-    async fn expect(&self, wanted: &Event) -> Result<Vec<OwnedFd>, SandboxError> {
+    async fn expect(&self, wanted: &Event) -> Result<(Event, Vec<OwnedFd>), SandboxError> {
         let event = tokio::time::timeout(SANDBOX_STEP_TIME, self.next_event()).await;
         match event.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(Some((event, fds))) if event == *wanted => Ok(fds),
+            Ok(Some((event, fds))) if discriminant(&event) == discriminant(wanted) => Ok((event, fds)),
             Ok(Some((Event::Failed(failure), _))) => Err(failure.into()),
             Ok(Some((Event::NotExecutable(failure), _))) => Err(not_executable(failure)),
             Ok(Some((Event::Gone, _)) | None) => Err(SandboxError::EnvironmentGone),

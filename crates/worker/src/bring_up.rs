@@ -78,7 +78,8 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
         services.spawn(Arc::clone(&machine.names).serve(sockets));
     }
     let sandbox = Arc::new(sandbox);
-    environment.started(Arc::clone(&sandbox), before, begin.elapsed());
+    let took = sandbox.runs_since().saturating_duration_since(begin);
+    environment.started(Arc::clone(&sandbox), before, took);
     let runtime = if extension_output.is_some() { RuntimeProcess::Waits } else { RuntimeProcess::Runs };
     let outputs = [(Kind::Function, Some(output)), (Kind::Extension, extension_output)];
     let alive = vec![true; found.names.len()];

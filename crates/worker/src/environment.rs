@@ -213,13 +213,13 @@ impl Environment {
 
     /// The runtime's process runs.
     pub(crate) fn started(&self, sandbox: Arc<Sandbox>, found: Found, took: Duration) {
-        let now = Instant::now();
+        let since = sandbox.runs_since();
         let mut inner = self.lock();
-        inner.life.started(now);
+        inner.life.started(since);
         inner.sandbox = Some(sandbox);
         inner.frozen = false;
         inner.phases = InitPhases { found, sandbox: took, ..InitPhases::default() };
-        inner.process_since = Some(now);
+        inner.process_since = Some(since);
         inner.connected = None;
     }
 

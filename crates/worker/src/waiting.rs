@@ -148,7 +148,9 @@ impl Pool {
                 tokio::select! {
                     call = &mut called => {
                         // Whoever called may have gone, or nobody did: then it is dropped.
-                        let _ = call.map(|call| call.send(ready));
+                        if let Ok(call) = call {
+                            let _ = call.send(ready);
+                        }
                         return;
                     }
                     () = ready.waiting.ended() => "it ended while it waited".to_owned(),

@@ -44,7 +44,7 @@ fn every_frame_survives_the_wire() {
     survives(Event::Exited(Process::Beside(10), Exit::Signal(9)));
     survives(Event::Failed(Failure::new(2, "no such thing")));
     survives(Event::NotExecutable(Failure::new(8, "/var/task/bootstrap")));
-    for event in [Event::Ready, Event::Started, Event::Running, Event::Gone] {
+    for event in [Event::Ready, Event::Started, Event::Running { since: Since(7) }, Event::Gone] {
         survives(event);
     }
     survives(Order::Start);

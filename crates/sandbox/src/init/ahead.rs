@@ -17,6 +17,7 @@ use super::child::{Harmless, Held, Launch, Running, Task, become_harmless_at_las
 use crate::error::{Done, During, Failure};
 use crate::frame::Event;
 use crate::privileges;
+use crate::since::Since;
 
 /// How many fields of `/proc/PID/stat` are between the program's name and the two that say where the variables begin and
 /// end that the process was started with.
@@ -124,9 +125,10 @@ impl Program {
         told.read_exact_at(&mut variables, 0).during(what)?;
         self.variables.show(&variables)?;
         become_harmless_at_last(plan)?;
+        let since = Since::now();
         let word = self.tell.write_all(&variables).and_then(|()| self.tell.shutdown(Shutdown::Both));
         word.during("telling a waiting program what it is for")?;
-        Ok(self.process)
+        Ok(Running { since, ..self.process })
     }
 }
 

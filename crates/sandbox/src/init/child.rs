@@ -13,6 +13,7 @@ use crate::channel::{self, Received};
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Order};
 use crate::privileges;
+use crate::since::Since;
 use crate::snapshot;
 use crate::sys::{self, Fork};
 use crate::weaken::{self, Defence};
@@ -78,11 +79,14 @@ pub(super) struct Running {
     pub(super) pid: Pid,
     /// Names it for the spawner.
     pub(super) pidfd: OwnedFd,
+    /// When it was given its word.
+    pub(super) since: Since,
 }
 
 /// A process that waits for this one's word before it becomes a customer's.
 pub(super) struct Held {
-    pub(super) process: Running,
+    pid: Pid,
+    pidfd: OwnedFd,
     pub(super) word: OwnedFd,
 }
 
@@ -114,20 +118,20 @@ impl Launch<'_> {
         let (ours, childs) = channel::pair().during("making a socket pair")?;
         let shares = self.task.shares_with().is_some() || weaken::is_off(Defence::User);
         let user = if shares { 0 } else { libc::CLONE_NEWUSER };
-        let process = match sys::fork(user, None).during("cloning into a user namespace")? {
+        let (pid, pidfd) = match sys::fork(user, None).during("cloning into a user namespace")? {
             Fork::Child => {
                 drop(ours);
                 self.become_program(&childs)
             }
-            Fork::Parent { pid, pidfd } => Running { pid, pidfd },
+            Fork::Parent { pid, pidfd } => (pid, pidfd),
         };
         drop(childs);
-        self.map_ids(process.pid)?;
+        self.map_ids(pid)?;
         if matches!(self.task, Task::Held) {
             let what = "letting a process prepare itself";
             channel::send(&ours, &Order::Launch, &[], SendFlags::empty()).during(what)?;
         }
-        Ok(Held { process, word: ours })
+        Ok(Held { pid, pidfd, word: ours })
     }
 
     /// The function may open its output by name (/dev/stdout), which asks for the owner of the pipe. The server, which
@@ -303,24 +307,25 @@ fn wait_for(parent: &OwnedFd, word: &Order) -> Done<Vec<OwnedFd>> {
 impl Held {
     /// Gives the word, with the arguments where it has none yet; returns once the program runs.
     pub(super) fn go(self, args: Option<OwnedFd>) -> Result<Running, Event> {
-        let Self { process, word } = self;
+        let Self { pid, pidfd, word } = self;
+        let since = Since::now();
         let fds: Vec<_> = args.iter().map(AsFd::as_fd).collect();
         let given = channel::send(&word, &Order::Start, &fds, SendFlags::empty()).during("letting a process go");
         given.map_err(Event::Failed)?;
         // Its end closes when the program replaces it; until then it may say what is wrong.
         match channel::receive(&word, RecvFlags::empty()).during("waiting for a process") {
-            Ok(Received::Closed) => Ok(process),
+            Ok(Received::Closed) => Ok(Running { pid, pidfd, since }),
             Ok(Received::Frame(event, _)) => Err(event),
             Err(failure) => Err(Event::Failed(failure)),
         }
     }
 
     pub(super) fn pid(&self) -> Pid {
-        self.process.pid
+        self.pid
     }
 
     pub(super) fn pidfd(&self) -> &OwnedFd {
-        &self.process.pidfd
+        &self.pidfd
     }
 }
 

@@ -21,6 +21,7 @@ use crate::frame::{Event, Order, Role};
 use crate::network::Connection;
 use crate::process::Process;
 use crate::seccomp::Filters;
+use crate::since::Since;
 use crate::spawner::root::EMPTY_DIRECTORY;
 use crate::weaken::{self, Defence};
 use crate::{privileges, sys};
@@ -79,7 +80,9 @@ fn live(plan: &Plan<'_>) -> Result<(), Event> {
         return Ok(());
     }
     let Some(programs) = run_programs(plan)? else { return Ok(()) };
-    tell_server(plan, &Event::Running).and_then(|()| plan.filters.confine_init()).map_err(Event::Failed)?;
+    tell_server(plan, &Event::Running { since: programs.since() })
+        .and_then(|()| plan.filters.confine_init())
+        .map_err(Event::Failed)?;
     programs.watch_over(plan).map_err(Event::Failed)
 }
 
@@ -167,7 +170,7 @@ fn run_ahead(plan: &Plan<'_>, mut fds: Vec<OwnedFd>) -> Result<Option<Programs>,
         Some(args) => Waiting::launch(plan, output, args)?,
         None => Waiting::hold(plan, &output).map_err(Event::Failed)?,
     };
-    tell_server(plan, &Event::Running).map_err(Event::Failed)?;
+    tell_server(plan, &Event::Running { since: Since::now() }).map_err(Event::Failed)?;
     if !waiting.waits_for_order(plan).map_err(Event::Failed)? {
         return wait_for_end(plan, waiting.pid()).map_err(Event::Failed).map(|()| None);
     }

@@ -12,6 +12,7 @@ use crate::channel;
 use crate::error::{Done, During, Failure};
 use crate::frame::{Event, Note, Order};
 use crate::process::{Exit, Process, Signal};
+use crate::since::Since;
 use crate::sys::{self, Fork};
 
 /// All of them.
@@ -83,6 +84,15 @@ impl Programs {
         Ok(Self { runtime: Runtime::Waits(runtime), beside, writer: None, ends })
     }
 
+    /// When the first of them was given its word.
+    pub(super) fn since(&self) -> Since {
+        let runtime = match &self.runtime {
+            Runtime::Runs(runtime) => Some(runtime.since),
+            Runtime::Waits(_) | Runtime::Ended => None,
+        };
+        self.beside.first().map(|first| first.since).or(runtime).unwrap_or_else(Since::now)
+    }
+
     /// Follows orders, reaps, says how processes end; until the runtime's end, or, with programs beside it, for good. This
     /// process's end takes the others with it.
     pub(super) fn watch_over(mut self, plan: &Plan<'_>) -> Done {
@@ -130,8 +140,9 @@ impl Programs {
         match std::mem::replace(&mut self.runtime, Runtime::Ended) {
             Runtime::Waits(held) => match held.go(None) {
                 Ok(running) => {
+                    let since = running.since;
                     self.runtime = Runtime::Runs(running);
-                    tell_server(plan, &Event::Running)
+                    tell_server(plan, &Event::Running { since })
                 }
                 Err(event) => tell_server(plan, &event),
             },

@@ -1,7 +1,9 @@
 //! How environments come and go.
 
 use std::ffi::CString;
+use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use hearth_sandbox::{Exit, Program, SandboxError, Tmp};
 
@@ -28,6 +30,21 @@ pub(crate) async fn exits_are_told(world: World) {
 /// Whether a future is not done yet when asked once.
 async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending())).await
+}
+
+pub(crate) async fn since_when_it_runs_is_told_not_when_that_is_heard(world: World) {
+    let probe = Probe::new("import time; print('runs', flush=True); time.sleep(600)");
+    let (mut output, theirs) = std::io::pipe().unwrap();
+    let (assignment, program) = (probe.assignment(), probe.program(theirs.into()));
+    let made = world.spawner.make(probe.tmp).await.unwrap();
+    let started = world.spawner.start(made, 0).await.unwrap();
+    let mut assigned = Box::pin(world.spawner.assign(started, assignment, program));
+    assert!(futures_pending(&mut assigned).await);
+    tokio::task::spawn_blocking(move || output.read_exact(&mut [0; 5]).unwrap()).await.unwrap();
+    let seen = Instant::now();
+    let sandbox = assigned.await.unwrap();
+    assert!(sandbox.runs_since() < seen);
+    sandbox.destroy(false).await;
 }
 
 pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {

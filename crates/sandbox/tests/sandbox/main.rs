@@ -44,6 +44,7 @@ const CASES: &[Case] = &[
     case!(beside::what_others_leave_behind_is_reaped),
     case!(beside::a_program_that_cannot_run_is_told),
     case!(life::exits_are_told),
+    case!(life::since_when_it_runs_is_told_not_when_that_is_heard),
     case!(life::a_program_that_cannot_run_is_an_error),
     case!(life::a_root_that_cannot_be_composed_is_an_error),
     case!(life::tmp_is_kept_over_a_reset),
