@@ -175,8 +175,7 @@ class Temporary(Client):
 
     def check(self, wire):
         """What was acknowledged is there; what was deleted or emptied did not come back."""
-        urls = wire.sqs("ListQueues", QueueNamePrefix=f"{self.name}-", MaxResults=1000).get("QueueUrls", [])
-        there = {url.rsplit("/", 1)[1] for url in urls}
+        there = {url.rsplit("/", 1)[1] for url in self.urls(wire)}
         if lost := {name for name, bodies in self.queues.items() if bodies is not None} - there:
             raise Wrong(f"queues are lost: {lost}")
         if back := there - self.queues.keys():
@@ -187,8 +186,17 @@ class Temporary(Client):
                 raise Wrong(f"{name} has {found}, not {self.queues[name]}")
 
     def leave(self, wire):
-        for url in wire.sqs("ListQueues", QueueNamePrefix=f"{self.name}-", MaxResults=1000).get("QueueUrls", []):
+        for url in self.urls(wire):
             wire.sqs("DeleteQueue", QueueUrl=url)
+
+    def urls(self, wire):
+        """Of all its queues: a long run makes more than one page of them."""
+        urls, token = [], {}
+        while token is not None:
+            page = wire.sqs("ListQueues", QueueNamePrefix=f"{self.name}-", MaxResults=1000, **token)
+            urls += page.get("QueueUrls", [])
+            token = {"NextToken": page["NextToken"]} if "NextToken" in page else None
+        return urls
 
 
 class Objects(Client):
