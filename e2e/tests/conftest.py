@@ -11,6 +11,7 @@ import time
 import pytest
 
 from support.clients import service_of
+from support.gates import Gates
 from support.packages import zip_of
 from support.server import Server, running
 from support.streams import Upstream
@@ -63,6 +64,12 @@ def alone():
     finally:
         for server in servers:
             server.close()
+
+
+@pytest.fixture(scope="session")
+def gate(server):
+    """gate() -> what functions on the shared server can wait for."""
+    return Gates(server)
 
 
 @pytest.fixture(scope="session")

@@ -106,16 +106,17 @@ def handler(e, c):
 
 async fn a_timeout_keeps_tmp_and_replaces_processes(machine: Arc<Machine>) {
     let code = format!("{REPLACED}  print('going on'); time.sleep(100)");
-    let mut function = machine.python(&code).with(|spec| spec.timeout_s = 1);
+    // The next invoke's init counts into its time: so long is enough for it on a busy machine, too.
+    let mut function = machine.python(&code).with(|spec| spec.timeout_s = 5);
     let begin = Instant::now();
     let error = processes_are_replaced(&mut function).await;
-    assert!(begin.elapsed() >= Duration::from_secs(1));
-    assert_eq!(error, owned("Sandbox.Timedout", "RequestId: ID Error: Task timed out after 1.00 seconds"));
+    assert!(begin.elapsed() >= Duration::from_secs(5));
+    assert_eq!(error, owned("Sandbox.Timedout", "RequestId: ID Error: Task timed out after 5.00 seconds"));
     let log = function.log_events();
-    let at = log.iter().position(|line| line.contains("Task timed out after 1.00 seconds")).unwrap();
+    let at = log.iter().position(|line| line.contains("Task timed out after 5.00 seconds")).unwrap();
     assert_eq!(log[at - 1], "going on\n");
     assert!(log[at].as_bytes()[23] == b'Z' && log[at + 1].starts_with("END "), "{}", log[at]);
-    assert!(log[at + 2].contains("\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\t"), "{}", log[at + 2]);
+    assert!(log[at + 2].contains("\tDuration: 5000.00 ms\tBilled Duration: 5000 ms\t"), "{}", log[at + 2]);
     assert!(log[at + 2].ends_with("\tStatus: timeout\t\n"), "{}", log[at + 2]);
 }
 
@@ -175,10 +176,10 @@ if not os.path.exists('/tmp/second'):
   open('/tmp/second', 'w').close()
   time.sleep(60)
 def handler(e, c): return 'came up'";
-    let mut function = machine.python(code).with(|spec| spec.timeout_s = 5);
+    let mut function = machine.python(code);
     let begin = Instant::now();
     assert_eq!(function.answer("{}").await, json!("came up"));
-    assert!((Duration::from_secs(10)..Duration::from_secs(14)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= Duration::from_secs(10), "{:?}", begin.elapsed());
     let log = function.log();
     assert!(log.contains("\tPhase: init\tStatus: timeout\n") && !log.contains("\tInit Duration: "), "{log}");
 }
@@ -196,16 +197,16 @@ async fn init_that_never_ends(machine: Arc<Machine>) {
 
 async fn a_repeated_init_counts_into_the_timeout(machine: Arc<Machine>) {
     let code = "import os, time
-time.sleep(0.6 if os.path.exists('/tmp/slow') else 0)
+time.sleep(2 if os.path.exists('/tmp/slow') else 0)
 def handler(e, c):
   if e == 'exit': open('/tmp/slow', 'w').close(); os._exit(1)
   time.sleep(e); return c.get_remaining_time_in_millis()";
-    let mut function = machine.python(code).with(|spec| spec.timeout_s = 1);
+    let mut function = machine.python(code).with(|spec| spec.timeout_s = 6);
     function.error("\"exit\"").await;
     let left = function.answer("0").await.as_i64().unwrap();
-    assert!((1..400).contains(&left), "{left} ms left after an init of 600 in an invoke of 1000");
+    assert!((1..4000).contains(&left), "{left} ms left after an init of 2000 in an invoke of 6000");
     function.error("\"exit\"").await;
-    assert_eq!(function.error("0.7").await.0, "Sandbox.Timedout");
+    assert_eq!(function.error("4").await.0, "Sandbox.Timedout");
 }
 
 async fn what_cannot_be_executed(machine: Arc<Machine>) {

@@ -37,6 +37,8 @@ macro_rules! tests {
 
 /// Tests at a time: the machine's processors are few, and some tests look at time.
 const AT_A_TIME: usize = 4;
+/// Ends tests that wait for what never comes, however busy the machine is.
+const HANGS: Duration = Duration::from_secs(300);
 /// How long an environment of a test is idle before it is frozen.
 const FREEZE_AFTER: Duration = Duration::from_millis(5);
 /// Few, so that tests' functions are started both ways.
@@ -114,7 +116,7 @@ async fn run_all(machine: &Arc<Machine>, tests: Vec<Test>) -> usize {
         let (machine, turns) = (Arc::clone(machine), Arc::clone(&turns));
         let test = async move {
             let _turn = turns.acquire().await.unwrap();
-            tokio::time::timeout(Duration::from_secs(120), test(machine)).await.expect("takes too long");
+            tokio::time::timeout(HANGS, test(machine)).await.expect("takes too long");
         };
         running.push((name, tokio::spawn(test)));
     }

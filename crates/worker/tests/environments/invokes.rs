@@ -123,23 +123,27 @@ def handler(event, c):
 }
 
 async fn frozen_between_invokes(machine: Arc<Machine>) {
-    // A thread counts time while nothing is invoked: it stands still.
+    // A thread looks at the time a hundred times a second: it stands still while nothing is invoked.
     let code = "import threading, time
-ticks = 0
+longest = 0
 def tick():
-  global ticks
+  global longest
+  last = time.monotonic()
   while True:
     time.sleep(0.01)
-    ticks += 1
+    now = time.monotonic()
+    longest, last = max(longest, now - last), now
 threading.Thread(target=tick, daemon=True).start()
 def handler(event, context):
-  return ticks";
+  # What the thread has not seen of the time up to now, it sees soon.
+  time.sleep(0.1)
+  return longest";
     let mut function = machine.python(code);
     function.answer("{}").await;
-    let before = function.answer("{}").await.as_u64().unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = function.answer("{}").await.as_u64().unwrap();
-    assert!(after - before < 30, "{} ticks of 100 passed while it should have been frozen", after - before);
+    // When it is frozen is the machine's affair; the harness ends what never is.
+    while function.answer("{}").await.as_f64().unwrap() < 2.0 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
 }
 
 async fn one_invoke_after_another_at_full_speed(machine: Arc<Machine>) {
