@@ -79,7 +79,7 @@ class Soak:
             self.server.stop()
             # Packages that nothing has any more go from time to time, and at a start.
             self.server.start()
-            wait_until(lambda: not self.packages(), 30, lambda: f"packages that nothing has stay: {self.packages()}")
+            wait_until(lambda: not self.packages(), 60, lambda: f"packages that nothing has stay: {self.packages()}")
             self.server.stop()
         finally:
             self.server.close()
@@ -137,7 +137,7 @@ class Soak:
         threads = [threading.Thread(target=ignore, args=(function, "time-out")) for function in busy]
         for thread in threads:
             thread.start()
-        wait_until(lambda: sum(b.name in read(f"/proc/{pid}/environ") for b in busy for pid in descendants(self.server.pid)) >= len(busy), 30, "they do not run")
+        wait_until(lambda: sum(b.name in read(f"/proc/{pid}/environ") for b in busy for pid in descendants(self.server.pid)) >= len(busy), 60, "they do not run")
         traces = Traces(self.server)
         self.server.kill()
         for thread in threads:

@@ -75,7 +75,7 @@ def test_the_audit_sees(weak):
     world.is_well()
     audit = Audit(world)
     world.is_well()
-    wait_until(lambda: "cgroups" in audit.more(), 10, lambda: f"nothing was seen: {audit.counts()}")
+    wait_until(lambda: "cgroups" in audit.more(), 60, lambda: f"nothing was seen: {audit.counts()}")
 
 
 @pytest.mark.short
@@ -85,7 +85,7 @@ def test_the_canaries_are_looked_for(strong):
     assert strong.leaks() == ["file"]
     logger = strong.call(strong.deploy, "def handler(event, context):\n    print(event)\n")
     strong.invoke(logger, strong.canaries["store"])
-    wait_until(lambda: strong.leaks() == ["store"], 10, "the log was not looked through")
+    wait_until(lambda: strong.leaks() == ["store"], 60, "the log was not looked through")
     strong.tidy()
 
 

@@ -36,9 +36,10 @@ def handler(event, context):
 METADATA = ("169.254.169.254", "169.254.170.2", "10.9.9.9")
 # Of services that a platform has beside it.
 PORTS = (80, 2379, 4222, 5432, 9000)
-RESIDUE_S = 10
+# What goes by itself goes; a busy machine takes its time.
+RESIDUE_S = 60
 # So long nothing must change until all that is made ahead is taken to be there.
-SETTLED_S = 1.5
+SETTLED_S = 5
 _libc = ctypes.CDLL(None, use_errno=True)
 NEW_NETWORK = 0x40000000
 
@@ -157,7 +158,7 @@ class World:
         """MB of memory that the server has in use."""
         return int(read(f"/proc/{self.server.pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
-    def raw(self, head, body=b"", timeout=30, hold=0):
+    def raw(self, head, body=b"", timeout=120, hold=0):
         """All bytes that come back for a request of one's own making."""
 
         def talk():

@@ -8,7 +8,7 @@ from loss.clients import work
 # What a round may take on a busy machine.
 ROUND_S = 120
 # From the last sign of life of a server that ends by itself to its end.
-END_S = 20
+END_S = 60
 
 
 class Round:

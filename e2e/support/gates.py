@@ -1,6 +1,8 @@
 """What functions wait for until a test lets them go on: objects in a bucket. Nothing that waits so depends on time."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -55,3 +57,19 @@ class Gates:
 def waiting(code):
     """The files of a function whose code may call `passed(path)`."""
     return {"app.py": PASSED + code, "sigv4.py": SIGV4}
+
+
+@contextmanager
+def held(server, gate, function, count=1, event=None, **args):
+    """Has so many invokes of a function wait at a gate, each in an environment of its own: the event is the gate's path.
+
+    At the end the gate is opened, and all must answer. Gives the futures of what they return."""
+    with ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(function.call, event or gate.path, **args) for _ in range(count)]
+        try:
+            server.until_busy(function, count)
+            yield running
+        finally:
+            gate.open()
+    for future in running:
+        future.result()

@@ -112,6 +112,10 @@ class Server:
         """Returns once so many of the function's invokes are under way."""
         wait_until(lambda: sum(state in ("Init", "Busy") for state in self.states(function)) >= count, HANGS_S, lambda: f"{self.states(function)}: too few are busy")
 
+    def until_idle(self, function):
+        """Returns once all of the function's environments are idle: an answer comes a moment before that."""
+        wait_until(lambda: set(self.states(function)) <= {"Idle"}, HANGS_S, lambda: f"{self.states(function)}: not all are idle")
+
     def spawner(self):
         """The child that holds the privileges."""
         children = [pid for pid, (parent, _) in processes().items() if parent == self.pid]
@@ -204,6 +208,12 @@ def descendants(root, table=None):
         found |= new
         todo += new
     return found
+
+
+def processes_of(function):
+    """The pids of what runs in a function's environments."""
+    wanted = f"AWS_LAMBDA_FUNCTION_NAME={function.name}"
+    return [pid for pid in processes() if wanted in read(f"/proc/{pid}/environ").split("\0")]
 
 
 def cgroups_of(pid):

@@ -135,7 +135,7 @@ def deployer(client):
         files = {"app.py": code} if isinstance(code, str) else code
         package = files if isinstance(files, bytes) else zip_of(files)
         name = args.pop("FunctionName", None) or unique()
-        defaults = {"Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "MemorySize": 1769, "Timeout": 20}
+        defaults = {"Runtime": PYTHON, "Handler": "app.handler", "Role": ROLE, "MemorySize": 1769, "Timeout": 30}
         client.create_function(FunctionName=name, Code={"ZipFile": package}, **{**defaults, **args})
         function = Function(client, name)
         made.append(function)

@@ -7,53 +7,56 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer
+from support.gates import Gates, held, waiting
 from support.packages import zip_of
-from support.server import wait_until
+from support.server import HANGS_S, wait_until
 
-WHO = """
-import time, uuid
+# Who it is; an event is the path of a gate that is waited for.
+WHO = waiting("""
+import uuid
 ME = str(uuid.uuid4())
 busy = False
 def handler(event, context):
     global busy
     assert not busy
     busy = True
-    time.sleep(event if event else 0)
+    if event: passed(event)
     busy = False
     return ME
-"""
+""")
 
 
-def test_concurrent_invokes_get_an_environment_each(deploy):
+def test_concurrent_invokes_get_an_environment_each(server, gate, deploy):
     function = deploy(WHO, MemorySize=256)
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(function.call, [1.5] * 6))
+    with held(server, gate(), function, 6) as running:
+        pass
+    answers = [future.result() for future in running]
     assert len(set(answers)) == 6
     # Idle ones are used again before a new one is made.
     assert function.call() in answers
 
 
-def test_the_last_used_environment_is_used_first(deploy):
+def test_the_last_used_environment_is_used_first(server, gate, deploy):
     function = deploy(WHO, MemorySize=256)
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(function.call, [0.5] * 3))
+    with held(server, gate(), function, 3):
+        pass
+    server.until_idle(function)
     last = function.call()
-    assert [function.call() for _ in range(4)] == [last] * 4
+    for _ in range(4):
+        server.until_idle(function)
+        assert function.call() == last
 
 
 def test_beyond_the_accounts_limit_invokes_are_throttled(alone):
     server = alone("--concurrency", "2")
     deploy, _ = deployer(client_of(server))
     function = deploy(WHO)
-    with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(function.call, 3) for _ in range(2)]
-        wait_until(lambda: len(server.states(function)) == 2, 30, "two invokes are not running")
+    with held(server, Gates(server)(), function, 2):
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error["Error"]["Code"] == "TooManyRequestsException"
         assert error["Error"]["Message"] == "Rate Exceeded."
         assert error["Reason"] == "ConcurrentInvocationLimitExceeded"
-        assert all(future.result() for future in running)
     assert function.call()
 
 
@@ -63,18 +66,15 @@ def test_reserved_concurrency_is_a_limit_and_a_guarantee(alone):
     deploy, _ = deployer(client)
     reserved, other = deploy(WHO), deploy(WHO)
     client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=2)
-    with ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(reserved.call, 4) for _ in range(2)]
-        wait_until(lambda: len(server.states(reserved)) == 2, 30, "two invokes are not running")
+    gates = Gates(server)
+    with held(server, gates(), reserved, 2):
         error = throttle(reserved)
         assert (error["Error"]["Code"], error["Error"]["Message"]) == ("TooManyRequestsException", "Rate Exceeded.")
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
         # What is reserved and in use leaves the others the rest, and no more.
-        running += [pool.submit(other.call, 4) for _ in range(2)]
-        wait_until(lambda: len(server.states(other)) == 2, 30, "two more invokes are not running")
-        assert throttle(other)["Reason"] == "ConcurrentInvocationLimitExceeded"
-        assert all(future.result() for future in running)
+        with held(server, gates(), other, 2):
+            assert throttle(other)["Reason"] == "ConcurrentInvocationLimitExceeded"
     client.put_function_concurrency(FunctionName=reserved.name, ReservedConcurrentExecutions=0)
     assert throttle(reserved)["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
     client.delete_function_concurrency(FunctionName=reserved.name)
@@ -115,12 +115,10 @@ def test_environments_come_no_faster_than_the_profile_lets_them(alone):
     server = alone("--scaling", "per-function:1")
     deploy, _ = deployer(client_of(server))
     function, other = deploy(WHO), deploy(WHO)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(function.call, 3)
-        wait_until(lambda: len(server.states(function)) == 1, 30, "the invoke is not running")
+    with held(server, Gates(server)(), function, 1) as [running]:
         assert throttle(function)["Reason"] == "ConcurrentInvocationLimitExceeded"
-        assert other.call() != running.result()
-    assert function.call() == running.result(), "who is idle takes the next at once"
+        there = other.call()
+    assert function.call() == running.result() != there, "who is idle takes the next at once"
 
 
 def throttle(function):
@@ -135,29 +133,26 @@ def test_idle_environments_are_reaped(alone):
     deploy, _ = deployer(client_of(server))
     function = deploy(WHO)
     first = function.call()
-    wait_until(lambda: server.states(function) == [], 15, "the idle environment stayed")
+    wait_until(lambda: server.states(function) == [], HANGS_S, "the idle environment stayed")
     assert function.call() != first
 
 
 def test_memory_is_budgeted(alone):
     server = alone("--memory-budget", "1024")
     deploy, _ = deployer(client_of(server))
-    function = deploy(WHO, MemorySize=512, Timeout=20)
-    with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(function.call, 8) for _ in range(2)]
-        wait_until(lambda: len(server.states(function)) == 2, 30, "two invokes are not running")
+    function = deploy(WHO, MemorySize=512)
+    with held(server, Gates(server)(), function, 2):
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error
-        [future.result() for future in running]
 
 
 def test_old_environments_go_and_none_is_cut(alone):
     server = alone("--environment-max-age", "1")
     deploy, _ = deployer(client_of(server))
-    function = deploy(WHO, Timeout=30)
+    function = deploy("import time, uuid\nME = str(uuid.uuid4())\ndef handler(event, context):\n    time.sleep(event or 0)\n    return ME\n")
     # It lives longer than it may, for its invoke does.
     first = function.call(2)
-    wait_until(lambda: server.states(function) == [], 30, "the old environment stayed")
+    wait_until(lambda: server.states(function) == [], HANGS_S, "the old environment stayed")
     assert function.call() != first
 
 
@@ -207,7 +202,7 @@ def test_updates_under_load_fail_no_invoke(deploy, client, kind):
 
 def test_the_second_update_waits_for_the_first(deploy, client):
     function = deploy(WHO)
-    big = {"app.py": WHO, **{f"d/{n}.txt": "x" * 1000 for n in range(2000)}}
+    big = {**WHO, **{f"d/{n}.txt": "x" * 1000 for n in range(2000)}}
     client.update_function_code(FunctionName=function.name, ZipFile=zip_of(big))
     try:
         client.update_function_configuration(FunctionName=function.name, Timeout=5)
@@ -222,7 +217,7 @@ def test_the_second_update_waits_for_the_first(deploy, client):
 def test_one_of_many_creates_wins(client):
     from conftest import PYTHON, ROLE, unique
 
-    name, package = unique("race"), zip_of({"app.py": WHO})
+    name, package = unique("race"), zip_of(WHO)
 
     def create(_):
         try:
@@ -248,12 +243,9 @@ def test_a_deleted_function_runs_no_more_and_a_new_one_is_new(deploy, client):
     assert [again.call() for _ in range(3)] == ["new"] * 3
 
 
-def test_a_delete_lets_running_invokes_finish(server, deploy):
+def test_a_delete_lets_running_invokes_finish(server, gate, deploy):
     function = deploy(WHO)
-    function.call()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(function.invoke, 2)
-        server.until_busy(function)
+    before = [function.call()]
+    with held(server, gate(), function, 1) as [running]:
         function.delete()
-        answer = running.result()
-    assert answer["StatusCode"] == 200 and "FunctionError" not in answer
+    assert running.result() in before

@@ -1,9 +1,15 @@
 """Phases and what ends them: time limits, crashes, memory."""
 
+import json
 import re
 import time
 
 import pytest
+
+from support.server import HANGS_S, wait_until
+
+# A limit that some invokes run into. The next one's time is that of a new init, too: enough on a busy machine.
+RESET_S = 6
 
 
 def crash_of(deploy, body, **args):
@@ -12,20 +18,18 @@ def crash_of(deploy, body, **args):
 
 
 def test_a_timeout(deploy):
-    function = deploy("import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'in time'\n", Timeout=1)
+    function = deploy("import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'in time'\n", Timeout=RESET_S)
     start = time.monotonic()
-    answer = function.invoke(30)
+    answer = function.invoke(60)
     took = time.monotonic() - start
     request = answer["ResponseMetadata"]["RequestId"]
-    import json
-
-    assert json.loads(answer["payload"]) == {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request} Error: Task timed out after 1.00 seconds"}
-    assert took >= 1
+    assert json.loads(answer["payload"]) == {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request} Error: Task timed out after {RESET_S}.00 seconds"}
+    assert took >= RESET_S
     assert function.call(0) == "in time"
 
 
 def test_a_busy_loop_is_ended_too(deploy):
-    function = deploy("import signal\ndef handler(event, context):\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while event:\n        pass\n    return 'quiet'\n", Timeout=1)
+    function = deploy("import signal\ndef handler(event, context):\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    while event:\n        pass\n    return 'quiet'\n", Timeout=RESET_S)
     assert function.error(True)["errorType"] == "Sandbox.Timedout"
     assert function.call(False) == "quiet"
 
@@ -54,7 +58,7 @@ def test_a_segmentation_fault(deploy):
 
 
 def test_too_much_memory(deploy):
-    function = deploy("def handler(event, context):\n    return len(b'x' * (event << 20)) >> 20\n", MemorySize=128, Timeout=20)
+    function = deploy("def handler(event, context):\n    return len(b'x' * (event << 20)) >> 20\n", MemorySize=128)
     error = function.error(400)
     assert error["errorType"] in ("Runtime.ExitError", "Runtime.OutOfMemory"), error
     assert error["errorMessage"].endswith("Error: Runtime exited with error: signal: killed"), error
@@ -78,9 +82,9 @@ def handler(event, context):
 """
 
 
-@pytest.mark.parametrize("failure", [{"sleep": 30}, {"exit": True}])
+@pytest.mark.parametrize("failure", [{"sleep": 60}, {"exit": True}])
 def test_after_a_failure_processes_are_new_and_tmp_is_kept(deploy, failure):
-    function = deploy(STATE, Timeout=2)
+    function = deploy(STATE, Timeout=RESET_S)
     first = function.call()
     assert first["old"] is False
     function.error(failure)
@@ -106,7 +110,7 @@ def test_an_init_that_always_crashes(deploy):
 
 def test_a_long_init_is_run_again_within_the_timeout(deploy):
     code = "import os, time\nif not os.path.exists('/tmp/n'):\n    open('/tmp/n', 'w').close()\n    time.sleep(30)\ndef handler(event, context):\n    return 'after all'\n"
-    function = deploy(code, Timeout=20)
+    function = deploy(code)
     start = time.monotonic()
     assert function.call() == "after all"
     assert time.monotonic() - start >= 10
@@ -124,20 +128,28 @@ def test_init_happens_once(deploy):
 
 
 def test_background_work_is_frozen_between_invokes(deploy):
+    """A thread looks at the time a hundred times a second: it stands still for as long as nothing is invoked."""
     code = """
 import threading, time
-ticks = 0
+longest = 0
 def tick():
-    global ticks
+    global longest
+    last = time.monotonic()
     while True:
-        ticks += 1
         time.sleep(0.01)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
 threading.Thread(target=tick, daemon=True).start()
 def handler(event, context):
-    return ticks
+    time.sleep(0.1) # The thread sees what it has not seen of the time.
+    return longest
 """
     function = deploy(code)
-    first = function.call()
-    time.sleep(3)
-    # Awake, the thread would have counted some 300 times.
-    assert function.call() - first < 100
+    function.call()
+
+    def stood_still():
+        time.sleep(3)
+        return function.call() > 2
+
+    # When it is frozen is the server's affair, and a busy machine's.
+    wait_until(stood_still, HANGS_S, "it is never frozen")

@@ -9,7 +9,7 @@ import pytest
 from conftest import client_of, deployer, unique
 from support.clients import service_of
 from support.packages import boto, zip_of
-from support.server import wait_until
+from support.server import HANGS_S, processes_of, wait_until
 from test_keys import made
 
 ACCOUNT = "000000000000"
@@ -82,7 +82,7 @@ def test_a_function_without_configuration_calls_others_and_buckets_and_reads_log
     caller.call(["s3", "put_object", {"Bucket": bucket, "Key": "a b/ä", "Body": "x" * 100_000}])
     assert caller.call(["s3", "get_object", {"Bucket": bucket, "Key": "a b/ä"}])["Body"] == "x" * 100_000
     said = ["logs", "filter_log_events", {"logGroupName": f"/aws/lambda/{other.name}", "filterPattern": "said"}]
-    wait_until(lambda: caller.call(said)["events"], 20, "the log does not come")
+    wait_until(lambda: caller.call(said)["events"], HANGS_S, "the log does not come")
     assert [event["message"] for event in caller.call(said)["events"]] == ["said {'a': 1}\n"]
     assert caller.call(["lambda", "get_function_configuration", {"FunctionName": caller.name}])["FunctionName"] == caller.name
     missing = caller.call(["lambda", "invoke", {"FunctionName": "nowhere"}])
@@ -192,7 +192,7 @@ def handler(event, context):
         return seen
     thread = threading.Thread(target=call, args=(event['call'],))
     thread.start()
-    s3.get_waiter('object_exists').wait(Bucket=event['bucket'], Key='begun', WaiterConfig={'Delay': 0.1, 'MaxAttempts': 100})
+    s3.get_waiter('object_exists').wait(Bucket=event['bucket'], Key='begun', WaiterConfig={'Delay': 0.1, 'MaxAttempts': 250})
     return 'begun'
 """
 LATE = """
@@ -206,13 +206,11 @@ def handler(event, context):
 
 def is_frozen(function):
     """Whether the processes of the function's one environment stand still."""
-    wanted = f"AWS_LAMBDA_FUNCTION_NAME={function.name}\0".encode()
     unified = next(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if line.split()[2] == "cgroup2")
-    for process in Path("/proc").glob("[0-9]*"):
+    for pid in processes_of(function):
         try:
-            if wanted in (process / "environ").read_bytes():
-                group = next(line[3:] for line in (process / "cgroup").read_text().splitlines() if line.startswith("0::"))
-                return "frozen 1" in Path(f"{unified}{group}/cgroup.events").read_text()
+            group = next(line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+            return "frozen 1" in Path(f"{unified}{group}/cgroup.events").read_text()
         except OSError:
             continue
     raise AssertionError("no process of the function is there")
@@ -222,8 +220,8 @@ def test_an_environment_freezes_with_a_call_open_and_gets_the_answer_when_it_tha
     late = deploy(LATE.replace("BUCKET", bucket), Layers=[layer])
     caller = deploy(BACKGROUND, Layers=[layer])
     assert caller.call({"call": late.name, "bucket": bucket}) == "begun"
-    wait_until(lambda: is_frozen(caller), 20, "the environment does not freeze")
-    wait_until(lambda: server.states(late) == ["Idle"], 20, "the call does not end")
+    wait_until(lambda: is_frozen(caller), HANGS_S, "the environment does not freeze")
+    wait_until(lambda: server.states(late) == ["Idle"], HANGS_S, "the call does not end")
     assert is_frozen(caller), "an answer does not wake it"
     assert caller.call("collect") == ['"late"']
 
@@ -313,7 +311,7 @@ def test_a_server_that_stops_still_answers_functions_in_work(alone):
     caller = deploy(REPEAT, Layers=[layer], Timeout=120)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(caller.call, other.name)
-        wait_until(lambda: server.states(other), 20, "the function does not call")
+        wait_until(lambda: server.states(other), HANGS_S, "the function does not call")
         server.stop()
         assert running.result() == ['"here"'] * 500
 

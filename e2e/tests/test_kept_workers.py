@@ -41,7 +41,7 @@ def test_one_that_dies_is_started_again(alone):
         pids = {worker["Name"]: worker["Pid"] for worker in workers_of(server)}
         return set(pids) == {"worker-0", "worker-1"} and pids[killed["Name"]] != killed["Pid"] and pids[other["Name"]] == other["Pid"]
 
-    wait_until(again, 30, lambda: workers_of(server))
+    wait_until(again, 60, lambda: workers_of(server))
     assert f"{killed['Name']} (process {killed['Pid']}) has ended" in server.log_text()
     function.call()
     server.stop()

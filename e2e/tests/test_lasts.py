@@ -12,7 +12,7 @@ import pytest
 from conftest import Function, client_of, deployer
 from support import raw
 from support.packages import zip_of
-from support.server import HEARTH, Traces, wait_until
+from support.server import HANGS_S, HEARTH, Traces, processes_of, wait_until
 
 CODE = "import time\ndef handler(event, context):\n    time.sleep(event.get('sleep', 0))\n    return 'here'\n"
 
@@ -67,7 +67,7 @@ def test_a_crash_leaves_nothing_behind(alone, both):
     function = deploy(CODE)
     function.call()
     spawner = server.spawner()
-    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 15}))
+    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 25}))
     invoke.start()
     server.until_busy(function)
     traces = Traces(server)
@@ -85,9 +85,9 @@ def test_a_dead_spawner_ends_environments_and_is_told(alone):
     deploy, _ = deployer(client_of(server))
     function = deploy(CODE.replace("    time", "    print('begun')\n    time", 1))
     answers = []
-    invoke = threading.Thread(target=lambda: ignore_errors(function, {"sleep": 15}, answers))
+    invoke = threading.Thread(target=lambda: ignore_errors(function, {"sleep": 25}, answers))
     invoke.start()
-    wait_until(lambda: "begun" in logged(server, function), 20, "the function did not begin")
+    wait_until(lambda: "begun" in logged(server, function), HANGS_S, "the function did not begin")
     traces = Traces(server)
     os.kill(server.spawner(), signal.SIGKILL)
     traces.check(cgroups=False)
@@ -102,12 +102,12 @@ def test_a_dead_spawner_ends_environments_and_is_told(alone):
         except Exception:
             return False
 
-    wait_until(settled, 20, "the server neither recovered nor ended")
+    wait_until(settled, HANGS_S, "the server neither recovered nor ended")
 
 
 def logged(server, function):
     """What the function has logged so far."""
-    done = subprocess.run([HEARTH, "logs", function.name, "--endpoint", server.url], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([HEARTH, "logs", function.name, "--endpoint", server.url], capture_output=True, text=True, timeout=HANGS_S)
     return done.stdout
 
 
@@ -139,7 +139,8 @@ def test_a_stopping_server_takes_no_new_connections(alone):
     deploy, _ = deployer(client_of(server))
     function = deploy(CODE)
     function.call()
-    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 4}))
+    # Ended as soon as it has been seen.
+    invoke = threading.Thread(target=ignore_errors, args=(function, {"sleep": 20}))
     invoke.start()
     server.until_busy(function)
     server.process.send_signal(signal.SIGTERM)
@@ -151,7 +152,9 @@ def test_a_stopping_server_takes_no_new_connections(alone):
             return True
         return answer is None or answer.status == 503
 
-    wait_until(closed, 3, "new connections were still served")
+    wait_until(closed, HANGS_S, "new connections were still served")
+    assert invoke.is_alive() and server.running(), "it has stopped: this shows nothing"
+    [os.kill(pid, signal.SIGKILL) for pid in processes_of(function)]
     invoke.join()
     assert server.process.wait(60) == 0
 
@@ -159,7 +162,7 @@ def test_a_stopping_server_takes_no_new_connections(alone):
 def test_an_idle_server_stops_at_once_on_sigint_too(alone):
     server = alone()
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(10) == 0
+    assert server.process.wait(60) == 0
 
 
 def test_one_data_folder_serves_one_server(alone):

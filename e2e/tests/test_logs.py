@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from conftest import EMPTY
-from support.server import HEARTH
+from support.gates import waiting
+from support.server import HANGS_S, HEARTH
 
 TALK = """
 import sys
@@ -82,7 +83,7 @@ def test_errors_are_in_the_log(deploy):
 
 
 def test_failures_are_in_the_report(deploy):
-    function = deploy("import os, time\ndef handler(event, context):\n    os._exit(1) if event else time.sleep(10)\n", Timeout=1)
+    function = deploy("import os, time\ndef handler(event, context):\n    os._exit(1) if event else time.sleep(60)\n", Timeout=5)
     assert "Status: timeout" in report(tail(function)[1])["rest"]
     assert "Status: error\tError Type: Runtime.ExitError" in report(tail(function, 1)[1])["rest"]
 
@@ -139,26 +140,27 @@ def hear_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_following_shows_new_lines_as_they_come(server, deploy):
-    function = deploy("import time\ndef handler(event, context):\n    print('mark', event, flush=True)\n    time.sleep(2)\n    print('late')\n")
+def test_following_shows_new_lines_as_they_come(server, gate, deploy):
+    one = gate()
+    function = deploy(waiting("def handler(event, context):\n    print('mark', event, flush=True)\n    passed(event)\n    print('late')\n"))
     follower = subprocess.Popen([HEARTH, "logs", function.name, "-f", "--endpoint", server.url], stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
-    guard = threading.Timer(60, follower.kill)
+    guard = threading.Timer(HANGS_S, follower.kill)
     guard.start()
     try:
         seen = []
-        invoke = threading.Thread(target=function.invoke, args=("one",))
+        invoke = threading.Thread(target=function.invoke, args=(one.path,))
         invoke.start()
         for line in follower.stdout:
             seen.append(line)
-            if "mark one" in line:
+            if f"mark {one.path}" in line:
                 # It came while the invoke still runs.
-                assert invoke.is_alive()
+                one.open()
             if "REPORT" in line:
                 break
         invoke.join()
-        assert any("mark one" in line for line in seen) and any("late" in line for line in seen)
+        assert any("late" in line for line in seen)
         follower.send_signal(signal.SIGINT)
-        follower.wait(10)
+        follower.wait(HANGS_S)
     finally:
         guard.cancel()
         if follower.poll() is None:

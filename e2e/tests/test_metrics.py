@@ -1,5 +1,7 @@
 """What Prometheus reads of a server."""
 
+import os
+import signal
 import threading
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from support.clock import MANUAL, advance
 from support.events import SAY, send
 from support.keys import made
 from support.metrics import Numbers
-from support.server import running, wait_until
+from support.server import processes_of, running, wait_until
 from support.sigv4 import Signed
 from test_clock_events import Queue
 
@@ -48,20 +50,22 @@ def test_runs_errors_and_durations_are_counted_by_function(manual, deploy):
 
 
 def test_a_timeout_is_an_error(manual, deploy):
-    function = deploy(SAY, Timeout=1)
-    function.error({"sleep": 5})
+    function = deploy(SAY, Timeout=3)
+    function.error({"sleep": 30})
     wait_until(lambda: Numbers(manual).of("lambda_errors_total", function_name=function.name) == 1, 60, "not counted")
 
 
 def test_what_is_under_way_and_what_found_no_room(manual, deploy):
     function = deploy(SAY)
     function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
-    runs = threading.Thread(target=function.invoke, args=({"sleep": 2},))
+    # Ended as soon as it has been seen.
+    runs = threading.Thread(target=function.invoke, args=({"sleep": 25},))
     runs.start()
     wait_until(lambda: Numbers(manual).of("lambda_concurrent_executions", function_name=function.name) == 1, 60, "it never ran")
     assert Numbers(manual).of("lambda_unreserved_concurrent_executions") == 0
     with pytest.raises(ClientError):
         function.invoke({})
+    [os.kill(pid, signal.SIGKILL) for pid in processes_of(function)]
     runs.join()
     assert Numbers(manual).of("lambda_throttles_total", function_name=function.name) == 1
     wait_until(lambda: Numbers(manual).of("lambda_invocations_total", function_name=function.name) == 1, 60, "not counted")

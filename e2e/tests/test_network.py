@@ -114,7 +114,7 @@ def test_a_kill_leaves_no_link_and_no_rule(machine, nat, victims):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     server.process.wait(60)
-    wait_until(lambda: not machine.traces(), 30, "links and rules that go by themselves")
+    wait_until(lambda: not machine.traces(), 60, "links and rules that go by themselves")
     server.start()
     assert len(machine.traces()) == 2
     server.stop()

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import client_of, deployer, deploys_on
 from support.clock import MANUAL, advance
+from support.gates import Gates, held, waiting
 from support.keys import made
 from support.metrics import Numbers
 from support.server import HEARTH, running, wait_until
@@ -167,17 +168,16 @@ def test_prices_are_those_of_a_file(alone, tmp_path):
 
 
 def test_top_counts_what_runs(own, deploy):
-    function = deploy(WORK)
+    function = deploy(waiting("def handler(event, context):\n    event and passed(event)\n"))
     function.invoke({})
-    runs = [threading.Thread(target=function.invoke, args=({"sleep": 4},)) for _ in range(2)]
-    [run.start() for run in runs]
-    wait_until(lambda: Numbers(own).of("lambda_concurrent_executions", function_name=function.name) == 2, 60, "not under way")
-    look = json.loads(hearth(own, "top", "--json", "--interval", "0.2").stdout)
-    [row] = [row for row in look["functions"] if row["function"] == function.name]
-    assert (row["inFlight"], row["environments"], row["idle"], row["memoryMb"]) == (2, 2, 0, 2 * 1769)
-    states = [Numbers(own).of("hearth_environments", function_name=function.name, state=state) for state in ("init", "busy", "idle")]
-    assert states == [1, 1, 0], "the second one is in its first invoke"
-    [run.join() for run in runs]
+    own.until_idle(function)
+    with held(own, Gates(own)(), function, 2):
+        wait_until(lambda: Numbers(own).of("lambda_concurrent_executions", function_name=function.name) == 2, 60, "not under way")
+        look = json.loads(hearth(own, "top", "--json", "--interval", "0.2").stdout)
+        [row] = [row for row in look["functions"] if row["function"] == function.name]
+        assert (row["inFlight"], row["environments"], row["idle"], row["memoryMb"]) == (2, 2, 0, 2 * 1769)
+        states = [Numbers(own).of("hearth_environments", function_name=function.name, state=state) for state in ("init", "busy", "idle")]
+        assert states == [1, 1, 0], "the second one is in its first invoke"
     wait_until(lambda: Numbers(own).of("hearth_cold_starts_total", function_name=function.name) == 2, 60, "not counted")
 
 

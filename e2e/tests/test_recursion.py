@@ -58,7 +58,7 @@ def test_functions_that_are_each_others_destinations_come_to_an_end(quick, deplo
     send(here, {"a": 1})
     record = heard(quick, failures, 1)[0]["event"]
     assert (record["requestContext"]["condition"], record["requestContext"]["approximateInvokeCount"]) == ("RetriesExhausted", 0)
-    wait_until(lambda: len(said(quick, here)) + len(said(quick, there)) >= 2 * ROUNDS, 30, "they ended too early")
+    wait_until(lambda: len(said(quick, here)) + len(said(quick, there)) >= 2 * ROUNDS, WAIT_S, "they ended too early")
     assert (len(said(quick, here)), len(said(quick, there))) == (ROUNDS, ROUNDS)
 
 
@@ -76,11 +76,12 @@ def test_a_function_that_sends_to_the_queue_that_it_is_polled_from_comes_to_an_e
     sqs = service_of(quick, "sqs")
     dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]
     policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
-    url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "3", "RedrivePolicy": policy})["QueueUrl"]
-    function = deploy(counting(passing_on()), Timeout=3, Environment={"Variables": {"TO": url, "TRACED": "yes"}})
+    url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "15", "RedrivePolicy": policy})["QueueUrl"]
+    function = deploy(counting(passing_on()), Timeout=15, Environment={"Variables": {"TO": url, "TRACED": "yes"}})
     uuid = mapped(function, arn_of(url))
     sqs.send_message(QueueUrl=url, MessageBody="round and round")
-    found = sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=20).get("Messages") or sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=20)["Messages"]
+    found = []
+    wait_until(lambda: found.extend(sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=20).get("Messages", [])) or found, WAIT_S, "nothing in the dead-letter queue")
     assert [message["Body"] for message in found] == ["round and round"]
     assert runs(quick, function) == ROUNDS
     function.client.delete_event_source_mapping(UUID=uuid)

@@ -206,7 +206,7 @@ def test_a_function_is_reached_where_its_policy_lets_rules_in(manual, events, sq
     event_id = put(events)
     logs = service_of(manual, "logs")
     group = f"/aws/lambda/{function.name}"
-    wait_until(lambda: any(event_id in line["message"] for line in logs.filter_log_events(logGroupName=group)["events"]), 20, "the function was not called")
+    wait_until(lambda: any(event_id in line["message"] for line in logs.filter_log_events(logGroupName=group)["events"]), 60, "the function was not called")
 
 
 def test_log_groups_and_other_buses_are_reached(manual, events, sqs, rule):
@@ -225,7 +225,7 @@ def test_log_groups_and_other_buses_are_reached(manual, events, sqs, rule):
     event_id = put(events, source=source)
     assert [json.loads(message["Body"])["id"] for message in received(sqs, url)] == [event_id]
     lines = lambda: [json.loads(line["message"])["id"] for line in logs.filter_log_events(logGroupName=group)["events"]]
-    wait_until(lambda: lines() == [event_id], 20, "the log group got nothing")
+    wait_until(lambda: lines() == [event_id], 60, "the log group got nothing")
 
 
 def test_what_is_for_a_bus_that_has_gone_is_a_dead_letter(events, sqs, rule):

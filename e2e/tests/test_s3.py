@@ -423,7 +423,7 @@ def test_what_was_acknowledged_survives_a_crash_and_nothing_else_stays(alone):
     head = f"PUT /kept/begun HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {scope}\r\nContent-Length: 9000000\r\n\r\n"
     begun.sendall(head.encode() + b"x" * 4_000_000)
     objects = server.data / "objects"
-    wait_until(lambda: len(list(objects.iterdir())) > 4, 20, "the object that is being sent has no file")
+    wait_until(lambda: len(list(objects.iterdir())) > 4, 60, "the object that is being sent has no file")
     server.kill()
     begun.close()
     (objects / "0123456789abcdef0123456789abcdef").write_bytes(b"left by a crash")
@@ -438,7 +438,7 @@ def test_what_was_acknowledged_survives_a_crash_and_nothing_else_stays(alone):
     assert len(list(objects.iterdir())) == 4
     for key in ("small", "big", "open"):
         s3.delete_object(Bucket="kept", Key=key)
-    wait_until(lambda: not list(objects.iterdir()), 10, "files of deleted objects stay")
+    wait_until(lambda: not list(objects.iterdir()), 60, "files of deleted objects stay")
     s3.delete_bucket(Bucket="kept")
     server.stop()
 

@@ -85,7 +85,7 @@ def test_what_is_provisioned_follows_the_clock(scaled):
 
     # What was just asked for is in progress for a moment of the clock's time.
     advance(scaled.server, "1s")
-    wait_until(lambda: status() == "READY", 30, "the environments are not there")
+    wait_until(lambda: status() == "READY", 60, "the environments are not there")
     assert scaled.function.call(Qualifier="live") == "provisioned-concurrency"
     advance(scaled.server, "60m")
     assert (scaled.requested(), scaled.bounds()) == (0, (0, 0))

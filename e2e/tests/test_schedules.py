@@ -166,7 +166,7 @@ def test_a_function_and_a_bus_are_called(manual, scheduler, deploy, schedule):
     logs = service_of(manual, "logs")
     lines = lambda group: [line["message"] for line in logs.filter_log_events(logGroupName=group)["events"]]
     advance(manual, "1m")
-    wait_until(lambda: any('GOT {"warm": "yes"}' in line for line in lines(f"/aws/lambda/{function.name}")), 20, "the function was not called")
+    wait_until(lambda: any('GOT {"warm": "yes"}' in line for line in lines(f"/aws/lambda/{function.name}")), 60, "the function was not called")
     events, group = service_of(manual, "events"), f"/events/{unique('g')}"
     logs.create_log_group(logGroupName=group)
     events.put_rule(Name="scheduled", EventPattern='{"source":["my.clock"]}')
@@ -174,7 +174,7 @@ def test_a_function_and_a_bus_are_called(manual, scheduler, deploy, schedule):
     bus = "arn:aws:events:us-east-1:000000000000:event-bus/default"
     schedule("rate(1 hour)", bus, {"Input": '{"n": 1}', "EventBridgeParameters": {"Source": "my.clock", "DetailType": "tick"}})
     advance(manual, "1m")
-    wait_until(lambda: lines(group), 20, "the bus got nothing")
+    wait_until(lambda: lines(group), 60, "the bus got nothing")
     event = json.loads(lines(group)[0])
     assert (event["detail"], event["detail-type"]) == ({"n": 1}, "tick")
 
@@ -183,11 +183,11 @@ def test_what_was_missed_while_the_server_was_down_comes_once(alone):
     server = alone()
     scheduler, sqs = service_of(server, "scheduler"), service_of(server, "sqs")
     url, arn = queue(sqs)
-    at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)).strftime("%Y-%m-%dT%H:%M:%S")
+    at = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=8)).strftime("%Y-%m-%dT%H:%M:%S")
     scheduler.create_schedule(Name="s", ScheduleExpression=f"at({at})", FlexibleTimeWindow=OFF, Target={"Arn": arn, "RoleArn": ROLE})
     server.kill()
     # Until the time is over: what is tried is that nobody was there then.
-    wait_until(lambda: datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") > at, 20, "time stands still")
+    wait_until(lambda: datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S") > at, 60, "time stands still")
     server.start()
     sqs = service_of(server, "sqs")
     url = sqs.get_queue_url(QueueName=url.rsplit("/", 1)[1])["QueueUrl"]

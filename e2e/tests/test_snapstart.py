@@ -16,7 +16,7 @@ from support.server import WORKERS
 
 # The service has SnapStart from this one on; what runs here has to have it.
 SNAP_START = "python3.12"
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 def published(client, deploy, code, **members):
@@ -220,7 +220,7 @@ def test_what_cannot_be_written_down_starts_as_usual(client, deploy):
 
 
 def test_a_version_is_not_ready_before_its_snapshot(client, deploy):
-    function = deploy("import time\ntime.sleep(3)\ndef handler(event, context): return 1", Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}).name
+    function = deploy("import time\ntime.sleep(8)\ndef handler(event, context): return 1", Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"}).name
     client.publish_version(FunctionName=function)
     with pytest.raises(client.exceptions.SnapStartNotReadyException) as refused:
         client.invoke(FunctionName=function, Qualifier="1")

@@ -8,7 +8,9 @@ from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer, unique
 from support.clients import service_of
-from support.server import wait_until
+from support.clock import MANUAL, advance
+from support.gates import waiting
+from support.server import running, wait_until
 from support.sources import OBEY, WAIT_S, arn_of, changed, empty, gone, heard, left, mapped, passing_on, records, said, send, settled, sqs_of
 
 
@@ -49,6 +51,32 @@ def mapping(client):
         except client.exceptions.ResourceNotFoundException:
             continue
         gone(client, uuid)
+
+
+@pytest.fixture(scope="module")
+def still():
+    """A server on which time passes only where a test lets it: messages stay hidden as long as their functions take."""
+    with running(*MANUAL) as server:
+        yield server
+
+
+class Still:
+    """What the fixtures above make, on that server; it takes all of it with itself."""
+
+    def __init__(self, server):
+        self.server, self.sqs = server, sqs_of(server)
+        self.deploy, _ = deployer(client_of(server))
+
+    def make(self, **attributes):
+        return self.sqs.create_queue(QueueName=unique("q"), Attributes=attributes)["QueueUrl"]
+
+    def until_hidden(self, url, count):
+        """Waits until all of a queue's messages are with functions, or were, and so many stay."""
+        wait_until(lambda: left(self.sqs, url) == (0, count), WAIT_S, lambda: f"{left(self.sqs, url)} messages in {url}")
+
+    def show_again(self):
+        """Lets the queues' usual 30 s pass."""
+        advance(self.server, "31s")
 
 
 def redriven(sqs, make, most=1, **attributes):
@@ -135,26 +163,36 @@ def test_what_a_filter_holds_back_is_deleted(server, sqs, make, mapping, deploy,
     assert len(said(server, function)) == 1
 
 
-def test_a_batch_that_failed_comes_again_and_then_goes_to_the_dead_letter_queue(server, sqs, make, mapping, deploy):
-    function = deploy(OBEY, Timeout=1)
-    url, dead = redriven(sqs, make, 2, VisibilityTimeout="1")
-    mapping(function, url, BatchSize=1)
+def test_a_batch_that_failed_comes_again_and_then_goes_to_the_dead_letter_queue(still):
+    here = Still(still)
+    sqs, function = here.sqs, here.deploy(OBEY)
+    url, dead = redriven(sqs, here.make, 2)
+    mapped(function, arn_of(url), BatchSize=1)
     (sent,) = send(sqs, url, {"fail": 1})
-    wait_until(lambda: left(sqs, dead) == (1, 0), WAIT_S, "nothing in the dead-letter queue")
-    first, second = records(server, function, 2)
+    for runs in (1, 2):
+        records(still, function, runs)
+        here.show_again()
+    wait_until(lambda: left(sqs, dead) == (1, 0), WAIT_S, lambda: f"{left(sqs, dead)} in the dead-letter queue, {left(sqs, url)} in its source")
+    first, second = records(still, function, 2)
     assert first["messageId"] == second["messageId"] == sent and first["receiptHandle"] != second["receiptHandle"]
     assert [record["attributes"]["ApproximateReceiveCount"] for record in (first, second)] == ["1", "2"]
     (letter,) = sqs.receive_message(QueueUrl=dead)["Messages"]
     assert (letter["MessageId"], json.loads(letter["Body"])) == (sent, {"fail": 1})
 
 
-def test_only_what_is_reported_stays(server, sqs, make, mapping, deploy):
-    function = deploy(OBEY, Timeout=1)
-    url, dead = redriven(sqs, make, 1, VisibilityTimeout="1")
-    uuid = mapping(function, url, FunctionResponseTypes=["ReportBatchItemFailures"], MaximumBatchingWindowInSeconds=2, Enabled=False)
+def test_only_what_is_reported_stays(still):
+    here = Still(still)
+    # Window and limit together are within the 30 s, which are longer otherwise.
+    sqs, function = here.sqs, here.deploy(OBEY, Timeout=20)
+    url, dead = redriven(sqs, here.make)
+    uuid = mapped(function, arn_of(url), FunctionResponseTypes=["ReportBatchItemFailures"], MaximumBatchingWindowInSeconds=2, Enabled=False)
     kept = send(sqs, url, {"n": 1}, {"report": True}, {"n": 3})[1]
     changed(function.client, uuid, Enabled=True)
-    wait_until(lambda: left(sqs, dead) == (1, 0), WAIT_S, "nothing in the dead-letter queue")
+    wait_until(lambda: left(sqs, url)[0] == 0, WAIT_S, "nobody takes them")
+    advance(still, "3s")
+    here.until_hidden(url, 1)
+    here.show_again()
+    wait_until(lambda: left(sqs, dead) == (1, 0), WAIT_S, lambda: f"{left(sqs, dead)} in the dead-letter queue, {left(sqs, url)} in its source")
     (letter,) = sqs.receive_message(QueueUrl=dead)["Messages"]
     assert letter["MessageId"] == kept
     empty(sqs, url)
@@ -172,11 +210,15 @@ ALL_FAILED = [
 ]
 
 
-def test_answers_that_report_nothing_are_a_success_and_malformed_ones_never(server, sqs, make, mapping, deploy):
-    function = deploy(OBEY, Timeout=1)
-    url, dead = redriven(sqs, make, 1, VisibilityTimeout="1")
-    mapping(function, url, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+def test_answers_that_report_nothing_are_a_success_and_malformed_ones_never(still):
+    here = Still(still)
+    sqs, function = here.sqs, here.deploy(OBEY)
+    url, dead = redriven(sqs, here.make)
+    mapped(function, arn_of(url), BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
     send(sqs, url, *({"answer": answer} for answer in ALL_DONE + ALL_FAILED))
+    here.until_hidden(url, len(ALL_FAILED))
+    heard(still, function, len(ALL_DONE + ALL_FAILED))
+    here.show_again()
     wait_until(lambda: left(sqs, dead)[0] >= len(ALL_FAILED), WAIT_S, lambda: f"{left(sqs, dead)} in the dead-letter queue")
     empty(sqs, url)
     letters = []
@@ -212,20 +254,22 @@ def test_a_throttled_batch_waits_for_room(server, client, sqs, make, mapping, de
     empty(sqs, url)
 
 
-def test_states_follow_what_is_asked(server, client, sqs, make, deploy):
-    function, url = deploy(OBEY), make()
+def test_states_follow_what_is_asked(server, client, sqs, make, deploy, gate):
+    function, url = deploy(waiting(OBEY.replace("print(", "[passed(wish['gate']) for wish, _ in wishes if 'gate' in wish]; print(", 1))), make()
     made = client.create_event_source_mapping(FunctionName=function.name, EventSourceArn=arn_of(url), BatchSize=1)
     uuid = made["UUID"]
     assert made["State"] == "Creating" and settled(client, uuid)["State"] == "Enabled"
     assert client.update_event_source_mapping(UUID=uuid, BatchSize=2)["State"] == "Updating"
     assert settled(client, uuid)["BatchSize"] == 2
     # What is with the function comes to its end before the mapping is disabled.
-    send(sqs, url, {"sleep": 2})
+    one = gate()
+    send(sqs, url, {"gate": one.path})
     wait_until(lambda: left(sqs, url) == (0, 1), WAIT_S, "nobody takes it")
     assert client.update_event_source_mapping(UUID=uuid, Enabled=False)["State"] == "Disabling"
     with pytest.raises(ClientError) as refused:
         client.update_event_source_mapping(UUID=uuid, Enabled=True)
     assert refused.value.response["Error"]["Code"] == "ResourceInUseException"
+    one.open()
     assert settled(client, uuid)["State"] == "Disabled" and left(sqs, url) == (0, 0)
     send(sqs, url, "later")
     assert left(sqs, url) == (1, 0)
@@ -271,16 +315,18 @@ def test_groups_of_a_fifo_queue_come_in_order_and_one_batch_of_each_at_a_time(se
     sqs.delete_queue(QueueUrl=url)
 
 
-def test_a_message_that_fails_holds_up_its_group_alone(server, client, sqs, mapping, deploy):
-    function = deploy(OBEY, Timeout=1)
-    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": "3"}
+def test_a_message_that_fails_holds_up_its_group_alone(still):
+    here = Still(still)
+    sqs, function = here.sqs, here.deploy(OBEY)
+    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
     url = sqs.create_queue(QueueName=unique("q") + ".fifo", Attributes=attributes)["QueueUrl"]
-    mapping(function, url, BatchSize=1)
+    mapped(function, arn_of(url), BatchSize=1)
     for group, body in (("bad", {"fail": 1}), ("bad", {"n": 0}), ("good", {"n": 1}), ("good", {"n": 2})):
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body), MessageGroupId=group)
-    got = [json.loads(record["body"]) for record in records(server, function, 4)]
+    records(still, function, 3)
+    here.show_again()
+    got = [json.loads(record["body"]) for record in records(still, function, 4)]
     assert got.count({"fail": 1}) == 2 and [body for body in got if "n" in body] == [{"n": 1}, {"n": 2}]
-    sqs.delete_queue(QueueUrl=url)
 
 
 def test_a_function_that_is_gone_leaves_its_mapping_and_the_messages(server, client, sqs, make, mapping, deploy):

@@ -150,7 +150,7 @@ def test_a_receiver_that_waits_gets_what_comes(sqs, queue):
     began = time.monotonic()
     waiting.start()
     sqs.send_message(QueueUrl=queue, MessageBody="x", DelaySeconds=1)
-    waiting.join(20)
+    waiting.join(60)
     assert [message["Body"] for message in got] == ["x"] and time.monotonic() - began >= 0.9
 
 
@@ -166,7 +166,7 @@ def test_what_is_received_too_often_goes_to_the_dead_letter_queue(sqs, queue):
         "VisibilityTimeout": "0", "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn_of(queue), "maxReceiveCount": "2"})})["QueueUrl"]
     sent = sqs.send_message(QueueUrl=source, MessageBody="poison")
     wait_until(lambda: sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]["ApproximateNumberOfMessages"] == "1"
-               or (receive(sqs, source) and False), 20, "it never went")
+               or (receive(sqs, source) and False), 60, "it never went")
     [dead] = receive(sqs, queue, MessageSystemAttributeNames=["All"])
     assert (dead["MessageId"], dead["Body"]) == (sent["MessageId"], "poison")
     assert dead["Attributes"]["DeadLetterQueueSourceArn"] == arn_of(source)

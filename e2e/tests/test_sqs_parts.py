@@ -149,7 +149,7 @@ def test_dead_letters_go_back_to_where_they_came_from(sqs, make):
     def task():
         [task] = sqs.list_message_move_tasks(SourceArn=arn_of(dead))["Results"]
         return task
-    wait_until(lambda: task()["Status"] == "COMPLETED", 30, "the task is done")
+    wait_until(lambda: task()["Status"] == "COMPLETED", 60, "the task is done")
     assert (task()["ApproximateNumberOfMessagesMoved"], task()["ApproximateNumberOfMessagesToMove"]) == (25, 25)
     assert "TaskHandle" not in task()
     assert refused(sqs.cancel_message_move_task, TaskHandle=handle) == "AWS.SimpleQueueService.UnsupportedOperation"
@@ -166,7 +166,7 @@ def test_a_slow_move_can_be_stopped(manual, sqs, make):
     start = dict(SourceArn=arn_of(dead), DestinationArn=arn_of(elsewhere), MaxNumberOfMessagesPerSecond=5)
     handle = sqs.start_message_move_task(**start)["TaskHandle"]
     assert refused(sqs.start_message_move_task, **start) == "AWS.SimpleQueueService.UnsupportedOperation"
-    wait_until(lambda: counts(sqs, elsewhere)[0] == 5, 30, "some are moved")
+    wait_until(lambda: counts(sqs, elsewhere)[0] == 5, 60, "some are moved")
     assert counts(sqs, dead) == (7, 0, 0), "time stands still"
     wait_until(lambda: sqs.list_message_move_tasks(SourceArn=arn_of(dead))["Results"][0]["ApproximateNumberOfMessagesMoved"] == 5,
                30, "the task says so")

@@ -2,12 +2,12 @@
 
 import json
 import os
-import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from support.server import HANGS_S, wait_until
 from test_cloudwatch_logs import logs  # noqa: F401 - a fixture
 from test_layers import publish  # noqa: F401 - a fixture
 
@@ -134,9 +134,9 @@ def test_an_extension_in_python_hears_what_happens(deploy, publish):  # noqa: F8
     assert "the extension starts\n" in records(events, "extension")
 
 
-@pytest.mark.parametrize(("end", "status", "reason"), [("late", "timeout", "timeout"), ("exit", "error", "failure")])
-def test_the_last_events_come_before_the_end(watched, logs, end, status, reason):
-    function = watched("telemetry", Timeout=2)
+@pytest.mark.parametrize(("end", "status", "reason", "limit"), [("late", "timeout", "timeout", 4), ("exit", "error", "failure", 30)])
+def test_the_last_events_come_before_the_end(watched, logs, end, status, reason, limit):
+    function = watched("telemetry", Timeout=limit)
     function.error({"end": end})
     # In the end the extension prints what it was told, a line each.
     lines = until_logged(logs, function, '{"event":"SHUTDOWN"')
@@ -148,22 +148,22 @@ def test_the_last_events_come_before_the_end(watched, logs, end, status, reason)
 
 
 def test_the_older_logs_tell_of_faults(watched, logs):
-    function = watched("logs", Timeout=2)
+    function = watched("logs", Timeout=4)
     function.error({"end": "late"})
     lines = until_logged(logs, function, '{"event":"SHUTDOWN"')
     logs = [json.loads(line).get("log") for line in lines if line.startswith("{")]
     [fault] = [line for line in logs if line and line.startswith("PlatformFault")]
-    assert "Task timed out after 2.00 seconds" in fault
+    assert "Task timed out after 4.00 seconds" in fault
 
 
 def until_logged(logs, function, text):
     """The lines of a function's log, once one begins with the text."""
-    while True:
+    def lines():
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function.name}")
-        lines = [event["message"] for page in pages for event in page["events"]]
-        if any(line.startswith(text) for line in lines):
-            return lines
-        time.sleep(0.05)
+        return [event["message"] for page in pages for event in page["events"]]
+
+    wait_until(lambda: any(line.startswith(text) for line in lines()), HANGS_S, lambda: f"no {text} in {lines()}")
+    return lines()
 
 
 def test_the_start_of_an_init_names_the_environment(deploy, logs):  # noqa: F811

@@ -260,10 +260,10 @@ def test_what_is_no_upstream_is_refused(tmp_path):
 def test_a_mapping_polls_the_queue_at_the_upstream(server):
     sqs, client = service_of(server, "sqs"), functions(server)
     deploy, clean = deployer(client)
-    function = deploy(OBEY, Timeout=3)
+    function = deploy(OBEY, Timeout=15)
     dead = sqs.create_queue(QueueName=unique("dead"))["QueueUrl"]
     policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
-    url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "3", "RedrivePolicy": policy})["QueueUrl"]
+    url = sqs.create_queue(QueueName=unique("q"), Attributes={"VisibilityTimeout": "15", "RedrivePolicy": policy})["QueueUrl"]
     uuid = mapped(function, arn_of(url), MaximumBatchingWindowInSeconds=1, FunctionResponseTypes=["ReportBatchItemFailures"])
     attributes = {"n": {"DataType": "Number", "StringValue": "1"}, "b": {"DataType": "Binary", "BinaryValue": b"\0\1"}}
     sqs.send_message(QueueUrl=url, MessageBody="plain", MessageAttributes=attributes)

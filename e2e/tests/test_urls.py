@@ -36,7 +36,7 @@ def echo(client, deploy_once):
 @pytest.fixture(scope="module")
 def program(client, deploy_once):
     """program("'hello'") -> the response to what a function returned."""
-    url = public(client, deploy_once(PROGRAM, Timeout=1).name)
+    url = public(client, deploy_once(PROGRAM, Timeout=5).name)
     return lambda text, **how: call(url, method="POST", body=text.encode(), headers=TEXT, **how)
 
 

@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import Function, client_of, deployer
+from support.gates import Gates, held, waiting
 from support.packages import boto, zip_of
-from support.server import HEARTH, wait_until
+from support.server import HANGS_S, HEARTH, wait_until
 from support.workers import WorkerProcess, workers_of
 from test_inside import CALLER
 from test_node import node_runtime
@@ -22,15 +23,16 @@ from test_streaming import NODE
 
 EMBEDDED = "server"
 BUDGET = ("--memory-budget", "8000")
-# Holds an invoke until the event says otherwise, by how long it sleeps; says which environment it is.
-CODE = """
-import os, time, uuid
+# Holds an invoke for as long as the event says, or at its gate; says which environment it is.
+CODE = waiting("""
+import uuid
 ME = str(uuid.uuid4())
 def handler(event, context):
     time.sleep(event.get("sleep", 0))
+    if "gate" in event: passed(event["gate"])
     print("line of", event.get("n"))
     return {"me": ME, "n": event.get("n"), "version": context.function_version, "said": event.get("text", "")}
-"""
+""")
 STREAMS = NODE + """
 export const handler = stream(async (event, out) => {
   for (let n = 0; n < event.parts; n++) {
@@ -100,7 +102,7 @@ class Load:
     def go_on(self, answers=20):
         """Until so many more are answered."""
         enough = len(self.answers) + answers
-        wait_until(lambda: len(self.answers) >= enough or self.errors, 60, lambda: f"{len(self.answers)} of {enough}")
+        wait_until(lambda: len(self.answers) >= enough or self.errors, HANGS_S, lambda: f"{len(self.answers)} of {enough}")
 
 
 def test_a_function_is_the_same_in_a_worker_process(house):
@@ -114,7 +116,7 @@ def test_a_function_is_the_same_in_a_worker_process(house):
     assert environments(server) == {"w0": 1} and worker.seen()["UsedMemoryMB"] == 1769
     error = function.error({"sleep": "long"})
     assert error["errorType"] == "TypeError"
-    wait_until(lambda: "line of 1" in logged(server, function), 20, "its log lines do not come")
+    wait_until(lambda: "line of 1" in logged(server, function), HANGS_S, "its log lines do not come")
     worker.drain()
     assert workers_of(server) == []
 
@@ -150,11 +152,15 @@ def test_a_killed_worker_fails_only_what_it_ran(house):
     server, workers, client, deploy = house(2, "--placement", "spread", "--retry-base", "60")
     function = deploy(CODE, Timeout=60)
     with ThreadPoolExecutor(4) as pool:
-        held = [pool.submit(function.invoke, {"n": n, "sleep": 8}) for n in range(4)]
-        wait_until(lambda: all(busy(worker) == 2 for worker in workers), 30, lambda: environments(server))
-        killed, other = workers
-        killed.kill()
-        outcomes = [future.exception(60) or future.result() for future in held]
+        gate = Gates(server)()
+        held = [pool.submit(function.invoke, {"n": n, "gate": gate.path}) for n in range(4)]
+        try:
+            wait_until(lambda: all(busy(worker) == 2 for worker in workers), HANGS_S, lambda: environments(server))
+            killed, other = workers
+            killed.kill()
+        finally:
+            gate.open()
+        outcomes = [future.exception(HANGS_S) or future.result() for future in held]
     failed = [outcome for outcome in outcomes if isinstance(outcome, ClientError)]
     assert len(failed) == 2, outcomes
     assert {error.response["Error"]["Code"] for error in failed} == {"ServiceException"}
@@ -169,13 +175,15 @@ def test_a_killed_worker_fails_only_what_it_ran(house):
 def test_asynchronous_invokes_of_a_killed_worker_are_run_again(house):
     server, workers, client, deploy = house(2, "--placement", "spread", "--retry-base", "60")
     function = deploy(CODE, Timeout=60)
+    gate = Gates(server)()
     for n in range(4):
-        answer = client.invoke(FunctionName=function.name, InvocationType="Event", Payload=json.dumps({"n": n, "sleep": 3}))
+        answer = client.invoke(FunctionName=function.name, InvocationType="Event", Payload=json.dumps({"n": n, "gate": gate.path}))
         assert answer["StatusCode"] == 202
-    wait_until(lambda: all(busy(worker) == 2 for worker in workers), 30, lambda: environments(server))
+    wait_until(lambda: all(busy(worker) == 2 for worker in workers), HANGS_S, lambda: environments(server))
     workers[0].kill()
+    gate.open()
     ended = [f"line of {n}\n" for n in range(4)]
-    wait_until(lambda: all(line in logged(server, function) for line in ended), 60, lambda: logged(server, function))
+    wait_until(lambda: all(line in logged(server, function) for line in ended), HANGS_S, lambda: logged(server, function))
 
 
 def test_a_worker_drains_under_load_and_no_invoke_fails(house):
@@ -277,9 +285,10 @@ def test_a_worker_beside_the_servers_own_takes_what_has_no_room_there(alone):
         worker.start()
         deploy, _ = deployer(client_of(server))
         function = deploy(CODE)
-        with ThreadPoolExecutor(2) as pool:
-            answers = list(pool.map(function.call, [{"sleep": 2}, {"sleep": 2}]))
-        assert len({answer["me"] for answer in answers}) == 2
+        gate = Gates(server)()
+        with held(server, gate, function, 2, {"gate": gate.path}) as running:
+            pass
+        assert len({future.result()["me"] for future in running}) == 2
         assert environments(server) == {EMBEDDED: 1, "w0": 1}
     finally:
         worker.close()

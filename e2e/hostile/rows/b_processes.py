@@ -85,24 +85,26 @@ def b04(world):
                         signal.signal(number, signal.SIG_IGN)
                 if os.fork() == 0:
                     while True:
-                        put("/tmp/ticks", b".", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                        put("/tmp/ticks", b"%f\n" % time.monotonic(), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                         time.sleep(0.01)
                 os._exit(0)
             while not content("/tmp/ticks"):
                 time.sleep(0.01)
-        return len(content("/tmp/ticks"))
+        # For how long nothing was done at the most, in seconds.
+        ticks = [float(tick) for tick in content("/tmp/ticks").split(b"\n")[:-1]] + [time.monotonic()]
+        return max(later - earlier for earlier, later in zip(ticks, ticks[1:]))
 
     function = world.function(attack)
     before = descendants(world.server.pid)
-    first = world.ask(function)["said"]
-    time.sleep(2)
-    second = world.ask(function)["said"]
+    world.ask(function)
+    time.sleep(4)
+    stood = world.ask(function)["said"]
     came = {pid: start for pid, (_, start) in processes().items() if pid in descendants(world.server.pid) - before}
     world.call(function.delete)
-    # Awake it would have counted some 200 times.
-    got = [f"works: {second - first} times between invokes"] if second - first > 100 else []
+    # When it is frozen is the server's affair; awake it works a hundred times a second.
+    got = [f"works: stood still for {stood:.1f} s of 4 between invokes"] if stood < 2 else []
     own = lambda: [pid for pid, start in came.items() if processes().get(pid, (0, 0))[1] == start and "app.handler" in read(f"/proc/{pid}/environ")]
-    wait_until(lambda: not own(), 10, lambda: f"outlives its environment: {own()}")
+    wait_until(lambda: not own(), 30, lambda: f"outlives its environment: {own()}")
     return got
 
 

@@ -17,7 +17,7 @@ def shown(world, function, mark, *words):
         found[:] = [world.call(subprocess.run, command, capture_output=True, timeout=30).stdout]
         return mark in found[0]
 
-    wait_until(look, 10, lambda: f"{mark} is not shown: {found}")
+    wait_until(look, 60, lambda: f"{mark} is not shown: {found}")
     return found[0]
 
 
@@ -29,7 +29,7 @@ def raw(world):
 
     function = world.function(attack)
     world.ask(function)
-    wait_until(lambda: any(b"red and raw" in path.read_bytes() for path in world.logs()), 10, "nothing was logged")
+    wait_until(lambda: any(b"red and raw" in path.read_bytes() for path in world.logs()), 60, "nothing was logged")
     return ["stored"] if any(b"\\u001b[31mred" in data or b"\x1b[31mred" in data for data in (path.read_bytes() for path in world.logs())) else []
 
 
