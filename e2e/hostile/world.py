@@ -53,6 +53,9 @@ class WeakServer(Server):
 
     def launch(self):
         command = [os.environ["HEARTH_WEAK"], "serve", "--listen", self.listen, "--data-dir", str(self.data), *self.args]
+        if "uts-namespace" in self.off:
+            # Each environment gives its name to whatever namespace it is in: the machine's own is what others look at meanwhile.
+            command = ["unshare", "--uts", *command]
         environment = {**os.environ, "HEARTH_WEAKEN": ",".join(sorted(self.off))}
         with open(self.log, "ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=environment)
