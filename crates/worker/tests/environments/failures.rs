@@ -66,11 +66,11 @@ def handler(e, c):
 async fn a_segmentation_fault(machine: Arc<Machine>) {
     let code = "import ctypes
 def handler(e, c): return ctypes.string_at(0) if e else 'alive'";
-    let mut function = machine.python(code).with(|spec| spec.timeout_s = 1);
+    let mut function = machine.python(code).with(|spec| spec.timeout_s = 5);
     let error = function.error("1").await;
-    assert_eq!(error, owned("Sandbox.Timedout", "RequestId: ID Error: Task timed out after 1.00 seconds"));
+    assert_eq!(error, owned("Sandbox.Timedout", "RequestId: ID Error: Task timed out after 5.00 seconds"));
     let log = function.log();
-    let (fault, limit) = (log.find("signal: segmentation fault\n"), log.find("Task timed out after 1.00 seconds"));
+    let (fault, limit) = (log.find("signal: segmentation fault\n"), log.find("Task timed out after 5.00 seconds"));
     assert!(fault.is_some() && fault < limit, "{log}");
     assert!(log.ends_with("\tStatus: timeout\t\n"), "{log}");
     assert_eq!(function.answer("0").await, json!("alive"));

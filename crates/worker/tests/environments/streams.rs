@@ -59,7 +59,7 @@ async fn the_end_waits_for_the_log(machine: Arc<Machine>) {
 }
 
 async fn an_end_of_time_breaks_off(machine: Arc<Machine>) {
-    let mut function = streaming(&machine, "out.write('some'); await passed(60_000);").with(|spec| spec.timeout_s = 1);
+    let mut function = streaming(&machine, "out.write('some'); await passed(60_000);").with(|spec| spec.timeout_s = 5);
     for _ in 0..2 {
         let (all, end) = rest(begun(&mut function, false).await).await;
         let Some(StreamFailure::Function(error)) = end.failure else { panic!("{end:?}") };
