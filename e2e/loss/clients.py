@@ -99,9 +99,12 @@ class Sqs(Client):
 
 
 class Deployer(Client):
-    """Makes functions, each with a package that is new, and deletes some."""
+    """Makes functions, each with a package that is new, and deletes some. Half of the packages are small, as the metadata's
+    file holds them, and half are not."""
 
     MOST = 6
+    # Random, so that it stays as long when it is packed.
+    LARGE = 20_000
 
     def __init__(self, name, chance):
         super().__init__(name, chance)
@@ -118,7 +121,9 @@ class Deployer(Client):
             self.serial_of.pop(name, n)
             return
         n = self.fresh()
-        code = base64.b64encode(package(f"\nn = {n!r}\ndef handler(event, context): return n\n")).decode()
+        more = self.chance.choice((0, self.LARGE))
+        source = f"\nn = {n!r}\ndef handler(event, context): return n\n# {self.chance.randbytes(more).hex()}\n"
+        code = base64.b64encode(package(source)).decode()
         self.open.add(n)
         self.serial_of[n] = n
         wire.well("POST", "/2015-03-31/functions", json.dumps({

@@ -91,6 +91,7 @@ def state(server, function, layer):
     ]
     with raw.connect(server) as sock:
         answers = [raw.request(server, "GET", path, sock=sock) for path in lists]
-    blobs = server.data / "blobs"
+    # What is kept of a package in any case: small ones have no file of their own.
+    trees = server.data / "code"
     links = re.compile(r'"Location":"[^"]*"')
-    return [(a.status, links.sub("", a.body.decode())) for a in answers], {f.name for f in blobs.rglob("*") if f.is_file()}
+    return [(a.status, links.sub("", a.body.decode())) for a in answers], {tree.name for tree in trees.iterdir() if not tree.name.startswith(".")}

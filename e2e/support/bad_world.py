@@ -43,11 +43,11 @@ def world(server, client):
 @pytest.fixture
 def unchanged(server, world):
     """Holds that a test changes nothing."""
-    before, blobs = state(server, FUNCTION, LAYER)
+    before, packages = state(server, FUNCTION, LAYER)
     yield
-    after, more_blobs = state(server, FUNCTION, LAYER)
+    after, more_packages = state(server, FUNCTION, LAYER)
     assert after == before
-    assert more_blobs <= blobs, "a package of a refused request was kept"
+    assert more_packages <= packages, "a package of a refused request was kept"
 
 
 def ready(client):

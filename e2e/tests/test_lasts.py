@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -57,6 +59,31 @@ def test_acknowledged_means_stored(alone):
         assert sorted(f["FunctionName"] for f in client.list_functions()["Functions"]) == sorted(made)
     for name in (made[0], made[-1]):
         assert Function(client, name).ready().call({}) == "here"
+    server.stop()
+
+
+def test_packages_of_any_size_are_there_after_a_crash_that_took_what_was_made_of_them(alone):
+    """Small ones are kept beside the metadata, others in files; the unpacked trees can be made of either again."""
+    server = alone()
+    client = client_of(server)
+    made = {}
+    for size in (0, 15_000, 40_000):
+        package = zip_of({"app.py": CODE, "size": random.Random(size).randbytes(size)})
+        deployed = deployer(client)[0](package)
+        layer = client.publish_layer_version(LayerName=f"layer-{size}", Content={"ZipFile": package})
+        made[deployed.name, layer["LayerVersionArn"]] = package
+    server.kill()
+    files = sorted(path.stat().st_size for path in (server.data / "blobs").iterdir())
+    assert files == [len(package) for package in made.values() if len(package) > 16 * 1024], "which have files"
+    shutil.rmtree(server.data / "code")
+    server.start()
+    client = client_of(server)
+    for (name, layer), package in made.items():
+        assert Function(client, name).call() == "here"
+        locations = client.get_function(FunctionName=name)["Code"], client.get_layer_version_by_arn(Arn=layer)["Content"]
+        for place in locations:
+            with urllib.request.urlopen(place["Location"]) as answer:
+                assert answer.read() == package
     server.stop()
 
 

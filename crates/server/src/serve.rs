@@ -99,9 +99,10 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let mut stop = Stop::new()?;
     let (clock, metrics) = (of_kind(args.clock), Arc::<Metrics>::default());
     let data = &prepared.data;
-    let store: Arc<dyn MetadataStore> = Arc::new(open_metadata(&args, data, &prepared.key)?);
+    let metadata = open_metadata(&args, data, &prepared.key)?;
+    let blobs: Arc<dyn BlobStore> = Arc::new(metadata.blobs(FileBlobStore::open(&data.join("blobs"))?));
+    let store: Arc<dyn MetadataStore> = Arc::new(metadata);
     let queues: Arc<dyn QueueStore> = Arc::new(open_queues(&args, data)?);
-    let blobs: Arc<dyn BlobStore> = Arc::new(FileBlobStore::open(&data.join("blobs"))?);
     let logs = LogStore::open(&data.join("logs")).context("the log store")?;
     let isolation = isolation(&prepared.spawner, args.node.network);
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;

@@ -35,10 +35,13 @@ pub(crate) struct Format {
 /// Reads come from memory of our own, so the page cache serves writes only. "Hrth".
 const METADATA: Format = Format {
     application_id: 0x4872_7468,
-    schema: 2,
+    schema: 3,
     what: "metadata",
     cache_kib: 512,
-    upgrades: &["ALTER TABLE state ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0"],
+    upgrades: &[
+        "ALTER TABLE state ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE blob (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
+    ],
     tables: "
     CREATE TABLE entry (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE state (
@@ -46,6 +49,7 @@ const METADATA: Format = Format {
         sealed INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     INSERT INTO state VALUES (1, 0, zeroblob(16), 2);
+    CREATE TABLE blob (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 ",
 };
 

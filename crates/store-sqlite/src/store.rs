@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use hearth_store::{BoxFuture, CommitError, MetadataStore, StoreError, Table, Versioned, Watch, Write};
 
+use crate::FileBlobStore;
 use crate::open::{OpenError, open};
+use crate::packages::SqliteBlobStore;
 use crate::seal::{Seal, Sealed};
 use crate::writer::Writer;
 
 /// Metadata in one SQLite file that this process alone uses.
 ///
-/// Dropping it waits until the commits that are on their way are done, then closes the file.
+/// Dropping it and what [`Self::blobs`] gave waits until the commits that are on their way are done, then closes the file.
 #[derive(Debug)]
 pub struct SqliteStore {
     table: Arc<Table>,
-    writer: Writer,
+    writer: Arc<Writer>,
 }
 
 impl SqliteStore {
@@ -30,7 +32,13 @@ impl SqliteStore {
         let table = Arc::new(opened.table);
         let writer = Writer::start(opened.connection, opened.checksum, sealed, Arc::clone(&table))
             .map_err(|cause| OpenError::Disk { path: path.to_owned(), cause: cause.to_string() })?;
-        Ok(Self { table, writer })
+        Ok(Self { table, writer: Arc::new(writer) })
+    }
+
+    /// Packages: small ones in this store's file, the others in these.
+    #[must_use]
+    pub fn blobs(&self, files: FileBlobStore) -> SqliteBlobStore {
+        SqliteBlobStore::new(Arc::clone(&self.writer), files)
     }
 }
 

@@ -27,6 +27,14 @@ async fn blobs() {
 }
 
 #[tokio::test]
+async fn blobs_beside_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("meta.db"), seal()).unwrap();
+    let files = FileBlobStore::open(&folder.path().join("blobs")).unwrap();
+    conformance::blob_store(|| Arc::new(store.blobs(files.clone()))).await;
+}
+
+#[tokio::test]
 async fn queues() {
     let folder = tempfile::tempdir().unwrap();
     let made = Cell::new(0);

@@ -1,4 +1,8 @@
 //! The blob seam: packages by the SHA-256 of their bytes.
+//!
+//! A blob matters once a record names it, and so it need not be on stable storage before that record is: what is kept is there
+//! no later than any commit to the metadata that begins afterwards. An engine may keep blobs apart, with flushes of their
+//! own, or together with the metadata, and with one flush for both.
 
 use bytes::Bytes;
 use hearth_types::CodeDigest;
@@ -7,14 +11,14 @@ use crate::BoxFuture;
 
 /// A content-addressed store. What it holds under a digest never changes.
 pub trait BlobStore: Send + Sync + 'static {
-    /// Puts `bytes` on stable storage without a name yet: what takes long about keeping them can be done while they are
-    /// looked at.
+    /// Takes `bytes` in without a name yet: what takes long about keeping them can be done while they are looked at.
     ///
     /// # Errors
     /// When the engine fails; then nothing is left.
     fn stage(&self, bytes: Bytes) -> BoxFuture<'_, Result<Box<dyn StagedBlob>, BlobError>>;
 
-    /// Keeps `bytes`, whose digest the caller has computed. On stable storage when it returns; again is no error.
+    /// Keeps `bytes`, whose digest the caller has computed: found from now on, and on stable storage no later than any
+    /// commit to the metadata that begins now. Again is no error.
     ///
     /// # Errors
     /// When the engine fails; then the blob may or may not be there, but never in part.
@@ -28,7 +32,7 @@ pub trait BlobStore: Send + Sync + 'static {
     /// When the engine fails, or the bytes are no longer those that were put.
     fn get<'a>(&'a self, digest: &'a CodeDigest) -> BoxFuture<'a, Result<Option<Bytes>, BlobError>>;
 
-    /// Removes the blob; no error where it is absent.
+    /// Removes the blob; no error where it is absent. After a crash it may be there again.
     ///
     /// # Errors
     /// When the engine fails.
@@ -41,9 +45,9 @@ pub trait BlobStore: Send + Sync + 'static {
     fn list(&self) -> BoxFuture<'_, Result<Vec<CodeDigest>, BlobError>>;
 }
 
-/// Bytes that are stored and have no name. Dropped, they are gone.
+/// Bytes that are taken in and have no name. Dropped, they are gone.
 pub trait StagedBlob: Send {
-    /// Names them by their digest, which the caller has computed; on stable storage when it returns.
+    /// Names them by their digest, which the caller has computed, see [`BlobStore::put`].
     ///
     /// # Errors
     /// When the engine fails; then the blob may or may not be there, but never in part.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hearth_types::CodeDigest;
-use hearth_types::limits::{STORE_COMMIT_WRITES, STORE_KEY_BYTES, STORE_VALUE_BYTES, STORE_WATCH_COMMITS};
+use hearth_types::limits::{
+    SMALL_BLOB_BYTES, STORE_COMMIT_WRITES, STORE_KEY_BYTES, STORE_VALUE_BYTES, STORE_WATCH_COMMITS,
+};
 use tokio::task::JoinSet;
 
 use crate::{BlobError, BlobStore, Change, CommitError, MetadataStore, Precondition, Watch, WatchEvent, Write};
@@ -56,11 +58,37 @@ pub async fn blob_store<S: BlobStore>(make: impl Fn() -> Arc<S>) {
     staged.keep(first).await.unwrap();
     assert_eq!(store.get(&first).await.unwrap(), Some(Bytes::from_static(b"one")));
     store.delete(&first).await.unwrap();
+    store.delete(&second).await.unwrap();
+    blobs_agree_with_a_plain_map(&*store).await;
 
     let wrong = CodeDigest::of(b"something else");
     store.put(&wrong, Bytes::from_static(b"not that")).await.unwrap();
     let damaged = store.get(&wrong).await;
     assert!(matches!(damaged, Err(BlobError::Damaged(digest)) if digest == wrong), "{damaged:?}");
+}
+
+/// Small and large ones, put, put again and deleted in any order; the store is empty.
+async fn blobs_agree_with_a_plain_map(store: &dyn BlobStore) {
+    let mut random = Random(7);
+    let sizes = [0, 1, 1_000, SMALL_BLOB_BYTES, SMALL_BLOB_BYTES + 1, 100_000];
+    let blobs: Vec<Bytes> = sizes.iter().enumerate().map(|(n, size)| Bytes::from(vec![n as u8; *size])).collect();
+    let mut expected = BTreeMap::new();
+    for round in 0..200 {
+        let blob = &blobs[random.below(blobs.len() as u64) as usize];
+        let digest = CodeDigest::of(blob);
+        if random.below(2) == 0 {
+            store.put(&digest, blob.clone()).await.unwrap();
+            expected.insert(digest, blob.clone());
+        } else {
+            store.delete(&digest).await.unwrap();
+            expected.remove(&digest);
+        }
+        assert!(store.list().await.unwrap().iter().eq(expected.keys()), "round {round}");
+        assert_eq!(store.get(&digest).await.unwrap(), expected.get(&digest).cloned(), "round {round}");
+    }
+    for digest in expected.keys() {
+        store.delete(digest).await.unwrap();
+    }
 }
 
 async fn reads_back_what_was_committed(store: Store) {
