@@ -39,6 +39,12 @@ pub(crate) fn python(args: &RunArgs) -> Result<Package> {
     })
 }
 
+/// The same in a package that is nobody else's.
+pub(crate) fn marked_python(args: &RunArgs, mark: &str) -> Result<Package> {
+    let source = format!("# {mark}\ndef handler(event, context):\n    return event\n");
+    Ok(Package { zip: zip(&[("app.py", source.as_bytes(), false)])?, ..python(args)? })
+}
+
 /// The same on the official Python client: it takes the place of Hearth's own during the import and never gives it back.
 pub(crate) fn awslambdaric(args: &RunArgs) -> Result<Package> {
     let takeover = "from awslambdaric.__main__ import main\nmain(['bootstrap', 'app.handler'])\n";

@@ -73,6 +73,13 @@ fn operations(
         .map(|index| functions::creation(&format!("{functions_there}-{index}"), package, SMALL_MB))
         .collect();
     row("CreateFunction", timed(writes, |index| functions::create(connection, &bodies[index]))?);
+    // One that is there already need not be unpacked.
+    let news = (0..writes).map(|index| {
+        let name = format!("{functions_there}-new-{index}");
+        Ok(functions::creation(&name, &functions::marked_python(args, &name)?, SMALL_MB))
+    });
+    let news = news.collect::<Result<Vec<_>>>()?;
+    row("CreateFunction-new-package", timed(writes, |index| functions::create(connection, &news[index]))?);
     row("GetFunction", timed(reads, |_| expect(connection, "GET", &path, "", 200))?);
     let page = "/2015-03-31/functions?MaxItems=50";
     row("ListFunctions-50", timed(reads.div_ceil(10), |_| expect(connection, "GET", page, "", 200))?);

@@ -281,8 +281,9 @@ pub const STORE_COMMIT_WRITES: usize = 1000;
 pub const STORE_QUEUE_COMMITS: usize = 1024;
 /// Commits that share one transaction, and so one flush to the disk.
 pub const STORE_GROUP_COMMITS: usize = 256;
-/// Bytes of a package that is kept beside the metadata, in its commit's own transaction. Ours: four pages of the file, which
-/// a flush takes as soon as one; more would be written twice, to the log and to the file, and be looked through at each start.
+/// Bytes of a package that is kept beside the metadata, in its commit's own transaction. Ours: four pages of the file, for
+/// which a flush takes a tenth longer; larger ones would be written twice, to the log and to the file, and be looked through
+/// at each start.
 pub const SMALL_BLOB_BYTES: usize = 16 * 1024;
 /// Such packages, and removals of them, that wait for a commit; one more has them written without.
 pub const SMALL_BLOBS_WAITING: usize = 256;
