@@ -242,6 +242,22 @@ def test_the_credentials_of_a_role_that_is_gone_are_of_no_use(server, deploy, la
     assert "ETag" in caller.call(put)
 
 
+DIES = CALLER.replace("    service, operation", "    if event == 'die': os._exit(1)\n    service, operation")
+
+
+def test_a_role_that_is_gone_allows_nothing_in_environments_that_are_made_later_either(server, deploy, layer):
+    """One that never was made allows everything here: to delete a role must not be a way there."""
+    role_arn = new_role(service_of(server, "iam"))
+    caller = deploy(DIES, Layers=[layer], Role=role_arn)
+    list_functions = ["lambda", "list_functions", {}]
+    assert caller.call(list_functions)[0] == "AccessDeniedException"
+    service_of(server, "iam").delete_role(RoleName=role_arn.split("/")[-1])
+    caller.error("die")
+    assert caller.call(list_functions)[0] == "AccessDeniedException"
+    caller.update(Description="another")
+    assert caller.call(list_functions)[0] == "AccessDeniedException"
+
+
 ASSUMER = """
 import boto3
 from botocore.exceptions import ClientError

@@ -19,6 +19,9 @@ use crate::refusal::NotAdmitted;
 use crate::signing_keys::SigningKeys;
 use crate::visitor::Visitor;
 
+/// An id that no role has: such a session may do nothing.
+pub const NOBODY: &str = "AROAUNKNOWN";
+
 /// Whether the public address asks for signatures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Auth {
@@ -223,13 +226,16 @@ impl Access {
         Ok(Caller::new(principal, session.user_id(), rights, context))
     }
 
-    /// The id of the role with this ARN; none where there is no such role.
+    /// The id of the role with this ARN; none where there never was such a role. One that was deleted is [`NOBODY`].
     ///
     /// # Errors
     /// When the store cannot be read, or what is in it.
     pub async fn role_id(&self, role_arn: &str) -> Result<Option<String>, NotAdmitted> {
-        let role = self.identities.role(role_arn.rsplit('/').next().unwrap_or_default()).await?;
-        Ok(role.filter(|role| role.arn == role_arn).map(|role| role.id.clone()))
+        let name = role_arn.rsplit('/').next().unwrap_or_default();
+        match self.identities.role(name).await?.filter(|role| role.arn == role_arn) {
+            Some(role) => Ok(Some(role.id.clone())),
+            None => Ok(self.identities.is_former_role(name).await?.then(|| NOBODY.to_owned())),
+        }
     }
 
     /// By which signatures are good.

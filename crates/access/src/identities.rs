@@ -92,6 +92,11 @@ impl Identities {
         self.roles.get(&key, found.version, compile).map(Some)
     }
 
+    /// Whether there was a role of this name and is none now.
+    pub(crate) async fn is_former_role(&self, name: &str) -> Result<bool, Fault> {
+        Ok(self.found(&keys::former_role(name)).await?.is_some())
+    }
+
     pub(crate) async fn policies_of_user(&self, user: &User) -> Result<Vec<Arc<Document>>, Fault> {
         self.policies_of(&user.granted).await
     }

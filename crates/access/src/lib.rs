@@ -9,6 +9,6 @@ mod refusal;
 mod signing_keys;
 mod visitor;
 
-pub use access::{Access, Auth, Door, Parts, Signer};
+pub use access::{Access, Auth, Door, NOBODY, Parts, Signer};
 pub use refusal::NotAdmitted;
 pub use visitor::Visitor;

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_access::{Access, Auth, Door, NotAdmitted, Parts};
+use hearth_access::{Access, Auth, Door, NOBODY, NotAdmitted, Parts};
 use hearth_clock::Clock;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
 use hearth_identity::sigv4::{PayloadHash, Scope, SignatureError, Signer, Timestamp};
 use hearth_identity::{Caller, Credentials, MasterKey, NONCE_BYTES, Secret};
 use hearth_store::{MemoryStore, MetadataStore, Precondition, Write};
-use hearth_types::identity::{AccessKeyRecord, PolicyRecord, PolicyVersionRecord, RoleRecord};
+use hearth_types::identity::{AccessKeyRecord, FormerRoleRecord, PolicyRecord, PolicyVersionRecord, RoleRecord};
 use hearth_types::{Place, keys};
 use http::Request;
 use serde::Serialize;
@@ -206,6 +206,16 @@ async fn a_session_is_of_its_role_and_of_no_other_by_that_name() {
     assert!(!may_list(&house.admitted(Door::Outer, &old).await.unwrap()), "the role was made anew");
     let new = house.session(ROLE, Some("AROA2"), 60);
     assert!(may_list(&house.admitted(Door::Outer, &new).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_role_that_was_deleted_is_not_one_that_never_was() {
+    let house = House::new(Auth::Open);
+    assert_eq!(house.access.role_id(ROLE).await.unwrap(), None);
+    house.put(keys::former_role("r"), &FormerRoleRecord { deleted_ms: 0 }).await;
+    assert_eq!(house.access.role_id(ROLE).await.unwrap().as_deref(), Some(NOBODY));
+    house.role("AROA", LIST).await;
+    assert_eq!(house.access.role_id(ROLE).await.unwrap().as_deref(), Some("AROA"));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_access::Access;
+use hearth_access::{Access, NOBODY};
 use hearth_api::ApiError;
 use hearth_api::error::INVALID_SIGNATURE;
 use hearth_clock::Clock;
@@ -32,9 +32,6 @@ use crate::room::Room;
 
 /// An environment's listener ends with the environment, whose requests nobody waits for.
 const NO_DRAIN: Duration = Duration::ZERO;
-
-/// An id that no role has: such a session may do nothing.
-const NOBODY: &str = "AROAUNKNOWN";
 
 const LIMITS: ServerLimits = ServerLimits {
     connections: INSIDE_CONNECTIONS,

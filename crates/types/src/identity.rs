@@ -5,6 +5,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// A role that was deleted. Whoever still names it may do nothing, where one that never was would be allowed everything.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FormerRoleRecord {
+    /// When, in milliseconds since 1970.
+    pub deleted_ms: i64,
+}
+
 /// A role: what a function, or whoever assumes it, may do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RoleRecord {

@@ -13,6 +13,8 @@ const PARTS: &str = "function-part/";
 pub const IDENTITIES: &str = "identity/";
 /// Roles: `identity/role/NAME`, names in lower case.
 pub const ROLES: &str = "identity/role/";
+/// Names of roles that were deleted: `identity/former-role/NAME`, names in lower case.
+pub const FORMER_ROLES: &str = "identity/former-role/";
 /// Customer managed policies: `identity/policy/NAME`, names in lower case.
 pub const POLICIES: &str = "identity/policy/";
 /// Access keys: `identity/access-key/ID`.
@@ -87,6 +89,12 @@ pub fn parts_of(name: &str) -> String {
 #[must_use]
 pub fn role(name: &str) -> String {
     format!("{ROLES}{}", name.to_ascii_lowercase())
+}
+
+/// Where a role was deleted and none of its name made since: `FormerRoleRecord`.
+#[must_use]
+pub fn former_role(name: &str) -> String {
+    format!("{FORMER_ROLES}{}", name.to_ascii_lowercase())
 }
 
 /// The record of a customer managed policy: `PolicyRecord`. Two names that differ only in case are one.

@@ -8,7 +8,7 @@ use hearth_identity::ids::{IdKind, new_id};
 use hearth_identity::policy::Kind;
 use hearth_store::typed::Loaded;
 use hearth_store::{Precondition, Write};
-use hearth_types::identity::RoleRecord;
+use hearth_types::identity::{FormerRoleRecord, RoleRecord};
 use hearth_types::keys;
 use hearth_types::limits::{SESSION_DEFAULT_S, TRUST_POLICY_CHARS};
 
@@ -44,7 +44,9 @@ impl Neighbours {
             max_session_s: session_s(input.max_session_duration),
             created_ms: self.now_ms(),
         };
-        if !self.records.commit(vec![put(keys::role(&role.name), &role, Precondition::Absent)?]).await? {
+        let made = put(keys::role(&role.name), &role, Precondition::Absent)?;
+        let former = Write::delete(keys::former_role(&role.name), Precondition::Any);
+        if !self.records.commit(vec![made, former]).await? {
             let text = format!("Role with name {} already exists.", role.name);
             return Err(ApiError::new(&errors::ENTITY_ALREADY_EXISTS, text));
         }
@@ -161,9 +163,10 @@ impl Neighbours {
                 if !role.record.inline.is_empty() {
                     return Err(has_policies("Cannot delete entity, must delete policies first."));
                 }
-                let deleted =
-                    self.records.commit(vec![Write::delete(keys::role(&input.role_name), role.unchanged())]).await?;
-                Ok(deleted.then_some(()))
+                let deleted = Write::delete(keys::role(&input.role_name), role.unchanged());
+                let former = FormerRoleRecord { deleted_ms: self.now_ms() };
+                let former = put(keys::former_role(&input.role_name), &former, Precondition::Any)?;
+                Ok(self.records.commit(vec![deleted, former]).await?.then_some(()))
             })
             .await
     }
