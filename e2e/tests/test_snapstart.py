@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import unique
+from conftest import client_of, deployer, unique
 from support.clients import service_at
 from support.packages import boto, zip_of
 from support.server import WORKERS
@@ -208,6 +208,32 @@ def test_nothing_is_kept_ready_of_what_goes_on_from_a_snapshot(client, deploy):
     with pytest.raises(client.exceptions.InvalidParameterValueException, match=text):
         client.update_alias(FunctionName=function, Name="live", FunctionVersion="1")
     client.delete_provisioned_concurrency_config(FunctionName=function, Qualifier="live")
+
+
+ASKS = """
+import os, socket, time
+host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+asked = socket.create_connection((host, int(port)))
+asked.sendall(b"GET /2018-06-01/runtime/restore/next HTTP/1.1\\r\\nHost: runtime\\r\\n\\r\\n")
+"""
+
+
+def test_versions_that_hang_keep_no_others_waiting(alone):
+    """Each may take minutes to initialise; the others' turns come all the same."""
+    client = client_of(alone())
+    deploy, _ = deployer(client)
+    for code in (ASKS + "time.sleep(1000)", "import time; time.sleep(1000)", "import time; time.sleep(1000)"):
+        function = deploy(code, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"})
+        client.publish_version(FunctionName=function.name)
+        function.update(Description="another")
+        client.publish_version(FunctionName=function.name)
+    _, shown = published(client, deploy, "def handler(event, context): return 1")
+    assert (shown["State"], shown["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
+
+
+def test_who_asks_to_be_written_down_and_ends_has_failed_at_once(client, deploy):
+    _, shown = published(client, deploy, ASKS + "os._exit(3)")
+    assert shown["State"] == "Failed" or shown["SnapStart"]["OptimizationStatus"] == "Off", shown
 
 
 def test_what_cannot_be_written_down_starts_as_usual(client, deploy):

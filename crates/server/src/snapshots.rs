@@ -1,5 +1,6 @@
 //! Takes the snapshots of versions that are published with SnapStart.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use hearth_control::Control;
 use hearth_control::snapshots::Optimization;
 use hearth_remote::Dispatcher;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::SNAPSHOTS_AT_A_TIME;
+use hearth_types::limits::{SNAPSHOT_QUICK, SNAPSHOTS_AT_A_TIME, SNAPSHOTS_SLOW};
 use hearth_worker::NoSnapshot;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
@@ -15,17 +16,41 @@ use tracing::{error, info};
 /// Between tries while the store cannot be written.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Takes them until the server's end: some at a time, since each is a start that uses all the processors it gets.
+/// Takes them until the server's end: some at a time, since each is a start that uses all the processors it gets. One that
+/// takes long gives its turn up, as far as there is room beside: what keeps it waiting is the function's own.
 pub(crate) async fn take(dispatcher: Arc<Dispatcher>, control: Arc<Control>) {
     let turns = Arc::new(Semaphore::new(SNAPSHOTS_AT_A_TIME));
+    let slow = Arc::new(Semaphore::new(SNAPSHOTS_SLOW));
     loop {
-        let spec = dispatcher.next_to_optimize().await;
         let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { return };
-        let (dispatcher, control) = (Arc::clone(&dispatcher), Arc::clone(&control));
+        let work = AtWork { spec: dispatcher.next_to_optimize().await, dispatcher: Arc::clone(&dispatcher) };
+        let (control, slow) = (Arc::clone(&control), Arc::clone(&slow));
         tokio::spawn(async move {
-            take_one(&dispatcher, &control, &spec).await;
-            drop(turn);
+            let mut taking = pin!(take_one(&work.dispatcher, &control, &work.spec));
+            if tokio::time::timeout(SNAPSHOT_QUICK, &mut taking).await.is_ok() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = &mut taking => {}
+                _place = slow.acquire() => {
+                    drop(turn);
+                    taking.await;
+                }
+            }
         });
+    }
+}
+
+/// A version whose snapshot is taken; its function's next may follow once this is gone.
+struct AtWork {
+    spec: Arc<VersionSpec>,
+    dispatcher: Arc<Dispatcher>,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.dispatcher.optimization_ended(&self.spec.function);
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 mod ahead;
 mod clock;
+mod disk;
 mod metrics;
 mod package;
 mod patterns;
 mod queues;
 mod rules;
 mod scaling;
+mod snapshots;
 mod streams;
 mod throughput;
 mod upstreams;
@@ -18,12 +20,14 @@ mod workers;
 
 pub use ahead::*;
 pub use clock::*;
+pub use disk::*;
 pub use metrics::*;
 pub use package::*;
 pub use patterns::*;
 pub use queues::*;
 pub use rules::*;
 pub use scaling::*;
+pub use snapshots::*;
 pub use streams::*;
 pub use throughput::*;
 pub use upstreams::*;
@@ -498,12 +502,3 @@ pub const PARAMETER_LABELS: usize = 10;
 pub const PARAMETERS_PAGE: usize = 50;
 /// The same below a path (AWS).
 pub const PARAMETERS_BY_PATH_PAGE: usize = 10;
-
-/// For a function to go on from its snapshot, its after-restore hooks included.
-pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Versions that are initialised for their snapshot at a time. Ours.
-pub const SNAPSHOTS_AT_A_TIME: usize = 2;
-/// Bytes of all snapshots of one worker. Ours: beyond that those go that were used least recently.
-pub const SNAPSHOTS_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Bytes of one snapshot of an initialised process: addresses, of which those that were never used take no memory.
-pub const SNAPSHOT_BYTES: u64 = 12 * 1024 * 1024 * 1024;

@@ -10,7 +10,9 @@ use hearth_runtimes::{API, Kind as RuntimeKind, Launch, RUNTIME_API, Runtime, Se
 use hearth_sandbox::{Assignment, Happening, Process, Program, SandboxError, Snapshot, Template, Tmp};
 use hearth_types::function::LogFormat;
 use hearth_types::invoke::{Initialization, VersionSpec};
-use hearth_types::limits::{PROVISIONED_INIT_TIMEOUT, RESPONSE_PAYLOAD_BYTES, RUNTIME_CONNECTIONS};
+use hearth_types::limits::{
+    PROVISIONED_INIT_TIMEOUT, RESPONSE_PAYLOAD_BYTES, RUNTIME_CONNECTIONS, SNAPSHOT_WRITE_TIMEOUT,
+};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -141,7 +143,7 @@ pub(crate) async fn write_down(
     });
     // Its connections must be there until it is written down.
     let written = match ready {
-        Ok(()) => match tokio::time::timeout(limit, template.write()).await {
+        Ok(()) => match tokio::time::timeout(SNAPSHOT_WRITE_TIMEOUT, template.write()).await {
             Ok(written) => written.map_err(not_written),
             Err(_) => Err(unsupported("a process that asks to be written down and does not wait for it cannot be")),
         },
@@ -183,9 +185,8 @@ async fn until_it_waits(
                 Happening::Ended(Process::Runtime, _) | Happening::Gone => {
                     // What it said last may be on its way.
                     drop(tell);
-                    while connections.join_next().await.is_some() {}
-                    return Err(match told.try_recv() {
-                        Ok(Said::Failed { kind, body }) => of_report(&kind, &body),
+                    return Err(match told.recv().await {
+                        Some(Said::Failed { kind, body }) => of_report(&kind, &body),
                         _ => NoSnapshot::Init {
                             failure: InitFailure::Error,
                             text: "Error: Runtime exited without providing a reason".to_owned(),
