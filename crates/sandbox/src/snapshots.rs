@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 
 use hearth_types::CodeDigest;
 use hearth_types::limits::{MEMORY_MIN_MB, SNAPSHOT_BYTES};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, Mode};
 
 use crate::args::seal;
 use crate::error::{During, Failure, SandboxError};
@@ -16,8 +15,9 @@ use crate::sandbox::{Sandbox, Started, protocol_error};
 use crate::weaken::{self, Defence};
 use crate::{Spawner, snapshot};
 
-/// Bytes of what the system counts a file's room in.
-const BLOCK: u64 = 512;
+/// Everybody may read and execute a snapshot. Who could open it to write could keep others from executing it, and leave
+/// messages in its attributes for whoever else runs from it: the seals keep only its bytes.
+const READ_AND_EXECUTE: Mode = Mode::from_raw_mode(0o555);
 
 /// A function's process that will be written down.
 pub struct Template {
@@ -33,7 +33,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that it may take: also what was never written of it becomes memory once somebody reads it.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -128,9 +128,11 @@ impl Template {
             let what = format!("a snapshot of {} bytes, where {SNAPSHOT_BYTES} are possible", found.len());
             return Err(Failure::new(libc::ENOTSUP, what).into());
         }
-        let sealed = if weaken::is_off(Defence::Seals) { Ok(file.into()) } else { seal(file) };
-        let file = sealed.during("sealing a snapshot")?;
-        // What was never written of it takes no memory.
-        Ok(Snapshot { file, bytes: found.blocks() * BLOCK })
+        let bytes = found.len();
+        if weaken::is_off(Defence::Seals) {
+            return Ok(Snapshot { file: file.into(), bytes });
+        }
+        rustix::fs::fchmod(&file, READ_AND_EXECUTE).during("taking a snapshot's file from everybody")?;
+        Ok(Snapshot { file: seal(file).during("sealing a snapshot")?, bytes })
     }
 }

@@ -146,6 +146,25 @@ def k11(world):
     return got
 
 
+@row("K11-open", "keep others from a snapshot by opening its file to write; leave messages in its attributes", off="seals", least="attributes")
+def k11_open(world):
+    def attack(event, got):
+        try:
+            os.close(os.open("/proc/self/exe", os.O_RDWR))
+            got.append("opened")
+        except OSError as error:
+            # Whoever may open it is only told to wait until nobody executes it. While it is open nobody can execute it.
+            if error.errno == errno.ETXTBSY:
+                got.append("may open")
+        if works(os.utime, "/proc/self/exe"):
+            got.append("attributes: times")
+        if works(os.setxattr, "/proc/self/exe", "user.message", b"x"):
+            got.append("attributes: a message")
+
+    function = world.function(attack, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"})
+    return world.ask(function, Qualifier=published(world, function))["got"]
+
+
 def own_remains(world):
     """In its own files, before they are deleted, the same search finds the mark."""
 

@@ -17,6 +17,9 @@ const OF_FILE: u64 = 1 << 61;
 
 /// Runs of pages with no more than so many others between them become one: each is a mapping of its own.
 const GAP_PAGES: u64 = 16;
+/// More pages than these that are empty, one after the other, are left out where a mapping is empty by itself: a function
+/// that reads gigabytes of fresh memory has them from the kernel for nothing, and they must not become the file's.
+const EMPTY_PAGES: u64 = 512;
 /// Below the stack stays free, as the kernel has it.
 const STACK_GUARD: u64 = 1024 * 1024;
 /// The most bytes of one mapping; a process that reserves more is none of ours.
@@ -38,6 +41,13 @@ struct Run {
     /// Address.
     start: u64,
     end: u64,
+}
+
+/// Pages, and where the file has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Piece {
+    run: Run,
+    offset: u64,
 }
 
 pub(super) struct Pages<'a> {
@@ -99,16 +109,20 @@ impl<'a> Pages<'a> {
             (false, Some(path)) => {
                 self.map_file(map, &path, libc::MAP_PRIVATE, replay);
                 let runs = self.runs(map, |entry| entry & (PRESENT | SWAPPED) != 0 && entry & OF_FILE == 0)?;
-                self.private(map, &runs, replay)
+                let pieces = runs.iter().map(|run| self.copy(*run)).collect::<Done<Vec<_>>>()?;
+                private(map, &pieces, None, replay);
+                Ok(())
             }
             (false, None) => {
                 let is_stack = (map.start..map.end).contains(&stack);
                 let start = if is_stack { grown(maps, at) } else { map.start };
                 let runs = self.runs(map, |entry| entry & (PRESENT | SWAPPED) != 0)?;
-                if is_stack || runs != [Run { start, end: map.end }] {
+                let pieces = self.copy_filled(&runs)?;
+                if is_stack || !matches!(pieces[..], [Piece { run, .. }] if run == Run { start, end: map.end }) {
                     anonymous(replay, start, map.end, map.prot, libc::MAP_PRIVATE);
                 }
-                self.private(map, &runs, replay)
+                private(map, &pieces, is_stack.then_some(self.given), replay);
+                Ok(())
             }
         }
     }
@@ -135,32 +149,13 @@ impl<'a> Pages<'a> {
         map_at(replay, (map.start, map.end), map.prot, kind, SCRATCH, map.offset);
     }
 
-    /// Pages of the process's own.
-    fn private(&mut self, map: &Map, runs: &[Run], replay: &mut Replay) -> Done {
-        for run in runs {
-            let (mapped, given) = match run.start < self.given && self.given < run.end {
-                true => (run.end.min(self.given), true),
-                false => (run.end, false),
-            };
-            let offset = self.copy(*run)?;
-            map_at(replay, (run.start, mapped), map.prot, libc::MAP_PRIVATE, IMAGE as u64, offset);
-            if given {
-                // The kernel shows them only where they are not a file's.
-                let from = offset + mapped - run.start;
-                let read = [Arg::Is(IMAGE as u64), Arg::Is(mapped), Arg::Is(run.end - mapped), Arg::Is(from)];
-                replay.call(libc::SYS_pread64, read);
-            }
-        }
-        Ok(())
-    }
-
     /// Shared with nobody, as long as there are no other processes; but the process's children will.
     fn shared(&mut self, map: &Map, replay: &mut Replay) -> Done {
         let length = map.end - map.start;
         if length > SHARED_BYTES {
             return Err(refused("this much shared memory cannot be part of a snapshot"));
         }
-        let offset = self.copy(Run { start: map.start, end: map.end })?;
+        let Piece { offset, .. } = self.copy(Run { start: map.start, end: map.end })?;
         anonymous(replay, map.start, map.end, map.prot | libc::PROT_WRITE as u64, libc::MAP_SHARED);
         let read = [Arg::Is(IMAGE as u64), Arg::Is(map.start), Arg::Is(length), Arg::Is(offset)];
         replay.call(libc::SYS_pread64, read);
@@ -169,26 +164,43 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    /// Copies pages into the file, but for those that are empty; returns where they are.
-    fn copy(&mut self, run: Run) -> Done<u64> {
+    /// Copies pages into the file.
+    fn copy(&mut self, run: Run) -> Done<Piece> {
         let offset = self.next;
+        self.next += run.end - run.start;
+        self.each_filled(run, |image, at, page| image.write_all_at(page, offset + at - run.start))?;
+        // The file is as long as what is mapped of it, also where its last pages are empty.
+        self.image.set_len(self.next).during("writing a snapshot's pages")?;
+        Ok(Piece { run, offset })
+    }
+
+    /// Copies pages into the file but for long stretches that are empty.
+    fn copy_filled(&mut self, runs: &[Run]) -> Done<Vec<Piece>> {
+        let (mut all, mut next) = (Vec::new(), self.next);
+        for run in runs {
+            let mut pieces = Vec::new();
+            self.each_filled(*run, |image, at, page| image.write_all_at(page, place(&mut pieces, &mut next, at)))?;
+            all.extend(pieces);
+        }
+        self.next = next;
+        Ok(all)
+    }
+
+    /// Hands on each page that is not empty, by its address.
+    fn each_filled(&self, run: Run, mut write: impl FnMut(&File, u64, &[u8]) -> std::io::Result<()>) -> Done {
         let mut buffer = vec![0; (CHUNK * PAGE) as usize];
         let mut at = run.start;
         while at < run.end {
             let part = &mut buffer[..(run.end - at).min(CHUNK * PAGE) as usize];
             self.read(part, at)?;
-            for (number, page) in part.chunks(PAGE as usize).enumerate() {
+            for (page, address) in part.chunks(PAGE as usize).zip((at..).step_by(PAGE as usize)) {
                 if page.iter().any(|byte| *byte != 0) {
-                    let to = offset + (at - run.start) + number as u64 * PAGE;
-                    self.image.write_all_at(page, to).during("writing a snapshot's pages")?;
+                    write(self.image, address, page).during("writing a snapshot's pages")?;
                 }
             }
             at += part.len() as u64;
         }
-        self.next += run.end - run.start;
-        // The file is as long as what is mapped of it, also where its last pages are empty.
-        self.image.set_len(self.next).during("writing a snapshot's pages")?;
-        Ok(offset)
+        Ok(())
     }
 
     /// Beyond a file's end there is nothing to read, and nothing to keep.
@@ -230,6 +242,37 @@ impl<'a> Pages<'a> {
     }
 }
 
+/// Where in the file the page at this address goes: behind the last one, unless too many empty ones lie between them.
+fn place(pieces: &mut Vec<Piece>, next: &mut u64, address: u64) -> u64 {
+    match pieces.last_mut().filter(|last| address - last.run.end <= EMPTY_PAGES * PAGE) {
+        Some(last) => {
+            *next += address + PAGE - last.run.end;
+            last.run.end = address + PAGE;
+        }
+        None => {
+            pieces.push(Piece { run: Run { start: address, end: address + PAGE }, offset: *next });
+            *next += PAGE;
+        }
+    }
+    *next - PAGE
+}
+
+/// Maps pages of the process's own. From `given` on, where it is set, are its arguments, which the kernel shows only where
+/// they are not a file's.
+fn private(map: &Map, pieces: &[Piece], given: Option<u64>, replay: &mut Replay) {
+    for Piece { run, offset } in pieces {
+        let mapped = given.map_or(run.end, |given| given.clamp(run.start, run.end));
+        if run.start < mapped {
+            map_at(replay, (run.start, mapped), map.prot, libc::MAP_PRIVATE, IMAGE as u64, *offset);
+        }
+        if mapped < run.end {
+            let from = offset + mapped - run.start;
+            let read = [Arg::Is(IMAGE as u64), Arg::Is(mapped), Arg::Is(run.end - mapped), Arg::Is(from)];
+            replay.call(libc::SYS_pread64, read);
+        }
+    }
+}
+
 /// Where a stack may grow down to.
 fn grown(maps: &[Map], at: usize) -> u64 {
     let below = at.checked_sub(1).map_or(0, |before| maps[before].end + STACK_GUARD);
@@ -264,5 +307,16 @@ mod tests {
         assert_eq!(grown(&near, 1), end - 3 * STACK_GUARD);
         let touching = [map(PAGE, end - 33 * PAGE), map(end - 32 * PAGE, end)];
         assert_eq!(grown(&touching, 1), end - 32 * PAGE);
+    }
+
+    #[test]
+    fn long_stretches_of_empty_pages_are_left_out() {
+        let (mut pieces, mut next) = (Vec::new(), PAGE);
+        let far = (EMPTY_PAGES + 4) * PAGE;
+        let offsets = [PAGE, 2 * PAGE, 5 * PAGE, far + 4 * PAGE].map(|at| place(&mut pieces, &mut next, at));
+        assert_eq!(offsets, [PAGE, 2 * PAGE, 5 * PAGE, 6 * PAGE]);
+        assert_eq!(next, 7 * PAGE, "the file's end");
+        let piece = |start, end, offset| Piece { run: Run { start, end }, offset };
+        assert_eq!(pieces, [piece(PAGE, 6 * PAGE, PAGE), piece(far + 4 * PAGE, far + 5 * PAGE, 6 * PAGE)]);
     }
 }
