@@ -163,7 +163,8 @@ pub(crate) enum Order {
 /// What an environment's init tells the spawner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Note {
-    /// The sandbox is made. Descriptor, where its /tmp is on a loop device that init bound or mounted: that mount.
+    /// The sandbox is made. Descriptors, where its /tmp is on a loop device that init bound or mounted: that mount, and,
+    /// where it was bound, the file behind it.
     Made { loop_number: Option<u32> },
     /// What [`Order::Name`] asked for. Descriptor: the process.
     Named { signal: Signal },

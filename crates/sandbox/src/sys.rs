@@ -291,6 +291,7 @@ impl Drop for Mapping {
 }
 
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+const LOOP_SET_CAPACITY: libc::Ioctl = 0x4C07;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_CTL_REMOVE: libc::Ioctl = 0x4C81;
 /// Bytes of a loop device's block: as many as the file system has, which then need not change it and forget what it had.
@@ -352,6 +353,12 @@ pub(crate) fn loop_bind(device: BorrowedFd<'_>, file: BorrowedFd<'_>, direct: bo
     };
     // SAFETY: LOOP_CONFIGURE reads a loop_config, which the assertion above has checked for its size.
     check(i64::from(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) }))
+}
+
+/// Makes a loop device as large as its file is now.
+pub(crate) fn loop_set_capacity(device: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes no argument.
+    check(i64::from(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_CAPACITY) }))
 }
 
 /// A descriptor as a path that names it, for calls that take paths only.

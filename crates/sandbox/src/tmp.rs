@@ -18,6 +18,8 @@ const INODES_PER_MB: u32 = 64;
 pub(crate) struct Volume {
     pub(crate) mount: OwnedFd,
     pub(crate) backing: Backing,
+    /// Behind a disk, whose blocks are the machine's.
+    pub(crate) file: Option<OwnedFd>,
 }
 
 /// Where its files are.
@@ -80,7 +82,7 @@ impl Volume {
         if mounted.is_err() {
             let _ = rustix::fs::unlinkat(folder, &name, rustix::fs::AtFlags::REMOVEDIR);
         }
-        Ok(Self { mount: mounted?, backing: Backing::Memory { number } })
+        Ok(Self { mount: mounted?, backing: Backing::Memory { number }, file: None })
     }
 
     /// One more mount of it, attached nowhere yet.

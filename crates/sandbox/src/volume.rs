@@ -76,8 +76,9 @@ pub(crate) fn open_folder(data_dir: &Path) -> Done<OwnedFd> {
 }
 
 /// Makes an empty volume of which about `mb` MB can be used: its mount, attached nowhere yet, which keeps the file system
-/// and its loop device alive, and N of /dev/loopN. `name` is one that no other volume has at this time.
-pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<(OwnedFd, u32)> {
+/// and its loop device alive, N of /dev/loopN, and the file behind that. `name` is one that no other volume has at this
+/// time.
+pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<(OwnedFd, u32, File)> {
     let template = template(folder.as_fd(), mb, name)?;
     let file = unnamed_file(folder.as_fd(), name)?;
     rustix::fs::ftruncate(&file, image_bytes(mb)).during("sizing a /tmp volume")?;
@@ -85,7 +86,7 @@ pub(crate) fn create(folder: impl AsFd, mb: u32, name: &str) -> Done<(OwnedFd, u
     // Through the device and not into the file: there the mount finds it in memory, and nobody waits for the machine's disk.
     let device = File::from(device);
     copy_data(&template, &device).during("copying the /tmp template")?;
-    Ok((mount(loop_number)?, loop_number))
+    Ok((mount(loop_number)?, loop_number, file))
 }
 
 /// One more mount of a volume that some descriptor keeps alive.
@@ -242,6 +243,16 @@ fn bind_loop(file: &File) -> Done<(u32, OwnedFd)> {
         }
     }
     Err(Failure::new(libc::EBUSY, "finding a loop device that nobody else takes"))
+}
+
+/// Takes a volume from everybody who uses it, and what it has of the machine's disk: nothing more gets there.
+pub(crate) fn spoil(file: impl AsFd, loop_number: u32) -> Done {
+    rustix::fs::ftruncate(file, 0).during("emptying a /tmp volume")?;
+    // What waits in memory to be written would make the file grow again.
+    let path = format!("/dev/loop{loop_number}");
+    let device = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let device = device.during(format_args!("opening {path}"))?;
+    sys::loop_set_capacity(device.as_fd()).during(format_args!("emptying {path}"))
 }
 
 /// The device that hands out loop devices.

@@ -61,6 +61,8 @@ pub(crate) enum Defence {
     Cleanup,
     /// The seals of a snapshot: without them its processes may change what later ones start from.
     Seals,
+    /// What is left free of the machine's disk: without it all /tmps together may fill it.
+    Room,
     /// A process becomes a program when init says so. The kernel then wants an environment without its own user.
     Word,
     /// Init goes on once it has made the function's process, before it has given up anything; without it, it stands still

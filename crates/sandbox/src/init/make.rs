@@ -37,6 +37,8 @@ pub(super) struct Made {
 struct OwnTmp {
     mount: OwnedFd,
     loop_number: Option<u32>,
+    /// Behind the device, where this process has made it.
+    file: Option<OwnedFd>,
 }
 
 pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
@@ -46,8 +48,9 @@ pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
     rustix::system::sethostname(HOST_NAME).during("setting the host name")?;
     let (proc, dev) = (mounts::make_proc()?, mounts::make_dev()?);
     let note = Note::Made { loop_number: tmp.loop_number };
-    let mount: Vec<_> = tmp.loop_number.iter().map(|_| tmp.mount.as_fd()).collect();
-    channel::send(&plan.orders, &note, &mount, SendFlags::empty()).during("telling the spawner")?;
+    let mount = tmp.loop_number.map(|_| tmp.mount.as_fd());
+    let disk: Vec<_> = mount.into_iter().chain(tmp.file.as_ref().map(AsFd::as_fd)).collect();
+    channel::send(&plan.orders, &note, &disk, SendFlags::empty()).during("telling the spawner")?;
     let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
     channel::send(&plan.channel, &Event::Ready, &sockets, SendFlags::empty()).during("telling the server")?;
     Ok(Made { proc, dev, tmp: tmp.mount })
@@ -55,13 +58,17 @@ pub(super) fn make(plan: &Plan<'_>) -> Done<Made> {
 
 /// Comes first, so that the shared template's pages are not charged to this environment.
 fn prepare_tmp(plan: &Plan<'_>) -> Done<OwnTmp> {
-    let on_loop = |(mount, number)| OwnTmp { mount, loop_number: Some(number) };
     match &plan.tmp {
-        TmpPlan::New { mb } => volume::create(plan.tmp_folder, *mb, &plan.slot.to_string()).map(on_loop),
-        TmpPlan::Join { loop_number } => Ok(on_loop((volume::mount(*loop_number)?, *loop_number))),
+        TmpPlan::New { mb } => {
+            let (mount, number, file) = volume::create(plan.tmp_folder, *mb, &plan.slot.to_string())?;
+            Ok(OwnTmp { mount, loop_number: Some(number), file: Some(file.into()) })
+        }
+        TmpPlan::Join { loop_number } => {
+            Ok(OwnTmp { mount: volume::mount(*loop_number)?, loop_number: Some(*loop_number), file: None })
+        }
         TmpPlan::Made(mount) => {
             let mount = mount.try_clone().during("duplicating the mount of /tmp")?;
-            Ok(OwnTmp { mount, loop_number: None })
+            Ok(OwnTmp { mount, loop_number: None, file: None })
         }
     }
 }

@@ -8,8 +8,10 @@ mod packages;
 mod pool;
 mod readers;
 mod reaper;
+mod room;
 pub(crate) mod root;
 mod slot;
+mod source;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,8 +27,10 @@ use self::ids::IdPool;
 use self::packages::Packages;
 use self::pool::Pool;
 use self::readers::{Ahead, Reader};
+use self::room::Room;
 use self::root::Roots;
 use self::slot::{Kept, Slot};
+use self::source::Source;
 use crate::SpawnerConfig;
 use crate::cgroup::{self, Cgroups};
 use crate::channel::{self, Received};
@@ -38,60 +42,11 @@ use crate::process::{Process, Signal};
 use crate::promise::{Promise, Unkept};
 use crate::seccomp::Filters;
 use crate::tmp::Place;
+use crate::weaken::{self, Defence};
 use crate::{NetworkMode, jail, snapshot, sys, tmp};
 
 /// Events taken from the kernel at a time.
 const EVENTS: usize = 64;
-
-/// What an event of the kernel is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Source {
-    /// A request, or the server's end.
-    Control,
-    /// The server has closed this slot's channel.
-    Channel(u64),
-    /// This slot's init is dead.
-    Process(u64),
-    /// This slot's init says something.
-    Orders(u64),
-    /// The server has let this kept volume go.
-    Lease(u64),
-    /// The machine's routes have changed.
-    Routes,
-    /// This reader of an archive has ended.
-    Reader(u64),
-    /// The server does not wait for this reader's report any more.
-    Report(u64),
-}
-
-impl Source {
-    fn token(self) -> u64 {
-        match self {
-            Self::Control => 0,
-            Self::Channel(id) => id << 3 | 1,
-            Self::Process(id) => id << 3 | 2,
-            Self::Orders(id) => id << 3 | 3,
-            Self::Lease(id) => id << 3 | 4,
-            Self::Routes => 5,
-            Self::Reader(id) => id << 3 | 6,
-            Self::Report(id) => id << 3 | 7,
-        }
-    }
-
-    fn from_token(token: u64) -> Self {
-        let id = token >> 3;
-        match token & 7 {
-            1 => Self::Channel(id),
-            2 => Self::Process(id),
-            3 => Self::Orders(id),
-            4 => Self::Lease(id),
-            5 => Self::Routes,
-            6 => Self::Reader(id),
-            7 => Self::Report(id),
-            _ => Self::Control,
-        }
-    }
-}
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -130,6 +85,8 @@ struct Spawner {
     home: Home,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
+    /// Where environments' /tmps are on the machine's disk.
+    room: Option<Room>,
 }
 
 /// What can fail before the server is greeted.
@@ -146,6 +103,7 @@ struct Prepared {
     home: Home,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
+    room: Option<Room>,
 }
 
 impl Prepared {
@@ -177,6 +135,10 @@ impl Prepared {
                 Some(Nat::open(config.throughput.network_mbit, |link| leave_forwarding(&reaper, link))?)
             }
         };
+        let room = match place {
+            Place::Disk if !weaken::is_off(Defence::Room) => Some(Room::new()?),
+            _ => None,
+        };
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).during("making an epoll descriptor")?,
             cgroups,
@@ -190,6 +152,7 @@ impl Prepared {
             home: Home::open(config.authority)?,
             reaper,
             reaper_process,
+            room,
         })
     }
 }
@@ -263,6 +226,7 @@ impl Spawner {
                 home: p.home,
                 reaper: p.reaper,
                 reaper_process: p.reaper_process,
+                room: p.room,
             }),
             Err(failure) => Err((control, failure)),
         }
@@ -271,6 +235,7 @@ impl Spawner {
     fn serve(&mut self) -> Done {
         self.watch(Source::Control)?;
         self.watch(Source::Routes)?;
+        self.watch(Source::Room)?;
         for Unkept { promise, failure } in std::mem::take(&mut self.unkept) {
             channel::send(&self.control, &Answer::Unkept { promise, failure }, &[], SendFlags::empty())
                 .during("greeting the server")?;
@@ -304,6 +269,7 @@ impl Spawner {
             Source::Lease(volume) => self.release(volume),
             Source::Routes => self.follow_routes(),
             Source::Reader(id) | Source::Report(id) => self.end_reader(id),
+            Source::Room => self.keep_room()?,
         }
         Ok(Next::GoOn)
     }
@@ -429,6 +395,7 @@ impl Spawner {
             Source::Routes => (self.nat.as_ref().map(Nat::changes), epoll::EventFlags::IN),
             Source::Reader(id) => (self.readers.get(&id).map(Reader::process), epoll::EventFlags::IN),
             Source::Report(id) => (self.readers.get(&id).and_then(Reader::report), epoll::EventFlags::empty()),
+            Source::Room => (self.room.as_ref().map(Room::time), epoll::EventFlags::IN),
         };
         let Some(fd) = fd else { return Ok(()) };
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(source.token()), flags).during("watching a descriptor")
@@ -468,26 +435,4 @@ fn leave_forwarding(reaper: &OwnedFd, link: &str) -> Done {
     let link =
         LinkName::new(link).ok_or_else(|| Failure::new(libc::ENAMETOOLONG, format!("noting the link {link}")))?;
     channel::send(reaper, &Chore::Forwarding { link }, &[], SendFlags::empty()).during("telling the reaper")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Source;
-
-    #[test]
-    fn tokens_tell_sources_apart() {
-        let sources = [
-            Source::Control,
-            Source::Channel(7),
-            Source::Process(7),
-            Source::Orders(7),
-            Source::Lease(u64::MAX >> 3),
-            Source::Routes,
-            Source::Reader(8),
-            Source::Report(8),
-        ];
-        for source in sources {
-            assert_eq!(Source::from_token(source.token()), source);
-        }
-    }
 }

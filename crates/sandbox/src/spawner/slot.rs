@@ -9,6 +9,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::ids::IdPair;
+use super::reaper::or_complain;
 use super::{Source, Spawner};
 use crate::cgroup::CgroupFiles;
 use crate::channel::{self, Received};
@@ -20,7 +21,11 @@ use crate::network::Nat;
 use crate::process;
 use crate::sys::{self, Fork};
 use crate::tmp::{Backing, Place, Volume};
+use crate::volume;
 use crate::weaken::{self, Defence};
+
+/// Bytes of what the system counts a file's room in.
+const BLOCK: u64 = 512;
 
 /// A living environment, or a dead one that the server has not let go yet: its control groups are still read.
 pub(super) struct Slot {
@@ -34,6 +39,8 @@ pub(super) struct Slot {
     tmp_mb: u32,
     /// Known once init has told.
     volume: Option<Volume>,
+    /// Nobody can use its /tmp any more.
+    spoiled: bool,
     /// On cgroup v2, until the limit of its disk is set: `io.max`.
     io: Option<OwnedFd>,
     /// Not yet handed to the server.
@@ -98,6 +105,22 @@ impl Slot {
     pub(super) fn tell_server(&self, event: &Event) {
         // A channel that is full or closed has a server that does not listen.
         let _ = channel::send(&self.channel, event, &[], SendFlags::DONTWAIT);
+    }
+
+    /// Bytes of the machine's disk that its /tmp takes; none of one that is ended already.
+    pub(super) fn disk_bytes(&self) -> Option<u64> {
+        let file =
+            self.volume.as_ref().filter(|_| !self.dead && !self.spoiled && self.farewell.is_none())?.file.as_ref();
+        Some(rustix::fs::fstat(file?).ok()?.st_blocks as u64 * BLOCK)
+    }
+
+    /// Ends it, and gives back at once what its /tmp takes of the machine's disk.
+    pub(super) fn spoil(&mut self) {
+        self.kill();
+        self.spoiled = true;
+        if let Some(Volume { backing: Backing::Disk { loop_number }, file: Some(file), .. }) = &self.volume {
+            or_complain(volume::spoil(file, *loop_number));
+        }
     }
 
     pub(super) fn kill(&self) {
@@ -176,6 +199,7 @@ impl Spawner {
             address,
             tmp_mb,
             volume,
+            spoiled: false,
             io,
             for_server: Some(for_server),
             dead: false,
@@ -300,8 +324,8 @@ impl Spawner {
         self.let_address_go(slot.address);
         let (ids, mb) = (slot.ids, slot.tmp_mb);
         let result = match farewell {
-            Some(Farewell::Destroyed { id, keep_tmp: true }) => self.keep(id, volume, ids, mb),
-            Some(Farewell::Destroyed { id, keep_tmp: false }) => {
+            Some(Farewell::Destroyed { id, keep_tmp: true }) if !slot.spoiled => self.keep(id, volume, ids, mb),
+            Some(Farewell::Destroyed { id, .. }) => {
                 self.let_volume_go(volume, ids);
                 self.answer(&Answer::Destroyed { id, volume: None }, &[])
             }
@@ -362,9 +386,12 @@ impl Spawner {
     pub(super) fn take_note(&mut self, id: u64) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match channel::receive(&slot.orders, RecvFlags::DONTWAIT) {
-            Ok(Received::Frame(Note::Made { loop_number }, mut fds)) => {
-                if let Some((loop_number, mount)) = loop_number.zip(fds.pop()) {
-                    slot.volume = Some(Volume { mount, backing: Backing::Disk { loop_number } });
+            Ok(Received::Frame(Note::Made { loop_number }, fds)) => {
+                let mut fds = fds.into_iter();
+                if let Some((loop_number, mount)) = loop_number.zip(fds.next()) {
+                    // Of one that was kept, the file is here already.
+                    let file = fds.next().or_else(|| slot.volume.take().and_then(|kept| kept.file));
+                    slot.volume = Some(Volume { mount, backing: Backing::Disk { loop_number }, file });
                     self.limit_disk(id, loop_number);
                 }
                 self.pool.is_ready(id);
