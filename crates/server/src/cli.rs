@@ -139,6 +139,10 @@ pub(crate) struct ServeArgs {
     /// Run no functions in this process: only worker processes that join (hearth worker) do.
     #[arg(long)]
     pub(crate) no_worker: bool,
+    /// Keep idle processors from halting while clients' requests are under way: waking them then takes no time, which on a
+    /// virtual machine can be half of a warm invoke; all processors poll meanwhile, and use power or their host.
+    #[arg(long, value_enum, default_value_t = AwakeArg::Never)]
+    pub(crate) awake: AwakeArg,
     /// Which of several workers gets a new environment: pack fills one after another, spread takes the emptiest.
     #[arg(long, value_enum, default_value_t = PlacementArg::Pack)]
     pub(crate) placement: PlacementArg,
@@ -166,6 +170,14 @@ impl From<PlacementArg> for Placement {
             PlacementArg::Spread => Self::Spread,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum AwakeArg {
+    /// The machine's settings alone decide.
+    Never,
+    /// While requests are under way, for 20 ms of each at most, and 2 ms after.
+    Requests,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

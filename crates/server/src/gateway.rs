@@ -88,6 +88,7 @@ pub(crate) struct Arrival<'a> {
 
 impl Handler for Gateway {
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let _under_way = self.admin.numbers.awake.begin();
         self.serve(Way { door: Door::Outer, room: &self.room }, peer, request).await
     }
 }

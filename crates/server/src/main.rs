@@ -7,6 +7,7 @@ use clap::Parser as _;
 mod admin;
 mod asking;
 mod at_rest;
+mod awake;
 mod cli;
 mod clock;
 mod cost_command;

@@ -12,6 +12,8 @@ use hearth_remote::Dispatcher;
 use hearth_store::{Depth, QueueError, QueueStore};
 use hearth_types::limits::{METRIC_FUNCTIONS, METRIC_QUEUES};
 
+use crate::awake::Awake;
+
 /// What the numbers are read from.
 pub(crate) struct Numbers {
     pub(crate) metrics: Arc<Metrics>,
@@ -22,6 +24,8 @@ pub(crate) struct Numbers {
     pub(crate) queues: Arc<dyn QueueStore>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) clock: Clock,
+    /// Told of each request of clients.
+    pub(crate) awake: Arc<Awake>,
 }
 
 /// The name of a family, what it is, and what it is of.
@@ -60,6 +64,7 @@ impl Numbers {
         self.environments(&mut text);
         self.use_of_month(&mut text).await;
         self.spans(&mut text);
+        self.awake(&mut text);
         crate::workers::write(&self.dispatcher, &mut text);
         for queued in [EVENTS, MESSAGES] {
             self.depths(&mut text, &queued, &self.queues.queues(queued.prefix).await?);
@@ -162,6 +167,13 @@ impl Numbers {
         for counted in self.exporter.iter().flat_map(|exporter| exporter.counted()) {
             text.number(name, &[("outcome", counted.outcome.name())], counted.count);
         }
+    }
+
+    fn awake(&self, text: &mut Text) {
+        let Some(held_for) = self.awake.held_for() else { return };
+        let name = "hearth_processors_awake_seconds_total";
+        text.family(name, Kind::Counter, "For how long idle processors were kept from halting.");
+        text.sample(name, &[], held_for.as_secs_f64());
     }
 
     fn depths(&self, text: &mut Text, queued: &Queued, depths: &[Depth]) {

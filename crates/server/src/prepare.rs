@@ -1,6 +1,7 @@
 //! The start of `hearth serve`, while it is still one thread and root, the machine's or a user namespace's: look at the
 //! machine, take the socket and the data folder, start the spawner, and give root up.
 
+use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use hearth_sandbox::{Authority, Broken, Level, NetworkMode, Promise, SpawnerConf
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
+use crate::awake;
 use crate::cli::{AuthArg, ServeArgs};
 use crate::keeper::Keeper;
 use crate::key_file;
@@ -34,11 +36,14 @@ pub(crate) struct Prepared {
     pub(crate) key: MasterKey,
     /// Of the server's own worker processes, where it has some.
     pub(crate) keeper: Option<Keeper>,
+    /// What keeps processors awake, where that is asked for.
+    pub(crate) awake: Option<File>,
 }
 
 /// Everything that must happen before the first thread.
 pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     refuse_what_is_not_safe_or_not_there(args)?;
+    let awake = awake::device(args.awake)?;
     let authority = take_authority(args.node.network)?;
     let data_dir = make_data_dir(&args.data_dir)?;
     let key = key_file::load(&data_dir, args.key_file.as_deref())?;
@@ -55,7 +60,7 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     let begin = || Keeper::begin(args.workers, &data_dir, &args.node);
     let keeper = (args.workers > 0).then(begin).transpose()?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
-    Ok(Prepared { listeners, address, spawner, catalogue, data, key, keeper })
+    Ok(Prepared { listeners, address, spawner, catalogue, data, key, keeper, awake })
 }
 
 /// A server that runs no functions itself makes nothing ahead of them.

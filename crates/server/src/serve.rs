@@ -268,10 +268,10 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
             queues,
             outbox: Arc::clone(&outbox),
             clock: clock.clone(),
+            awake: crate::awake::Awake::new(prepared.awake),
         },
         clock,
     };
-    let cloudwatch_logs = CloudWatchLogs::new(place(&args), Arc::clone(&logs));
     let gateway = Gateway {
         admin,
         control,
@@ -279,7 +279,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         events: Arc::clone(&events),
         neighbours,
         upstreams,
-        cloudwatch_logs,
+        cloudwatch_logs: CloudWatchLogs::new(place(&args), Arc::clone(&logs)),
         s3,
         sns,
         sqs,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 mod ahead;
+mod awake;
 mod clock;
 mod disk;
 mod metrics;
@@ -19,6 +20,7 @@ mod upstreams;
 mod workers;
 
 pub use ahead::*;
+pub use awake::*;
 pub use clock::*;
 pub use disk::*;
 pub use metrics::*;
