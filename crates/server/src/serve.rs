@@ -97,8 +97,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()> {
     let mut stop = Stop::new()?;
-    let (clock, metrics) = (of_kind(args.clock), Arc::<Metrics>::default());
-    let data = &prepared.data;
+    let (data, clock, metrics) = (&prepared.data, of_kind(args.clock), Arc::<Metrics>::default());
     let metadata = open_metadata(&args, data, &prepared.key)?;
     let blobs: Arc<dyn BlobStore> = Arc::new(metadata.blobs(FileBlobStore::open(&data.join("blobs"))?));
     let store: Arc<dyn MetadataStore> = Arc::new(metadata);
