@@ -1,5 +1,5 @@
 //! `--awake requests`: idle processors look for work instead of halting, for as long as clients' requests are under way.
-//! Why one may want that, and why it is not the default: docs/adr/0025-processors-kept-awake.md.
+//! Why one may want that, and why it is not the default: docs/adr/0026-processors-kept-awake.md.
 //!
 //! The kernel's means is `/dev/cpu_dma_latency`: while somebody has it open with 0 written, no processor may take longer
 //! than that to wake, so an idle one polls. Whatever becomes of this process, its wish ends with its descriptor.
