@@ -465,8 +465,8 @@ impl Environment {
         Ok(self)
     }
 
-    /// Waits for an event of this kind, and returns it with the descriptors beside it. What stands still inside is given up in the end: its
-    /// taking down asks nothing of it.
+    /// Waits for an event of this kind, and returns it with the descriptors beside it. What stands still inside is given up
+    /// in the end: its taking down asks nothing of it.
     async fn expect(&self, wanted: &Event) -> Result<(Event, Vec<OwnedFd>), SandboxError> {
         let event = tokio::time::timeout(SANDBOX_STEP_TIME, self.next_event()).await;
         match event.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
