@@ -100,6 +100,8 @@ def handler(e, c):
   if e == 'write':
     open('/tmp/kept', 'w').write('here')
     subprocess.Popen(['sleep', '1000'])
+    # Popen returns once the program is there, a moment before the process has its name.
+    while not running(): time.sleep(0.01)
     return n
   if e == 'look': return [n, open('/tmp/kept').read(), running()]
 ";
