@@ -93,9 +93,9 @@ impl Awake {
         UnderWay(self)
     }
 
-    /// For how long processors were kept awake so far; none where they never are.
-    pub(crate) fn held_for(&self) -> Option<Duration> {
-        self.device.as_ref().map(|_| Duration::from_micros(self.held_for_us.load(Ordering::Relaxed)))
+    /// For how long processors were kept awake so far.
+    pub(crate) fn held_for(&self) -> Duration {
+        Duration::from_micros(self.held_for_us.load(Ordering::Relaxed))
     }
 
     fn hold(&self, device: &File) {

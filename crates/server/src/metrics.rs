@@ -170,10 +170,9 @@ impl Numbers {
     }
 
     fn awake(&self, text: &mut Text) {
-        let Some(held_for) = self.awake.held_for() else { return };
         let name = "hearth_processors_awake_seconds_total";
         text.family(name, Kind::Counter, "For how long idle processors were kept from halting.");
-        text.sample(name, &[], held_for.as_secs_f64());
+        text.sample(name, &[], self.awake.held_for().as_secs_f64());
     }
 
     fn depths(&self, text: &mut Text, queued: &Queued, depths: &[Depth]) {
