@@ -203,10 +203,12 @@ def test_health(server):
     assert answer.status == 200
 
 
-def test_the_server_is_ready_soon_and_small(alone):
+def test_the_server_is_small(alone):
+    """What it has for itself. How much of its binary is mapped is the system's decision; the benchmark has the sum."""
     server = alone()
-    rss = int(open(f"/proc/{server.pid}/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    assert rss < 15 << 20, rss
+    status = dict(line.split(":", 1) for line in open(f"/proc/{server.pid}/status"))
+    own_kb = int(status["RssAnon"].split()[0])
+    assert own_kb < 8 << 10, own_kb
 
 
 def test_doctor():
