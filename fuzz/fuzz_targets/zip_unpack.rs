@@ -1,11 +1,11 @@
-//! Bytes as a package: checked, and unpacked where they pass.
+//! Bytes as a package: judged, checked, and unpacked where they pass.
 #![no_main]
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use hearth_image::{InProcess, Unpacker};
+use hearth_image::{InProcess, Unpacker, judge};
 use hearth_types::CodeDigest;
 use hearth_types::limits::{UNZIPPED_BYTES, ZIP_ENTRIES};
 use libfuzzer_sys::fuzz_target;
@@ -25,7 +25,11 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
 fuzz_target!(|zip: &[u8]| {
     let Bench { folder, unpacker } = &*BENCH;
     let digest = CodeDigest::of(zip);
-    match unpacker.check(zip) {
+    let checked = unpacker.check(zip);
+    if let Some(judged) = judge(zip) {
+        assert_eq!(format!("{judged:?}"), format!("{checked:?}"), "two readers disagree");
+    }
+    match checked {
         Err(refusal) => {
             assert!(refusal.is_callers() && !refusal.message().is_empty());
             assert!(unpacker.unpack(&digest, zip).is_err(), "refused by the check alone");

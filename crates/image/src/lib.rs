@@ -2,7 +2,7 @@
 //!
 //! `Archive` reads the zip strictly, `Plan` turns its entries into paths that stay inside, and `tree` writes them: all of
 //! it in a process in a jail ([`read_in_jail`]). [`Unpacker`] is the server's side: it has packages read into a folder
-//! aside and gives the tree its name when it is whole.
+//! aside and gives the tree its name when it is whole. What a small package holds is judged by [`judge`] before.
 
 mod archive;
 mod content;
@@ -19,5 +19,5 @@ pub(crate) use archive::Archive;
 pub use error::PackageError;
 pub use jailed::{order, outcome, read_in_jail};
 pub(crate) use plan::Plan;
-pub use reading::{InProcess, Reader, Staging, Unpacked, Wanted};
+pub use reading::{InProcess, Reader, Staging, Unpacked, Wanted, judge};
 pub use unpacker::Unpacker;

@@ -5,6 +5,9 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
+use hearth_types::limits::{JUDGED_UNZIPPED_BYTES, JUDGED_ZIP_BYTES};
+
+use crate::content::{Checked, Fast};
 use crate::{Archive, PackageError, Plan, tree};
 
 /// What is wanted of an archive.
@@ -89,6 +92,26 @@ impl Work {
     }
 }
 
+/// Reads a small package through, its content too, in the caller's own process and with code that the compiler checks for
+/// its use of memory. None where the package is for a [`Reader`]: it is larger than [`JUDGED_ZIP_BYTES`], or says that
+/// it holds more than [`JUDGED_UNZIPPED_BYTES`].
+#[must_use]
+pub fn judge(zip: &[u8]) -> Option<Result<Unpacked, PackageError>> {
+    if zip.len() > JUDGED_ZIP_BYTES {
+        return None;
+    }
+    match Archive::read(zip) {
+        Ok(archive) if archive.bytes > JUDGED_UNZIPPED_BYTES => None,
+        archive => Some(archive.and_then(judged)),
+    }
+}
+
+fn judged(archive: Archive<'_>) -> Result<Unpacked, PackageError> {
+    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
+    tree::check::<Checked>(&Plan::of(archive)?)?;
+    Ok(unpacked)
+}
+
 /// Reads an archive; `folder` is there where it is to be written.
 pub(crate) fn read(zip: &[u8], work: Work, folder: Option<BorrowedFd<'_>>) -> Result<Unpacked, PackageError> {
     let archive = Archive::read(zip)?;
@@ -96,7 +119,7 @@ pub(crate) fn read(zip: &[u8], work: Work, folder: Option<BorrowedFd<'_>>) -> Re
     let plan = Plan::of(archive)?;
     match (work, folder) {
         (Work::Plan, _) => {}
-        (Work::Check, _) => tree::check(&plan)?,
+        (Work::Check, _) => tree::check::<Fast>(&plan)?,
         (Work::Write, Some(folder)) => tree::write(&plan, folder)?,
         (Work::Write, None) => return Err(PackageError::disk("unpacking")(std::io::ErrorKind::InvalidInput)),
     }

@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 
 use crate::PackageError;
-use crate::content::Decoder;
+use crate::content::{Decoder, Fast, Inflate};
 use crate::path::parent;
 use crate::plan::{Plan, Planned};
 
@@ -25,9 +25,9 @@ const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 const UNFINISHED_MODE: Mode = Mode::from_raw_mode(0o600);
 
 /// Checks the content of a plan without writing it.
-pub(crate) fn check(plan: &Plan<'_>) -> Result<(), PackageError> {
-    for_each(&plan.files, |decoder, file| decoder.decode(&file.entry, |_| Ok(())))?;
-    plan.links.iter().try_for_each(|link| target(link).map(drop))
+pub(crate) fn check<I: Inflate>(plan: &Plan<'_>) -> Result<(), PackageError> {
+    for_each::<I>(&plan.files, |decoder, file| decoder.decode(&file.entry, |_| Ok(())))?;
+    plan.links.iter().try_for_each(|link| target::<I>(link).map(drop))
 }
 
 /// Writes a plan. After an error some of it is there.
@@ -35,18 +35,18 @@ pub(crate) fn write(plan: &Plan<'_>, root: BorrowedFd<'_>) -> Result<(), Package
     for folder in &plan.folders {
         make_folder(root, folder).map_err(PackageError::disk("making a folder"))?;
     }
-    for_each(&plan.files, |decoder, file| write_file(root, decoder, file))?;
+    for_each::<Fast>(&plan.files, |decoder, file| write_file(root, decoder, file))?;
     for link in &plan.links {
-        let target = target(link)?;
+        let target = target::<Fast>(link)?;
         make_link(root, &link.path, &target).map_err(PackageError::disk("making a link"))?;
     }
     Ok(())
 }
 
 /// Runs `work` on each file, on several threads where it is much; ends early at an error.
-fn for_each<'a>(
+fn for_each<'a, I: Inflate>(
     files: &[Planned<'a>],
-    work: impl Fn(&mut Decoder, &Planned<'a>) -> Result<(), PackageError> + Sync,
+    work: impl Fn(&mut Decoder<I>, &Planned<'a>) -> Result<(), PackageError> + Sync,
 ) -> Result<(), PackageError> {
     let next = AtomicUsize::new(0);
     let run = || {
@@ -83,7 +83,7 @@ fn make_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<()> {
     Ok(sys::chmodat(root, path, FOLDER_MODE, AtFlags::empty())?)
 }
 
-fn write_file(root: BorrowedFd<'_>, decoder: &mut Decoder, file: &Planned<'_>) -> Result<(), PackageError> {
+fn write_file(root: BorrowedFd<'_>, decoder: &mut Decoder<Fast>, file: &Planned<'_>) -> Result<(), PackageError> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
     let out = open_beneath(root, &file.path, flags, UNFINISHED_MODE).map_err(PackageError::disk("making a file"))?;
     let mut out = File::from(out);
@@ -98,9 +98,9 @@ fn finish_file(out: &File, file: &Planned<'_>) -> rustix::io::Result<()> {
     fchmod(out, Mode::from_raw_mode(file.mode))
 }
 
-fn target(link: &Planned<'_>) -> Result<Vec<u8>, PackageError> {
+fn target<I: Inflate>(link: &Planned<'_>) -> Result<Vec<u8>, PackageError> {
     let mut target = Vec::new();
-    Decoder::new().decode(&link.entry, |piece| {
+    Decoder::<I>::new().decode(&link.entry, |piece| {
         target.extend_from_slice(piece);
         Ok(())
     })?;

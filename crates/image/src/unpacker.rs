@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_types::{CodeDigest, package};
 use tracing::warn;
@@ -26,6 +26,8 @@ pub struct Unpacker {
     stagings: AtomicU64,
     /// Held while trees get and lose their names.
     names: Mutex<()>,
+    /// Those that are known to be whole. Never held while the disk works.
+    known: Mutex<HashSet<CodeDigest>>,
 }
 
 impl Unpacker {
@@ -47,7 +49,14 @@ impl Unpacker {
             }
         }
         let marks = Marks::open(folder.join(MARKS), boot)?;
-        Ok(Self { folder, reader, marks, stagings: AtomicU64::new(0), names: Mutex::new(()) })
+        Ok(Self {
+            folder,
+            reader,
+            marks,
+            stagings: AtomicU64::new(0),
+            names: Mutex::default(),
+            known: Mutex::default(),
+        })
     }
 
     /// Reads a package through, its content too, and writes nothing. Blocks for as long as unpacking takes.
@@ -72,10 +81,25 @@ impl Unpacker {
         Ok(unpacked)
     }
 
-    /// Whether the package's tree is there, whole: also after a crash of the machine.
+    /// Whether the package's tree is there, whole: also after a crash of the machine. Looks at the disk where it is not
+    /// known.
     #[must_use]
     pub fn is_whole(&self, digest: &CodeDigest) -> bool {
-        self.mark_of_whole(digest).is_some()
+        if self.is_known(digest) {
+            return true;
+        }
+        let _names = self.names();
+        let is_whole = self.mark_of_whole(digest).is_some();
+        if is_whole {
+            self.known().insert(*digest);
+        }
+        is_whole
+    }
+
+    /// Whether the tree was there, whole, when it was last looked for. Does not look at the disk.
+    #[must_use]
+    pub fn is_known(&self, digest: &CodeDigest) -> bool {
+        self.known().contains(digest)
     }
 
     fn mark_of_whole(&self, digest: &CodeDigest) -> Option<Mark> {
@@ -94,7 +118,8 @@ impl Unpacker {
     /// When the disk fails.
     pub fn remove(&self, digest: &CodeDigest) -> io::Result<()> {
         let aside = {
-            let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let _names = self.names();
+            self.known().remove(digest);
             self.set_aside(digest)?
         };
         drop(aside);
@@ -126,14 +151,15 @@ impl Unpacker {
     }
 
     fn publish(&self, digest: &CodeDigest, staging: &Staging, unpacked: Unpacked) -> io::Result<()> {
-        let _names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_whole(digest) {
-            // Somebody else was faster; their tree may be in use.
-            return Ok(());
+        let _names = self.names();
+        if self.mark_of_whole(digest).is_none() {
+            let _old = self.set_aside(digest)?;
+            fs::rename(&staging.path, self.path(digest))?;
+            self.marks.mark(digest, unpacked)?;
         }
-        let _old = self.set_aside(digest)?;
-        fs::rename(&staging.path, self.path(digest))?;
-        self.marks.mark(digest, unpacked)
+        // Else somebody was faster; their tree may be in use.
+        self.known().insert(*digest);
+        Ok(())
     }
 
     /// Takes a tree's mark, then its name; the tree goes when the result is dropped.
@@ -145,6 +171,14 @@ impl Unpacker {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause),
         }
+    }
+
+    fn names(&self) -> MutexGuard<'_, ()> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<CodeDigest>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> io::Result<Staging> {

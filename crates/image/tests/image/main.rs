@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hearth_image::{InProcess, PackageError, Unpacked, Unpacker};
+use hearth_image::{InProcess, PackageError, Unpacked, Unpacker, judge};
 use hearth_types::CodeDigest;
 use tempfile::TempDir;
 
@@ -27,12 +27,15 @@ impl Bench {
         Self { folder, unpacker }
     }
 
-    /// Unpacks and checks that an unpacking and a mere check agree.
+    /// Unpacks and checks that an unpacking, a mere check and the judgement of what is small agree.
     fn unpack(&self, zip: &[u8]) -> Result<(Unpacked, PathBuf), PackageError> {
         let digest = CodeDigest::of(zip);
         let checked = self.unpacker.check(zip);
         let unpacked = self.unpacker.unpack(&digest, zip);
         assert_eq!(format!("{checked:?}"), format!("{unpacked:?}"));
+        if let Some(judged) = judge(zip) {
+            assert_eq!(format!("{judged:?}"), format!("{unpacked:?}"));
+        }
         assert_eq!(self.unpacker.is_whole(&digest), unpacked.is_ok());
         unpacked.map(|unpacked| (unpacked, self.unpacker.path(&digest)))
     }

@@ -6,8 +6,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
+use hearth_image::judge;
 use hearth_types::CodeDigest;
-use hearth_types::limits::ZIP_PARALLEL_BYTES;
+use hearth_types::limits::{JUDGED_UNZIPPED_BYTES, JUDGED_ZIP_BYTES, ZIP_PARALLEL_BYTES};
 
 use crate::archives::{Raw, archive, parts};
 use crate::{Bench, names};
@@ -199,4 +200,13 @@ fn a_disk_that_fails_is_not_the_callers_fault() {
     let zip = archive(&[Raw::deflated("f", b"x")]);
     let cause = bench.unpacker.unpack(&CodeDigest::of(&zip), &zip).unwrap_err();
     assert!(!cause.is_callers(), "{cause}");
+}
+
+#[test]
+fn what_is_large_is_not_judged_here() {
+    let of = |entries: &[Raw]| judge(&archive(entries)).map(|judged| judged.unwrap().bytes);
+    let most = JUDGED_UNZIPPED_BYTES as usize;
+    assert_eq!(of(&[Raw::deflated("a", &vec![0; most])]), Some(JUDGED_UNZIPPED_BYTES));
+    assert_eq!(of(&[Raw::deflated("a", &vec![0; most]), Raw::stored("b", b"1")]), None);
+    assert_eq!(of(&[Raw::stored("a", &vec![0; JUDGED_ZIP_BYTES])]), None);
 }

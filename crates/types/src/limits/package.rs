@@ -14,6 +14,15 @@ pub const ZIP_PATH_DEPTH: usize = 128;
 pub const ZIP_BYTES: usize = 52_428_800;
 /// Bytes of all packages of an account (Lambda).
 pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
+/// Bytes of a package that the server reads through itself, and whose tree is made behind the answer; larger ones are read in
+/// a process of their own. Ours: those that are kept beside the metadata.
+pub const JUDGED_ZIP_BYTES: usize = super::SMALL_BLOB_BYTES;
+/// Bytes unpacked of such a package, at most. Ours: within a millisecond.
+pub const JUDGED_UNZIPPED_BYTES: u64 = 256 * 1024;
+/// Trees of packages that wait to be made ahead of need; others are made when an environment needs them. Ours.
+pub const TREES_AHEAD: usize = 4096;
+/// For how long nothing was deployed when one of them is made. Ours: who deploys many waits for none.
+pub const TREES_CALM: Duration = Duration::from_millis(20);
 /// Threads that unpack one package. Ours.
 pub const ZIP_THREADS: usize = 2;
 /// Bytes unpacked from which on a package is worth a second thread. Ours.
