@@ -158,7 +158,7 @@ class Traces:
         table = processes()
         left = [f"process {pid}" for pid, start in self.processes if pid in table and table[pid][1] == start]
         for path in self.cgroups:
-            if path.is_dir() and (cgroups or (path / "cgroup.procs").read_text().strip()):
+            if path.is_dir() and (cgroups or read(path / "cgroup.procs").strip()):
                 left.append(f"cgroup {path}")
         left += [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if self.data in line]
         for file in Path("/sys/block").glob("loop*/loop/backing_file"):

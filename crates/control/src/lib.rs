@@ -28,6 +28,7 @@ mod runtime_management;
 mod signing;
 pub mod snapshots;
 mod tags;
+pub mod trees;
 mod urls;
 mod versions;
 mod view;
@@ -38,7 +39,6 @@ use std::time::Duration;
 
 use hearth_api::ApiError;
 use hearth_clock::Clock;
-use hearth_image::Unpacker;
 use hearth_records::Records;
 use hearth_store::{BlobStore, MetadataStore};
 use hearth_types::limits::PACKAGES_FETCHED;
@@ -53,9 +53,7 @@ use crate::event_sources::EventSources;
 use crate::links::CodeLinks;
 use crate::provisioned::Provisioning;
 use crate::roles::Roles;
-
-/// Packages unpacked at a time: it is work for a core each.
-const UNPACKING: usize = 2;
+use crate::trees::Trees;
 
 /// What the control plane works on.
 pub struct Parts {
@@ -78,7 +76,7 @@ pub struct Parts {
     /// Packages as they came.
     pub blobs: Arc<dyn BlobStore>,
     /// Packages unpacked.
-    pub unpacker: Arc<Unpacker>,
+    pub trees: Arc<Trees>,
     /// The store's version up to which the front end follows it. What a client is told must already be so there.
     pub applied: watch::Receiver<u64>,
     /// Packages that clients name by S3Bucket and S3Key; none where there is no such store.
@@ -97,7 +95,6 @@ pub struct Parts {
 pub struct Control {
     parts: Parts,
     records: Records,
-    unpacking: Arc<Semaphore>,
     /// A place for each package that is fetched and held in memory.
     fetching: Arc<Semaphore>,
     /// Bytes of packages that the account has at most; none before they were counted.
@@ -114,7 +111,6 @@ impl Control {
         Self {
             records: Records::of(&parts.store),
             parts,
-            unpacking: Arc::new(Semaphore::new(UNPACKING)),
             fetching: Arc::new(Semaphore::new(PACKAGES_FETCHED)),
             code_bytes: Mutex::default(),
             sent: Arc::default(),

@@ -21,7 +21,8 @@ pub type Dispatcher = hearth_frontend::Dispatcher<Workers>;
 
 /// What the server gives environments in other processes.
 pub trait Doors: Send + Sync {
-    /// Credentials for processes of this version that are about to start, and what these show to fetch them.
+    /// Credentials for processes of this version that are about to start, and what these show to fetch them. Its code and
+    /// layers are unpacked then, in the data folder.
     ///
     /// # Errors
     /// Why there can be none now.

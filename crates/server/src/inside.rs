@@ -10,6 +10,7 @@ use hearth_access::{Access, NOBODY};
 use hearth_api::ApiError;
 use hearth_api::error::INVALID_SIGNATURE;
 use hearth_clock::Clock;
+use hearth_control::trees::Trees;
 use hearth_http::{Handler, RequestBody, ResponseBody, Server, ServerLimits, Unread, serve_one};
 use hearth_identity::Credentials;
 use hearth_identity::session::{SESSION_RANDOM_BYTES, Session};
@@ -40,9 +41,10 @@ const LIMITS: ServerLimits = ServerLimits {
     head_timeout: HEAD_TIMEOUT,
 };
 
-/// Gives environments their credentials, and answers what they send.
+/// Gives environments what they begin with, code and credentials, and answers what they send.
 pub(crate) struct Insiders {
     access: Arc<Access>,
+    trees: Arc<Trees>,
     /// Of environments, at most.
     life: Duration,
     clock: Clock,
@@ -57,9 +59,17 @@ pub(crate) struct Insiders {
 }
 
 impl Insiders {
-    pub(crate) fn new(access: Arc<Access>, life: Duration, clock: Clock, unread: Arc<Unread>, key: [u8; 64]) -> Self {
+    pub(crate) fn new(
+        access: Arc<Access>,
+        trees: Arc<Trees>,
+        life: Duration,
+        clock: Clock,
+        unread: Arc<Unread>,
+        key: [u8; 64],
+    ) -> Self {
         Self {
             access,
+            trees,
             life,
             clock,
             unread,
@@ -99,7 +109,9 @@ impl Insiders {
         CodeDigest::of(&[self.key.as_slice(), about.as_bytes()].concat()).to_string()
     }
 
+    /// What a new environment is admitted with, once its code and layers are there for it.
     async fn insider(&self, spec: &VersionSpec, told: Told) -> Result<(Credentials, Arc<Insider>), String> {
+        self.trees.of(spec).await.map_err(|cause| cause.to_string())?;
         let mut random = [0; SESSION_RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| format!("the machine gives no random bytes: {cause}"))?;
         let session = self.session(spec).await;

@@ -13,6 +13,7 @@ use hearth_control::access_keys::AccessKeys;
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::roles::Roles;
+use hearth_control::trees::Trees;
 use hearth_control::{Control, Parts};
 use hearth_delivery::Outbox;
 use hearth_events::{Events, Timing};
@@ -107,6 +108,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let spawner = Spawner::new(prepared.spawner).context("talking to the spawner")?;
     let reader = Arc::new(JailedReader::new(spawner.clone()));
     let unpacker = Arc::new(Unpacker::new(data.join("code"), reader)?);
+    let trees = Arc::new(Trees::new(unpacker, Arc::clone(&blobs)));
 
     let access = Arc::new(Access::new(hearth_access::Parts {
         place: place(&args),
@@ -123,6 +125,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let unread = Unread::new(UNREAD_ANSWERS_BYTES);
     let insiders = Arc::new(Insiders::new(
         Arc::clone(&access),
+        Arc::clone(&trees),
         environment_life(&args),
         clock.clone(),
         Arc::clone(&unread),
@@ -241,7 +244,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         settle_after: Duration::from_millis(args.settle_after),
         store,
         blobs,
-        unpacker,
+        trees: Arc::clone(&trees),
         applied,
         objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
@@ -251,6 +254,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     }));
     let unused = control.recover().await.context("bringing the last state back")?;
     tokio::spawn(Arc::clone(&control).keep_tidy(unused));
+    tokio::spawn(trees.make_ahead());
     tokio::spawn(snapshots::take(Arc::clone(&dispatcher), Arc::clone(&control)));
 
     let admin = Admin {

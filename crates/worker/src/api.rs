@@ -180,7 +180,8 @@ impl<F: Fn(EnvironmentEvent) + Send + Sync> EnvironmentSink for F {
 
 /// Says as whom functions call the server, and answers them.
 pub trait Identities: Send + Sync {
-    /// An identity for processes of this version that are about to start.
+    /// An identity for processes of this version that are about to start. Its code and layers are unpacked then, where the
+    /// worker looks for them.
     ///
     /// # Errors
     /// Why there can be none now.

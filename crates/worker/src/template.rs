@@ -101,11 +101,11 @@ pub(crate) async fn write_down(
     if !matches!(runtime.kind, RuntimeKind::Python { .. }) {
         return Err(unsupported("only processes of Python are written down"));
     }
+    let Identity { credentials, token, door } =
+        machine.identities.identity_of_template(spec).await.map_err(NoSnapshot::Platform)?;
     if !programs::find(&machine.packages, &spec.layers).names.is_empty() {
         return Err(unsupported("extensions of layers cannot be part of a snapshot"));
     }
-    let Identity { credentials, token, door } =
-        machine.identities.identity_of_template(spec).await.map_err(NoSnapshot::Platform)?;
     let session =
         Session { log_stream: &stream, runtime_api: RUNTIME_API, api: API, credentials: &credentials, token: &token };
     let Launch { root, argv, otherwise, env, cwd } =

@@ -1,11 +1,12 @@
-//! Taking a package in: checked and unpacked before any record names it.
+//! Taking a package in: checked and kept before any record names it.
 
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_crash::{self as crash, Point};
-use hearth_image::{PackageError, Unpacked};
+use hearth_image::{PackageError, Unpacked, judge};
+use hearth_store::BlobError;
 use hearth_types::CodeDigest;
 use hearth_types::function::{Code, CodeRef};
 use hearth_types::limits::{UNZIPPED_BYTES, ZIP_BYTES};
@@ -14,6 +15,7 @@ use tracing::error;
 
 use crate::code_source::{NoObject, ObjectName};
 use crate::functions::members::PackageKind;
+use crate::trees::Turn;
 use crate::{Control, invalid, refused};
 
 /// Where a client says the code is.
@@ -41,7 +43,7 @@ impl From<Bytes> for Package {
 /// What becomes of a package that is fine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Then {
-    /// It is stored and unpacked.
+    /// It is stored.
     Keep,
     /// Nothing: a dry run.
     Forget,
@@ -137,61 +139,73 @@ impl Control {
 
     /// Checks a package and throws the result away, for DryRun.
     async fn check_package(&self, package: Package) -> Result<CodeRef, ApiError> {
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        on_a_core(self.turn().await?, move || {
+        let turn = self.turn().await?;
+        let checked = self.parts.trees.in_turn(turn, move |unpacker| {
             let unpacked = unpacker.check(&package.bytes).map_err(package_error)?;
             Ok(reference(CodeDigest::of(&package.bytes), &package.bytes, unpacked))
-        })
-        .await
+        });
+        checked.await.unwrap_or_else(|| Err(not_unpacked()))
     }
 
-    /// Checks a package, puts it on stable storage and unpacks it.
+    /// Checks a package and puts it on stable storage, at the latest with the next commit. A large one is unpacked then, and
+    /// so quickly run; the tree of a small one is made soon.
     ///
     /// What it leaves behind when the record is then not written is removed later, see [`Control::tidy`].
     pub(crate) async fn take_package(&self, package: Package) -> Result<CodeRef, ApiError> {
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        let sent = Arc::clone(&self.sent);
-        let bytes = package.bytes.clone();
-        let unpacked = on_a_core(self.turn().await?, move || {
+        let code = match judge(&package.bytes) {
+            Some(judged) => {
+                let code = reference(CodeDigest::of(&package.bytes), &package.bytes, judged.map_err(package_error)?);
+                self.keep_small(code.digest, package.bytes).await?;
+                code
+            }
+            None => self.unpack_and_keep(package.bytes).await?,
+        };
+        crash::point(Point::PackageKept);
+        Ok(code)
+    }
+
+    async fn keep_small(&self, digest: CodeDigest, bytes: Bytes) -> Result<(), ApiError> {
+        {
+            // Without a turn somebody could be removing it: who has all of them does not see what is sent meanwhile.
+            let _turn = self.turn().await?;
+            self.sent().insert(digest);
+        }
+        self.parts.blobs.put(&digest, bytes).await.map_err(|cause| not_kept(&cause))?;
+        self.parts.trees.soon(digest);
+        Ok(())
+    }
+
+    async fn unpack_and_keep(&self, package: Bytes) -> Result<CodeRef, ApiError> {
+        let (turn, sent, bytes) = (self.turn().await?, Arc::clone(&self.sent), package.clone());
+        let unpacked = self.parts.trees.in_turn(turn, move |unpacker| {
             let digest = CodeDigest::of(&bytes);
             sent.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
             let unpacked = unpacker.unpack(&digest, &bytes).map_err(package_error)?;
             Ok(reference(digest, &bytes, unpacked))
         });
         // It goes to the disk while it is unpacked, and has a name once it is known to be good.
-        let (code, staged) = tokio::join!(unpacked, self.parts.blobs.stage(package.bytes));
-        let code = code?;
+        let (code, staged) = tokio::join!(unpacked, self.parts.blobs.stage(package));
+        let code = code.unwrap_or_else(|| Err(not_unpacked()))?;
         let kept = match staged {
             Ok(staged) => staged.keep(code.digest).await,
             Err(cause) => Err(cause),
         };
-        kept.map_err(|cause| {
-            error!("the blob store refused a package: {cause}");
-            ApiError::service("The package could not be stored.")
-        })?;
-        crash::point(Point::PackageKept);
+        kept.map_err(|cause| not_kept(&cause))?;
         Ok(code)
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let turn = Arc::clone(&self.unpacking).acquire_owned().await;
-        turn.map_err(|_| ApiError::service("The server is stopping."))
+    async fn turn(&self) -> Result<Turn, ApiError> {
+        self.parts.trees.turn().await.map_err(|_| ApiError::service("The server is stopping."))
     }
 }
 
-/// The turn is the work's: a client that goes away ends the waiting, but not the work.
-async fn on_a_core<T: Send + 'static>(
-    turn: OwnedSemaphorePermit,
-    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    let in_turn = move || {
-        let _turn = turn;
-        work()
-    };
-    tokio::task::spawn_blocking(in_turn).await.map_err(|cause| {
-        error!("unpacking ended early: {cause}");
-        ApiError::service("The package could not be unpacked.")
-    })?
+fn not_kept(cause: &BlobError) -> ApiError {
+    error!("the blob store refused a package: {cause}");
+    ApiError::service("The package could not be stored.")
+}
+
+fn not_unpacked() -> ApiError {
+    ApiError::service("The package could not be unpacked.")
 }
 
 /// Nothing here asks a registry, so that any URI will do that can be one.
@@ -207,7 +221,7 @@ fn package_error(cause: PackageError) -> ApiError {
         return invalid(cause.message());
     }
     error!("a package was not unpacked: {cause}");
-    ApiError::service("The package could not be unpacked.")
+    not_unpacked()
 }
 
 fn reference(digest: CodeDigest, zip: &[u8], unpacked: Unpacked) -> CodeRef {

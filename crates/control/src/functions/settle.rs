@@ -57,8 +57,9 @@ impl Control {
         Err(contended())
     }
 
-    /// After a start: restores packages whose unpacked form is gone, and settles what was under way. The result is for
-    /// [`Self::keep_tidy`]: the packages that nothing has. Removing them takes its time, and nobody waits for it.
+    /// After a start: settles what was under way, has the trees made that are gone, and says which packages are lost. The
+    /// result is for [`Self::keep_tidy`]: the packages that nothing has. Removing them takes its time, and nobody waits for
+    /// it.
     ///
     /// # Errors
     /// When a store fails.
@@ -72,30 +73,19 @@ impl Control {
                 self.settle(record.name.as_str()).await?;
             }
         }
-        let packages = self.packages().await?;
-        for (digest, user) in &packages {
-            self.restore(*digest, user).await;
-        }
-        let mut unused = self.stored().await?;
-        unused.retain(|digest| !packages.contains_key(digest));
-        Ok(unused)
-    }
-
-    /// A function whose package cannot be restored stays listed; its invokes say what is wrong.
-    async fn restore(&self, digest: CodeDigest, user: &str) {
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        if matches!(tokio::task::spawn_blocking(move || unpacker.is_whole(&digest)).await, Ok(true)) {
-            return;
-        }
-        match self.parts.blobs.get(&digest).await {
-            Ok(Some(zip)) => {
-                if let Err(cause) = self.take_package(zip.into()).await {
-                    error!("{user}: the package {digest} cannot be unpacked again: {cause}");
-                }
+        let used = self.packages().await?;
+        let mut kept = self.kept().await?;
+        for (digest, user) in &used {
+            if !kept.contains(digest) {
+                // It stays listed; its invokes say what is wrong, where its tree is gone, too.
+                error!("{user}: the package {digest} is missing: deploy it again");
+            } else if !self.parts.trees.is_whole(*digest).await {
+                self.parts.trees.soon(*digest);
             }
-            Ok(None) => error!("{user}: the package {digest} is missing: deploy it again"),
-            Err(cause) => error!("{user}: the package {digest} cannot be read: {cause}"),
         }
+        kept.extend(self.trees().await?);
+        kept.retain(|digest| !used.contains_key(digest));
+        Ok(kept)
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{fmt, io};
 
 use hearth_api::ApiError;
+use hearth_image::Unpacker;
 use hearth_types::CodeDigest;
 use hearth_types::function::{FunctionRecord, VersionRecord};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::TIDY_EVERY;
 use tracing::{error, warn};
 
+use crate::Control;
 use crate::layers::LayerVersion;
-use crate::{Control, UNPACKING};
 
 impl Control {
     /// Removes from time to time what updates and deletes leave behind, and at first what was unused when the server
@@ -36,7 +38,8 @@ impl Control {
         // First these: what is sent from now on is seen by `discard`.
         let sent = std::mem::take(&mut *self.sent());
         let used = self.packages().await?;
-        let mut unused = self.stored().await?;
+        let mut unused = self.kept().await?;
+        unused.extend(self.trees().await?);
         unused.retain(|digest| !used.contains_key(digest));
         let gone: Vec<_> =
             unused.intersection(unused_before).filter(|digest| !sent.contains(digest)).copied().collect();
@@ -48,19 +51,16 @@ impl Control {
         Ok(unused)
     }
 
-    /// The packages that there are, and the trees.
-    pub(super) async fn stored(&self) -> Result<HashSet<CodeDigest>, ApiError> {
-        let failed = |what: &str, cause: &dyn std::fmt::Display| {
-            error!("{what} failed: {cause}");
-            ApiError::service("The package store is not available.")
-        };
-        let blobs = self.parts.blobs.list().await.map_err(|cause| failed("the blob store", &cause))?;
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        let trees = tokio::task::spawn_blocking(move || unpacker.list()).await;
-        let trees = trees.map_err(|cause| failed("looking for unpacked packages", &cause))?;
-        let mut all = trees.map_err(|cause| failed("looking for unpacked packages", &cause))?;
-        all.extend(blobs);
-        Ok(all)
+    /// The packages that there are.
+    pub(super) async fn kept(&self) -> Result<HashSet<CodeDigest>, ApiError> {
+        let kept = self.parts.blobs.list().await.map_err(|cause| unavailable(&cause))?;
+        Ok(kept.into_iter().collect())
+    }
+
+    /// The packages of which there are trees.
+    pub(super) async fn trees(&self) -> Result<HashSet<CodeDigest>, ApiError> {
+        let trees = self.parts.trees.on_a_thread(Unpacker::list).await;
+        trees.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into())).map_err(|cause| unavailable(&cause))
     }
 
     /// The packages that functions, their published versions and layers have, each with the name of one that has it.
@@ -86,16 +86,15 @@ impl Control {
         Ok(packages)
     }
 
-    /// Removes a package, unless it is being sent again. Nothing is unpacked meanwhile: who sends it now finds it whole
-    /// and says so before, or finds it gone.
+    /// Removes a package, unless it is being sent again. Nobody has a turn meanwhile: who sends it now has said so before, or
+    /// keeps it after it went.
     async fn discard(&self, digest: CodeDigest) -> bool {
-        let Ok(_turns) = self.unpacking.acquire_many(UNPACKING as u32).await else { return false };
+        let Ok(_turns) = self.parts.trees.all_turns().await else { return false };
         if self.sent().contains(&digest) {
             return false;
         }
-        let unpacker = Arc::clone(&self.parts.unpacker);
-        let removed = tokio::task::spawn_blocking(move || unpacker.remove(&digest)).await;
-        if let Ok(Err(cause)) = removed {
+        let removed = self.parts.trees.on_a_thread(move |unpacker| unpacker.remove(&digest)).await;
+        if let Some(Err(cause)) = removed {
             warn!("the unused unpacked package {digest} stays: {cause}");
         }
         match self.parts.blobs.delete(&digest).await {
@@ -107,9 +106,14 @@ impl Control {
         }
     }
 
-    fn sent(&self) -> MutexGuard<'_, HashSet<CodeDigest>> {
+    pub(super) fn sent(&self) -> MutexGuard<'_, HashSet<CodeDigest>> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unavailable(cause: &dyn fmt::Display) -> ApiError {
+    error!("looking for packages failed: {cause}");
+    ApiError::service("The package store is not available.")
 }
 
 /// What a version runs, and what serves until an update of it is done: code and layers.

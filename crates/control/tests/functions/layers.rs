@@ -272,11 +272,12 @@ async fn packages_of_layers_and_of_what_uses_them_stay() {
     let reference = LayerRef { arn: format!("{LAYER}:u:1"), code };
     house.tamper("f", |record| record.latest.config.layers.push(reference)).await;
     house.delete_layer("u", 1).await;
+    assert!(house.is_runnable(&used).await);
 
     let house = house.restarted();
     std::fs::remove_dir_all(house.folder.path().join("code").join(CodeDigest::of(&used).to_string())).unwrap();
     house.control.recover().await.unwrap();
-    assert!(house.is_unpacked(&layer) && house.is_unpacked(&used), "a start restores what is used");
+    assert!(house.is_runnable(&layer).await && house.is_runnable(&used).await);
     let unused = house.control.tidy(&HashSet::new()).await.unwrap();
     assert_eq!(unused, HashSet::new());
 
@@ -284,5 +285,5 @@ async fn packages_of_layers_and_of_what_uses_them_stay() {
     let unused = house.control.tidy(&unused).await.unwrap();
     assert_eq!(unused, HashSet::from([CodeDigest::of(&layer)]));
     house.control.tidy(&unused).await.unwrap();
-    assert!(!house.is_unpacked(&layer) && house.is_unpacked(&used));
+    assert!(!house.is_runnable(&layer).await && house.is_runnable(&used).await);
 }

@@ -20,10 +20,12 @@ mod runtimes;
 mod settings;
 mod signing;
 mod tags;
+mod trees;
 mod urls;
 mod versions;
 
 use std::io::{Cursor, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use hearth_control::code_source::{CodeSource, NoObject, ObjectName};
 use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
 use hearth_control::roles::Roles;
+use hearth_control::trees::Trees;
 use hearth_control::{Control, Parts};
 use hearth_image::{InProcess, Unpacker};
 use hearth_store::{
@@ -58,6 +61,7 @@ struct House {
     control: Arc<Control>,
     store: Arc<MemoryStore>,
     blobs: Arc<MemoryBlobStore>,
+    trees: Arc<Trees>,
     folder: TempDir,
 }
 
@@ -70,7 +74,7 @@ impl House {
     fn with_roles(roles: Roles) -> Self {
         let (applied_to, applied) = watch::channel(0);
         let mut house = Self::beside(applied.clone());
-        house.control = control(&house.store, &house.blobs, &house.folder, applied, (roles, Installed::default()));
+        house.control = control(&house.store, &house.blobs, &house.trees, applied, (roles, Installed::default()));
         house.follow(applied_to);
         house
     }
@@ -79,8 +83,9 @@ impl House {
     fn beside(applied: watch::Receiver<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (store, blobs) = (Arc::<MemoryStore>::default(), Arc::<MemoryBlobStore>::default());
-        let control = control(&store, &blobs, &folder, applied, (Roles::Any, Installed::default()));
-        Self { control, store, blobs, folder }
+        let trees = trees(&blobs, &folder);
+        let control = control(&store, &blobs, &trees, applied, (Roles::Any, Installed::default()));
+        Self { control, store, blobs, trees, folder }
     }
 
     /// The same after the process has ended and begun again.
@@ -90,8 +95,13 @@ impl House {
 
     /// The same on a machine that has these runtimes.
     fn restarted_with(mut self, runtimes: Installed) -> Self {
+        self.trees = trees(&self.blobs, &self.folder);
+        self.with_new_control(runtimes)
+    }
+
+    fn with_new_control(mut self, runtimes: Installed) -> Self {
         let (applied_to, applied) = watch::channel(0);
-        self.control = control(&self.store, &self.blobs, &self.folder, applied, (Roles::Any, runtimes));
+        self.control = control(&self.store, &self.blobs, &self.trees, applied, (Roles::Any, runtimes));
         self.follow(applied_to);
         self
     }
@@ -107,10 +117,16 @@ impl House {
         });
     }
 
-    /// Whether a package is there to be mounted.
-    fn is_unpacked(&self, package: &Bytes) -> bool {
-        let handler = self.folder.path().join("code").join(CodeDigest::of(package).to_string()).join("handler.py");
-        handler.is_file()
+    /// Where the handler of a package's tree is.
+    fn handler(&self, package: &Bytes) -> PathBuf {
+        self.folder.path().join("code").join(CodeDigest::of(package).to_string()).join("handler.py")
+    }
+
+    /// Whether an environment that needs a package finds it to be mounted.
+    async fn is_runnable(&self, package: &Bytes) -> bool {
+        let there = self.trees.there(&CodeDigest::of(package)).await;
+        assert_eq!(there.is_ok(), self.handler(package).is_file(), "{there:?}");
+        there.is_ok()
     }
 
     /// Creates a function and waits until it is Active.
@@ -198,10 +214,15 @@ impl CodeSource for Objects {
     }
 }
 
+fn trees(blobs: &Arc<MemoryBlobStore>, folder: &TempDir) -> Arc<Trees> {
+    let unpacker = Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).unwrap();
+    Arc::new(Trees::new(Arc::new(unpacker), Arc::clone(blobs) as _))
+}
+
 fn control(
     store: &Arc<impl MetadataStore>,
     blobs: &Arc<MemoryBlobStore>,
-    folder: &TempDir,
+    trees: &Arc<Trees>,
     applied: watch::Receiver<u64>,
     (roles, runtimes): (Roles, Installed),
 ) -> Arc<Control> {
@@ -216,7 +237,7 @@ fn control(
         settle_after: Duration::ZERO,
         store,
         blobs,
-        unpacker: Arc::new(Unpacker::new(folder.path().join("code"), Arc::new(InProcess)).unwrap()),
+        trees: Arc::clone(trees),
         applied,
         objects: Some(Arc::new(Objects)),
         event_sources: Arc::new(mappings::Queues),

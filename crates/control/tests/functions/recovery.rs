@@ -62,8 +62,16 @@ async fn a_start_settles_what_was_under_way() {
     assert_eq!(house.configuration("still").await, still, "what was settled is left alone");
 }
 
+async fn runnable(house: &House, packages: [&Bytes; 3]) -> Vec<bool> {
+    let mut found = Vec::new();
+    for package in packages {
+        found.push(house.is_runnable(package).await);
+    }
+    found
+}
+
 #[tokio::test]
-async fn a_start_restores_packages_and_removes_those_of_nobody() {
+async fn a_start_has_trees_made_and_removes_packages_of_nobody() {
     let house = House::new();
     let (one, two, three) = (zip("one"), zip("two"), zip("three"));
     house.created("f").await;
@@ -72,15 +80,18 @@ async fn a_start_restores_packages_and_removes_those_of_nobody() {
     house.created("deleted").await;
     house.update_code(code_of("deleted", three.clone())).await.unwrap();
     house.delete("deleted", None).await.unwrap();
-    assert!([&one, &two, &three].iter().all(|package| house.is_unpacked(package)));
+    assert_eq!(runnable(&house, [&one, &two, &three]).await, [true, true, true]);
 
     let house = house.restarted();
     std::fs::remove_dir_all(house.folder.path().join("code").join(CodeDigest::of(&two).to_string())).unwrap();
     let unused = house.control.recover().await.unwrap();
-    assert!(house.is_unpacked(&two), "a start waits for what is used");
+    let ahead = tokio::spawn(Arc::clone(&house.trees).make_ahead());
+    while !house.handler(&two).is_file() {
+        tokio::task::yield_now().await;
+    }
+    ahead.abort();
     house.control.tidy(&unused).await.unwrap();
-    let left: Vec<bool> = [&one, &two, &three].iter().map(|package| house.is_unpacked(package)).collect();
-    assert_eq!(left, [false, true, false]);
+    assert_eq!(runnable(&house, [&one, &two, &three]).await, [false, true, false]);
     assert_eq!(house.blobs.list().await.unwrap(), [CodeDigest::of(&two)]);
 }
 
@@ -92,14 +103,16 @@ async fn a_package_that_is_lost_costs_no_other_function_its_start() {
     house.update_code(code_of("whole", zip("two"))).await.unwrap();
     house.control.settle("whole").await.unwrap();
     let lost = CodeDigest::of(&zip("one"));
+    assert!(house.is_runnable(&zip("one")).await);
     house.blobs.delete(&lost).await.unwrap();
     std::fs::remove_dir_all(house.folder.path().join("code").join(lost.to_string())).unwrap();
     let house = house.restarted();
     house.control.recover().await.unwrap();
     assert_eq!(house.configuration("lost").await["State"], "Active");
+    assert!(!house.is_runnable(&zip("one")).await && house.is_runnable(&zip("two")).await);
     assert_eq!(house.configuration("whole").await["State"], "Active");
     house.update_code(code_of("lost", zip("one"))).await.unwrap();
-    assert!(house.is_unpacked(&zip("one")), "deploying again mends it");
+    assert!(house.is_runnable(&zip("one")).await, "deploying again mends it");
 }
 
 #[tokio::test]
@@ -125,10 +138,9 @@ async fn packages_go_at_the_second_look_that_finds_them_unused() {
 
     let unused = house.control.tidy(&unused).await.unwrap();
     assert_eq!((unused, kept().await), (HashSet::new(), digests(&[&three])));
-    let unpacked: Vec<bool> = [&one, &two, &three].iter().map(|package| house.is_unpacked(package)).collect();
-    assert_eq!(unpacked, [false, false, true]);
+    assert_eq!(runnable(&house, [&one, &two, &three]).await, [false, false, true]);
     deploy(&one).await;
-    assert!(house.is_unpacked(&one), "what went can be sent again");
+    assert!(house.is_runnable(&one).await, "what went can be sent again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,7 +157,7 @@ async fn a_package_that_is_sent_while_it_goes_is_whole() {
         let going = tokio::spawn(async move { control.tidy(&before).await.unwrap() });
         house.update_code(code_of("f", package.clone())).await.unwrap();
         going.await.unwrap();
-        assert!(house.is_unpacked(&package), "round {round}");
+        assert!(house.is_runnable(&package).await, "round {round}");
         assert!(house.blobs.get(&CodeDigest::of(&package)).await.unwrap().is_some(), "round {round}");
         // What was not in use in this round may have gone: it is sent again for the next one.
         let other = zip(if round % 2 == 0 { "two" } else { "one" });

@@ -31,7 +31,7 @@ impl Driven {
     fn over(mut house: House) -> Self {
         let (applied_to, applied) = watch::channel(0);
         let turns = Arc::new(Turns::over(Arc::clone(&house.store)));
-        house.control = control(&turns, &house.blobs, &house.folder, applied, (Roles::Any, Installed::default()));
+        house.control = control(&turns, &house.blobs, &house.trees, applied, (Roles::Any, Installed::default()));
         house.follow(applied_to);
         Self(house, turns)
     }
