@@ -8,7 +8,7 @@ use hearth_types::runtime::{ARCHITECTURE, Installed, RuntimeVersion};
 
 use crate::cache::Cache;
 use crate::compiled::Compilation;
-use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places};
+use crate::discover::{Interpreter, NODE_MAJORS, PYTHON_MINORS, Places, of_major};
 use crate::java::{self, JAVA_MAJORS};
 use crate::missing::{Missing, missing, missing_version};
 use crate::node_version::{NodeVersions, identity};
@@ -98,8 +98,9 @@ pub fn discover(cache: &Path, stand_ins: &[StandIn]) -> Catalogue {
         let plan = root::python(&common, minor, &found, compilation.finish());
         catalogue.add(&format!("python3.{minor}"), Kind::Python { minor }, found, plan);
     }
+    let nodes = places.nodes(&mut versions);
     for major in NODE_MAJORS {
-        for found in places.nodes(major, &mut versions) {
+        for found in of_major(&nodes, major) {
             let name = format!("nodejs{major}.x");
             let plan = root::node(&common, &name, &found);
             catalogue.add(&name, Kind::Node { major }, found, plan);

@@ -1,6 +1,6 @@
 //! Which libraries a set of programs loads, found as the loader finds them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,10 @@ pub(crate) struct Closure {
     directories: Vec<PathBuf>,
     /// Of `/etc/ld.so.conf`: there is no cache of them inside, so what lies there appears in the first of the others.
     configured: Vec<PathBuf>,
+    /// Directories that programs name themselves, and where they are with symbolic links resolved. Many name the same one.
+    resolved: HashMap<String, PathBuf>,
+    /// Names that such a directory does not have.
+    missing: HashSet<PathBuf>,
     /// Files that have been read, symbolic links resolved.
     seen: HashSet<PathBuf>,
     /// Names that have been looked for in the loader's directories.
@@ -24,7 +28,15 @@ impl Closure {
     /// Of nothing yet, on this machine.
     pub(crate) fn new() -> Self {
         let (directories, configured) = (loader_directories(), configured_directories());
-        Self { directories, configured, seen: HashSet::new(), named: HashSet::new(), found: BTreeMap::new() }
+        Self {
+            directories,
+            configured,
+            resolved: HashMap::new(),
+            missing: HashSet::new(),
+            seen: HashSet::new(),
+            named: HashSet::new(),
+            found: BTreeMap::new(),
+        }
     }
 
     /// Adds what `program` needs, not the program itself. What is no ELF file or cannot be read needs nothing.
@@ -46,7 +58,7 @@ impl Closure {
         if let Some(interpreter) = &elf.interpreter {
             self.take(Path::new(interpreter), Path::new(interpreter));
         }
-        let own: Vec<PathBuf> = elf.run_path.iter().map(|p| replace_origin(p, &origin)).collect();
+        let own: Vec<PathBuf> = elf.run_path.iter().map(|path| self.replace_origin(path, &origin)).collect();
         for name in &elf.needed {
             self.take_named(name, &own);
         }
@@ -63,19 +75,32 @@ impl Closure {
     }
 
     fn take_named(&mut self, name: &str, own: &[PathBuf]) {
-        let within = |directories: &[PathBuf]| directories.iter().map(|d| d.join(name)).find(|path| path.is_file());
-        if let Some(path) = within(own) {
-            return self.take(&path, &path);
+        for path in own.iter().map(|directory| directory.join(name)) {
+            if self.missing.contains(&path) {
+                continue;
+            }
+            if path.is_file() {
+                return self.take(&path, &path);
+            }
+            self.missing.insert(path);
         }
         if !self.named.insert(name.to_owned()) {
             return;
         }
+        let within = |directories: &[PathBuf]| directories.iter().map(|d| d.join(name)).find(|path| path.is_file());
         if let Some(path) = within(&self.directories) {
             self.take(&path, &path);
         } else if let (Some(path), Some(first)) = (within(&self.configured), self.directories.first()) {
             let target = first.join(name);
             self.take(&path, &target);
         }
+    }
+
+    fn replace_origin(&mut self, path: &str, origin: &Path) -> PathBuf {
+        let origin = origin.to_string_lossy();
+        let path = path.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+        let resolve = |path: &String| fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        self.resolved.entry(path).or_insert_with_key(resolve).clone()
     }
 
     fn take(&mut self, library: &Path, target: &Path) {
@@ -98,12 +123,6 @@ pub(crate) fn usr_merged(path: &Path) -> PathBuf {
         }
         _ => path.to_owned(),
     }
-}
-
-fn replace_origin(path: &str, origin: &Path) -> PathBuf {
-    let origin = origin.to_string_lossy();
-    let path = path.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
-    fs::canonicalize(&path).unwrap_or_else(|_| path.into())
 }
 
 /// What the loader falls back to without a cache.

@@ -72,12 +72,16 @@ impl Places {
         distinct(candidates.iter().filter_map(|candidate| python_at(candidate, minor)))
     }
 
-    /// Every Node.js of this major version: on the PATH, then of nvm the newest first.
-    pub(crate) fn nodes(&self, major: u32, versions: &mut NodeVersions<'_>) -> Vec<Interpreter> {
+    /// Every Node.js: on the PATH, then of nvm the newest first.
+    pub(crate) fn nodes(&self, versions: &mut NodeVersions<'_>) -> Vec<Interpreter> {
         let on_path = self.path.iter().flat_map(|d| [d.join("node"), d.join("nodejs")]);
-        let managed =
-            self.node_managers.iter().flat_map(|d| newest_first(d, &format!("v{major}."))).map(|d| d.join("bin/node"));
-        distinct(on_path.chain(managed).filter_map(|candidate| node_at(&candidate, major, versions)))
+        let managed = self.node_managers.iter().flat_map(|d| newest_first(d, "v")).map(|d| d.join("bin/node"));
+        let mut seen = HashSet::new();
+        let programs = on_path.chain(managed).filter_map(|candidate| program_at(&candidate));
+        programs
+            .filter(|program| seen.insert(program.clone()))
+            .filter_map(|program| node_at(program, versions))
+            .collect()
     }
 
     /// Every Ruby 3.`minor`: on the PATH, then of rbenv the newest first.
@@ -113,7 +117,7 @@ fn distinct(found: impl Iterator<Item = Interpreter>) -> Vec<Interpreter> {
 }
 
 fn python_at(candidate: &Path, minor: u32) -> Option<Interpreter> {
-    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
+    let executable = program_at(candidate)?;
     let prefix = executable.parent()?.parent()?.to_owned();
     let library = prefix.join(format!("lib/python3.{minor}"));
     library.join("os.py").is_file().then(|| {
@@ -123,18 +127,24 @@ fn python_at(candidate: &Path, minor: u32) -> Option<Interpreter> {
     })
 }
 
-fn node_at(candidate: &Path, major: u32, versions: &mut NodeVersions<'_>) -> Option<Interpreter> {
-    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
+fn node_at(executable: PathBuf, versions: &mut NodeVersions<'_>) -> Option<Interpreter> {
     let version = versions.of(&executable)?;
     let prefix = executable.parent()?.parent()?.to_owned();
-    (version.split('.').next() == Some(major.to_string().as_str())).then_some(Interpreter {
-        executable,
-        prefix,
-        version,
-    })
+    Some(Interpreter { executable, prefix, version })
 }
 
-pub(crate) fn is_elf(file: &Path) -> bool {
+/// Those of a major version, no more of them than a runtime may have.
+pub(crate) fn of_major(nodes: &[Interpreter], major: u32) -> Vec<Interpreter> {
+    let is_one = |node: &&Interpreter| node.version.split('.').next() == Some(major.to_string().as_str());
+    nodes.iter().filter(is_one).take(INTERPRETERS_PER_RUNTIME).cloned().collect()
+}
+
+/// The program at this path, symbolic links resolved.
+pub(crate) fn program_at(candidate: &Path) -> Option<PathBuf> {
+    fs::canonicalize(candidate).ok().filter(|file| is_elf(file))
+}
+
+fn is_elf(file: &Path) -> bool {
     use std::io::Read as _;
     let mut magic = [0; 4];
     fs::File::open(file).and_then(|mut f| f.read_exact(&mut magic)).is_ok() && &magic == b"\x7fELF"
@@ -238,7 +248,8 @@ mod tests {
         let places = machine.places(&["usr/bin"]);
         let cache = crate::cache::Cache::open(machine.0.path());
         let mut versions = NodeVersions::load(&cache);
-        assert_eq!(places.nodes(20, &mut versions)[0].version, "20.1.2");
-        assert_eq!(places.nodes(22, &mut versions), []);
+        let nodes = places.nodes(&mut versions);
+        assert_eq!(of_major(&nodes, 20)[0].version, "20.1.2");
+        assert_eq!(of_major(&nodes, 22), []);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hearth_types::rootfs::RootPlan;
 
-use crate::discover::{Interpreter, is_elf};
+use crate::discover::{Interpreter, program_at};
 use crate::root::Draft;
 
 /// Releases of Java that are runtimes.
@@ -36,7 +36,7 @@ pub(crate) fn name(major: u32) -> String {
 
 /// The Java at this path, of whatever release; none where it is no whole one.
 pub(crate) fn at(candidate: &Path) -> Option<Interpreter> {
-    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file) && file.ends_with("bin/java"))?;
+    let executable = program_at(candidate).filter(|file| file.ends_with("bin/java"))?;
     let prefix = executable.parent()?.parent()?.to_owned();
     let text = fs::read_to_string(prefix.join("release")).or_else(|_| fs::read_to_string(prefix.join("../release")));
     let version = text

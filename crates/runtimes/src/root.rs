@@ -188,8 +188,8 @@ impl Draft {
         for name in names {
             let candidates = ["/usr/bin", "/bin", "/usr/local/bin"].map(|d| Path::new(d).join(name));
             let Some(source) = candidates.iter().find_map(|c| fs::canonicalize(c).ok()) else { continue };
-            self.libraries.add(&source);
             self.bind(&source, &Path::new("/usr/bin").join(name));
+            self.libraries.add_file(source);
         }
     }
 
@@ -236,7 +236,7 @@ pub(crate) fn python(common: &Draft, minor: u32, found: &Interpreter, bytecode: 
     let program = format!("python3.{minor}");
     let mut draft = common.named(&program);
     let library = found.prefix.join("lib").join(&program);
-    draft.libraries.add(&found.executable);
+    draft.libraries.add_file(found.executable.clone());
     let modules = fs::canonicalize(library.join("lib-dynload")).and_then(fs::read_dir);
     for module in modules.into_iter().flatten().flatten() {
         // Its libraries are a windowing system's.
@@ -279,7 +279,7 @@ const DEBIANS_NODE_PARTS: [&str; 5] = [
 /// The root of `nodejs*.x`: the program alone, which holds its library.
 pub(crate) fn node(common: &Draft, runtime: &str, found: &Interpreter) -> RootPlan {
     let mut draft = common.named(runtime);
-    draft.libraries.add(&found.executable);
+    draft.libraries.add_file(found.executable.clone());
     draft.bind(&found.executable, Path::new("/var/lang/bin/node"));
     for part in DEBIANS_NODE_PARTS {
         draft.bind_if_there(part);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hearth_types::rootfs::RootPlan;
 
-use crate::discover::{Interpreter, is_elf};
+use crate::discover::{Interpreter, program_at};
 use crate::root::Draft;
 
 /// Minor versions of Ruby 3 that are runtimes.
@@ -22,7 +22,7 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
 
 /// The Ruby at this path, of whatever version; none where its library does not lie beside it.
 pub(crate) fn at(candidate: &Path) -> Option<Interpreter> {
-    let executable = fs::canonicalize(candidate).ok().filter(|file| is_elf(file))?;
+    let executable = program_at(candidate)?;
     let prefix = executable.parent()?.parent()?.to_owned();
     let suffix = executable.file_name()?.to_str()?.strip_prefix("ruby")?;
     let own = suffix.starts_with(|c: char| c.is_ascii_digit()).then(|| short(suffix));
