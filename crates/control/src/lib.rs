@@ -51,7 +51,7 @@ use crate::code_source::CodeSource;
 use crate::concurrency::AccountConcurrency;
 use crate::event_sources::EventSources;
 use crate::links::CodeLinks;
-use crate::provisioned::Provisioning;
+use crate::provisioned::Provisioner;
 use crate::roles::Roles;
 use crate::trees::Trees;
 
@@ -86,7 +86,7 @@ pub struct Parts {
     /// What mappings poll.
     pub event_sources: Arc<dyn EventSources>,
     /// How far what is provisioned is.
-    pub provisioning: Arc<dyn Provisioning>,
+    pub provisioner: Arc<dyn Provisioner>,
     /// By which everything here happens.
     pub clock: Clock,
 }

@@ -9,7 +9,7 @@ use hearth_api::{ApiError, Page};
 use hearth_types::function::{AliasRecord, SnapStart, VersionId};
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{LIST_SETTINGS_PAGE, PROVISION_IN_PROGRESS};
-use hearth_types::settings::ProvisionedConcurrency;
+use hearth_types::settings::{Hindrance, ProvisionedConcurrency, Provisioning};
 use hearth_types::{Qualifier, Target};
 
 use crate::concurrency::{AccountConcurrency, Reservations};
@@ -19,47 +19,21 @@ use crate::{Control, aliases, invalid, parts, rules};
 
 const UNPUBLISHED: &str = "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
 
-/// How far configurations are.
-pub trait Provisioning: Send + Sync {
+/// Who keeps environments initialised, and knows how far that is.
+pub trait Provisioner: Send + Sync {
     /// That of a function's version, by its number, or alias. None where it is not known yet.
-    fn progress(&self, function: &str, qualifier: &str) -> Option<Progress>;
+    fn provisioning(&self, function: &str, qualifier: &str) -> Option<Provisioning>;
 }
 
-/// How far a configuration is.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Progress {
-    /// Environments that have their room.
-    pub allocated: u32,
-    /// Those of them that are initialised.
-    pub available: u32,
-    /// What keeps it from being complete, where it is known to.
-    pub hindrance: Option<Hindrance>,
-}
-
-/// Why fewer environments are available than were asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hindrance {
-    /// The function's init failed.
-    Init,
-    /// No environment of its size fits into this server's memory.
-    NeverFits,
-    /// The room is used up for the moment.
-    Room,
-    /// There is no version that could be initialised.
-    Version,
-}
-
-impl Hindrance {
-    /// StatusReason. The first is Lambda's own.
-    fn reason(self) -> &'static str {
-        match self {
-            Self::Init => "FUNCTION_ERROR_INIT_FAILURE",
-            Self::NeverFits => {
-                "An environment of this version is larger than all the memory that this server gives to functions."
-            }
-            Self::Room => "The room for environments is used up; the missing ones are made as soon as there is some.",
-            Self::Version => "There is no published version that can be invoked.",
+/// StatusReason. The first is Lambda's own.
+fn reason(hindrance: Hindrance) -> &'static str {
+    match hindrance {
+        Hindrance::Init => "FUNCTION_ERROR_INIT_FAILURE",
+        Hindrance::NeverFits => {
+            "An environment of this version is larger than all the memory that this server gives to functions."
         }
+        Hindrance::Room => "The room for environments is used up; the missing ones are made as soon as there is some.",
+        Hindrance::Version => "There is no published version that can be invoked.",
     }
 }
 
@@ -223,8 +197,8 @@ impl Control {
         let arn = format!("{}:{qualifier}", self.parts.place.arn(function));
         let for_ms = u64::try_from(self.now_ms().saturating_sub(config.modified_ms)).unwrap_or(u64::MAX);
         let is_new = Duration::from_millis(for_ms) < PROVISION_IN_PROGRESS.max(self.parts.settle_after);
-        let progress = if is_new { None } else { self.parts.provisioning.progress(function, qualifier) };
-        shown(arn, config, progress)
+        let provisioning = if is_new { None } else { self.parts.provisioner.provisioning(function, qualifier) };
+        shown(arn, config, provisioning)
     }
 
     fn resolve_published(&self, function_name: &str, qualifier: &str) -> Result<Target, ApiError> {
@@ -321,9 +295,9 @@ fn fits(
 fn shown(
     arn: String,
     config: &ProvisionedConcurrency,
-    progress: Option<Progress>,
+    provisioning: Option<Provisioning>,
 ) -> api::ProvisionedConcurrencyConfigListItem {
-    let Progress { allocated, available, hindrance } = progress.unwrap_or_default();
+    let Provisioning { allocated, available, hindrance } = provisioning.unwrap_or_default();
     let hindrance = hindrance.filter(|_| available < config.requested);
     let status = match hindrance {
         _ if available >= config.requested => api::ProvisionedConcurrencyStatusEnum::Ready,
@@ -336,7 +310,7 @@ fn shown(
         available_provisioned_concurrent_executions: i32::try_from(available).ok(),
         allocated_provisioned_concurrent_executions: i32::try_from(allocated).ok(),
         status: Some(status),
-        status_reason: hindrance.map(|hindrance| hindrance.reason().to_owned()),
+        status_reason: hindrance.map(|hindrance| reason(hindrance).to_owned()),
         last_modified: Some(date(config.modified_ms)),
     }
 }
@@ -356,7 +330,7 @@ mod tests {
         use api::ProvisionedConcurrencyStatusEnum::{Failed, InProgress, Ready};
         let config = ProvisionedConcurrency { requested: 3, modified_ms: 0 };
         let of = |allocated, available, hindrance| {
-            let item = shown(String::new(), &config, Some(Progress { allocated, available, hindrance }));
+            let item = shown(String::new(), &config, Some(Provisioning { allocated, available, hindrance }));
             let counts =
                 (item.allocated_provisioned_concurrent_executions, item.available_provisioned_concurrent_executions);
             assert_eq!(counts, (Some(allocated as i32), Some(available as i32)));

@@ -38,7 +38,6 @@ pub use environments::Environments;
 pub use event::EventInvoke;
 pub use operate::{EnvironmentView, PhasesView};
 pub use overview::{FunctionView, Overview};
-pub use provision::{Hindrance, Provisioning};
 pub use request::{InvokeRequest, async_payload_too_large, payload_too_large};
 pub use response::InvokeResponse;
 pub use snapshot::FunctionSnapshot;

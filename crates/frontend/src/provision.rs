@@ -8,36 +8,11 @@ use hearth_scheduler::{Generation, Provision};
 use hearth_types::Qualifier;
 use hearth_types::function::VersionId;
 use hearth_types::limits::PROVISION_METERED;
+use hearth_types::settings::{Hindrance, Provisioning};
 
 use crate::dispatcher::{Core, Dispatcher, lock};
 use crate::environments::Environments;
 use crate::snapshot::{EntryState, FunctionEntry};
-
-/// How far a provisioned concurrency configuration is.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Provisioning {
-    /// Environments that have their room.
-    pub allocated: u32,
-    /// Those of them that are initialised.
-    pub available: u32,
-    /// Those of them that run an invoke.
-    pub in_use: u32,
-    /// What keeps it from being complete, where it is known to.
-    pub hindrance: Option<Hindrance>,
-}
-
-/// Why fewer environments are available than were asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hindrance {
-    /// The function's init failed the last time.
-    Init,
-    /// No environment of its size fits into any worker.
-    NeverFits,
-    /// The memory, or the count of environments, is used up for the moment.
-    Room,
-    /// There is no version for it: it is not published, or cannot be invoked.
-    Version,
-}
 
 /// What of it a version has, and which generation that is where one serves.
 struct Share {
@@ -139,7 +114,7 @@ impl<W: Environments> Dispatcher<W> {
         let core = lock(&self.core);
         for Share { generation, count } in shares {
             let Some(generation) = generation else { continue };
-            sum.add(core.scheduler.provisioned(generation), count);
+            add(&mut sum, core.scheduler.provisioned(generation), count);
         }
         Some(sum)
     }
@@ -167,19 +142,16 @@ impl<W: Environments> Dispatcher<W> {
     }
 }
 
-impl Provisioning {
-    /// A generation's, of which `count` are this configuration's: several may ask for the same version.
-    fn add(&mut self, of_generation: Provision, count: u32) {
-        self.allocated += of_generation.allocated.min(count);
-        self.available += of_generation.available.min(count);
-        self.in_use += of_generation.in_use.min(count);
-        if of_generation.available < count {
-            let hindrance = of_generation.hindrance.map(|hindrance| match hindrance {
-                hearth_scheduler::Hindrance::Init => Hindrance::Init,
-                hearth_scheduler::Hindrance::NeverFits => Hindrance::NeverFits,
-                hearth_scheduler::Hindrance::Room => Hindrance::Room,
-            });
-            self.hindrance = self.hindrance.or(hindrance);
-        }
+/// Adds what a generation has, of which `count` are this configuration's: several may ask for the same version.
+fn add(sum: &mut Provisioning, of_generation: Provision, count: u32) {
+    sum.allocated += of_generation.allocated.min(count);
+    sum.available += of_generation.available.min(count);
+    if of_generation.available < count {
+        let hindrance = of_generation.hindrance.map(|hindrance| match hindrance {
+            hearth_scheduler::Hindrance::Init => Hindrance::Init,
+            hearth_scheduler::Hindrance::NeverFits => Hindrance::NeverFits,
+            hearth_scheduler::Hindrance::Room => Hindrance::Room,
+        });
+        sum.hindrance = sum.hindrance.or(hindrance);
     }
 }

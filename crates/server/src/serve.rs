@@ -249,7 +249,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         objects: Some(Arc::new(buckets(&args, client, Arc::clone(&s3))?)),
         links: CodeLinks::new(random_key()?),
         event_sources: Arc::new(Polled(Arc::clone(&sources))),
-        provisioning: Arc::new(Provisioned(Arc::clone(&dispatcher))),
+        provisioner: Arc::new(Provisioned(Arc::clone(&dispatcher))),
         clock: clock.clone(),
     }));
     let unused = control.recover().await.context("bringing the last state back")?;

@@ -26,6 +26,30 @@ pub struct ProvisionedConcurrency {
     pub modified_ms: i64,
 }
 
+/// How far a [`ProvisionedConcurrency`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Provisioning {
+    /// Environments that have their room.
+    pub allocated: u32,
+    /// Those of them that are initialised.
+    pub available: u32,
+    /// What keeps it from being complete, where it is known to.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// Why fewer environments are available than were asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hindrance {
+    /// The function's init failed the last time.
+    Init,
+    /// No environment of its size fits into any worker.
+    NeverFits,
+    /// The memory, or the count of environments, is used up for the moment.
+    Room,
+    /// There is no version for it: it is not published, or cannot be invoked.
+    Version,
+}
+
 /// A function URL: an HTTP endpoint of the unqualified function or of an alias.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UrlConfig {

@@ -242,7 +242,7 @@ fn control(
         objects: Some(Arc::new(Objects)),
         event_sources: Arc::new(mappings::Queues),
         links: CodeLinks::new([7; 64]),
-        provisioning: Arc::new(provisioned::AllReady),
+        provisioner: Arc::new(provisioned::AllReady),
         clock: Clock::following(|| 1_709_640_000_000),
     }))
 }

@@ -1,6 +1,7 @@
 //! Provisioned concurrency: what may be asked for.
 
-use hearth_control::provisioned::{Progress, Provisioning};
+use hearth_control::provisioned::Provisioner;
+use hearth_types::settings::Provisioning;
 use serde_json::json;
 
 use super::*;
@@ -12,9 +13,9 @@ const CONFLICT: &str = "ResourceConflictException";
 /// Whatever was asked for is there.
 pub(crate) struct AllReady;
 
-impl Provisioning for AllReady {
-    fn progress(&self, _: &str, _: &str) -> Option<Progress> {
-        Some(Progress { allocated: 1000, available: 1000, hindrance: None })
+impl Provisioner for AllReady {
+    fn provisioning(&self, _: &str, _: &str) -> Option<Provisioning> {
+        Some(Provisioning { allocated: 1000, available: 1000, hindrance: None })
     }
 }
 
