@@ -32,6 +32,7 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use crate::admin::Admin;
+use crate::awake::Awake;
 use crate::events;
 use crate::function_url::url_host;
 use crate::neighbours;
@@ -68,6 +69,8 @@ pub(crate) struct Gateway {
     pub(crate) access: Arc<Access>,
     /// For what comes to the public address.
     pub(crate) room: Room,
+    /// Told of each request of clients.
+    pub(crate) awake: Arc<Awake>,
 }
 
 /// Where a request came in.
@@ -88,7 +91,7 @@ pub(crate) struct Arrival<'a> {
 
 impl Handler for Gateway {
     async fn handle(&self, peer: SocketAddr, request: Request<RequestBody>) -> Response<ResponseBody> {
-        let _under_way = self.admin.numbers.awake.begin();
+        let _under_way = self.awake.begin();
         self.serve(Way { door: Door::Outer, room: &self.room }, peer, request).await
     }
 }

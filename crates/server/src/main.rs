@@ -43,6 +43,7 @@ mod reader;
 mod room;
 mod serve;
 mod service;
+mod settings;
 mod snapshots;
 mod sources;
 mod table;

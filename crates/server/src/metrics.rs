@@ -24,7 +24,6 @@ pub(crate) struct Numbers {
     pub(crate) queues: Arc<dyn QueueStore>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) clock: Clock,
-    /// Told of each request of clients.
     pub(crate) awake: Arc<Awake>,
 }
 

@@ -6,13 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use hearth_access::{Access, Auth};
+use hearth_access::Access;
 use hearth_client::Client;
 use hearth_clock::Clock;
 use hearth_control::access_keys::AccessKeys;
-use hearth_control::concurrency::AccountConcurrency;
 use hearth_control::links::CodeLinks;
-use hearth_control::roles::Roles;
 use hearth_control::trees::Trees;
 use hearth_control::{Control, Parts};
 use hearth_delivery::Outbox;
@@ -30,18 +28,18 @@ use hearth_rules::Rules;
 use hearth_runtimes::Catalogue;
 use hearth_s3::S3;
 use hearth_sandbox::{Authority, Level, Spawner, SpawnerConnection};
-use hearth_scheduler::{Capacity, Limits};
+use hearth_scheduler::Capacity;
 use hearth_sns::Sns;
 use hearth_sources::Sources;
 use hearth_sqs::Sqs;
 use hearth_store::{BlobStore, MetadataStore, QueueStore};
 use hearth_store_sqlite::{FileBlobStore, OpenError, SqliteQueueStore, SqliteStore};
+use hearth_types::keys;
 use hearth_types::limits::{
-    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENT_LIFE_SPREAD, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS,
-    ROOM_WAIT, SETTLE, SETTLE_MAX, TIMEOUT_MAX_S, UNREAD_ANSWERS_BYTES, UNRESERVED_CONCURRENCY_MIN,
+    CODE_STORAGE_BYTES, CONNECTIONS, ENVIRONMENTS_MAX, HEAD_BYTES, HEAD_TIMEOUT, HEADERS, TIMEOUT_MAX_S,
+    UNREAD_ANSWERS_BYTES,
 };
 use hearth_types::runtime::ARCHITECTURE;
-use hearth_types::{Place, keys};
 use hearth_worker::{SpanSink, Worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -49,7 +47,8 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin};
 use crate::at_rest;
-use crate::cli::{AuthArg, ClockArg, ServeArgs, Switch};
+use crate::awake::Awake;
+use crate::cli::ServeArgs;
 use crate::deliveries::OwnTargets;
 use crate::events::OfDispatcher;
 use crate::follow;
@@ -98,7 +97,7 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()> {
     let mut stop = Stop::new()?;
-    let (data, clock, metrics) = (&prepared.data, of_kind(args.clock), Arc::<Metrics>::default());
+    let (data, clock, metrics) = (&prepared.data, args.clock(), Arc::<Metrics>::default());
     let metadata = open_metadata(&args, data, &prepared.key)?;
     let blobs: Arc<dyn BlobStore> = Arc::new(metadata.blobs(FileBlobStore::open(&data.join("blobs"))?));
     let store: Arc<dyn MetadataStore> = Arc::new(metadata);
@@ -111,10 +110,10 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let trees = Arc::new(Trees::new(unpacker, Arc::clone(&blobs)));
 
     let access = Arc::new(Access::new(hearth_access::Parts {
-        place: place(&args),
+        place: args.place(),
         store: Arc::clone(&store),
         key: prepared.key.clone(),
-        auth: auth(&args),
+        auth: args.auth(),
         now: admin::now,
         clock: clock.clone(),
     }));
@@ -126,7 +125,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     let insiders = Arc::new(Insiders::new(
         Arc::clone(&access),
         Arc::clone(&trees),
-        environment_life(&args),
+        args.environment_life(),
         clock.clone(),
         Arc::clone(&unread),
         random_key()?,
@@ -145,13 +144,13 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     tokio::spawn(follow::follow(store.watch(keys::FOLLOWED), Arc::clone(&dispatcher), applied_to));
     let access_keys = Arc::new(AccessKeys::new(Arc::clone(&store), prepared.key.clone()));
     tokio::spawn(key_socket::serve(key_socket::listen(data)?, access_keys));
-    let parts = hearth_s3::Parts { place: place(&args), store: Arc::clone(&store), now: admin::now };
+    let parts = hearth_s3::Parts { place: args.place(), store: Arc::clone(&store), now: admin::now };
     let client = Client::new();
     let upstreams =
-        Upstreams::new(&args.upstream, client.clone(), upstream::credentials()?, place(&args).region, admin::now)?;
+        Upstreams::new(&args.upstream, client.clone(), upstream::credentials()?, args.place().region, admin::now)?;
     let s3 = S3::open(parts, &data.join("objects")).await?;
     let sqs = Sqs::new(hearth_sqs::Parts {
-        place: place(&args),
+        place: args.place(),
         metadata: Arc::clone(&store),
         queues: Arc::clone(&queues),
         clock: clock.clone(),
@@ -159,7 +158,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     sqs.recover().await.map_err(anyhow::Error::msg).context("bringing the queues back")?;
     let timing = Timing { retry_base: Duration::from_millis(args.retry_base) };
     let targets = Arc::new(OwnTargets {
-        place: place(&args),
+        place: args.place(),
         access: Arc::clone(&access),
         metadata: Arc::clone(&store),
         sqs: Arc::clone(&sqs),
@@ -179,7 +178,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         timing,
     });
     let events = Events::new(hearth_events::Parts {
-        place: place(&args),
+        place: args.place(),
         queues: Arc::clone(&queues),
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
@@ -190,7 +189,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         pollers: usize::try_from(args.event_pollers).unwrap_or(1),
     });
     let sources = Sources::new(hearth_sources::Parts {
-        place: place(&args),
+        place: args.place(),
         metadata: Arc::clone(&store),
         functions: Arc::new(OfDispatcher(Arc::clone(&dispatcher))),
         roles: Arc::new(OfAccess(Arc::clone(&access))),
@@ -205,7 +204,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         metrics: Arc::clone(&metrics),
     });
     let rules = Rules::new(hearth_rules::Parts {
-        place: place(&args),
+        place: args.place(),
         store: Arc::clone(&store),
         outbox: Arc::clone(&outbox),
         clock: clock.clone(),
@@ -213,7 +212,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     targets.events.get_or_init(|| Arc::downgrade(&events));
     targets.rules.get_or_init(|| Arc::downgrade(&rules));
     let sns = Sns::new(hearth_sns::Parts {
-        place: place(&args),
+        place: args.place(),
         metadata: Arc::clone(&store),
         outbox: Arc::clone(&outbox),
         queues: Arc::clone(&queues),
@@ -229,18 +228,18 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     });
     s3.tell_by(&outbox).await.map_err(anyhow::Error::msg).context("telling what happened in buckets")?;
     let neighbours = Neighbours::new(hearth_neighbours::Parts {
-        place: place(&args),
+        place: args.place(),
         store: Arc::clone(&store),
         key: prepared.key.clone(),
         clock: clock.clone(),
     });
     let control = Arc::new(Control::new(Parts {
-        place: place(&args),
+        place: args.place(),
         architecture: ARCHITECTURE,
         runtimes,
-        concurrency: concurrency(&args),
+        concurrency: args.concurrency(),
         code_storage: CODE_STORAGE_BYTES,
-        roles: roles(auth(&args)),
+        roles: args.roles(),
         settle_after: Duration::from_millis(args.settle_after),
         store,
         blobs,
@@ -257,6 +256,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
     tokio::spawn(trees.make_ahead());
     tokio::spawn(snapshots::take(Arc::clone(&dispatcher), Arc::clone(&control)));
 
+    let awake = Awake::new(prepared.awake);
     let admin = Admin {
         control: Arc::clone(&control),
         dispatcher: Arc::clone(&dispatcher),
@@ -271,7 +271,7 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
             queues,
             outbox: Arc::clone(&outbox),
             clock: clock.clone(),
-            awake: crate::awake::Awake::new(prepared.awake),
+            awake: Arc::clone(&awake),
         },
         clock,
     };
@@ -282,13 +282,14 @@ async fn serve(args: ServeArgs, prepared: Prepared, prices: Prices) -> Result<()
         events: Arc::clone(&events),
         neighbours,
         upstreams,
-        cloudwatch_logs: CloudWatchLogs::new(place(&args), Arc::clone(&logs)),
+        cloudwatch_logs: CloudWatchLogs::new(args.place(), Arc::clone(&logs)),
         s3,
         sns,
         sqs,
         rules: Arc::clone(&rules),
         access,
         room: Room::outside(),
+        awake,
     };
     let scaling = tokio::spawn(Arc::clone(&gateway.control).run_scheduled_actions());
     let gateway = Arc::new(gateway);
@@ -392,21 +393,9 @@ fn dispatcher(
     (clock, metrics, spans): (&Clock, &Arc<Metrics>, Arc<dyn SpanSink>),
 ) -> Arc<Dispatcher> {
     let config = DispatcherConfig {
-        place: place(args),
+        place: args.place(),
         architecture: ARCHITECTURE,
-        limits: Limits {
-            account_concurrency: args.concurrency,
-            requests_per_concurrency: (args.request_rate > 0).then_some(args.request_rate),
-            scaling: args.scaling,
-            placement: args.placement.into(),
-            keep_alive: args.keep_alive,
-            ahead: args.ahead_of_calls == Switch::On,
-            life: environment_life(args),
-            life_spread: environment_life(args) / ENVIRONMENT_LIFE_SPREAD,
-            settle: SETTLE,
-            settle_max: SETTLE_MAX,
-            room_wait: ROOM_WAIT,
-        },
+        limits: args.limits(),
         clock: clock.clone(),
         metrics: Arc::clone(metrics),
     };
@@ -427,46 +416,10 @@ fn dispatcher(
     dispatcher
 }
 
-/// A server with a small limit of its own keeps a tenth of it unreserved.
-fn concurrency(args: &ServeArgs) -> AccountConcurrency {
-    let unreserved_min =
-        args.unreserved_concurrency_min.unwrap_or(UNRESERVED_CONCURRENCY_MIN.min(args.concurrency / 10));
-    AccountConcurrency { limit: args.concurrency, unreserved_min }
-}
-
-fn of_kind(arg: ClockArg) -> Clock {
-    match arg {
-        ClockArg::Real => Clock::real(),
-        ClockArg::Manual => Clock::manual_from_now(),
-    }
-}
-
-fn place(args: &ServeArgs) -> Place {
-    Place { region: args.region.as_str().into(), account: args.account.as_str().into() }
-}
-
-/// Loopback is reached by programs of this machine only.
-fn auth(args: &ServeArgs) -> Auth {
-    match args.auth {
-        Some(AuthArg::Required) => Auth::Required,
-        Some(AuthArg::Open) => Auth::Open,
-        None if args.listen.ip().is_loopback() => Auth::Open,
-        None => Auth::Required,
-    }
-}
-
-/// Where everybody may do everything, nobody makes roles.
-fn roles(auth: Auth) -> Roles {
-    match auth {
-        Auth::Open => Roles::Any,
-        Auth::Required => Roles::Made,
-    }
-}
-
 /// Where packages come from that clients name by bucket and key.
 fn buckets(args: &ServeArgs, client: Client, own: Arc<S3>) -> Result<Buckets> {
     let other = match args.code_s3.clone() {
-        Some(s3) => Some(OtherBuckets::new(s3, client, upstream::credentials()?, place(args).region, admin::now)),
+        Some(s3) => Some(OtherBuckets::new(s3, client, upstream::credentials()?, args.place().region, admin::now)),
         None => None,
     };
     Ok(Buckets { own, other })
@@ -486,10 +439,6 @@ fn isolation(spawner: &SpawnerConnection, network: NetworkArg) -> serde_json::Va
             NetworkArg::Nat => "nat",
         },
     })
-}
-
-fn environment_life(args: &ServeArgs) -> Duration {
-    Duration::from_secs(args.environment_max_age)
 }
 
 fn random_key() -> Result<[u8; 64]> {
