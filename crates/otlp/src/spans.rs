@@ -134,9 +134,9 @@ fn text(value: impl ToString) -> Value {
 pub(crate) mod tests {
     use std::sync::Arc;
 
-    use hearth_types::function::LogFormat;
-    use hearth_types::invoke::{Initialization, VersionSpec};
-    use hearth_types::{CodeDigest, EnvironmentId, RequestId};
+    use hearth_types::invoke::VersionSpec;
+    use hearth_types::test_support::version;
+    use hearth_types::{EnvironmentId, RequestId};
     use hearth_worker::{InitPhases, Traced};
 
     use super::*;
@@ -145,27 +145,7 @@ pub(crate) mod tests {
 
     pub(crate) fn invoke() -> InvokeSpan {
         let ms = Duration::from_millis;
-        let spec = VersionSpec {
-            generation: 1,
-            function: "f".into(),
-            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
-            version: "7".into(),
-            runtime: "python3.12".into(),
-            runtime_version: None,
-            handler: "app.handler".into(),
-            memory_mb: 128,
-            timeout_s: 3,
-            ephemeral_mb: 512,
-            role: "arn:aws:iam::000000000000:role/r".into(),
-            variables: Vec::new(),
-            code: CodeDigest::of(b""),
-            layers: Vec::new(),
-            log_group: "/aws/lambda/f".into(),
-            log_format: LogFormat::Text,
-            region: "us-east-1".into(),
-            initialization: Initialization::default(),
-            tenant: None,
-        };
+        let spec = VersionSpec { version: "7".into(), ..version("f", "python3.12") };
         InvokeSpan {
             traced: Traced { trace: 7, parent: Some(1), service: 2, function: 3 },
             request_id: RequestId(uuid::Uuid::nil()),

@@ -27,9 +27,9 @@ pub use stand_in::StandIn;
 #[cfg(test)]
 mod test_support {
     use hearth_identity::{Credentials, Secret};
-    use hearth_types::CodeDigest;
     use hearth_types::invoke::VersionSpec;
     use hearth_types::runtime::RuntimeVersion;
+    use hearth_types::test_support::version;
 
     use crate::{Kind, Runtime};
 
@@ -52,26 +52,6 @@ mod test_support {
 
     /// A version with this runtime and usual settings.
     pub(crate) fn spec(runtime: &str) -> VersionSpec {
-        VersionSpec {
-            generation: 1,
-            function: "f".into(),
-            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
-            version: "$LATEST".into(),
-            runtime: runtime.into(),
-            runtime_version: None,
-            handler: "app.handler".into(),
-            memory_mb: 128,
-            timeout_s: 3,
-            ephemeral_mb: 512,
-            role: "arn:aws:iam::000000000000:role/r".into(),
-            variables: vec![("TEST_KEY".into(), "TEST_VAL".into())],
-            code: CodeDigest([0; 32]),
-            layers: Vec::new(),
-            log_format: hearth_types::function::LogFormat::Text,
-            log_group: "/aws/lambda/f".into(),
-            region: "us-east-1".into(),
-            initialization: hearth_types::invoke::Initialization::OnDemand,
-            tenant: None,
-        }
+        VersionSpec { variables: vec![("TEST_KEY".into(), "TEST_VAL".into())], ..version("f", runtime) }
     }
 }

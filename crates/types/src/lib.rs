@@ -15,6 +15,8 @@ pub mod policy;
 pub mod rootfs;
 pub mod runtime;
 pub mod settings;
+#[cfg(feature = "test-support")]
+pub mod test_support;
 pub mod url_host;
 
 pub use arn::{FunctionArn, FunctionName, FunctionRef, Qualifier};

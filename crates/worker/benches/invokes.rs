@@ -13,6 +13,7 @@ use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::discover;
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
+use hearth_types::test_support::version;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
     Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker, WorkerConfig,
@@ -201,27 +202,7 @@ fn function(directory: &Path, runtime: &str) -> VersionSpec {
     std::fs::create_dir_all(&root).unwrap();
     std::fs::write(root.join("app.py"), "def handler(event, context):\n    return event\n").unwrap();
     std::fs::write(root.join("app.js"), "exports.handler = async (event) => event;\n").unwrap();
-    VersionSpec {
-        generation: 1,
-        function: "f".into(),
-        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
-        version: "$LATEST".into(),
-        runtime: runtime.into(),
-        runtime_version: None,
-        handler: "app.handler".into(),
-        memory_mb: 1769,
-        timeout_s: 3,
-        ephemeral_mb: 512,
-        role: "arn:aws:iam::000000000000:role/r".into(),
-        variables: Vec::new(),
-        code,
-        layers: Vec::new(),
-        log_format: hearth_types::function::LogFormat::Text,
-        log_group: "/aws/lambda/f".into(),
-        region: "us-east-1".into(),
-        initialization: hearth_types::invoke::Initialization::OnDemand,
-        tenant: None,
-    }
+    VersionSpec { memory_mb: 1769, code, ..version("f", runtime) }
 }
 
 /// Processor time of this process so far.

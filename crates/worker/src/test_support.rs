@@ -2,35 +2,15 @@
 
 use std::time::Duration;
 
-use hearth_types::function::LogFormat;
+use hearth_types::RequestId;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::{CodeDigest, RequestId};
+use hearth_types::test_support::version;
 
 use crate::text::Report;
 
 /// Version 7 of `f`.
 pub(crate) fn spec() -> VersionSpec {
-    VersionSpec {
-        generation: 1,
-        function: "f".into(),
-        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
-        version: "7".into(),
-        runtime: "python3.12".into(),
-        runtime_version: None,
-        handler: "app.handler".into(),
-        memory_mb: 128,
-        timeout_s: 3,
-        ephemeral_mb: 512,
-        role: "arn:aws:iam::000000000000:role/r".into(),
-        variables: Vec::new(),
-        code: CodeDigest::of(b""),
-        layers: Vec::new(),
-        log_group: "/aws/lambda/f".into(),
-        log_format: LogFormat::Text,
-        region: "us-east-1".into(),
-        initialization: hearth_types::invoke::Initialization::OnDemand,
-        tenant: None,
-    }
+    VersionSpec { version: "7".into(), ..version("f", "python3.12") }
 }
 
 /// Of a warm invoke that went well.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::{API, Catalogue, Kind, Session, discover, launch};
-use hearth_types::CodeDigest;
 use hearth_types::invoke::VersionSpec;
+use hearth_types::test_support::version;
 use serde_json::Value;
 
 /// A message of the runtime.
@@ -226,25 +226,6 @@ impl Drop for Function {
 }
 
 fn spec(runtime: &str, handler: &str, variables: &[(&str, &str)]) -> VersionSpec {
-    VersionSpec {
-        generation: 1,
-        function: "f".into(),
-        function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
-        version: "$LATEST".into(),
-        runtime: runtime.into(),
-        runtime_version: None,
-        handler: handler.into(),
-        memory_mb: 128,
-        timeout_s: 3,
-        ephemeral_mb: 512,
-        role: "arn:aws:iam::000000000000:role/r".into(),
-        variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        code: CodeDigest([0; 32]),
-        layers: Vec::new(),
-        log_format: hearth_types::function::LogFormat::Text,
-        log_group: "/aws/lambda/f".into(),
-        region: "us-east-1".into(),
-        initialization: hearth_types::invoke::Initialization::OnDemand,
-        tenant: None,
-    }
+    let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    VersionSpec { handler: handler.into(), variables, ..version("f", runtime) }
 }

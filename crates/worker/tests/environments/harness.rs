@@ -15,6 +15,7 @@ use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::{Catalogue, Kind, discover};
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
+use hearth_types::test_support::version;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
     Answer, Door, EnvironmentEvent, Identities, Identity, Invocation, LogSink, Outcome, Reply, Soon, Worker,
@@ -228,24 +229,11 @@ impl Machine {
         let name = format!("f{number}");
         let spec = VersionSpec {
             generation: number,
-            function: name.as_str().into(),
-            function_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}").into(),
-            version: "$LATEST".into(),
-            runtime: runtime.into(),
-            runtime_version: None,
             handler: handler.into(),
             memory_mb: 512,
             timeout_s: 10,
-            ephemeral_mb: 512,
-            role: "arn:aws:iam::000000000000:role/r".into(),
-            variables: Vec::new(),
             code,
-            layers: Vec::new(),
-            log_format: hearth_types::function::LogFormat::Text,
-            log_group: format!("/aws/lambda/{name}").into(),
-            region: "us-east-1".into(),
-            initialization: hearth_types::invoke::Initialization::OnDemand,
-            tenant: None,
+            ..version(&name, runtime)
         };
         let id = EnvironmentId(number);
         let (sender, events) = mpsc::unbounded_channel();
