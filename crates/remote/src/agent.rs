@@ -247,12 +247,14 @@ impl Agent {
     }
 
     fn numbers(&self, worker: &Worker) -> Numbers {
-        let ahead = worker.started_ahead();
+        let (ahead, disk) = (worker.started_ahead(), worker.disk());
         Numbers {
             descriptors: descriptors(),
             ahead_waiting: ahead.waiting as u64,
             ahead_taken: ahead.taken,
             lines_dropped: self.lines_dropped.load(Ordering::Relaxed),
+            disk_short: disk.short,
+            disk_ended: disk.ended,
         }
     }
 

@@ -85,6 +85,10 @@ pub struct Numbers {
     pub ahead_taken: u64,
     /// Log lines that had no room.
     pub lines_dropped: u64,
+    /// Whether the disk behind its /tmps is short.
+    pub disk_short: bool,
+    /// Environments that were ended for that.
+    pub disk_ended: u64,
 }
 
 /// To the worker.

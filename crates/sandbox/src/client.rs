@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::SpawnerConnection;
 use crate::channel::{self, Received};
+use crate::disk::Disk;
 use crate::error::{During, SandboxError};
 use crate::frame::{Answer, Request};
 
@@ -40,6 +41,7 @@ struct Shared {
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     room: Semaphore,
     closed: watch::Receiver<bool>,
+    disk: watch::Sender<Disk>,
 }
 
 type Reply = Result<(Answer, Vec<OwnedFd>), SandboxError>;
@@ -60,6 +62,7 @@ impl Spawner {
             waiting: Mutex::new(Some(HashMap::new())),
             room: Semaphore::new(SPAWNER_REQUESTS),
             closed,
+            disk: watch::Sender::default(),
         });
         let reader = tokio::spawn(read_answers(shared.clone(), process, closing)).abort_handle();
         Ok(Self { link: Arc::new(Link { shared, reader }) })
@@ -70,6 +73,12 @@ impl Spawner {
         let mut closed = self.shared().closed.clone();
         // An error means that the sender, and so the reader, is gone.
         let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// How it stands with the disk behind all /tmps.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        *self.shared().disk.borrow()
     }
 
     /// Ends the spawner with everything it made, and returns once nothing of it is left.
@@ -126,6 +135,10 @@ impl Shared {
             | Answer::Destroyed { id, .. }
             | Answer::Socket { id }
             | Answer::Answered { id } => (id, Ok((answer, fds))),
+            Answer::Disk(disk) => {
+                self.disk.send_replace(disk);
+                return;
+            }
             Answer::Hello { .. } | Answer::Unkept { .. } => return,
         };
         let sender = self.waiting().as_mut().and_then(|waiting| waiting.remove(&id));

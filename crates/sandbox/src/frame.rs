@@ -5,6 +5,7 @@ use hearth_types::CodeDigest;
 use hearth_types::limits::LAYERS;
 
 use crate::Exit;
+use crate::disk::Disk;
 use crate::error::{FAILURE_TEXT_BYTES, Failure};
 use crate::process::{Process, Signal};
 use crate::promise::Promise;
@@ -111,6 +112,8 @@ pub(crate) enum Answer {
     Destroyed { id: u64, volume: Option<(u64, u32)> },
     /// The request failed.
     Failed { id: u64, failure: Failure },
+    /// Without being asked: it stands otherwise with the disk than was told last, or than it does at the start.
+    Disk(Disk),
 }
 
 /// What the server hears on an environment's channel, from its init or, about it, from the spawner.
@@ -235,6 +238,7 @@ impl Frame for Answer {
             Self::Failed { id, failure } => Writer::new(5).u64(*id).failure(failure).done(),
             Self::Socket { id } => Writer::new(6).u64(*id).done(),
             Self::Answered { id } => Writer::new(7).u64(*id).done(),
+            Self::Disk(Disk { short, ended }) => Writer::new(8).u32(u32::from(*short)).u64(*ended).done(),
         }
     }
 
@@ -249,6 +253,7 @@ impl Frame for Answer {
             5 => Self::Failed { id: r.u64(), failure: r.failure()? },
             6 => Self::Socket { id: r.u64() },
             7 => Self::Answered { id: r.u64() },
+            8 => Self::Disk(Disk { short: r.bool()?, ended: r.u64() }),
             _ => return None,
         };
         r.only_zeros_left().then_some(answer)

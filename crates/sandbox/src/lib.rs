@@ -21,6 +21,7 @@ mod chore;
 mod client;
 mod code;
 mod control_file;
+mod disk;
 mod drop_root;
 mod error;
 mod frame;
@@ -52,6 +53,7 @@ mod weaken;
 
 pub use client::Spawner;
 pub use code::let_code_go;
+pub use disk::Disk;
 pub use drop_root::{SERVER_ID, drop_root};
 pub use error::SandboxError;
 pub use jail::{Reader, Reading};

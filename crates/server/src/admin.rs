@@ -116,10 +116,12 @@ impl Admin {
 
     fn health(&self) -> Response<ResponseBody> {
         let ahead = self.dispatcher.worker().started_ahead();
+        let disk = workers::disk(&self.dispatcher);
         let body = json!({
             "status": "ok",
             "version": env!("CARGO_PKG_VERSION"),
             "isolation": self.isolation,
+            "disk": { "short": disk.short, "environmentsEnded": disk.ended },
             "startedAhead": { "waiting": ahead.waiting, "taken": ahead.taken },
         });
         json_body(StatusCode::OK, &body)

@@ -10,9 +10,9 @@ use hearth_logs::LogStore;
 use hearth_metrics::{Kind, Text};
 use hearth_remote::{Dispatcher, Doors, EMBEDDED, Numbers, SOCKET};
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::Spawner;
+use hearth_sandbox::{Disk, Spawner};
 use hearth_scheduler::WorkerView;
-use hearth_worker::{Identities, LogSink, SpanSink, WorkerConfig};
+use hearth_worker::{Identities, LogSink, SpanSink, Worker, WorkerConfig};
 use tokio::net::UnixListener;
 
 use crate::keeper::Keeper;
@@ -136,6 +136,8 @@ pub(crate) struct Seen {
     pub(crate) view: WorkerView,
     pub(crate) descriptors: u64,
     pub(crate) lines_dropped: u64,
+    /// Behind its environments' /tmps.
+    pub(crate) disk: Disk,
 }
 
 /// All workers, this process's own first.
@@ -145,18 +147,26 @@ pub(crate) fn seen(dispatcher: &Dispatcher) -> Vec<Seen> {
     let seen = views.filter_map(|view| {
         if view.worker == EMBEDDED {
             let (name, pid, descriptors) = (OWN.to_owned(), std::process::id(), hearth_remote::descriptors());
-            return Some(Seen { name, pid, view, descriptors, lines_dropped: 0 });
+            let disk = dispatcher.worker().embedded().map(Worker::disk).unwrap_or_default();
+            return Some(Seen { name, pid, view, descriptors, lines_dropped: 0, disk });
         }
         let info = joined.iter().find(|info| info.worker == view.worker)?.clone();
-        let Numbers { descriptors, lines_dropped, .. } = info.numbers;
-        Some(Seen { name: info.name, pid: info.pid, view, descriptors, lines_dropped })
+        let Numbers { descriptors, lines_dropped, disk_short, disk_ended, .. } = info.numbers;
+        let disk = Disk { short: disk_short, ended: disk_ended };
+        Some(Seen { name: info.name, pid: info.pid, view, descriptors, lines_dropped, disk })
     });
     seen.collect()
 }
 
+/// How it stands with the disks behind the /tmps of all of them together.
+pub(crate) fn disk(dispatcher: &Dispatcher) -> Disk {
+    let disks = seen(dispatcher).into_iter().map(|worker| worker.disk);
+    disks.fold(Disk::default(), |all, one| Disk { short: all.short || one.short, ended: all.ended + one.ended })
+}
+
 /// The same as JSON.
 pub(crate) fn list(dispatcher: &Dispatcher) -> serde_json::Value {
-    let all = seen(dispatcher).into_iter().map(|Seen { name, pid, view, descriptors, lines_dropped }| {
+    let all = seen(dispatcher).into_iter().map(|Seen { name, pid, view, descriptors, lines_dropped, disk }| {
         serde_json::json!({
             "Name": name,
             "Pid": pid,
@@ -169,6 +179,8 @@ pub(crate) fn list(dispatcher: &Dispatcher) -> serde_json::Value {
             "StoppingEnvironments": view.stopping,
             "Descriptors": descriptors,
             "DroppedLogLines": lines_dropped,
+            "DiskShort": disk.short,
+            "EndedForDisk": disk.ended,
         })
     });
     serde_json::json!({ "Workers": all.collect::<Vec<_>>() })
@@ -177,17 +189,23 @@ pub(crate) fn list(dispatcher: &Dispatcher) -> serde_json::Value {
 /// The same for Prometheus.
 pub(crate) fn write(dispatcher: &Dispatcher, text: &mut Text) {
     type Read = fn(&Seen) -> u64;
-    const GAUGES: &[(&str, &str, Read)] = &[
-        ("hearth_worker_environments", "Environments of a worker that are not ending.", |w| w.view.environments.into()),
-        ("hearth_worker_idle_environments", "Those of them that are idle.", |w| w.view.idle.into()),
-        ("hearth_worker_memory_megabytes", "What they may use together.", |w| w.view.memory_mb),
-        ("hearth_worker_memory_budget_megabytes", "What all of a worker's may.", |w| w.view.capacity.memory_mb),
-        ("hearth_worker_descriptors", "Open descriptors of the worker's process.", |w| w.descriptors),
-        ("hearth_worker_draining", "1 where it takes no new environment.", |w| w.view.draining.into()),
+    const FAMILIES: &[(&str, Kind, &str, Read)] = &[
+        ("hearth_worker_environments", Kind::Gauge, "Environments of a worker that are not ending.", |w| {
+            w.view.environments.into()
+        }),
+        ("hearth_worker_idle_environments", Kind::Gauge, "Those of them that are idle.", |w| w.view.idle.into()),
+        ("hearth_worker_memory_megabytes", Kind::Gauge, "What they may use together.", |w| w.view.memory_mb),
+        ("hearth_worker_memory_budget_megabytes", Kind::Gauge, "What all of a worker's may.", |w| {
+            w.view.capacity.memory_mb
+        }),
+        ("hearth_worker_descriptors", Kind::Gauge, "Open descriptors of the worker's process.", |w| w.descriptors),
+        ("hearth_worker_draining", Kind::Gauge, "1 where it takes no new environment.", |w| w.view.draining.into()),
+        ("hearth_worker_disk_short", Kind::Gauge, "1 where the disk behind /tmp is short.", |w| w.disk.short.into()),
+        ("hearth_worker_disk_ended_total", Kind::Counter, "Environments that were ended for that.", |w| w.disk.ended),
     ];
     let all = seen(dispatcher);
-    for (name, help, read) in GAUGES {
-        text.family(name, Kind::Gauge, help);
+    for (name, kind, help, read) in FAMILIES {
+        text.family(name, *kind, help);
         all.iter().for_each(|worker| text.number(name, &[("worker", &worker.name)], read(worker)));
     }
 }

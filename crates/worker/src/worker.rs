@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_runtimes::Catalogue;
-use hearth_sandbox::{Snapshot, Spawner};
+use hearth_sandbox::{Disk, Snapshot, Spawner};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
 use tokio::sync::Notify;
@@ -111,6 +111,12 @@ impl Worker {
     #[must_use]
     pub fn started_ahead(&self) -> StartedAhead {
         self.machine.waiting.count()
+    }
+
+    /// How it stands with the disk behind its environments' /tmps.
+    #[must_use]
+    pub fn disk(&self) -> Disk {
+        self.machine.spawner.disk()
     }
 
     /// Makes an environment of this version and gives it its first invoke. Which id is free is the caller's to know.

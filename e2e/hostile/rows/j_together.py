@@ -3,38 +3,16 @@
 import inspect
 import mmap
 import os
-import shutil
-import subprocess
-import tempfile
 import textwrap
-from contextlib import contextmanager
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 from hostile.catalogue import row
 from hostile.rows.k_secrets import SNAP_START, published
 from hostile.world import HANDLER, INSIDE, WeakServer
-from support.server import Server, wait_until
+from support.disks import small_disk
+from support.server import Server
 from tests.conftest import Function, client_of, deployer
-
-
-@contextmanager
-def small_disk(megabytes):
-    """A folder on a disk of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="hearth-disk-"))
-    folder.chmod(0o755)
-    (top := folder / "top").mkdir()
-    try:
-        with open(folder / "image", "wb") as image:
-            image.truncate(megabytes << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", str(folder / "image")], check=True)
-        subprocess.run(["mount", "-o", "loop", str(folder / "image"), str(top)], check=True)
-        try:
-            yield top
-        finally:
-            wait_until(lambda: subprocess.run(["umount", str(top)], capture_output=True).returncode == 0, 30, "the disk stays in use")
-    finally:
-        shutil.rmtree(folder)
 
 
 @row("J03-disk", "fill the machine's disk by what all /tmps are promised together", off="room", least="deploy")

@@ -33,6 +33,7 @@ fn every_frame_survives_the_wire() {
     survives(Answer::Socket { id: u64::MAX });
     survives(Request::Answer { id: u64::MAX });
     survives(Answer::Answered { id: u64::MAX });
+    survives(Answer::Disk(Disk { short: true, ended: u64::MAX }));
     let failure = Failure::new(1, "x".repeat(FAILURE_TEXT_BYTES));
     survives(Answer::Unkept { promise: Promise::TmpThroughput, failure });
     survives(Answer::Hello { cgroup_v2: true });

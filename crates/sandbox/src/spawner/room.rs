@@ -13,7 +13,9 @@ use rustix::time::{
 
 use super::Spawner;
 use super::slot::Slot;
+use crate::disk::Disk;
 use crate::error::{Done, During};
+use crate::frame::Answer;
 
 /// Bytes that a disk takes in a second, at most.
 const DISK_BYTES_PER_S: u64 = 4 << 30;
@@ -23,9 +25,10 @@ const LATE: Duration = Duration::from_secs(10);
 /// What was ended gives its room back within this time; where nothing was, nothing changes soon.
 const GOING: Duration = Duration::from_secs(1);
 
-/// When the disk is to be looked at.
+/// When the disk is to be looked at, and what the server knows of it.
 pub(super) struct Room {
     time: OwnedFd,
+    told: Disk,
 }
 
 impl Room {
@@ -33,7 +36,7 @@ impl Room {
     pub(super) fn new() -> Done<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let time = timerfd_create(TimerfdClockId::Monotonic, flags).during("making a timer for the machine's disk")?;
-        let room = Self { time };
+        let room = Self { time, told: Disk::default() };
         room.look_in(SOON)?;
         Ok(room)
     }
@@ -58,10 +61,13 @@ impl Spawner {
         let (all, free) = (disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize);
         let kept = kept_free(all);
         if free >= kept {
+            self.tell_of_disk(false, 0)?;
             return self.look_in(until_next(free - kept));
         }
         let volumes = self.slots.iter().filter_map(|(id, slot)| Some((*id, slot.disk_bytes()?)));
         let largest = largest(volumes.collect(), kept - free);
+        // Who sees one of them end finds it counted.
+        self.tell_of_disk(true, largest.len() as u64)?;
         for (id, bytes) in &largest {
             let (took, left, kept) = (bytes >> 20, free >> 20, kept >> 20);
             eprintln!(
@@ -71,6 +77,17 @@ impl Spawner {
             self.slots.get_mut(id).into_iter().for_each(Slot::spoil);
         }
         self.look_in(GOING)
+    }
+
+    /// Tells the server whether the disk is short and that so many more environments end for it, where either is news.
+    fn tell_of_disk(&mut self, short: bool, end: u64) -> Done {
+        let Some(room) = &mut self.room else { return Ok(()) };
+        let disk = Disk { short, ended: room.told.ended + end };
+        if disk == room.told {
+            return Ok(());
+        }
+        room.told = disk;
+        self.answer(&Answer::Disk(disk), &[])
     }
 
     fn look_in(&self, wait: Duration) -> Done {
