@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -20,9 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.packages import zip_of
-from support.server import Server, cgroups_of, descendants, namespaces_of, processes, read, wait_until
-from tests.conftest import Function, client_of, deployer
+from support.server import Server, descendants, namespaces_of, read, wait_until
+from tests.conftest import client_of, deployer
 
 INSIDE = Path(__file__).with_name("inside.py").read_text()
 HANDLER = """

@@ -67,6 +67,18 @@ class WorkerProcess:
             self.process.wait()
 
 
+def start_again(server, worker, crash):
+    """Ends the server, by a crash or as a supervisor does, and starts another one in its place. Its worker stays, and joins that."""
+    if crash:
+        server.kill()
+    else:
+        server.process.terminate()
+        status = server.process.wait(STOP_S)
+        assert status == 0, f"ended with {status}\n{server.log_text()}"
+    server.start()
+    worker.joined()
+
+
 def read_link(path):
     try:
         return os.readlink(path)

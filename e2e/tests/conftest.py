@@ -11,10 +11,12 @@ import time
 import pytest
 
 from support.clients import service_of
+from support.clock import MANUAL
 from support.gates import Gates
 from support.packages import zip_of
 from support.server import Server, running
 from support.streams import Upstream
+from support.workers import WorkerProcess
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 PYTHON = f"python3.{sys.version_info.minor}"
@@ -42,6 +44,20 @@ def strict():
 
 
 @pytest.fixture(scope="module")
+def manual():
+    """A server whose clock is moved by hand, shared by the tests of one file."""
+    with running(*MANUAL) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """A server that tries again what failed after 120 and 240 ms, shared by the tests of one file."""
+    with running("--retry-base", "120") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def upstream():
     """An independent emulator of services that Hearth reads from, shared by the tests of one file."""
     upstream = Upstream()
@@ -64,6 +80,26 @@ def alone():
     finally:
         for server in servers:
             server.close()
+
+
+@pytest.fixture
+def house(alone):
+    """Makes a server whose functions run in worker processes, and these: house(2, "--placement", "spread")."""
+    started = []
+
+    def start(count, *args):
+        server = alone("--no-worker", *args)
+        workers = [WorkerProcess(server, f"w{n}", "--memory-budget", "8000") for n in range(count)]
+        started.extend(workers)
+        for worker in workers:
+            worker.start()
+        client = client_of(server)
+        deploy, _ = deployer(client)
+        return server, workers, client, deploy
+
+    yield start
+    for worker in started:
+        worker.close()
 
 
 @pytest.fixture(scope="session")
@@ -168,6 +204,16 @@ def deploys_on(server):
         clean()
 
     return deploy
+
+
+def service_on(server, service):
+    """The fixture that is boto3's client of this service of the server that that fixture gives."""
+
+    @pytest.fixture(scope="module")
+    def client(request):
+        return service_of(request.getfixturevalue(server), service)
+
+    return client
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ import threading
 
 import pytest
 
-from conftest import client_of, deployer, deploys_on, unique
+from conftest import client_of, deployer, deploys_on, service_on, unique
 from support import raw
-from support.clients import service_of
 from support.clock import MANUAL, advance, now_ms
 from support.errors import refused
 from support.keys import client_with, made
@@ -25,11 +24,7 @@ def manual():
 
 
 deploy = deploys_on("manual")
-
-
-@pytest.fixture
-def sqs(manual):
-    return service_of(manual, "sqs")
+sqs = service_on("manual", "sqs")
 
 
 def signed(server, key, method, body):

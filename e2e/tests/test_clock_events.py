@@ -9,15 +9,9 @@ from conftest import client_of, deployer, deploys_on, unique
 from support.clients import service_of
 from support.clock import MANUAL, advance, now_ms
 from support.events import SAY, said, send
-from support.server import running, wait_until
+from support.server import wait_until
 
 SIX_HOURS_MS = 6 * 3_600_000
-
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
 
 
 deploy = deploys_on("manual")

@@ -8,17 +8,7 @@ from botocore.exceptions import ClientError
 from conftest import client_of, deployer, deploys_on
 from support import raw
 from support.events import SAY, heard, said, send
-from support.server import running, wait_until
-
-# Retries after 120 and 240 ms.
-QUICK = ("--retry-base", "120")
-
-
-@pytest.fixture(scope="module")
-def quick():
-    with running(*QUICK) as server:
-        yield server
-
+from support.server import wait_until
 
 deploy = deploys_on("quick")
 

@@ -3,20 +3,11 @@
 import json
 import subprocess
 
-import pytest
-
 from conftest import deploys_on
 from support import raw
-from support.clock import MANUAL, advance, now_ms
+from support.clock import advance, now_ms
 from support.events import SAY, said, send
-from support.server import HEARTH, running
-
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
+from support.server import HEARTH
 
 deploy = deploys_on("manual")
 

@@ -7,21 +7,10 @@ import re
 import secrets
 import threading
 
-import pytest
-
 from conftest import client_of, deployer, deploys_on, unique
 from support.events import SAY, heard, said, send
 from support.ledger import clients_of
-from support.server import running, wait_until
-
-QUICK = ("--retry-base", "120")
-
-
-@pytest.fixture(scope="module")
-def quick():
-    with running(*QUICK) as server:
-        yield server
-
+from support.server import wait_until
 
 deploy = deploys_on("quick")
 

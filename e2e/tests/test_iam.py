@@ -5,7 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import unique
+from conftest import service_on, unique
 from support.clients import service_of
 
 ACCOUNT = "000000000000"
@@ -14,9 +14,7 @@ TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal":
 LOGS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}
 
 
-@pytest.fixture(scope="module")
-def iam(server):
-    return service_of(server, "iam")
+iam = service_on("server", "iam")
 
 
 @pytest.fixture

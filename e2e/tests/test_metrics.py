@@ -10,22 +10,16 @@ from botocore.exceptions import ClientError
 
 from conftest import deploys_on
 from support import raw
-from support.clock import MANUAL, advance
+from support.clock import advance
 from support.events import SAY, send
 from support.keys import made
 from support.metrics import Numbers
-from support.server import processes_of, running, wait_until
+from support.server import processes_of, wait_until
 from support.sigv4 import Signed
 from test_clock_events import Queue
 
 GUIDE = Path(__file__).parents[2] / "docs/guide/metrics.md"
 PAGE = "/_hearth/metrics"
-
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
 
 
 deploy = deploys_on("manual")

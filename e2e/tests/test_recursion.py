@@ -2,24 +2,15 @@
 
 import json
 
-import pytest
-
 from conftest import client_of, deployer, deploys_on, unique
 from support import raw
 from support.clients import service_of
 from support.clock import MANUAL, advance
 from support.events import SAY, heard, said, send
-from support.server import running, wait_until
+from support.server import wait_until
 from support.sources import OBEY, WAIT_S, arn_of, gone, mapped, passing_on
 
 ROUNDS = 16
-
-
-@pytest.fixture(scope="module")
-def quick():
-    with running("--retry-base", "120") as server:
-        yield server
-
 
 deploy = deploys_on("quick")
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import deploys_on, unique
+from conftest import deploys_on, service_on, unique
 from support.clients import service_of
-from support.clock import MANUAL, advance
-from support.server import running, wait_until
+from support.clock import advance
+from support.server import wait_until
 
 PATTERN = json.dumps({"source": ["my.shop"], "detail": {"amount": [{"numeric": [">", 10]}]}})
 ECHO = """
@@ -17,23 +17,9 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
-
 deploy = deploys_on("manual")
-
-
-@pytest.fixture(scope="module")
-def events(manual):
-    return service_of(manual, "events")
-
-
-@pytest.fixture(scope="module")
-def sqs(manual):
-    return service_of(manual, "sqs")
+events = service_on("manual", "events")
+sqs = service_on("manual", "sqs")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from conftest import PYTHON, ROLE, Function, unique
+from conftest import Function, PYTHON, ROLE, service_on, unique
 from support import raw
 from support.clients import service_of
 from support.packages import sha256, zip_of
@@ -31,9 +31,7 @@ def code(error):
     return error.value.response["Error"]["Code"]
 
 
-@pytest.fixture(scope="module")
-def s3(server):
-    return service_of(server, "s3")
+s3 = service_on("server", "s3")
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import urllib.parse
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deploys_on, unique
+from conftest import client_of, deploys_on, service_on, unique
 from support.clients import service_of
 from support.events import SAY, heard, said
 from support.packages import boto, zip_of
-from support.server import running, wait_until
+from support.server import wait_until
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
 
@@ -28,22 +28,8 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def quick():
-    with running("--retry-base", "120") as server:
-        yield server
-
-
-@pytest.fixture
-def s3(quick):
-    return service_of(quick, "s3")
-
-
-@pytest.fixture
-def sqs(quick):
-    return service_of(quick, "sqs")
-
-
+s3 = service_on("quick", "s3")
+sqs = service_on("quick", "sqs")
 deploy = deploys_on("quick")
 
 

@@ -5,33 +5,19 @@ import json
 
 import pytest
 
-from conftest import deploys_on, unique
+from conftest import deploys_on, service_on, unique
 from support.clients import service_of
-from support.clock import MANUAL, advance, now_ms
-from support.server import running, wait_until
+from support.clock import advance, now_ms
+from support.server import wait_until
 from test_rules import ECHO, code_of, received
 
 ROLE = "arn:aws:iam::000000000000:role/scheduler"
 OFF = {"Mode": "OFF"}
 
 
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
-
 deploy = deploys_on("manual")
-
-
-@pytest.fixture(scope="module")
-def scheduler(manual):
-    return service_of(manual, "scheduler")
-
-
-@pytest.fixture(scope="module")
-def sqs(manual):
-    return service_of(manual, "sqs")
+scheduler = service_on("manual", "scheduler")
+sqs = service_on("manual", "sqs")
 
 
 def queue(sqs):

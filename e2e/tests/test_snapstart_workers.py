@@ -7,9 +7,8 @@ import pytest
 
 from conftest import client_of
 from support.packages import boto, zip_of
-from support.workers import workers_of
+from support.workers import start_again, workers_of
 from test_snapstart import call, published, until_settled
-from test_workers import house  # noqa: F401, a fixture
 
 CODE = """
 import os, time, uuid
@@ -32,7 +31,7 @@ def at_once(client, function, count):
         return list(pool.map(lambda _: call(client, function, {"sleep": 2}), range(count)))
 
 
-def test_each_worker_has_a_snapshot_of_its_own(house):  # noqa: F811
+def test_each_worker_has_a_snapshot_of_its_own(house):
     server, workers, client, deploy = house(2, "--placement", "spread")
     function, shown = published(client, deploy, CODE)
     assert (shown["State"], shown["SnapStart"]["OptimizationStatus"]) == ("Active", "On")
@@ -43,7 +42,7 @@ def test_each_worker_has_a_snapshot_of_its_own(house):  # noqa: F811
     assert len({answer["init"] for answer, _ in answers}) == 2
 
 
-def test_one_goes_on_as_its_role(house):  # noqa: F811
+def test_one_goes_on_as_its_role(house):
     _, _, client, deploy = house(1)
     layer = client.publish_layer_version(LayerName="boto", Content={"ZipFile": zip_of(boto(["sts"]))})["LayerVersionArn"]
     function, shown = published(client, deploy, CALLS, Layers=[layer])
@@ -52,7 +51,7 @@ def test_one_goes_on_as_its_role(house):  # noqa: F811
     assert answer == f"arn:aws:sts::000000000000:assumed-role/test/{function}" and "Restore Duration: " in log
 
 
-def test_an_init_that_fails_in_a_worker_is_the_versions(house):  # noqa: F811
+def test_an_init_that_fails_in_a_worker_is_the_versions(house):
     _, _, client, deploy = house(1)
     function, shown = published(client, deploy, "raise ValueError('not today')\ndef handler(event, context): pass")
     assert (shown["State"], shown["StateReasonCode"]) == ("Failed", "FunctionError.RuntimeInitError")
@@ -60,19 +59,13 @@ def test_an_init_that_fails_in_a_worker_is_the_versions(house):  # noqa: F811
 
 
 @pytest.mark.parametrize("crash", [False, True])
-def test_another_server_numbers_its_versions_anew(house, crash):  # noqa: F811
+def test_another_server_numbers_its_versions_anew(house, crash):
     """What a worker has from the time before is of no function of the new server's."""
     server, (worker,), client, deploy = house(1)
     functions = [published(client, deploy, CODE)[0] for _ in range(2)]
     before = [call(client, function)[0]["init"] for function in functions]
-    if crash:
-        server.kill()
-    else:
-        server.process.terminate()
-        assert server.process.wait(60) == 0, server.log_text()
     # Other generations for the functions that stay: one is gone, one is new.
-    server.start()
-    worker.joined()
+    start_again(server, worker, crash)
     client = client_of(server)
     client.delete_function(FunctionName=functions[0])
     after = [call(client, function)[0] for function in functions[1:]]
@@ -80,7 +73,7 @@ def test_another_server_numbers_its_versions_anew(house, crash):  # noqa: F811
     assert not {answer["init"] for answer in after} & set(before)
 
 
-def test_one_is_published_while_no_worker_is_there(house):  # noqa: F811
+def test_one_is_published_while_no_worker_is_there(house):
     """It waits for one."""
     server, (worker,), client, deploy = house(1)
     function = deploy(CODE, Runtime="python3.12", SnapStart={"ApplyOn": "PublishedVersions"}).name

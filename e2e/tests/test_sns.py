@@ -11,32 +11,18 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import deploys_on, unique
+from conftest import deploys_on, service_on, unique
 from support.clients import service_of
 from support.events import SAY, heard
-from support.server import running, wait_until
+from support.server import wait_until
 
 
 def clients(server):
     return service_of(server, "sns"), service_of(server, "sqs")
 
 
-@pytest.fixture(scope="module")
-def quick():
-    with running("--retry-base", "120") as server:
-        yield server
-
-
-@pytest.fixture
-def sns(quick):
-    return service_of(quick, "sns")
-
-
-@pytest.fixture
-def sqs(quick):
-    return service_of(quick, "sqs")
-
-
+sns = service_on("quick", "sns")
+sqs = service_on("quick", "sqs")
 deploy = deploys_on("quick")
 
 

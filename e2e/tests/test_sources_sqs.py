@@ -6,17 +6,14 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import client_of, deployer, unique
+from conftest import client_of, deployer, service_on, unique
 from support.clients import service_of
 from support.clock import MANUAL, advance
 from support.gates import waiting
 from support.server import running, wait_until
 from support.sources import OBEY, WAIT_S, arn_of, changed, empty, gone, heard, left, mapped, passing_on, records, said, send, settled, sqs_of
 
-
-@pytest.fixture(scope="module")
-def sqs(server):
-    return sqs_of(server)
+sqs = service_on("server", "sqs")
 
 
 @pytest.fixture

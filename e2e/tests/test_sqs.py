@@ -8,21 +8,12 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import deploys_on, unique
+from conftest import deploys_on, service_on, unique
 from support.events import SAY, said, send
-from support.server import running, wait_until
+from support.server import wait_until
 from support.sources import sqs_of
 
-
-@pytest.fixture(scope="module")
-def quick():
-    with running("--retry-base", "120") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sqs(quick):
-    return sqs_of(quick)
+sqs = service_on("quick", "sqs")
 
 
 @pytest.fixture

@@ -4,26 +4,15 @@ import json
 
 import pytest
 
-from conftest import deploys_on, unique
+from conftest import deploys_on, service_on, unique
 from support.clients import service_of
-from support.clock import MANUAL, advance
-from support.server import Server, running
+from support.clock import advance
+from support.server import Server
 from support.sources import OBEY, mapped, records
 from test_sqs import arn_of, refused, sqs_of
 from test_sqs import receive as receive_some
 
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sqs(manual):
-    return sqs_of(manual)
-
-
+sqs = service_on("manual", "sqs")
 deploy = deploys_on("manual")
 
 

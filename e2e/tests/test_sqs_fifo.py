@@ -6,22 +6,11 @@ import threading
 
 import pytest
 
-from conftest import unique
-from support.clock import MANUAL, advance
-from support.server import running
-from support.sources import sqs_of
+from conftest import service_on, unique
+from support.clock import advance
 from test_sqs import arn_of, receive, refused
 
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sqs(manual):
-    return sqs_of(manual)
+sqs = service_on("manual", "sqs")
 
 
 @pytest.fixture

@@ -4,22 +4,12 @@ import json
 
 import pytest
 
-from conftest import unique
-from support.clock import MANUAL, advance
-from support.server import running, wait_until
-from support.sources import sqs_of
+from conftest import service_on, unique
+from support.clock import advance
+from support.server import wait_until
 from test_sqs import arn_of, receive, refused
 
-
-@pytest.fixture(scope="module")
-def manual():
-    with running(*MANUAL) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sqs(manual):
-    return sqs_of(manual)
+sqs = service_on("manual", "sqs")
 
 
 @pytest.fixture

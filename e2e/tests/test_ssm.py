@@ -3,15 +3,13 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import unique
+from conftest import service_on, unique
 from support.clients import service_of
 
 ACCOUNT = "000000000000"
 
 
-@pytest.fixture(scope="module")
-def ssm(server):
-    return service_of(server, "ssm")
+ssm = service_on("server", "ssm")
 
 
 @pytest.fixture

@@ -16,13 +16,12 @@ from conftest import Function, client_of, deployer
 from support.gates import Gates, held, waiting
 from support.packages import boto, zip_of
 from support.server import HANGS_S, HEARTH, wait_until
-from support.workers import WorkerProcess, workers_of
+from support.workers import WorkerProcess, start_again, workers_of
 from test_inside import CALLER
 from test_node import node_runtime
 from test_streaming import NODE
 
 EMBEDDED = "server"
-BUDGET = ("--memory-budget", "8000")
 # Holds an invoke for as long as the event says, or at its gate; says which environment it is.
 CODE = waiting("""
 import uuid
@@ -41,26 +40,6 @@ export const handler = stream(async (event, out) => {
   out.end();
 });
 """
-
-
-@pytest.fixture
-def house(alone):
-    """Makes a server and its workers: house(2, "--placement", "spread")."""
-    started = []
-
-    def start(count, *args):
-        server = alone("--no-worker", *args)
-        workers = [WorkerProcess(server, f"w{n}", *BUDGET) for n in range(count)]
-        started.extend(workers)
-        for worker in workers:
-            worker.start()
-        client = client_of(server)
-        deploy, _ = deployer(client)
-        return server, workers, client, deploy
-
-    yield start
-    for worker in started:
-        worker.close()
 
 
 def environments(server):
@@ -227,13 +206,7 @@ def test_workers_stay_while_their_server_is_away(house, crash):
     server, (worker,), client, deploy = house(1)
     function = deploy(CODE)
     before = function.call()["me"]
-    if crash:
-        server.kill()
-    else:
-        server.process.terminate()
-        assert server.process.wait(60) == 0, server.log_text()
-    server.start()
-    worker.joined()
+    start_again(server, worker, crash)
     again = Function(client_of(server), function.name)
     assert again.call()["me"] != before
     assert environments(server) == {"w0": 1}

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from botocore.exceptions import ClientError
 from hostile.catalogue import absent, row
 from hostile.world import Audit
-from support.server import descendants, read, wait_until
+from support.server import descendants, read
 
 # Runs before the runtime does, as the first program of the environment.
 WRAPPER = """#!{python} -IS
