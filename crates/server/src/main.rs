@@ -52,6 +52,7 @@ mod tune;
 mod tune_chart;
 mod tune_command;
 mod upstream;
+mod wiring;
 mod worker;
 mod workers;
 
