@@ -1,32 +1,13 @@
 //! Taking events in.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use hearth_crash::{self as crash, Point};
 use hearth_store::Step;
-use hearth_types::RequestId;
+use hearth_types::invoke::EventInvoke;
 
 use crate::Events;
 use crate::event::{Event, queue_of};
-
-/// An event that is to be run later. Whether the function exists, and takes events, has been asked.
-#[derive(Clone, Debug)]
-pub struct NewEvent {
-    /// The function's name.
-    pub function: String,
-    /// As it was sent: a version, an alias, `$LATEST`, or none.
-    pub qualifier: Option<String>,
-    /// The same at each attempt.
-    pub request_id: RequestId,
-    /// The event, JSON.
-    pub payload: Bytes,
-    /// As the function is to see it.
-    pub trace_id: Arc<str>,
-    /// On whose behalf, where the function's environments are not shared between tenants.
-    pub tenant: Option<Arc<str>>,
-}
 
 /// The event was not kept; the client may send it again.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,11 +15,11 @@ pub struct NewEvent {
 pub struct NotKept(String);
 
 impl Events {
-    /// Keeps an event. When it returns Ok the event is on stable storage, and will be run.
+    /// Keeps an event of a function that exists and takes events. When it returns Ok the event is on stable storage, and will be run.
     ///
     /// # Errors
     /// When the server is stopping, or the queue cannot be written.
-    pub async fn accept(&self, event: NewEvent) -> Result<(), NotKept> {
+    pub async fn accept(&self, event: EventInvoke) -> Result<(), NotKept> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(NotKept("the server is stopping".into()));
         }
@@ -52,7 +33,7 @@ impl Events {
 
     /// The step that keeps an event, for a commit of the caller's, who tells of it by [`Events::arrived`].
     #[must_use]
-    pub fn step(&self, event: NewEvent) -> Step {
+    pub fn step(&self, event: EventInvoke) -> Step {
         put(event, self.parts.clock.now_ms())
     }
 
@@ -64,7 +45,7 @@ impl Events {
 }
 
 /// What keeps a new event.
-fn put(event: NewEvent, now_ms: i64) -> Step {
+fn put(event: EventInvoke, now_ms: i64) -> Step {
     let head = Event {
         id: event.request_id,
         qualifier: event.qualifier,

@@ -28,33 +28,17 @@ pub use hearth_fleet::Timing;
 use hearth_fleet::{Bounds, Pollers};
 use hearth_metrics::Metrics;
 use hearth_store::{BoxFuture, MetadataStore, QueueStore};
+use hearth_types::Place;
+use hearth_types::invoke::EventInvoke;
 use hearth_types::limits::EVENT_FLEET_BYTES;
-use hearth_types::{Place, RequestId};
 
-pub use accept::{NewEvent, NotKept};
+pub use accept::NotKept;
 pub use desk::{Failed, Waiting, Which};
 
 /// Runs functions: the front end, or a simulated one.
 pub trait Functions: Send + Sync + 'static {
     /// Runs an event once, and waits for what comes of it.
-    fn run(&self, run: Run) -> BoxFuture<'_, Attempt>;
-}
-
-/// One attempt at an event.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The function's name.
-    pub function: String,
-    /// As the event was sent: a version, an alias, `$LATEST`, or none.
-    pub qualifier: Option<String>,
-    /// The same at each attempt.
-    pub request_id: RequestId,
-    /// The event.
-    pub payload: Bytes,
-    /// As the function is to see it.
-    pub trace_id: Arc<str>,
-    /// On whose behalf, where the function's environments are not shared between tenants.
-    pub tenant: Option<Arc<str>>,
+    fn run(&self, event: EventInvoke) -> BoxFuture<'_, Attempt>;
 }
 
 /// What came of an attempt.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use hearth_crash::{self as crash, Point};
 use hearth_fleet::{Verdict, Work, put_aside};
 use hearth_store::{Message, QueueError, QueueStore, Step};
+use hearth_types::invoke::EventInvoke;
 use tracing::{error, warn};
 
 use crate::decide::{After, Condition, after, before};
 use crate::ends::{Ended, parcels};
 use crate::event::{EVENTS, Event};
 use crate::policy::Policy;
-use crate::{Attempt, Events, Run};
+use crate::{Attempt, Events};
 
 /// What to look at again later where nothing was done.
 const LEAVE: Verdict = Verdict { refused: true, again_ms: None, ceiling: None };
@@ -85,7 +86,7 @@ impl Events {
     }
 
     async fn attempt(&self, function: &str, event: &Event, message: &Message) -> Attempt {
-        let run = Run {
+        let event = EventInvoke {
             function: function.to_owned(),
             qualifier: event.qualifier.clone(),
             request_id: event.id,
@@ -93,7 +94,7 @@ impl Events {
             trace_id: event.trace_id.as_str().into(),
             tenant: event.tenant.as_deref().map(Arc::from),
         };
-        self.parts.functions.run(run).await
+        self.parts.functions.run(event).await
     }
 
     /// The event goes, and the records of its end are on their way, in one commit.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hearth_api::ApiError;
 use hearth_scheduler::Origin;
-use hearth_types::RequestId;
+use hearth_types::invoke::EventInvoke;
 use hearth_worker::Invocation;
 use http::{HeaderValue, Response, StatusCode};
 
@@ -16,37 +16,18 @@ use crate::invoke::{event_of, now_s};
 use crate::request::{Asked, InvokeRequest, Kind};
 use crate::response::InvokeResponse;
 
-/// An invoke that is to run when there is room for it. The function takes invokes, and the payload is JSON.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EventInvoke {
-    /// The function's name.
-    pub function: String,
-    /// As the caller gave it: an alias is resolved when the event runs.
-    pub qualifier: Option<String>,
-    /// The same at each attempt.
-    pub request_id: RequestId,
-    /// The event.
-    pub payload: Bytes,
-    /// As the function is to see it, at each attempt.
-    pub trace_id: Arc<str>,
-    /// On whose behalf, where the function's environments are not shared between tenants.
-    pub tenant: Option<Arc<str>>,
-}
-
-impl EventInvoke {
-    /// The answer once it is kept.
-    pub(crate) fn accepted(self) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::ACCEPTED;
-        if let Ok(trace_id) = HeaderValue::from_str(&self.trace_id) {
-            response.headers_mut().insert("x-amzn-trace-id", trace_id);
-        }
-        response
+/// The answer once an event with this trace is kept.
+pub(crate) fn accepted(trace_id: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if let Ok(trace_id) = HeaderValue::from_str(trace_id) {
+        response.headers_mut().insert("x-amzn-trace-id", trace_id);
     }
+    response
 }
 
 impl Asked<'_> {
-    /// What is to be kept.
+    /// What is to be kept: the function takes invokes, and the payload is JSON.
     pub(crate) fn event(self, request: InvokeRequest<'_>, trace_id: Arc<str>) -> EventInvoke {
         EventInvoke {
             function: self.name.into_owned(),

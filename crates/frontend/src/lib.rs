@@ -35,7 +35,6 @@ mod writer;
 pub use changes::FunctionChange;
 pub use dispatcher::{Dispatcher, DispatcherConfig};
 pub use environments::Environments;
-pub use event::EventInvoke;
 pub use operate::{EnvironmentView, PhasesView};
 pub use overview::{FunctionView, Overview};
 pub use request::{InvokeRequest, async_payload_too_large, payload_too_large};

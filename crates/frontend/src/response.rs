@@ -5,9 +5,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hearth_types::invoke::EventInvoke;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::event::EventInvoke;
+use crate::event::accepted;
 use crate::timing::Timing;
 
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
@@ -49,7 +50,7 @@ impl InvokeResponse {
                 (payload, executed_version, function_error, log_tail, trace_id, timing)
             }
             Self::DryRun => return would_have_run(),
-            Self::Event(event) => return event.accepted(),
+            Self::Event(event) => return accepted(&event.trace_id),
         };
         let mut response = Response::new(payload);
         let headers = response.headers_mut();

@@ -7,7 +7,7 @@ use hearth_access::Access;
 use hearth_client::Client;
 use hearth_clock::Clock;
 use hearth_delivery::{Delivery, Failure, Kind, Outcome, Sender, Target, Targets, Way};
-use hearth_events::{Events, NewEvent};
+use hearth_events::Events;
 use hearth_frontend::url::trace_id_of_event;
 use hearth_identity::policy::{self, Context, Document, Principal};
 use hearth_identity::session::Session;
@@ -20,6 +20,7 @@ use hearth_sns::{Publication, Refused, Sns};
 use hearth_sqs::{Letter, Sqs};
 use hearth_store::{BoxFuture, MetadataStore, Step, typed};
 use hearth_types::function::FunctionRecord;
+use hearth_types::invoke::EventInvoke;
 use hearth_types::keys::{self, Part};
 use hearth_types::limits::{SNS_HTTP_ANSWER_BYTES, SNS_HTTP_PATIENCE};
 use hearth_types::policy::Policy;
@@ -98,7 +99,7 @@ impl OwnTargets {
         self.may(way.sender, "lambda:InvokeFunction", arn, policy.as_deref()).await?;
         let events = up(&self.events)?;
         let request_id = RequestId(Uuid::new_v4());
-        Ok(events.step(NewEvent {
+        Ok(events.step(EventInvoke {
             function: target.name,
             qualifier: target.qualifier,
             request_id,

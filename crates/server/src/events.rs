@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use hearth_api::ApiError;
 use hearth_api::error::modelled;
-use hearth_events::{Attempt, Events, Functions, NewEvent, Run};
-use hearth_frontend::{EventInvoke, InvokeResponse};
+use hearth_events::{Attempt, Events, Functions};
+use hearth_frontend::InvokeResponse;
 use hearth_remote::Dispatcher;
 use hearth_store::BoxFuture;
+use hearth_types::invoke::EventInvoke;
 
 /// Keeps an event before it is acknowledged.
 pub(crate) async fn keep(events: &Events, event: &EventInvoke) -> Result<(), ApiError> {
-    let EventInvoke { function, qualifier, request_id, payload, trace_id, tenant } = event.clone();
-    let kept = events.accept(NewEvent { function, qualifier, request_id, payload, trace_id, tenant }).await;
-    kept.map_err(|cause| {
+    events.accept(event.clone()).await.map_err(|cause| {
         tracing::error!("{}: {cause}", event.function);
         ApiError::service("The event was not taken. The server's log says why.")
     })
@@ -23,11 +22,9 @@ pub(crate) async fn keep(events: &Events, event: &EventInvoke) -> Result<(), Api
 pub(crate) struct OfDispatcher(pub(crate) Arc<Dispatcher>);
 
 impl Functions for OfDispatcher {
-    fn run(&self, run: Run) -> BoxFuture<'_, Attempt> {
+    fn run(&self, event: EventInvoke) -> BoxFuture<'_, Attempt> {
         Box::pin(async move {
-            let Run { function, qualifier, request_id, payload, trace_id, tenant } = run;
-            let known = self.0.functions().log_group(&function).is_some();
-            let event = EventInvoke { function, qualifier, request_id, payload, trace_id, tenant };
+            let known = self.0.functions().log_group(&event.function).is_some();
             match self.0.run_event(event).await {
                 Ok(InvokeResponse::Executed { payload, function_error, executed_version, trace_id, .. }) => {
                     Attempt::Ran { payload, function_error, version: executed_version, trace_id }

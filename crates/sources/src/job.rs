@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hearth_events::{Attempt, Run};
+use hearth_events::Attempt;
 use hearth_identity::Caller;
 use hearth_metrics::{Counter, OfMapping};
 use hearth_store::{Precondition, Write, typed};
 use hearth_types::function::{AliasRecord, Configuration, FunctionRecord, VersionId, VersionRecord};
+use hearth_types::invoke::EventInvoke;
 use hearth_types::keys::Part;
 use hearth_types::mapping::{Mapping, Progress};
 use hearth_types::{Qualifier, RequestId, keys};
@@ -132,7 +133,7 @@ impl Job {
         // Time stands still for what it leads to, where it is moved by hand.
         let _busy = self.parts.clock.busy();
         let request_id = RequestId(Uuid::new_v4());
-        let run = Run {
+        let event = EventInvoke {
             function: self.mapping.function.clone(),
             qualifier: self.mapping.qualifier.clone(),
             request_id,
@@ -140,7 +141,7 @@ impl Job {
             trace_id: trace.map_or_else(|| new_trace(request_id, self.now_ms()), Arc::from),
             tenant: None,
         };
-        let attempt = self.parts.functions.run(run).await;
+        let attempt = self.parts.functions.run(event).await;
         self.count(|of| &of.invoked, events);
         if !matches!(attempt, Attempt::Ran { function_error: false, .. }) {
             self.count(|of| &of.failed, events);

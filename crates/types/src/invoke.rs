@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::CodeDigest;
 use crate::function::LogFormat;
+use crate::ids::RequestId;
 use crate::runtime::RuntimeVersion;
 
 /// One deployed generation of one version: what an environment runs for its whole life. A new one is made by each
@@ -75,6 +77,23 @@ impl Initialization {
             Self::SnapStart => "snap-start",
         }
     }
+}
+
+/// An event for a function: an invoke for which no client waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EventInvoke {
+    /// The function's name.
+    pub function: String,
+    /// As it was sent: a version, an alias, `$LATEST`, or none. An alias is resolved when the event runs.
+    pub qualifier: Option<String>,
+    /// The same at each attempt.
+    pub request_id: RequestId,
+    /// The event, JSON.
+    pub payload: Bytes,
+    /// As the function is to see it, at each attempt.
+    pub trace_id: Arc<str>,
+    /// On whose behalf, where the function's environments are not shared between tenants.
+    pub tenant: Option<Arc<str>>,
 }
 
 /// Why an environment's init or invoke gave no answer of its own. Types and texts: `Runtime.*`, `Sandbox.*`,
