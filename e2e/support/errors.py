@@ -10,3 +10,13 @@ def refused(call, *args, **members):
         call(*args, **members)
     error = caught.value.response
     return error["ResponseMetadata"]["HTTPStatusCode"], error["Error"]["Code"], error["Error"]["Message"]
+
+
+def refusal(call, **members):
+    """Code and message of a call that must be refused."""
+    return refused(call, **members)[1:]
+
+
+def refusal_code(call, **members):
+    """Code of a call that must be refused."""
+    return refused(call, **members)[1]

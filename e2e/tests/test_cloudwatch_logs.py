@@ -9,8 +9,8 @@ import time
 import pytest
 
 from conftest import unique
-from support import errors
 from support.clients import service_of
+from support.errors import refusal
 from support.keys import allow, client_with, made, made_with
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -59,11 +59,6 @@ def filtered(logs, group, **args):
     return [event["message"] for page in pages for event in page["events"]]
 
 
-def refused(call, **args):
-    """Code and message."""
-    return errors.refused(call, **args)[1:]
-
-
 def test_the_lines_of_a_function_are_in_its_group(deploy, logs):
     function = deploy(TALK)
     before = now_ms()
@@ -96,7 +91,7 @@ def test_the_group_of_a_logging_config_is_used(client, deploy, logs, group):
     assert f"/{function.name}[$LATEST]" in stream
     assert "line 0\n" in filtered(logs, group, logStreamNames=[stream])
     own = f"/aws/lambda/{function.name}"
-    assert refused(logs.filter_log_events, logGroupName=own)[0] == "ResourceNotFoundException"
+    assert refusal(logs.filter_log_events, logGroupName=own)[0] == "ResourceNotFoundException"
     function.update(LoggingConfig={"LogGroup": own})
     function.call({"word": "moved"})
     assert "moved 0\n" in filtered(logs, own)
@@ -114,7 +109,7 @@ def test_pages_of_a_filter_leave_nothing_out(logs, group):
     assert filtered(logs, group, logStreamNamePrefix="s") == messages[:10] + messages[20:30] + messages[40:]
     assert filtered(logs, group, startTime=at + 10, endTime=at + 12) == messages[10:13]
     page = logs.filter_log_events(logGroupName=group, limit=3)
-    other = refused(logs.filter_log_events, logGroupName=group, filterPattern="odd", nextToken=page["nextToken"])
+    other = refusal(logs.filter_log_events, logGroupName=group, filterPattern="odd", nextToken=page["nextToken"])
     assert other == ("InvalidParameterException", "The specified nextToken is invalid.")
 
 
@@ -143,7 +138,7 @@ def test_pages_of_a_stream_go_forward_and_back(logs, group):
     assert page(startFromHead=True)[0] == messages[:4]
     assert page(startFromHead=True, startTime=at + 3, endTime=at + 5)[0] == messages[3:5]
     logs.create_log_stream(logGroupName=group, logStreamName="t")
-    foreign = refused(logs.get_log_events, logGroupName=group, logStreamName="t", nextToken=forward)
+    foreign = refusal(logs.get_log_events, logGroupName=group, logStreamName="t", nextToken=forward)
     assert foreign == ("InvalidParameterException", "The specified nextToken is invalid.")
 
 
@@ -199,7 +194,7 @@ def test_what_clients_put_has_its_bounds(logs, group):
 
     def putting(*events, stream="s"):
         events = [{"timestamp": time, "message": message} for time, message in events]
-        return refused(logs.put_log_events, logGroupName=group, logStreamName=stream, logEvents=events)
+        return refusal(logs.put_log_events, logGroupName=group, logStreamName=stream, logEvents=events)
 
     assert putting((at, "x"), (at - 1, "y")) == (
         "InvalidParameterException",
@@ -228,7 +223,7 @@ def test_retention_hides_what_is_too_old_at_once(logs, group):
     assert rejected == {"expiredLogEventEndIndex": 1}
     logs.delete_retention_policy(logGroupName=group)
     assert "retentionInDays" not in logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]
-    code, message = refused(logs.put_retention_policy, logGroupName=group, retentionInDays=2)
+    code, message = refusal(logs.put_retention_policy, logGroupName=group, retentionInDays=2)
     assert code == "InvalidParameterException" and "Member must satisfy enum value set: [1, 3, 5, 7," in message
 
 
@@ -238,11 +233,11 @@ def test_deleted_streams_and_groups_are_gone_and_can_begin_anew(deploy, logs):
     stream = function.call({"word": "first"})
     logs.delete_log_stream(logGroupName=group, logStreamName=stream)
     assert filtered(logs, group) == []
-    assert refused(logs.get_log_events, logGroupName=group, logStreamName=stream)[0] == "ResourceNotFoundException"
+    assert refusal(logs.get_log_events, logGroupName=group, logStreamName=stream)[0] == "ResourceNotFoundException"
     assert function.call({"word": "second"}) == stream
     assert filtered(logs, group, logStreamNames=[stream], filterPattern="?first ?second") == ["second 0\n"]
     logs.delete_log_group(logGroupName=group)
-    assert refused(logs.filter_log_events, logGroupName=group)[0] == "ResourceNotFoundException"
+    assert refusal(logs.filter_log_events, logGroupName=group)[0] == "ResourceNotFoundException"
     function.call({"word": "third"})
     assert filtered(logs, group, filterPattern="?first ?second ?third") == ["third 0\n"]
 
@@ -255,16 +250,16 @@ def test_tags_of_groups(logs, group):
     assert logs.list_tags_for_resource(resourceArn=arn)["tags"] == {"b": "2", "c": "3"}
     assert logs.list_tags_log_group(logGroupName=group)["tags"] == {"b": "2", "c": "3"}
     many = {f"k{index}": "v" for index in range(49)}
-    assert refused(logs.tag_resource, resourceArn=arn, tags=many)[0] == "TooManyTagsException"
-    assert refused(logs.list_tags_for_resource, resourceArn=f"{arn}-not")[0] == "ResourceNotFoundException"
+    assert refusal(logs.tag_resource, resourceArn=arn, tags=many)[0] == "TooManyTagsException"
+    assert refusal(logs.list_tags_for_resource, resourceArn=f"{arn}-not")[0] == "ResourceNotFoundException"
 
 
 def test_refusals(logs, group):
     no_group = ("ResourceNotFoundException", "The specified log group does not exist.")
     exists = ("ResourceAlreadyExistsException", "The specified log group already exists")
-    assert refused(logs.create_log_group, logGroupName=group) == exists
+    assert refusal(logs.create_log_group, logGroupName=group) == exists
     stream_exists = ("ResourceAlreadyExistsException", "The specified log stream already exists")
-    assert refused(logs.create_log_stream, logGroupName=group, logStreamName="s") == stream_exists
+    assert refusal(logs.create_log_stream, logGroupName=group, logStreamName="s") == stream_exists
     for call, args in [
         (logs.delete_log_group, {}),
         (logs.create_log_stream, {"logStreamName": "s"}),
@@ -272,20 +267,20 @@ def test_refusals(logs, group):
         (logs.filter_log_events, {}),
         (logs.put_retention_policy, {"retentionInDays": 1}),
     ]:
-        assert refused(call, logGroupName="/no/group", **args) == no_group
+        assert refusal(call, logGroupName="/no/group", **args) == no_group
     abroad = f"arn:aws:logs:eu-west-1:000000000000:log-group:{group}"
-    assert refused(logs.filter_log_events, logGroupIdentifier=abroad) == no_group
-    assert refused(logs.filter_log_events, logGroupName=group, logStreamNames=["t"])[1] == "The specified log stream does not exist."
-    assert refused(logs.filter_log_events, logGroupName=group, filterPattern="a:b") == (
+    assert refusal(logs.filter_log_events, logGroupIdentifier=abroad) == no_group
+    assert refusal(logs.filter_log_events, logGroupName=group, logStreamNames=["t"])[1] == "The specified log stream does not exist."
+    assert refusal(logs.filter_log_events, logGroupName=group, filterPattern="a:b") == (
         "InvalidParameterException",
         "Invalid character(s) in term 'a:b'",
     )
     by_time = {"orderBy": "LastEventTime", "logStreamNamePrefix": "s"}
-    assert refused(logs.describe_log_streams, logGroupName=group, **by_time)[1] == "Cannot order by LastEventTime with a logStreamNamePrefix."
+    assert refusal(logs.describe_log_streams, logGroupName=group, **by_time)[1] == "Cannot order by LastEventTime with a logStreamNamePrefix."
     for member in [{"kmsKeyId": "k"}, {"logGroupClass": "INFREQUENT_ACCESS"}, {"deletionProtectionEnabled": True}]:
-        code, message = refused(logs.create_log_group, logGroupName=f"{group}-2", **member)
+        code, message = refusal(logs.create_log_group, logGroupName=f"{group}-2", **member)
         assert code == "NotImplementedException" and next(iter(member)) in message
-    assert refused(logs.create_log_group, logGroupName="a b")[0] == "InvalidParameterException"
+    assert refusal(logs.create_log_group, logGroupName="a b")[0] == "InvalidParameterException"
 
 
 def test_following_by_polling_sees_each_line_once(deploy, logs):
@@ -337,9 +332,9 @@ def test_a_live_tail_tells_what_comes(deploy, logs):
     events.close()
     assert [line["message"] for line in told] == ["told 0\n", "told 1\n"]
     assert {(line["logStreamName"], line["logGroupIdentifier"]) for line in told} == {(stream, f"000000000000:{group}")}
-    assert refused(logs.start_live_tail, logGroupIdentifiers=[f"{arn}-not"])[0] == "ResourceNotFoundException"
+    assert refusal(logs.start_live_tail, logGroupIdentifiers=[f"{arn}-not"])[0] == "ResourceNotFoundException"
     both = {"logStreamNames": ["a"], "logStreamNamePrefixes": ["b"]}
-    assert refused(logs.start_live_tail, logGroupIdentifiers=[arn], **both)[0] == "InvalidParameterException"
+    assert refusal(logs.start_live_tail, logGroupIdentifiers=[arn], **both)[0] == "InvalidParameterException"
 
 
 def test_a_live_tail_says_what_it_leaves_out_and_ends_with_the_server(alone):
@@ -422,7 +417,7 @@ def test_only_what_a_policy_allows_is_done(alone, tmp_path):
         # Whether it is there is not told to who may not know.
         (writer.filter_log_events, {"logGroupName": "nowhere"}),
     ]:
-        code, message = refused(call, **args)
+        code, message = refusal(call, **args)
         assert code == "AccessDeniedException" and "is not authorized to perform: logs:" in message
     assert filtered(logs, "other") == []
     server.stop()

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from botocore.exceptions import ClientError
 
 from conftest import service_on, unique
 from support.clients import service_of
+from support.errors import refused
 
 ACCOUNT = "000000000000"
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -34,14 +34,6 @@ def remove_role(iam, name):
         iam.delete_role(RoleName=name)
     except iam.exceptions.NoSuchEntityException:
         pass
-
-
-def refused(call, **args):
-    """Status, code and text of a refusal."""
-    with pytest.raises(ClientError) as error:
-        call(**args)
-    answer = error.value.response
-    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"], answer["Error"]["Message"]
 
 
 def test_a_role_is_made_shown_changed_and_deleted(iam):

@@ -6,10 +6,10 @@ import threading
 import urllib.parse
 
 import pytest
-from botocore.exceptions import ClientError
 
 from conftest import client_of, deploys_on, service_on, unique
 from support.clients import service_of
+from support.errors import refusal
 from support.events import SAY, heard, said
 from support.packages import boto, zip_of
 from support.server import wait_until
@@ -76,13 +76,6 @@ def rule(kind, arn, events, *filters, **more):
     return shown
 
 
-def refused(call, **args):
-    with pytest.raises(ClientError) as caught:
-        call(**args)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
 def records(messages):
     return [record for message in messages for record in message["Records"]]
 
@@ -133,7 +126,7 @@ def test_a_queue_hears_what_it_asked_for(s3, sqs):
 
 def test_who_is_to_hear_must_be_there_and_let_the_bucket_in(s3, sqs, deploy):
     bucket = bucket_of(s3)
-    put = lambda **what: refused(s3.put_bucket_notification_configuration, Bucket=bucket, NotificationConfiguration=what)  # noqa: E731
+    put = lambda **what: refusal(s3.put_bucket_notification_configuration, Bucket=bucket, NotificationConfiguration=what)  # noqa: E731
     unable = ("InvalidArgument", "Unable to validate the following destination configurations")
     _, closed = queue_for(sqs, None)
     created = ["s3:ObjectCreated:*"]

@@ -9,10 +9,10 @@ import threading
 import urllib.request
 
 import pytest
-from botocore.exceptions import ClientError
 
 from conftest import deploys_on, service_on, unique
 from support.clients import service_of
+from support.errors import refusal
 from support.events import SAY, heard
 from support.server import wait_until
 
@@ -48,33 +48,26 @@ def taken(sqs, url, count=1):
     return seen
 
 
-def refused(call, **args):
-    with pytest.raises(ClientError) as caught:
-        call(**args)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
-
-
 def test_topics_are_made_once_shown_changed_and_deleted(sns):
     name = unique("t")
     arn = sns.create_topic(Name=name, Attributes={"DisplayName": "d"}, Tags=[{"Key": "k", "Value": "v"}])["TopicArn"]
     assert arn == f"arn:aws:sns:us-east-1:000000000000:{name}"
     assert sns.create_topic(Name=name)["TopicArn"] == arn
-    assert refused(sns.create_topic, Name=name, Attributes={"DisplayName": "other"}) == ("InvalidParameter", "Invalid parameter: Attributes Reason: Topic already exists with different attributes")
-    assert refused(sns.create_topic, Name="a b") == ("InvalidParameter", "Invalid parameter: Topic Name")
+    assert refusal(sns.create_topic, Name=name, Attributes={"DisplayName": "other"}) == ("InvalidParameter", "Invalid parameter: Attributes Reason: Topic already exists with different attributes")
+    assert refusal(sns.create_topic, Name="a b") == ("InvalidParameter", "Invalid parameter: Topic Name")
     assert arn in [topic["TopicArn"] for page in sns.get_paginator("list_topics").paginate() for topic in page["Topics"]]
     sns.set_topic_attributes(TopicArn=arn, AttributeName="DisplayName", AttributeValue="e")
     shown = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
     assert (shown["DisplayName"], shown["Owner"], shown["SubscriptionsConfirmed"]) == ("e", "000000000000", "0")
     assert json.loads(shown["Policy"])["Id"] == "__default_policy_ID"
-    assert refused(sns.set_topic_attributes, TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue="k")[1] == "Hearth does not have keys of KMS for topics."
+    assert refusal(sns.set_topic_attributes, TopicArn=arn, AttributeName="KmsMasterKeyId", AttributeValue="k")[1] == "Hearth does not have keys of KMS for topics."
     sns.tag_resource(ResourceArn=arn, Tags=[{"Key": "l", "Value": "w"}])
     sns.untag_resource(ResourceArn=arn, TagKeys=["k"])
     assert sns.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "l", "Value": "w"}]
     sns.delete_topic(TopicArn=arn)
     sns.delete_topic(TopicArn=arn)
-    assert refused(sns.get_topic_attributes, TopicArn=arn) == ("NotFound", "Topic does not exist")
-    assert refused(sns.publish, TopicArn=arn, Message="m") == ("NotFound", "Topic does not exist")
+    assert refusal(sns.get_topic_attributes, TopicArn=arn) == ("NotFound", "Topic does not exist")
+    assert refusal(sns.publish, TopicArn=arn, Message="m") == ("NotFound", "Topic does not exist")
 
 
 def test_a_queue_gets_envelopes_or_the_message_itself_and_only_what_its_filter_lets_through(sns, sqs):
@@ -115,7 +108,7 @@ def test_the_scope_of_a_filter_may_be_the_body(sns, sqs):
         sns.publish(TopicArn=topic, Message=json.dumps({"order": {"price": price}}))
     assert json.loads(taken(sqs, url)[0]["Body"]) == {"order": {"price": 20}}
     assert sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]["FilterPolicyScope"] == "MessageBody"
-    code, text = refused(sns.set_subscription_attributes, SubscriptionArn=subscription, AttributeName="FilterPolicy", AttributeValue="{")
+    code, text = refusal(sns.set_subscription_attributes, SubscriptionArn=subscription, AttributeName="FilterPolicy", AttributeValue="{")
     assert code == "InvalidParameter" and text.startswith("Invalid parameter: FilterPolicy")
 
 
@@ -154,7 +147,7 @@ def test_batches_succeed_and_fail_by_entry(sns, sqs):
     assert [(one["Id"], one["Code"], one["SenderFault"]) for one in answer["Failed"]] == [("2", "InvalidParameter", True)]
     assert sorted(message["Body"] for message in taken(sqs, url, 2)) == ["a", "c"]
     same = [{"Id": "1", "Message": "a"}] * 2
-    assert refused(sns.publish_batch, TopicArn=topic, PublishBatchRequestEntries=same)[0] == "BatchEntryIdsNotDistinct"
+    assert refusal(sns.publish_batch, TopicArn=topic, PublishBatchRequestEntries=same)[0] == "BatchEntryIdsNotDistinct"
 
 
 @pytest.mark.parametrize("args, text", [
@@ -166,7 +159,7 @@ def test_batches_succeed_and_fail_by_entry(sns, sqs):
 ])
 def test_what_cannot_be_published_is_refused(sns, args, text):
     topic = sns.create_topic(Name=unique("t"))["TopicArn"]
-    assert refused(sns.publish, TopicArn=topic, **args) == ("InvalidParameter", text)
+    assert refusal(sns.publish, TopicArn=topic, **args) == ("InvalidParameter", text)
 
 
 @pytest.mark.parametrize("protocol, endpoint, text", [
@@ -177,7 +170,7 @@ def test_what_cannot_be_published_is_refused(sns, args, text):
 ])
 def test_other_subscribers_are_refused_by_name(sns, protocol, endpoint, text):
     topic = sns.create_topic(Name=unique("t"))["TopicArn"]
-    assert refused(sns.subscribe, TopicArn=topic, Protocol=protocol, Endpoint=endpoint)[1] == text
+    assert refusal(sns.subscribe, TopicArn=topic, Protocol=protocol, Endpoint=endpoint)[1] == text
 
 
 @pytest.fixture
@@ -211,7 +204,7 @@ def test_an_http_endpoint_confirms_and_is_tried_again_where_it_fails(sns, endpoi
     asked = json.loads(body)
     assert (headers["x-amz-sns-message-type"], asked["Type"], asked["TopicArn"]) == ("SubscriptionConfirmation", "SubscriptionConfirmation", topic)
     sns.publish(TopicArn=topic, Message="nobody hears")
-    assert refused(sns.confirm_subscription, TopicArn=topic, Token="wrong") == ("InvalidParameter", "Invalid parameter: Token")
+    assert refusal(sns.confirm_subscription, TopicArn=topic, Token="wrong") == ("InvalidParameter", "Invalid parameter: Token")
     with urllib.request.urlopen(asked["SubscribeURL"]) as answer:
         assert b"ConfirmSubscriptionResult" in answer.read()
     failures.append(500)
@@ -295,7 +288,7 @@ def test_a_fifo_topic_numbers_keeps_order_and_takes_once(sns, sqs):
     statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    assert refused(sns.publish, TopicArn=topic, Message="m") == ("InvalidParameter", "Invalid parameter: The MessageGroupId parameter is required for FIFO topics")
+    assert refusal(sns.publish, TopicArn=topic, Message="m") == ("InvalidParameter", "Invalid parameter: The MessageGroupId parameter is required for FIFO topics")
     sent = [sns.publish(TopicArn=topic, Message=str(n), MessageGroupId="g") for n in range(3)]
     again = sns.publish(TopicArn=topic, Message="1", MessageGroupId="g")
     assert (again["MessageId"], again["SequenceNumber"]) == (sent[1]["MessageId"], sent[1]["SequenceNumber"])

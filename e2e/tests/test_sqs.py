@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import deploys_on, service_on, unique
+from support.errors import refusal_code
 from support.events import SAY, said, send
 from support.server import wait_until
 from support.sources import sqs_of
@@ -34,18 +35,12 @@ def receive(sqs, url, **args):
     return sqs.receive_message(QueueUrl=url, **{"MaxNumberOfMessages": 10, **args}).get("Messages", [])
 
 
-def refused(call, **args):
-    with pytest.raises(ClientError) as caught:
-        call(**args)
-    return caught.value.response["Error"]["Code"]
-
-
 def test_queues_are_made_shown_and_deleted(quick, sqs):
     name = unique("q")
     made = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "5"}, tags={"a": "1"})["QueueUrl"]
     assert made == f"{quick.url}/000000000000/{name}"
     assert sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "5"})["QueueUrl"] == made
-    assert refused(sqs.create_queue, QueueName=name, Attributes={"VisibilityTimeout": "6"}) == "QueueAlreadyExists"
+    assert refusal_code(sqs.create_queue, QueueName=name, Attributes={"VisibilityTimeout": "6"}) == "QueueAlreadyExists"
     assert sqs.get_queue_url(QueueName=name)["QueueUrl"] == made
     assert made in sqs.list_queues(QueueNamePrefix=name)["QueueUrls"]
     shown = sqs.get_queue_attributes(QueueUrl=made, AttributeNames=["All"])["Attributes"]
@@ -79,13 +74,13 @@ def test_queues_are_made_shown_and_deleted(quick, sqs):
     ({"FifoQueue": "false"}, "InvalidAttributeName"),
 ])
 def test_attributes_are_checked(sqs, attributes, code):
-    assert refused(sqs.create_queue, QueueName=unique("q"), Attributes=attributes) == code
+    assert refusal_code(sqs.create_queue, QueueName=unique("q"), Attributes=attributes) == code
 
 
 def test_names_are_checked(sqs):
-    assert refused(sqs.create_queue, QueueName="a b") == "InvalidParameterValue"
-    assert refused(sqs.create_queue, QueueName="a" * 81) == "InvalidParameterValue"
-    assert refused(sqs.create_queue, QueueName="a.fifo") == "InvalidParameterValue"
+    assert refusal_code(sqs.create_queue, QueueName="a b") == "InvalidParameterValue"
+    assert refusal_code(sqs.create_queue, QueueName="a" * 81) == "InvalidParameterValue"
+    assert refusal_code(sqs.create_queue, QueueName="a.fifo") == "InvalidParameterValue"
 
 
 def test_a_message_comes_back_as_it_was_sent(sqs, queue):
@@ -114,8 +109,8 @@ def test_a_message_comes_back_as_it_was_sent(sqs, queue):
     assert counts["ApproximateNumberOfMessagesNotVisible"] == "1"
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"])
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"])
-    assert refused(sqs.change_message_visibility, QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=1) == "InvalidParameterValue"
-    assert refused(sqs.delete_message, QueueUrl=queue, ReceiptHandle="x") == "ReceiptHandleIsInvalid"
+    assert refusal_code(sqs.change_message_visibility, QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=1) == "InvalidParameterValue"
+    assert refusal_code(sqs.delete_message, QueueUrl=queue, ReceiptHandle="x") == "ReceiptHandleIsInvalid"
 
 
 def test_batches(sqs, queue):
@@ -128,11 +123,11 @@ def test_batches(sqs, queue):
     shown = [{"Id": message["Body"], "ReceiptHandle": message["ReceiptHandle"]} for message in messages]
     sqs.change_message_visibility_batch(QueueUrl=queue, Entries=[{**entry, "VisibilityTimeout": 100} for entry in shown])
     assert len(sqs.delete_message_batch(QueueUrl=queue, Entries=shown)["Successful"]) == 9
-    assert refused(sqs.send_message_batch, QueueUrl=queue, Entries=[]) == "AWS.SimpleQueueService.EmptyBatchRequest"
+    assert refusal_code(sqs.send_message_batch, QueueUrl=queue, Entries=[]) == "AWS.SimpleQueueService.EmptyBatchRequest"
     eleven = [{"Id": str(n), "MessageBody": "x"} for n in range(11)]
-    assert refused(sqs.send_message_batch, QueueUrl=queue, Entries=eleven) == "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"
+    assert refusal_code(sqs.send_message_batch, QueueUrl=queue, Entries=eleven) == "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"
     twice = [{"Id": "a", "MessageBody": "x"}] * 2
-    assert refused(sqs.send_message_batch, QueueUrl=queue, Entries=twice) == "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"
+    assert refusal_code(sqs.send_message_batch, QueueUrl=queue, Entries=twice) == "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"
 
 
 def test_a_receiver_that_waits_gets_what_comes(sqs, queue):

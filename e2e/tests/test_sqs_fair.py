@@ -7,9 +7,10 @@ import pytest
 from conftest import deploys_on, service_on, unique
 from support.clients import service_of
 from support.clock import advance
+from support.errors import refusal_code
 from support.server import Server
 from support.sources import OBEY, mapped, records
-from test_sqs import arn_of, refused, sqs_of
+from test_sqs import arn_of, sqs_of
 from test_sqs import receive as receive_some
 
 sqs = service_on("manual", "sqs")
@@ -78,7 +79,7 @@ def test_a_group_is_shown_and_checked_and_goes_along(manual, sqs, make):
     policy = json.dumps({"deadLetterTargetArn": arn_of(dead), "maxReceiveCount": 1})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": policy})
     for args in ({"MessageGroupId": "a b"}, {"MessageGroupId": "g" * 129}, {"MessageGroupId": "g", "MessageDeduplicationId": "d"}):
-        assert refused(sqs.send_message, QueueUrl=queue, MessageBody="m", **args) == "InvalidParameterValue"
+        assert refusal_code(sqs.send_message, QueueUrl=queue, MessageBody="m", **args) == "InvalidParameterValue"
     sent = sqs.send_message(QueueUrl=queue, MessageBody="m", MessageGroupId="g")
     assert "SequenceNumber" not in sent
     (message,) = receive(sqs, queue, VisibilityTimeout=0)

@@ -8,7 +8,8 @@ import pytest
 
 from conftest import service_on, unique
 from support.clock import advance
-from test_sqs import arn_of, receive, refused
+from support.errors import refusal_code
+from test_sqs import arn_of, receive
 
 sqs = service_on("manual", "sqs")
 
@@ -63,7 +64,7 @@ def test_a_group_comes_again_when_its_time_is_over(manual, sqs, make):
     advance(manual, "9s")
     assert receive(sqs, queue) == []
     advance(manual, "2s")
-    error = refused(sqs.delete_message, QueueUrl=queue, ReceiptHandle=late["ReceiptHandle"])
+    error = refusal_code(sqs.delete_message, QueueUrl=queue, ReceiptHandle=late["ReceiptHandle"])
     assert error == "InvalidParameterValue", "its time is over"
     assert bodies(receive(sqs, queue)) == ["a", "b"]
 
@@ -111,7 +112,7 @@ def test_the_body_may_be_the_deduplication_id(sqs, make):
 ])
 def test_what_a_fifo_queue_needs(sqs, make, args, code):
     queue = make()
-    assert refused(sqs.send_message, QueueUrl=queue, MessageBody="a", **args) == code
+    assert refusal_code(sqs.send_message, QueueUrl=queue, MessageBody="a", **args) == code
     assert receive(sqs, queue) == []
 
 
@@ -122,11 +123,11 @@ def test_what_a_fifo_queue_needs(sqs, make, args, code):
 ])
 def test_attributes_of_fifo_queues_are_checked(sqs, make, attributes, code):
     queue = make()
-    assert refused(sqs.set_queue_attributes, QueueUrl=queue, Attributes=attributes) == code
+    assert refusal_code(sqs.set_queue_attributes, QueueUrl=queue, Attributes=attributes) == code
     standard = sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
     expected = "InvalidAttributeName" if "FifoQueue" not in attributes else None
     if expected:
-        assert refused(sqs.set_queue_attributes, QueueUrl=standard, Attributes=attributes) == expected
+        assert refusal_code(sqs.set_queue_attributes, QueueUrl=standard, Attributes=attributes) == expected
 
 
 def test_what_is_received_too_often_leaves_the_way_for_others(sqs, make):
@@ -143,7 +144,7 @@ def test_what_is_received_too_often_leaves_the_way_for_others(sqs, make):
     assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn_of(queue)
     standard = sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
     other = json.dumps({"deadLetterTargetArn": arn_of(standard), "maxReceiveCount": 2})
-    assert refused(sqs.set_queue_attributes, QueueUrl=queue, Attributes={"RedrivePolicy": other}) == "InvalidParameterValue"
+    assert refusal_code(sqs.set_queue_attributes, QueueUrl=queue, Attributes={"RedrivePolicy": other}) == "InvalidParameterValue"
 
 
 def test_many_receivers_get_each_group_in_its_order(sqs, make):
@@ -185,7 +186,7 @@ def test_a_receive_that_is_asked_for_again_gives_the_same(manual, sqs, make):
     later = receive(sqs, queue, **again)
     assert bodies(later) == ["1", "2"] and later[0]["ReceiptHandle"] != first[1]["ReceiptHandle"]
     delete(sqs, queue, later)
-    assert refused(sqs.receive_message, QueueUrl=queue, ReceiveRequestAttemptId="ü") == "InvalidParameterValue"
+    assert refusal_code(sqs.receive_message, QueueUrl=queue, ReceiveRequestAttemptId="ü") == "InvalidParameterValue"
     plain = sqs.create_queue(QueueName=unique("q"))["QueueUrl"]
     sqs.send_message(QueueUrl=plain, MessageBody="m")
     assert bodies(receive(sqs, plain, ReceiveRequestAttemptId="a")) == ["m"] and receive(sqs, plain, ReceiveRequestAttemptId="a") == []

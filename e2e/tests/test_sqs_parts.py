@@ -6,8 +6,9 @@ import pytest
 
 from conftest import service_on, unique
 from support.clock import advance
+from support.errors import refusal_code
 from support.server import wait_until
-from test_sqs import arn_of, receive, refused
+from test_sqs import arn_of, receive
 
 sqs = service_on("manual", "sqs")
 
@@ -56,13 +57,13 @@ def test_a_visibility_is_twelve_hours_in_all(manual, sqs, make):
     sqs.send_message(QueueUrl=queue, MessageBody="a")
     [message] = receive(sqs, queue)
     change = dict(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    assert refused(sqs.change_message_visibility, **change, VisibilityTimeout=43201) == "InvalidParameterValue"
+    assert refusal_code(sqs.change_message_visibility, **change, VisibilityTimeout=43201) == "InvalidParameterValue"
     sqs.change_message_visibility(**change, VisibilityTimeout=43200)
     advance(manual, "1s")
-    assert refused(sqs.change_message_visibility, **change, VisibilityTimeout=43200) == "InvalidParameterValue"
+    assert refusal_code(sqs.change_message_visibility, **change, VisibilityTimeout=43200) == "InvalidParameterValue"
     sqs.change_message_visibility(**change, VisibilityTimeout=5)
     advance(manual, "6s")
-    code = refused(sqs.change_message_visibility, **change, VisibilityTimeout=5)
+    code = refusal_code(sqs.change_message_visibility, **change, VisibilityTimeout=5)
     assert code == "AWS.SimpleQueueService.MessageNotInflight"
 
 
@@ -71,7 +72,7 @@ def test_a_queue_is_purged_once_a_minute(manual, sqs, make):
     sqs.send_message(QueueUrl=queue, MessageBody="a")
     sqs.purge_queue(QueueUrl=queue)
     assert counts(sqs, queue) == (0, 0, 0)
-    assert refused(sqs.purge_queue, QueueUrl=queue) == "AWS.SimpleQueueService.PurgeQueueInProgress"
+    assert refusal_code(sqs.purge_queue, QueueUrl=queue) == "AWS.SimpleQueueService.PurgeQueueInProgress"
     advance(manual, "61s")
     sqs.purge_queue(QueueUrl=queue)
 
@@ -81,8 +82,8 @@ def test_a_name_rests_for_a_minute(manual, sqs):
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="a")
     sqs.delete_queue(QueueUrl=url)
-    assert refused(sqs.get_queue_url, QueueName=name) == "AWS.SimpleQueueService.NonExistentQueue"
-    assert refused(sqs.create_queue, QueueName=name) == "AWS.SimpleQueueService.QueueDeletedRecently"
+    assert refusal_code(sqs.get_queue_url, QueueName=name) == "AWS.SimpleQueueService.NonExistentQueue"
+    assert refusal_code(sqs.create_queue, QueueName=name) == "AWS.SimpleQueueService.QueueDeletedRecently"
     advance(manual, "61s")
     assert counts(sqs, sqs.create_queue(QueueName=name)["QueueUrl"]) == (0, 0, 0)
 
@@ -95,10 +96,10 @@ def test_permissions_are_statements_of_the_policy(sqs, make):
     assert policy == {"Version": "2008-10-17", "Id": f"{arn_of(queue)}/SQSDefaultPolicy", "Statement": [
         {"Sid": "one", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111111111111:root"},
          "Action": "SQS:ReceiveMessage", "Resource": arn_of(queue)}]}
-    assert refused(sqs.add_permission, **one) == "InvalidParameterValue"
-    assert refused(sqs.add_permission, **{**one, "Label": "two", "Actions": ["CreateQueue"]}) == "InvalidParameterValue"
-    assert refused(sqs.add_permission, **{**one, "Label": "two", "Actions": ["SendMessage"] * 8}) == "OverLimit"
-    assert refused(sqs.remove_permission, QueueUrl=queue, Label="two") == "InvalidParameterValue"
+    assert refusal_code(sqs.add_permission, **one) == "InvalidParameterValue"
+    assert refusal_code(sqs.add_permission, **{**one, "Label": "two", "Actions": ["CreateQueue"]}) == "InvalidParameterValue"
+    assert refusal_code(sqs.add_permission, **{**one, "Label": "two", "Actions": ["SendMessage"] * 8}) == "OverLimit"
+    assert refusal_code(sqs.remove_permission, QueueUrl=queue, Label="two") == "InvalidParameterValue"
     sqs.remove_permission(QueueUrl=queue, Label="one")
     assert "Attributes" not in sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["Policy"])
 
@@ -110,12 +111,12 @@ def redrive(dead, most=1):
 def test_a_dead_letter_queue_says_whose_it_is(sqs, make):
     dead = make()
     for policy in ('{"redrivePermission": "x"}', '{"redrivePermission": "byQueue"}', "x"):
-        assert refused(sqs.set_queue_attributes, QueueUrl=dead, Attributes={"RedriveAllowPolicy": policy}) == "InvalidParameterValue"
+        assert refusal_code(sqs.set_queue_attributes, QueueUrl=dead, Attributes={"RedriveAllowPolicy": policy}) == "InvalidParameterValue"
     queue, other = make(), make()
     allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn_of(queue)]})
     sqs.set_queue_attributes(QueueUrl=dead, Attributes={"RedriveAllowPolicy": allow})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": redrive(dead)})
-    code = refused(sqs.set_queue_attributes, QueueUrl=other, Attributes={"RedrivePolicy": redrive(dead)})
+    code = refusal_code(sqs.set_queue_attributes, QueueUrl=other, Attributes={"RedrivePolicy": redrive(dead)})
     assert code == "InvalidParameterValue"
     assert sqs.list_dead_letter_source_queues(QueueUrl=dead)["queueUrls"] == [queue]
 
@@ -131,8 +132,8 @@ def dead_letters(sqs, queue, dead, bodies):
 def test_dead_letters_go_back_to_where_they_came_from(sqs, make):
     dead = make()
     queue = make(RedrivePolicy=redrive(dead))
-    assert refused(sqs.start_message_move_task, SourceArn=arn_of(queue)) == "InvalidParameterValue"
-    assert refused(sqs.start_message_move_task, SourceArn=arn_of(queue) + "x") == "ResourceNotFoundException"
+    assert refusal_code(sqs.start_message_move_task, SourceArn=arn_of(queue)) == "InvalidParameterValue"
+    assert refusal_code(sqs.start_message_move_task, SourceArn=arn_of(queue) + "x") == "ResourceNotFoundException"
     dead_letters(sqs, queue, dead, [str(n) for n in range(25)])
     handle = sqs.start_message_move_task(SourceArn=arn_of(dead))["TaskHandle"]
 
@@ -142,7 +143,7 @@ def test_dead_letters_go_back_to_where_they_came_from(sqs, make):
     wait_until(lambda: task()["Status"] == "COMPLETED", 60, "the task is done")
     assert (task()["ApproximateNumberOfMessagesMoved"], task()["ApproximateNumberOfMessagesToMove"]) == (25, 25)
     assert "TaskHandle" not in task()
-    assert refused(sqs.cancel_message_move_task, TaskHandle=handle) == "AWS.SimpleQueueService.UnsupportedOperation"
+    assert refusal_code(sqs.cancel_message_move_task, TaskHandle=handle) == "AWS.SimpleQueueService.UnsupportedOperation"
     assert counts(sqs, dead) == (0, 0, 0) and counts(sqs, queue) == (25, 0, 0)
     [message, *_] = receive(sqs, queue, AttributeNames=["All"])
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"
@@ -155,7 +156,7 @@ def test_a_slow_move_can_be_stopped(manual, sqs, make):
     dead_letters(sqs, queue, dead, [str(n) for n in range(12)])
     start = dict(SourceArn=arn_of(dead), DestinationArn=arn_of(elsewhere), MaxNumberOfMessagesPerSecond=5)
     handle = sqs.start_message_move_task(**start)["TaskHandle"]
-    assert refused(sqs.start_message_move_task, **start) == "AWS.SimpleQueueService.UnsupportedOperation"
+    assert refusal_code(sqs.start_message_move_task, **start) == "AWS.SimpleQueueService.UnsupportedOperation"
     wait_until(lambda: counts(sqs, elsewhere)[0] == 5, 60, "some are moved")
     assert counts(sqs, dead) == (7, 0, 0), "time stands still"
     wait_until(lambda: sqs.list_message_move_tasks(SourceArn=arn_of(dead))["Results"][0]["ApproximateNumberOfMessagesMoved"] == 5,
@@ -170,8 +171,8 @@ def test_a_slow_move_can_be_stopped(manual, sqs, make):
 
 def test_tags_have_bounds(sqs, make):
     queue = make()
-    assert refused(sqs.tag_queue, QueueUrl=queue, Tags={"k" * 129: "v"}) == "InvalidParameterValue"
-    assert refused(sqs.tag_queue, QueueUrl=queue, Tags={"k": "v" * 257}) == "InvalidParameterValue"
+    assert refusal_code(sqs.tag_queue, QueueUrl=queue, Tags={"k" * 129: "v"}) == "InvalidParameterValue"
+    assert refusal_code(sqs.tag_queue, QueueUrl=queue, Tags={"k": "v" * 257}) == "InvalidParameterValue"
     sqs.tag_queue(QueueUrl=queue, Tags={"k": "v", "l": ""})
     sqs.untag_queue(QueueUrl=queue, TagKeys=["k"])
     assert sqs.list_queue_tags(QueueUrl=queue)["Tags"] == {"l": ""}
@@ -185,6 +186,6 @@ def test_batches_are_judged_entry_by_entry(sqs, make):
     assert {entry["Id"]: (entry["Code"], entry["SenderFault"]) for entry in answer["Failed"]} == {
         "large": ("InvalidParameterValue", True), "late": ("InvalidParameterValue", True)}
     too_long = [{"Id": str(n), "MessageBody": "a" * 600_000} for n in range(2)]
-    assert refused(sqs.send_message_batch, QueueUrl=make(), Entries=too_long) == "AWS.SimpleQueueService.BatchRequestTooLong"
+    assert refusal_code(sqs.send_message_batch, QueueUrl=make(), Entries=too_long) == "AWS.SimpleQueueService.BatchRequestTooLong"
     twice = [{"Id": "x", "MessageBody": "a"}] * 2
-    assert refused(sqs.send_message_batch, QueueUrl=queue, Entries=twice) == "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"
+    assert refusal_code(sqs.send_message_batch, QueueUrl=queue, Entries=twice) == "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"

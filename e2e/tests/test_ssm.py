@@ -1,10 +1,10 @@
 """Parameters as functions and deploy tools use them; and who the caller is."""
 
 import pytest
-from botocore.exceptions import ClientError
 
 from conftest import service_on, unique
 from support.clients import service_of
+from support.errors import refusal_code
 
 ACCOUNT = "000000000000"
 
@@ -22,16 +22,10 @@ def root(ssm):
         ssm.delete_parameters(Names=names[start : start + 10])
 
 
-def refused(call, **args):
-    with pytest.raises(ClientError) as error:
-        call(**args)
-    return error.value.response["Error"]["Code"]
-
-
 def test_a_parameter_has_versions(ssm, root):
     name = f"{root}/url"
     assert ssm.put_parameter(Name=name, Value="one", Type="String", Description="d")["Version"] == 1
-    assert refused(ssm.put_parameter, Name=name, Value="two", Type="String") == "ParameterAlreadyExists"
+    assert refusal_code(ssm.put_parameter, Name=name, Value="two", Type="String") == "ParameterAlreadyExists"
     put = ssm.put_parameter(Name=name, Value="two", Overwrite=True)
     assert (put["Version"], put["Tier"]) == (2, "Standard")
     shown = ssm.get_parameter(Name=name)["Parameter"]
@@ -40,7 +34,7 @@ def test_a_parameter_has_versions(ssm, root):
     assert ssm.get_parameter(Name=arn)["Parameter"]["Value"] == "two"
     first = ssm.get_parameter(Name=f"{name}:1")["Parameter"]
     assert (first["Value"], first["Selector"]) == ("one", ":1")
-    assert refused(ssm.get_parameter, Name=f"{name}:3") == "ParameterVersionNotFound"
+    assert refusal_code(ssm.get_parameter, Name=f"{name}:3") == "ParameterVersionNotFound"
     history = ssm.get_parameter_history(Name=name)["Parameters"]
     assert [(v["Version"], v["Value"], v["Description"]) for v in history] == [(1, "one", "d"), (2, "two", "d")]
     assert history[0]["LastModifiedUser"] == f"arn:aws:iam::{ACCOUNT}:root"
@@ -50,12 +44,12 @@ def test_a_parameter_has_versions(ssm, root):
     assert ssm.label_parameter_version(Name=name, Labels=["live", "1x"])["InvalidLabels"] == ["1x"]
     assert ssm.get_parameter(Name=f"{name}:live")["Parameter"]["Version"] == 2
     assert ssm.unlabel_parameter_version(Name=name, ParameterVersion=2, Labels=["live"])["RemovedLabels"] == ["live"]
-    assert refused(ssm.get_parameter, Name=f"{name}:live") == "ParameterVersionNotFound"
+    assert refusal_code(ssm.get_parameter, Name=f"{name}:live") == "ParameterVersionNotFound"
 
     ssm.delete_parameter(Name=name)
-    assert refused(ssm.get_parameter, Name=name) == refused(ssm.delete_parameter, Name=name) == "ParameterNotFound"
+    assert refusal_code(ssm.get_parameter, Name=name) == refusal_code(ssm.delete_parameter, Name=name) == "ParameterNotFound"
     assert ssm.put_parameter(Name=name, Value="new", Type="String")["Version"] == 1
-    assert refused(ssm.get_parameter, Name=f"{name}:2") == "ParameterVersionNotFound"
+    assert refusal_code(ssm.get_parameter, Name=f"{name}:2") == "ParameterVersionNotFound"
 
 
 def test_only_the_last_hundred_versions_are_kept(ssm, root):
@@ -66,7 +60,7 @@ def test_only_the_last_hundred_versions_are_kept(ssm, root):
     versions = [v["Version"] for page in ssm.get_paginator("get_parameter_history").paginate(Name=name) for v in page["Parameters"]]
     assert versions == list(range(3, 103))
     ssm.label_parameter_version(Name=name, ParameterVersion=3, Labels=["old"])
-    assert refused(ssm.put_parameter, Name=name, Value="x", Overwrite=True) == "ParameterMaxVersionLimitExceeded"
+    assert refusal_code(ssm.put_parameter, Name=name, Value="x", Overwrite=True) == "ParameterMaxVersionLimitExceeded"
 
 
 def test_a_secure_string_is_kept_sealed(alone):
@@ -103,14 +97,14 @@ def test_paths_hold_parameters(ssm, root):
         assert [p["Name"] for p in described] == [f"{root}/{name}" for name in ("a", "b", "c/d", "c/e")]
         contains = [{"Key": "Name", "Option": "BeginsWith", "Values": [root[1:] + "/c"]}]
         assert len(ssm.describe_parameters(ParameterFilters=contains)["Parameters"]) == 2
-        assert refused(ssm.describe_parameters, ParameterFilters=[{"Key": "Name", "Option": "Like", "Values": ["x"]}]) == "InvalidFilterOption"
-        assert refused(ssm.get_parameters_by_path, Path=root, NextToken="x") == "InvalidNextToken"
+        assert refusal_code(ssm.describe_parameters, ParameterFilters=[{"Key": "Name", "Option": "Like", "Values": ["x"]}]) == "InvalidFilterOption"
+        assert refusal_code(ssm.get_parameters_by_path, Path=root, NextToken="x") == "InvalidNextToken"
     finally:
         ssm.delete_parameter(Name=f"{root}x")
 
 
 def test_what_is_no_parameter_is_refused(ssm, root):
-    put = lambda **args: refused(ssm.put_parameter, **{"Name": f"{root}/x", "Value": "v", "Type": "String", **args})
+    put = lambda **args: refusal_code(ssm.put_parameter, **{"Name": f"{root}/x", "Value": "v", "Type": "String", **args})
     assert put(Name="no/slash") == "ValidationException"
     assert put(Name="/aws/own") == "AccessDeniedException"
     assert put(Value="") == "ValidationException"
@@ -131,7 +125,7 @@ def test_parameters_have_tags(ssm, root):
     assert ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"] == [{"Key": "b", "Value": "2"}]
     found = ssm.describe_parameters(ParameterFilters=[{"Key": "tag:b", "Values": ["2"]}])["Parameters"]
     assert name in [p["Name"] for p in found]
-    assert refused(ssm.list_tags_for_resource, ResourceType="Parameter", ResourceId=f"{root}/none") == "InvalidResourceId"
+    assert refusal_code(ssm.list_tags_for_resource, ResourceType="Parameter", ResourceId=f"{root}/none") == "InvalidResourceId"
 
 
 def test_the_command_line_and_who_it_is(aws, root):
@@ -151,9 +145,9 @@ def test_credentials_of_a_role(server):
         assert answer["AssumedRoleUser"] == {"AssumedRoleId": f"{role['RoleId']}:session", "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/session"}
         credentials = answer["Credentials"]
         assert credentials["AccessKeyId"].startswith("ASIA") and len(credentials["SecretAccessKey"]) == 40
-        assert refused(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", DurationSeconds=7200) == "ValidationError"
-        assert refused(sts.assume_role, RoleArn="arn:aws:iam::aws:nothing/at-all", RoleSessionName="session") == "ValidationError"
-        assert refused(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", Policy="{") == "MalformedPolicyDocument"
-        assert refused(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", SourceIdentity="me") == "NotImplemented"
+        assert refusal_code(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", DurationSeconds=7200) == "ValidationError"
+        assert refusal_code(sts.assume_role, RoleArn="arn:aws:iam::aws:nothing/at-all", RoleSessionName="session") == "ValidationError"
+        assert refusal_code(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", Policy="{") == "MalformedPolicyDocument"
+        assert refusal_code(sts.assume_role, RoleArn=role["Arn"], RoleSessionName="session", SourceIdentity="me") == "NotImplemented"
     finally:
         iam.delete_role(RoleName=name)
