@@ -132,9 +132,11 @@ def handler(e, c):
     let cold = figures(&function);
     let number = |v: &Value| v.as_f64().unwrap();
     assert!(number(&cold[0]) >= 100.0 && number(&cold[3]) >= 200.0, "{cold}");
-    assert_eq!(number(&cold[1]), (number(&cold[0]) + number(&cold[3])).ceil(), "{cold}");
+    // Durations are shown in hundredths; what is billed is made of what they are.
+    let is_billed = |v: &Value, ms: f64| ((ms - 0.01).ceil()..=(ms + 0.01).ceil()).contains(&number(v));
+    assert!(is_billed(&cold[1], number(&cold[0]) + number(&cold[3])), "{cold}");
     function.answer("100").await;
     let warm = figures(&function);
-    assert_eq!(number(&warm[1]), number(&warm[0]).ceil());
+    assert!(is_billed(&warm[1], number(&warm[0])), "{warm}");
     assert!(number(&warm[2]) >= number(&cold[2]) + 99.0 && warm[3].is_null(), "{cold} {warm}");
 }
