@@ -56,6 +56,9 @@ pub(crate) struct RunArgs {
     /// Only these: warm, throughput, cold, idle, scale, density, deploy, control, events, queues.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
+    /// What the servers are started with as `--awake`: never, requests.
+    #[arg(long, default_value = "never")]
+    pub(crate) awake: String,
     /// A tenth of the samples: shows that everything runs, not how fast.
     #[arg(long)]
     pub(crate) quick: bool,

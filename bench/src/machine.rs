@@ -20,6 +20,7 @@ pub(crate) fn facts(args: &RunArgs) -> Value {
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         // Decides what it takes to wake somebody, and so every figure of one at a time.
         "halt_polling_ns": read("/sys/module/haltpoll/parameters/guest_halt_poll_ns").trim(),
+        "awake": args.awake,
         "memory": line(&read("/proc/meminfo"), "MemTotal:"),
         "python": args.python_runtime,
         "node": args.node_runtime,

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tempfile::TempDir;
 
+use crate::args::RunArgs;
 use crate::client::Connection;
 use crate::process;
 
@@ -28,31 +28,32 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a server in a new data folder.
-    pub(crate) fn start(binary: &Path, args: &[&str]) -> Result<Self> {
-        Self::start_in(binary, args, TempDir::with_prefix("hearth-bench-")?)
+    pub(crate) fn start(run: &RunArgs, args: &[&str]) -> Result<Self> {
+        Self::start_in(run, args, TempDir::with_prefix("hearth-bench-")?)
     }
 
     /// Starts a server, lets `measure` use it, and stops it. An error comes with the end of the server's log.
-    pub(crate) fn with<T>(binary: &Path, args: &[&str], measure: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        let server = Self::start(binary, args)?;
+    pub(crate) fn with<T>(run: &RunArgs, args: &[&str], measure: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let server = Self::start(run, args)?;
         let measured = measure(&server).with_context(|| format!("with this in the server's log:\n{}", server.log()))?;
         server.stop()?;
         Ok(measured)
     }
 
     /// Starts a server in a data folder that may have been used before.
-    pub(crate) fn start_in(binary: &Path, args: &[&str], data: TempDir) -> Result<Self> {
+    pub(crate) fn start_in(run: &RunArgs, args: &[&str], data: TempDir) -> Result<Self> {
         let log = File::create(data.path().join("server.log"))?;
         let start = Instant::now();
-        let mut child = Command::new(binary)
+        let mut child = Command::new(&run.hearth)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path().join("data"))
+            .args(["--awake", &run.awake])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+            .with_context(|| format!("cannot start {}", run.hearth.display()))?;
         let stdout = child.stdout.take();
         let mut server = Self { child, data: Some(data), host: String::new(), ready_after: Duration::ZERO };
         let mut line = String::new();

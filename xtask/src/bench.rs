@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds release, prepares what is measured, and runs the benchmarks of `bench/`.
 //!
-//! `cargo xtask bench [--quick] [--only warm,throughput,cold,idle,scale,density,deploy,control,events] [--json FILE]`, or
-//! `cargo xtask bench compare BEFORE.json AFTER.json`.
+//! `cargo xtask bench [--quick] [--only warm,throughput,cold,idle,scale,density,deploy,control,events] [--awake requests]
+//! [--json FILE]`, or `cargo xtask bench compare BEFORE.json AFTER.json`.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -24,7 +24,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let packages = [functions::python(args)?, functions::node(args)?, functions::rust(args)?];
     let unused = [&AMPLE[..], &["--ahead", "0"]].concat();
     for (use_, options) in [("unused", &unused[..]), ("used", &AMPLE)] {
-        Server::with(&args.hearth, options, |server| {
+        Server::with(args, options, |server| {
             for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
                 for package in &packages {
                     one(args, report, server, package, FULL_MB, use_, (pace, gap))?;
@@ -35,7 +35,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
         })?;
     }
     let copied = [&unused[..], &SNAPSHOT].concat();
-    Server::with(&args.hearth, &copied, |server| {
+    Server::with(args, &copied, |server| {
         for (pace, gap) in [("burst", Duration::ZERO), ("sparse", GAP)] {
             one(args, report, server, &packages[0], FULL_MB, "snapshot", (pace, gap))?;
         }

@@ -25,7 +25,7 @@ const MAKERS: usize = 16;
 const NAME: &str = "looked-at";
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    Server::with(&args.hearth, &[], |server| {
+    Server::with(args, &[], |server| {
         let package = functions::python(args)?;
         let mut connection = server.connect()?;
         functions::deploy(&mut connection, NAME, &package, SMALL_MB)?;

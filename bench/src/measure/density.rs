@@ -28,7 +28,7 @@ const NAME: &str = "dense";
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let options = [&AMPLE[..], &["--ahead", "0", "--pool", "0", "--workers", WORKERS, "--concurrency", CONCURRENCY]];
-    Server::with(&args.hearth, &options.concat(), |server| density(args, report, server))
+    Server::with(args, &options.concat(), |server| density(args, report, server))
 }
 
 /// Keeps them provisioned: they are initialised without an invoke, and stay.

@@ -20,7 +20,7 @@ const FILES: usize = 500;
 const FILE_BYTES: usize = 100_000;
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    Server::with(&args.hearth, &[], |server| deploys(args, report, server))
+    Server::with(args, &[], |server| deploys(args, report, server))
 }
 
 fn deploys(args: &RunArgs, report: &mut Report, server: &Server) -> Result<()> {

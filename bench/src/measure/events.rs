@@ -31,13 +31,13 @@ const FLUSHED_BYTES: usize = 8192;
 const ANY_ACCOUNT: &str = "arn:aws:sqs:us-east-1:000000000000";
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    let server = Server::start(&args.hearth, &AMPLE)?;
+    let server = Server::start(args, &AMPLE)?;
     let mut connection = server.connect()?;
     prepare(args, &mut connection)?;
     let taken = accepts(args, report, &server)?;
     let waiting = fill(args, &server, taken)?;
     // As many as are in work are waited for.
-    let server = Server::start_in(&args.hearth, &AMPLE, server.stop()?)?;
+    let server = Server::start_in(args, &AMPLE, server.stop()?)?;
     let (rss, _) = process::memory_kb(server.pid());
     let figures = [
         ("waiting", waiting as f64),

@@ -26,22 +26,22 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for package in [functions::slow_python(args)?, functions::node(args)?, functions::rust(args)?] {
         // Nothing else may come and go while they are counted.
         let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
-        Server::with(&args.hearth, &alone, |server| environment(report, server, &package, environments))?;
+        Server::with(args, &alone, |server| environment(report, server, &package, environments))?;
     }
     for package in [functions::python(args)?, functions::node(args)?] {
-        Server::with(&args.hearth, &AMPLE, |server| waiting(report, server, &package))?;
+        Server::with(args, &AMPLE, |server| waiting(report, server, &package))?;
     }
     Ok(())
 }
 
 /// Starts in a data folder that has been used, as all but the first one are.
 fn ready(args: &RunArgs, report: &mut Report) -> Result<()> {
-    let first = Server::start(&args.hearth, &[])?;
+    let first = Server::start(args, &[])?;
     let first_ready = first.ready_after;
     let mut data = first.stop()?;
     let mut samples = Samples::default();
     for _ in 1..args.samples(STARTS).max(2) {
-        let server = Server::start_in(&args.hearth, &[], data)?;
+        let server = Server::start_in(args, &[], data)?;
         samples.push(server.ready_after);
         data = server.stop()?;
     }
@@ -51,7 +51,7 @@ fn ready(args: &RunArgs, report: &mut Report) -> Result<()> {
         ("p99_ms", samples.quantile_ms(0.99)),
     ];
     report.add("idle/start-to-ready", &figures);
-    let server = Server::start_in(&args.hearth, &[], data)?;
+    let server = Server::start_in(args, &[], data)?;
     thread::sleep(REST);
     let mb = |kb: u64| kb as f64 / 1024.0;
     for (index, pid) in server.platform()?.into_iter().enumerate() {

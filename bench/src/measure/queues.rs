@@ -19,7 +19,7 @@ const BODY_BYTES: usize = 1024;
 const BATCH: usize = 10;
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
-    Server::with(&args.hearth, &[], |server| {
+    Server::with(args, &[], |server| {
         for (clients, each) in [(1, args.samples(EACH)), (CLIENTS, args.samples(EACH))] {
             for kind in ["standard", "fifo"] {
                 let queue = create(server, kind, clients)?;

@@ -25,14 +25,14 @@ const REST: Duration = Duration::from_secs(5);
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for (way, options) in [("", &[][..]), ("-snapshot", &SNAPSHOT)] {
         let options = [&AMPLE[..], options].concat();
-        Server::with(&args.hearth, &options, |server| sleepers(args, report, server, way))?;
+        Server::with(args, &options, |server| sleepers(args, report, server, way))?;
     }
     // All of each start, and nothing besides.
     let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
     let copied = [&alone[..], &SNAPSHOT].concat();
     let (rust, python) = (functions::rust(args)?, functions::python(args)?);
     for (package, way, options) in [(&rust, "", &alone), (&python, "", &alone), (&python, "-snapshot", &copied)] {
-        Server::with(&args.hearth, options, |server| starts(args, report, server, package, way))?;
+        Server::with(args, options, |server| starts(args, report, server, package, way))?;
     }
     floor::measure(args, report)
 }

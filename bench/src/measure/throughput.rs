@@ -29,9 +29,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
         bare_relay(args, report, connections)?;
     }
     let packages = [functions::python(args)?, functions::awslambdaric(args)?, functions::rust(args)?];
-    Server::with(&args.hearth, &AMPLE, |server| {
-        packages.iter().try_for_each(|package| one(args, report, server, package))
-    })
+    Server::with(args, &AMPLE, |server| packages.iter().try_for_each(|package| one(args, report, server, package)))
 }
 
 /// As many processes of the Rust function as connections, and nothing but a relay in between.

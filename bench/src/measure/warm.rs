@@ -49,7 +49,7 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     let packages =
         [functions::awslambdaric(args)?, functions::python(args)?, functions::node(args)?, functions::rust(args)?];
     for (freeze, after) in FREEZES {
-        Server::with(&args.hearth, &[&AMPLE[..], &["--freeze-after", after]].concat(), |server| {
+        Server::with(args, &[&AMPLE[..], &["--freeze-after", after]].concat(), |server| {
             for package in &packages {
                 closed(args, report, server, package, FULL_MB, freeze)?;
             }
