@@ -12,6 +12,7 @@ mod idle;
 mod plain;
 mod queues;
 mod scale;
+mod stock;
 mod throughput;
 mod two_hops;
 mod warm;

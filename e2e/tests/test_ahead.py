@@ -1,11 +1,13 @@
 """Runtimes that are started ahead: nobody can tell, but by the time a cold start takes."""
 
 import json
+import subprocess
 import time
 import urllib.request
 
 import pytest
 
+from support.server import HEARTH
 from conftest import PYTHON, client_of, deployer
 
 NODE = "nodejs20.x"
@@ -55,8 +57,12 @@ def started_ahead(server):
 
 
 def until_one_waits(server):
+    until_so_many_wait(server, 1)
+
+
+def until_so_many_wait(server, count):
     end = time.monotonic() + 60
-    while started_ahead(server)["waiting"] == 0:
+    while started_ahead(server)["waiting"] < count:
         assert time.monotonic() < end, "none is started ahead"
         time.sleep(0.01)
 
@@ -77,7 +83,7 @@ def test_a_function_cannot_tell(alone, files, runtime):
     without, usual = alone("--ahead", "0"), alone("--ahead", "1")
     [fresh] = look(without, 1)
     [_, ahead] = look(usual, 2)
-    assert started_ahead(without) == {"waiting": 0, "taken": 0}
+    assert started_ahead(without) == {"waiting": 0, "taken": 0, "wanted": 0}
     assert started_ahead(usual)["taken"] == 1
     for one, other in zip(fresh, ahead, strict=True):
         assert other == one
@@ -95,3 +101,27 @@ def test_variables_of_the_interpreter_have_their_effect(alone):
     assert started_ahead(server)["taken"] == 0
     assert deploy(code).call() == ["UTC", 0]
     assert started_ahead(server)["taken"] == 1
+
+
+def test_a_stock_waits_before_anything_was_wanted_and_is_filled_up_again(alone):
+    server = alone("--ahead", "0", "--stock", f"{PYTHON}=3", "--stock", f"{NODE}:256=1", "--stock", "provided.al2023=1")
+    until_so_many_wait(server, 5)
+    assert started_ahead(server) == {"waiting": 5, "taken": 0, "wanted": 5}
+    deploy, _ = deployer(client_of(server))
+    code = "def handler(event, context): return 'here'"
+    assert [deploy(code).call() for _ in range(2)] == ["here", "here"]
+    script = {"app.js": "exports.handler = async () => 'here'"}
+    small, fits = ({"Runtime": NODE, "MemorySize": memory} for memory in (128, 256))
+    assert deploy(script, **small).call() == "here"
+    assert started_ahead(server)["taken"] == 2
+    assert deploy(script, **fits).call() == "here"
+    assert started_ahead(server)["taken"] == 3
+    until_so_many_wait(server, 5)
+
+
+@pytest.mark.parametrize("stock, why", [("cobol1=1", "cobol1"), (f"{PYTHON}=many", "0 to 2048"), (f"{NODE}:7=1", "128 to 10240")])
+def test_a_stock_that_cannot_be_is_refused(tmp_path, stock, why):
+    words = [HEARTH, "serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data", "--stock", stock]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode != 0
+    assert why in ended.stderr

@@ -9,7 +9,8 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load;
-use crate::measure::{AMPLE, FULL_MB, SNAPSHOT, floor};
+use crate::measure::stock::Stock;
+use crate::measure::{AMPLE, FULL_MB, SMALL_MB, SNAPSHOT, floor};
 use crate::process;
 use crate::report::Report;
 use crate::server::Server;
@@ -19,13 +20,18 @@ const SLEEPERS: usize = 1000;
 const STARTS: usize = 400;
 /// Connections that start functions.
 const CLIENTS: usize = 4;
+const SLEEPER: &str = "sleeper";
 /// For what the last invoke has set going to come to rest.
 const REST: Duration = Duration::from_secs(5);
 
 pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for (way, options) in [("", &[][..]), ("-snapshot", &SNAPSHOT)] {
         let options = [&AMPLE[..], options].concat();
-        Server::with(args, &options, |server| sleepers(args, report, server, way))?;
+        Server::with(args, &options, |server| {
+            let before = Use::of(server)?;
+            sleepers(args, report, server, way)?;
+            idle(report, server, &before, way)
+        })?;
     }
     // All of each start, and nothing besides.
     let alone = [&AMPLE[..], &["--ahead", "0"]].concat();
@@ -34,30 +40,56 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for (package, way, options) in [(&rust, "", &alone), (&python, "", &alone), (&python, "-snapshot", &copied)] {
         Server::with(args, options, |server| starts(args, report, server, package, way))?;
     }
+    stocked(args, report)?;
     floor::measure(args, report)
 }
 
-/// From no environment to so many at a time, by invokes that all come at once and sleep for a second; then what each of
-/// the idle ones takes.
+/// The same where as many as will be wanted have been started ahead.
+fn stocked(args: &RunArgs, report: &mut Report) -> Result<()> {
+    let (python, node, rust) = (functions::python(args)?, functions::node(args)?, functions::rust(args)?);
+    let stock = Stock::of(&python, SMALL_MB, args.samples(SLEEPERS));
+    stock.with(args, report, |report, server| {
+        sleepers(args, report, server, "-stock")?;
+        stock.state(report, server, "after-sleepers")
+    })?;
+    for package in [&rust, &python, &node] {
+        let stock = Stock::of(package, FULL_MB, args.samples(STARTS));
+        stock.with(args, report, |report, server| {
+            starts(args, report, server, package, "-stock")?;
+            stock.state(report, server, "after-starts")
+        })?;
+    }
+    Ok(())
+}
+
+/// From no environment to so many at a time, by invokes that all come at once and sleep for a second.
 fn sleepers(args: &RunArgs, report: &mut Report, server: &Server, way: &str) -> Result<()> {
     let count = args.samples(SLEEPERS);
     let package = functions::slow_python(args)?;
-    let mut connection = server.connect()?;
-    functions::deploy(&mut connection, "sleeper", &package, 128)?;
+    functions::deploy(&mut server.connect()?, SLEEPER, &package, SMALL_MB)?;
     thread::sleep(REST);
-    let before = Use::of(server)?;
-    let target = Target::invoke(server.host(), "sleeper", b"{}");
+    let (busy, platform) = (process::machine_cpu()?, server.cpu()?);
+    let target = Target::invoke(server.host(), SLEEPER, b"{}");
     let mut load = load::closed(&target, count, Duration::ZERO)?;
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e3 / count as f64;
     let name = format!("scale/python{way}-sleepers-0-to-{count}");
     let figures = [
         ("seconds", load.elapsed.as_secs_f64()),
         ("p50_ms", load.latency.quantile_ms(0.5)),
         ("p99_ms", load.latency.quantile_ms(0.99)),
         ("failed", load.failed as f64),
+        ("machine_cpu_ms", each(process::machine_cpu()?.saturating_sub(busy))),
+        ("platform_cpu_ms", each(server.cpu()?.saturating_sub(platform))),
     ];
     report.add(name, &figures);
+    Ok(())
+}
+
+/// What each of those takes that are idle after that.
+fn idle(report: &mut Report, server: &Server, before: &Use, way: &str) -> Result<()> {
     thread::sleep(REST);
-    let (_, answer) = connection.call("GET", "/_hearth/functions/sleeper/environments", b"")?;
+    let mut connection = server.connect()?;
+    let (_, answer) = connection.call("GET", &format!("/_hearth/functions/{SLEEPER}/environments"), b"")?;
     let alive = answer["Environments"].as_array().map_or(0, Vec::len);
     ensure!(alive > 0, "no environment is left");
     let after = Use::of(server)?;
@@ -70,7 +102,7 @@ fn sleepers(args: &RunArgs, report: &mut Report, server: &Server, way: &str) -> 
         ("spawner_descriptors", each(after.spawner_descriptors, before.spawner_descriptors)),
     ];
     report.add(format!("scale/idle-python{way}/{alive}"), &figures);
-    functions::delete(&mut connection, "sleeper")
+    functions::delete(&mut connection, SLEEPER)
 }
 
 /// Functions that each start once.

@@ -252,6 +252,7 @@ impl Agent {
             descriptors: descriptors(),
             ahead_waiting: ahead.waiting as u64,
             ahead_taken: ahead.taken,
+            ahead_wanted: ahead.wanted as u64,
             lines_dropped: self.lines_dropped.load(Ordering::Relaxed),
             disk_short: disk.short,
             disk_ended: disk.ended,

@@ -83,6 +83,8 @@ pub struct Numbers {
     pub ahead_waiting: u64,
     /// Those that became a function's.
     pub ahead_taken: u64,
+    /// How many are to wait.
+    pub ahead_wanted: u64,
     /// Log lines that had no room.
     pub lines_dropped: u64,
     /// Whether the disk behind its /tmps is short.

@@ -58,11 +58,10 @@ impl Workers {
     #[must_use]
     pub fn started_ahead(&self) -> StartedAhead {
         let own = self.embedded.as_ref().map(Worker::started_ahead);
-        self.hub.workers().iter().fold(own.unwrap_or(StartedAhead { waiting: 0, taken: 0 }), |all, worker| {
-            StartedAhead {
-                waiting: all.waiting + worker.numbers.ahead_waiting as usize,
-                taken: all.taken + worker.numbers.ahead_taken,
-            }
+        self.hub.workers().iter().fold(own.unwrap_or_default(), |all, worker| StartedAhead {
+            waiting: all.waiting + worker.numbers.ahead_waiting as usize,
+            taken: all.taken + worker.numbers.ahead_taken,
+            wanted: all.wanted + worker.numbers.ahead_wanted as usize,
         })
     }
 

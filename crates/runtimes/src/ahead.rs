@@ -6,7 +6,7 @@ use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::AHEAD_VARIABLES_BYTES;
 
 use crate::catalogue::Kind;
-use crate::launch::{Launch, of_runtime};
+use crate::launch::{Launch, c_string, command, of_runtime};
 use crate::{RUNTIME_API, Runtime};
 
 /// The variable that tells a bootstrap that it is to wait for its function; where it begins with a plus, in the way in which it
@@ -84,12 +84,30 @@ pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Ahead {
     program(runtime, spec, launch).unwrap_or(Ahead::Process { root: launch.root })
 }
 
+/// What can become the process of a usual function in `runtime` with so much memory: of one that sets nothing that is read at
+/// the start only.
+pub(crate) fn usual(runtime: &Runtime, memory_mb: u32) -> Ahead {
+    let process = Ahead::Process { root: runtime.root };
+    if waits_alone(runtime) {
+        return process;
+    }
+    let argv = command(runtime, memory_mb, false).into_iter().map(c_string).collect::<Result<_, _>>();
+    match (argv, variables(runtime)) {
+        (Ok(argv), Some(env)) => Ahead::Program { root: runtime.root, argv, env, cwd: c"/var/task".to_owned() },
+        _ => process,
+    }
+}
+
+/// Whether a process waits without a program. A Java cannot enter a directory anew: it would stay in the one below the
+/// function's code.
+fn waits_alone(runtime: &Runtime) -> bool {
+    matches!(runtime.kind, Kind::Provided | Kind::Java { .. })
+}
+
 fn program(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Option<Ahead> {
     let needed: usize = launch.env.iter().map(|variable| variable.as_bytes_with_nul().len()).sum();
     let reads = |(name, _): &(String, String)| is_read_at_start(name);
-    // A Java cannot enter a directory anew: it would stay in the one below the function's code.
-    let alone = matches!(runtime.kind, Kind::Provided | Kind::Java { .. });
-    if alone || needed > AHEAD_VARIABLES_BYTES || spec.variables.iter().any(reads) {
+    if waits_alone(runtime) || needed > AHEAD_VARIABLES_BYTES || spec.variables.iter().any(reads) {
         return None;
     }
     let Launch { root, argv, cwd, .. } = launch;
@@ -134,6 +152,20 @@ mod tests {
         let session =
             Session { log_stream, runtime_api: RUNTIME_API, api: crate::API, credentials: &credentials, token: "" };
         ahead(&runtime, &spec, &launch(&runtime, &spec, session).unwrap())
+    }
+
+    #[test]
+    fn what_is_usual_fits_usual_functions() {
+        for kind in [
+            Kind::Provided,
+            Kind::Python { minor: 11 },
+            Kind::Node { major: 20 },
+            Kind::Ruby { minor: 3 },
+            Kind::Java { major: 21 },
+        ] {
+            assert_eq!(usual(&runtime(kind), 512), of(kind, |spec| spec.memory_mb = 512), "{kind:?}");
+        }
+        assert_ne!(usual(&runtime(Kind::Node { major: 20 }), 512), of(Kind::Node { major: 20 }, |s| s.memory_mb = 256));
     }
 
     const PROCESS: Ahead = Ahead::Process { root: 3 };

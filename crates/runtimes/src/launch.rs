@@ -62,7 +62,9 @@ pub struct Session<'a> {
 /// A variable or the handler holds a NUL byte.
 pub fn launch(runtime: &Runtime, spec: &VersionSpec, session: Session<'_>) -> Result<Launch, NulByte> {
     let env = environment(runtime.kind, spec, session);
-    let mut argv = command(runtime, spec);
+    // Without the site module, and isolated, unless the function sets what an interpreter reads at its start.
+    let reads = spec.variables.iter().any(|(name, _)| name.starts_with("PYTHON"));
+    let mut argv = command(runtime, spec.memory_mb, reads);
     let wrapper = spec.variables.iter().find(|(name, _)| name == "AWS_LAMBDA_EXEC_WRAPPER");
     if let (Some((_, wrapper)), true) = (wrapper, runtime.kind != Kind::Provided) {
         argv.insert(0, wrapper.clone());
@@ -77,20 +79,19 @@ pub(crate) fn c_string(text: String) -> Result<CString, NulByte> {
     CString::new(text).map_err(|e| NulByte(String::from_utf8_lossy(&e.into_vec()).into_owned()))
 }
 
-fn command(runtime: &Runtime, spec: &VersionSpec) -> Vec<String> {
+/// Program and arguments; `reads_variables`: whether a Python is to look at its own.
+pub(crate) fn command(runtime: &Runtime, memory_mb: u32, reads_variables: bool) -> Vec<String> {
     match runtime.kind {
         Kind::Provided => vec!["/var/task/bootstrap".to_owned()],
         Kind::Python { minor } => {
-            // Without the site module. Isolated, unless the function sets what an interpreter reads at its start.
-            let reads = spec.variables.iter().any(|(name, _)| name.starts_with("PYTHON"));
             let bootstrap = if runtime.compiled { "/var/runtime/bootstrap.pyc" } else { "/var/runtime/bootstrap.py" };
-            let isolation = if reads { "-s" } else { "-I" };
+            let isolation = if reads_variables { "-s" } else { "-I" };
             [&format!("/var/lang/bin/python3.{minor}"), isolation, "-S", bootstrap].map(str::to_owned).into()
         }
-        Kind::Java { major } => java::command(major, &runtime.version, spec.memory_mb),
+        Kind::Java { major } => java::command(major, &runtime.version, memory_mb),
         Kind::Ruby { .. } => ["/var/lang/bin/ruby", "/var/runtime/bootstrap.rb"].map(str::to_owned).into(),
         Kind::Node { .. } => {
-            let heap_mb = u64::from(spec.memory_mb) * 9 / 10;
+            let heap_mb = u64::from(memory_mb) * 9 / 10;
             let heap = format!("--max-old-space-size={heap_mb}");
             let flags = ["--expose-gc", "--max-http-header-size=81920"];
             ["/var/lang/bin/node", flags[0], flags[1], &heap, "/var/runtime/bootstrap.js"].map(str::to_owned).into()

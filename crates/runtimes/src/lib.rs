@@ -16,6 +16,7 @@ mod node_version;
 mod root;
 mod ruby;
 mod stand_in;
+mod stock;
 
 pub use ahead::{Ahead, ahead};
 pub use catalogue::{Catalogue, Kind, Runtime, discover};
@@ -23,6 +24,7 @@ pub use extension::extension_env;
 pub use launch::{API, CREDENTIALS_PATH, Launch, NulByte, RUNTIME_API, Session, launch};
 pub use missing::Missing;
 pub use stand_in::StandIn;
+pub use stock::Stock;
 
 #[cfg(test)]
 mod test_support {

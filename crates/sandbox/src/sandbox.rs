@@ -269,6 +269,14 @@ impl Waiting {
         // Whatever it is that is told: a waiting program has nothing to tell but its end.
         let _ = self.0.next_event().await;
     }
+
+    /// The most memory that it has used at a time, in bytes, page cache included.
+    ///
+    /// # Errors
+    /// The system's, where it is gone.
+    pub fn memory_peak_bytes(&self) -> io::Result<u64> {
+        self.0.files.memory_peak_bytes()
+    }
 }
 
 impl Started {
@@ -349,10 +357,7 @@ impl Sandbox {
     /// # Errors
     /// The system's, where the environment is gone.
     pub fn memory_peak_bytes(&self) -> io::Result<u64> {
-        let text = read(&self.0.files.memory_peak)?;
-        let peak = text.trim().parse::<u64>();
-        let peak = peak.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("memory peak {text:?}")))?;
-        Ok(peak.saturating_add(self.0.uncharged_bytes))
+        self.0.files.memory_peak_bytes().map(|peak| peak.saturating_add(self.0.uncharged_bytes))
     }
 
     /// Whether the kernel has killed a process inside for want of memory. To be asked before [`Self::destroy`].

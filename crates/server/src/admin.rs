@@ -122,7 +122,7 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             "isolation": self.isolation,
             "disk": { "short": disk.short, "environmentsEnded": disk.ended },
-            "startedAhead": { "waiting": ahead.waiting, "taken": ahead.taken },
+            "startedAhead": { "waiting": ahead.waiting, "taken": ahead.taken, "wanted": ahead.wanted },
         });
         json_body(StatusCode::OK, &body)
     }

@@ -13,6 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hearth_runtimes::Stock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use tokio::net::unix::pipe::Receiver;
@@ -81,8 +82,14 @@ fn share(node: &NodeArgs, workers: u32) -> NodeArgs {
         memory_budget: Some(memory_budget_mb(node) / workers),
         pool: node.pool.div_ceil(workers),
         ahead: node.ahead.div_ceil(workers),
+        stock: node.stock.iter().map(|stock| share_of(stock, workers)).collect(),
         ..node.clone()
     }
+}
+
+fn share_of(stock: &Stock, workers: u64) -> Stock {
+    let workers = usize::try_from(workers).unwrap_or(usize::MAX);
+    Stock { count: stock.count.div_ceil(workers), ..stock.clone() }
 }
 
 fn pidfd(pid: u32) -> std::io::Result<OwnedFd> {
@@ -254,6 +261,7 @@ impl NodeArgs {
             stream_bandwidth,
             pool,
             ahead,
+            stock,
             start_python,
         } = self;
         let mut words: Vec<OsString> = Vec::new();
@@ -274,6 +282,9 @@ impl NodeArgs {
             let mut value = OsString::from(format!("{runtime}="));
             value.push(program);
             say("--runtime", value);
+        }
+        for stock in stock {
+            words.extend(["--stock".into(), stock.to_string().into()]);
         }
         words
     }
@@ -314,6 +325,7 @@ mod tests {
                 "1",
             ],
             &["--start-python", "snapshot", "--isolation-at-least", "disk"],
+            &["--stock", "python3.11=7", "--stock", "nodejs20.x:512=9"],
             &["--runtime", "ruby3.3=/usr/bin/ruby3.1", "--runtime", "ruby3.4=/usr/bin/ruby3.1"],
         ] {
             let given: Vec<OsString> = given.iter().map(Into::into).collect();
@@ -324,8 +336,10 @@ mod tests {
 
     #[test]
     fn the_memory_is_shared() {
-        let node = parsed(&["--memory-budget", "9000", "--pool", "2", "--ahead", "3"].map(OsString::from));
+        let node =
+            parsed(&["--memory-budget", "9000", "--pool", "2", "--ahead", "3", "--stock", "p=5"].map(OsString::from));
         let one = share(&node, 2);
+        assert_eq!(one.stock[0].count, 3);
         assert_eq!((one.memory_budget, one.pool, one.ahead), (Some(4500), 1, 2));
     }
 

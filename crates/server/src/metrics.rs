@@ -134,6 +134,9 @@ impl Numbers {
         let name = "hearth_runtimes_ahead";
         text.family(name, Kind::Gauge, "Runtimes that were started ahead, and wait for a function.");
         text.number(name, &[], ahead.waiting as u64);
+        let name = "hearth_runtimes_ahead_wanted";
+        text.family(name, Kind::Gauge, "How many are to wait, as far as the machine has memory and room for them.");
+        text.number(name, &[], ahead.wanted as u64);
         let name = "hearth_runtimes_ahead_taken_total";
         text.family(name, Kind::Counter, "Runtimes that were started ahead, and became a function's.");
         text.number(name, &[], ahead.taken);

@@ -34,9 +34,14 @@ pub(crate) struct NodeArgs {
     /// Sandboxes made ahead of need.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,
-    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately. 0: none.
-    #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=64))]
+    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately: as many as their
+    /// largest burst of ten minutes took, within a quarter of the memory available. 0: none.
+    #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=hearth_types::limits::AHEAD_MAX))]
     pub(crate) ahead: u64,
+    /// So many of a runtime that always wait, from the start on, besides those of --ahead and within the same memory:
+    /// python3.11=1000. A Node.js is for functions of one size: nodejs20.x:512=50; without, 128 MB.
+    #[arg(long, value_name = "NAME=COUNT")]
+    pub(crate) stock: Vec<hearth_runtimes::Stock>,
     /// What a function on Python begins with where no interpreter waits. snapshot takes half of the CPU and of the memory, and
     /// is less than --isolation-at-least full.
     #[arg(long, value_enum, default_value_t = StartPython::Fresh)]

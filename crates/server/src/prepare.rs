@@ -92,6 +92,10 @@ pub(crate) fn start_spawner(config: SpawnerConfig, args: &NodeArgs) -> Result<(S
         }
     };
     let mut spawner = spawner.finish(catalogue.roots()).context("starting the spawner")?;
+    if let Err(missing) = catalogue.stock(&args.stock) {
+        spawner.end();
+        return Err(Refused(format!("--stock: {}; {}", missing.what, missing.how)).into());
+    }
     if args.start_python == StartPython::Snapshot {
         spawner.give_up(Promise::OwnLayout, "those of --start-python snapshot do");
     }

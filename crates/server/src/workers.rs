@@ -39,9 +39,12 @@ pub(crate) struct WorkerParts {
 /// A worker as the command line wants it.
 pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, data: &Path) -> WorkerConfig {
     let WorkerParts { spawner, catalogue, logs, spans, identities } = parts;
+    // Refused before, where it cannot be.
+    let stock = catalogue.stock(&args.stock).unwrap_or_default();
     WorkerConfig {
         spawner,
         catalogue: Arc::new(catalogue),
+        stock,
         logs,
         spans,
         identities,

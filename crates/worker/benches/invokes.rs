@@ -79,6 +79,7 @@ fn main() {
             stream_bandwidth: None,
             packages: data.join("code"),
             ahead: 0,
+            stock: Vec::new(),
             interpreter_snapshots: false,
         };
         let worker = Worker::new(

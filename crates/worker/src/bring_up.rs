@@ -177,11 +177,9 @@ async fn employ(
             (Found::Process, machine.spawner.employ_held(waiting, assignment, command).await)
         }
     };
+    machine.waiting.settled(employed.is_ok());
     match employed {
-        Ok(sandbox) => {
-            machine.waiting.taken();
-            Ok(Some((found, sandbox, output)))
-        }
+        Ok(sandbox) => Ok(Some((found, sandbox, output))),
         Err(error @ SandboxError::NotExecutable { .. }) => Err(not_executable(error)),
         Err(error) => {
             tracing::warn!(environment = %environment.id, %error, "a runtime that waited is not taken");

@@ -22,6 +22,7 @@ mod journal;
 mod levels;
 mod lifecycle;
 mod lines;
+mod means;
 mod names;
 mod question;
 mod records;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hearth_runtimes::Catalogue;
+use hearth_runtimes::{Ahead, Catalogue};
 use hearth_sandbox::{Disk, Snapshot, Spawner};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
@@ -41,8 +41,10 @@ pub struct WorkerConfig {
     pub stream_bandwidth: Option<u64>,
     /// Where layers lie, unpacked, each in a folder named by its digest: `code/` of the data folder.
     pub packages: PathBuf,
-    /// How many runtimes may wait, started ahead, for functions to come.
+    /// How many runtimes may wait, started ahead, for functions to come because such were wanted lately.
     pub ahead: usize,
+    /// How many of these kinds always wait, from the start on, besides.
+    pub stock: Vec<(Ahead, usize)>,
     /// Whether functions may go on, where none waits, from an interpreter that was written down before it knew them, and so
     /// have its hash seed and memory layout in common.
     pub interpreter_snapshots: bool,
@@ -57,12 +59,14 @@ pub struct Worker {
 }
 
 /// Runtimes that were started ahead of their function.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StartedAhead {
     /// Those that wait.
     pub waiting: usize,
     /// Those that became a function's, since the start of the worker.
     pub taken: u64,
+    /// How many are to wait, as far as the machine has the means.
+    pub wanted: usize,
 }
 
 /// The environments that live.
@@ -87,9 +91,10 @@ impl Worker {
             stream_bandwidth,
             packages,
             ahead,
+            stock,
             interpreter_snapshots,
         } = config;
-        let waiting = Pool::open(spawner.clone(), ahead);
+        let waiting = Pool::open(spawner.clone(), ahead, stock);
         let interpreters = interpreter_snapshots.then(|| Interpreters::new(spawner.clone()));
         Self {
             machine: Arc::new(Machine {
@@ -135,10 +140,12 @@ impl Worker {
         let stream = stream_name(Moment::now(), &spec).into();
         let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));
         self.fleet.lock().insert(id, Arc::clone(&environment));
+        self.machine.waiting.one_more_lives();
         let (machine, fleet) = (Arc::clone(&self.machine), Arc::clone(&self.fleet));
         tokio::spawn(async move {
             let events = Arc::clone(&environment.shared.events);
-            let reason = supervise(environment, machine).await;
+            let reason = supervise(environment, Arc::clone(&machine)).await;
+            machine.waiting.one_less_lives();
             fleet.lock().remove(&id);
             fleet.gone.notify_waiters();
             events.event(EnvironmentEvent::Gone(id, reason));
@@ -167,7 +174,10 @@ impl Worker {
     pub fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
         let environment = self.fleet.lock().get(&id).map(Arc::clone);
         match environment {
-            Some(environment) => environment.invoke(invocation),
+            Some(environment) => {
+                self.machine.waiting.invoked();
+                environment.invoke(invocation);
+            }
             None => {
                 invocation.reply.send(Err(WorkerError::Ended(id)));
             }

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 mod v1;
 mod v2;
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -21,6 +22,7 @@ use self::delegated::Bases;
 use self::dir::Dir;
 use self::disk::Disks;
 use crate::Authority;
+use crate::control_file::read;
 use crate::error::{Done, During, Failure};
 use crate::weaken::{self, Defence};
 
@@ -129,6 +131,13 @@ impl CgroupFiles {
     pub(crate) fn from_order(fds: [OwnedFd; Self::COUNT]) -> Self {
         let [freeze, kill, cpu, memory_peak, oom] = fds;
         Self { freeze, kill, cpu, memory_peak, oom }
+    }
+
+    /// The most that it has been charged with at a time.
+    pub(crate) fn memory_peak_bytes(&self) -> io::Result<u64> {
+        let text = read(&self.memory_peak)?;
+        let peak = text.trim().parse();
+        peak.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("memory peak {text:?}")))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_runtimes::Kind;
+use hearth_runtimes::{Kind, Stock};
 use hearth_types::invoke::VersionSpec;
 use serde_json::Value;
 
@@ -19,6 +19,7 @@ tests![
     functions_share_nothing_but_the_kind_of_start,
     what_ends_while_it_waits_is_replaced,
     a_crash_takes_a_fresh_start_with_the_same_tmp,
+    a_stock_is_there_before_anything_was_wanted,
 ];
 
 const PYTHON: &str = r"
@@ -90,8 +91,12 @@ exports.handler = async (event, context) => {
 /// Waits until a runtime of the kind that `function` needs has been started ahead: its own start asks for one.
 async fn one_waits(machine: &Arc<Machine>, function: &mut Function) {
     function.invoke("{}").await;
+    so_many_wait(machine, 1).await;
+}
+
+async fn so_many_wait(machine: &Arc<Machine>, count: usize) {
     let there = async {
-        while machine.worker.started_ahead().waiting == 0 {
+        while machine.worker.started_ahead().waiting < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -288,4 +293,20 @@ def handler(e, c):
     assert_eq!(function.answer("1").await, "kept");
     assert_eq!(machine.worker.started_ahead().taken, 1);
     machine.worker.drain().await;
+}
+
+async fn a_stock_is_there_before_anything_was_wanted(machine: Arc<Machine>) {
+    let python = machine.newest(|kind| matches!(kind, Kind::Python { .. }));
+    let stock = |runtime: &str, count| Stock { runtime: runtime.to_owned(), memory_mb: 128, count };
+    let machine = machine.with_stock(&[stock(&python, 2), stock("provided.al2023", 1)]);
+    so_many_wait(&machine, 3).await;
+    assert_eq!(machine.worker.started_ahead().wanted, 3);
+    let code = "def handler(e, c): return 'here'";
+    for taken in 1..=3 {
+        assert_eq!(machine.python(code).answer("{}").await, "here");
+        assert_eq!(machine.worker.started_ahead().taken, taken);
+        so_many_wait(&machine, 3).await;
+    }
+    machine.worker.drain().await;
+    assert_eq!(machine.worker.started_ahead().waiting, 0);
 }

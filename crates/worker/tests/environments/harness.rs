@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_identity::{Credentials, Secret};
-use hearth_runtimes::{Catalogue, Kind, discover};
+use hearth_runtimes::{Catalogue, Kind, Stock, discover};
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::test_support::version;
@@ -91,7 +91,7 @@ pub(crate) fn run(tests: &[&[Test]]) {
     let count = tests.len();
     let failed = runtime.block_on(async {
         let spawner = Spawner::new(spawner).unwrap();
-        let machine = Arc::new(Machine::new(directory.path(), catalogue, spawner.clone(), AHEAD));
+        let machine = Arc::new(Machine::new(directory.path(), catalogue, spawner.clone(), AHEAD, &[]));
         let mut failed = run_all(&machine, tests).await;
         let last = tokio::spawn(crate::failures::drain_ends_what_runs(Arc::clone(&machine))).await;
         println!(
@@ -153,7 +153,7 @@ impl Identities for Keys {
 }
 
 impl Machine {
-    fn new(data_dir: &Path, catalogue: Arc<Catalogue>, spawner: Spawner, ahead: usize) -> Self {
+    fn new(data_dir: &Path, catalogue: Arc<Catalogue>, spawner: Spawner, ahead: usize, stock: &[Stock]) -> Self {
         let (log, events) = (Arc::new(Log::default()), Arc::new(Events::default()));
         let config = WorkerConfig {
             spawner: spawner.clone(),
@@ -165,6 +165,7 @@ impl Machine {
             stream_bandwidth: None,
             packages: data_dir.join("code"),
             ahead,
+            stock: catalogue.stock(stock).unwrap(),
             interpreter_snapshots: false,
         };
         let heard = Arc::clone(&events);
@@ -185,7 +186,16 @@ impl Machine {
 
     /// The same machine with a worker of its own, for which so many runtimes are started ahead.
     pub(crate) fn with_ahead(&self, ahead: usize) -> Arc<Self> {
-        let machine = Self::new(&self.data_dir, Arc::clone(&self.catalogue), self.spawner.clone(), ahead);
+        self.with(ahead, &[])
+    }
+
+    /// The same machine with a worker of its own, for which these always wait.
+    pub(crate) fn with_stock(&self, stock: &[Stock]) -> Arc<Self> {
+        self.with(0, stock)
+    }
+
+    fn with(&self, ahead: usize, stock: &[Stock]) -> Arc<Self> {
+        let machine = Self::new(&self.data_dir, Arc::clone(&self.catalogue), self.spawner.clone(), ahead, stock);
         Arc::new(Self { next: Arc::clone(&self.next), ..machine })
     }
 

@@ -1,0 +1,208 @@
+use super::*;
+
+type Kinds = Forecast<&'static str>;
+
+const PLENTY: Means = Means { bytes: u64::MAX, sandboxes: usize::MAX };
+
+/// For so many of a kind that has not been seen.
+fn room(count: u64) -> Means {
+    Means { bytes: count * AHEAD_UNSEEN_MB * MB, ..PLENTY }
+}
+
+/// With nothing but what is ready.
+fn there<'a>(all: &'a [(&'static str, usize)]) -> Vec<There<'a, &'static str>> {
+    all.iter().filter(|(_, ready)| *ready > 0).map(|(kind, ready)| There { kind, ready: *ready, starting: 0 }).collect()
+}
+
+/// Does what it says until it waits, all starts succeeding: what is there then.
+fn settle(forecast: &Kinds, now: Instant, begin: &[(&'static str, usize)], means: Means) -> Vec<(&'static str, usize)> {
+    let mut all = begin.to_vec();
+    for _ in 0..5000 {
+        match forecast.step(now, &there(&all), means, false) {
+            Step::Start(kind) => match all.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, ready)) => *ready += 1,
+                None => all.push((kind, 1)),
+            },
+            Step::End(kind) => all.iter_mut().find(|(known, _)| *known == kind).unwrap().1 -= 1,
+            Step::Wait(_) => {
+                all.retain(|(_, ready)| *ready > 0);
+                all.sort_unstable();
+                return all;
+            }
+        }
+    }
+    panic!("it never comes to rest: {all:?}");
+}
+
+fn wanted(most: usize, now: Instant, kinds: &[&'static str]) -> Kinds {
+    let mut forecast = Forecast::new(most, []);
+    kinds.iter().for_each(|kind| forecast.wanted(kind, now, false));
+    forecast
+}
+
+#[test]
+fn nothing_waits_before_something_was_wanted_or_where_nothing_may() {
+    let now = Instant::now();
+    assert_eq!(settle(&wanted(8, now, &[]), now, &[], PLENTY), []);
+    assert_eq!(settle(&wanted(0, now, &["p"]), now, &[], PLENTY), []);
+    assert_eq!(settle(&wanted(8, now, &["p"]), now, &[], room(0)), []);
+    assert_eq!(settle(&wanted(8, now, &["p"]), now, &[], Means { sandboxes: 0, ..PLENTY }), []);
+    assert_eq!(wanted(8, now, &[]).step(now, &[], PLENTY, false), Step::Wait(None));
+}
+
+#[test]
+fn as_many_wait_as_were_wanted_within_the_bounds() {
+    let now = Instant::now();
+    assert_eq!(settle(&wanted(8, now, &["p"]), now, &[], PLENTY), [("p", 1)]);
+    assert_eq!(settle(&wanted(8, now, &["p", "p", "n"]), now, &[], PLENTY), [("n", 1), ("p", 2)]);
+    assert_eq!(settle(&wanted(4, now, &["p"; 100]), now, &[], PLENTY), [("p", 4)]);
+    assert_eq!(settle(&wanted(4, now, &["p"; 100]), now, &[], room(2)), [("p", 2)]);
+    assert_eq!(settle(&wanted(4, now, &["p"; 100]), now, &[], Means { sandboxes: 3, ..PLENTY }), [("p", 3)]);
+    assert_eq!(settle(&wanted(2000, now, &["p"; 1500]), now, &[], PLENTY), [("p", 1500)]);
+}
+
+#[test]
+fn each_kind_has_one_before_another_has_more() {
+    let now = Instant::now();
+    let forecast = wanted(3, now, &["a", "b", "p", "p", "p", "p"]);
+    let each = [("a", 1), ("b", 1), ("p", 1)];
+    assert_eq!(settle(&forecast, now, &[], PLENTY), each);
+    assert_eq!(settle(&forecast, now, &[("p", 3)], PLENTY), each, "too many of one make room");
+    let latest = settle(&wanted(2, now, &["a", "b", "p"]), now, &[("a", 1), ("b", 1)], PLENTY);
+    assert_eq!(latest, [("b", 1), ("p", 1)], "the latest count");
+}
+
+#[test]
+fn the_largest_burst_counts_and_not_all_that_ever_came() {
+    let begin = Instant::now();
+    let mut forecast = Kinds::new(100, []);
+    // One a minute, and five at once among them.
+    for minute in 0..9 {
+        let now = begin + Duration::from_secs(60 * minute);
+        (0..if minute == 3 { 5 } else { 1 }).for_each(|_| forecast.wanted(&"p", now, true));
+    }
+    let now = begin + Duration::from_secs(8 * 60 + 1);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 5)]);
+    let later = begin + Duration::from_secs(3 * 60) + AHEAD_KEEP;
+    assert_eq!(settle(&forecast, later, &[], PLENTY), [("p", 1)], "it is forgotten");
+    assert_eq!(settle(&forecast, later, &[("p", 5)], PLENTY), [("p", 5)], "what is there stays while there is room");
+    assert_eq!(settle(&forecast, later, &[("p", 5)], Means { sandboxes: 4, ..PLENTY }), [("p", 4)]);
+}
+
+#[test]
+fn a_burst_that_two_groups_share_counts_whole() {
+    let begin = Instant::now();
+    let mut forecast = Kinds::new(100, []);
+    forecast.wanted(&"p", begin, true);
+    let end = AHEAD_BURST - Duration::from_secs(1);
+    (0..8).for_each(|second| forecast.wanted(&"p", begin + end + Duration::from_millis(250) * second, true));
+    assert_eq!(settle(&forecast, begin + AHEAD_BURST * 2, &[], PLENTY), [("p", 9)]);
+}
+
+#[test]
+fn ten_minutes_after_the_last_none_waits() {
+    let now = Instant::now();
+    let forecast = wanted(8, now, &["p", "p", "p"]);
+    let later = now + AHEAD_KEEP;
+    let almost = later - Duration::from_secs(1);
+    assert_eq!(settle(&forecast, almost, &[], PLENTY), [("p", 3)]);
+    assert_eq!(settle(&forecast, later, &[("p", 3)], PLENTY), []);
+    assert_eq!(forecast.step(almost, &there(&[("p", 3)]), PLENTY, false), Step::Wait(Some(Duration::from_secs(1))));
+    assert_eq!(forecast.step(now, &there(&[("p", 3)]), PLENTY, false), Step::Wait(Some(AHEAD_LOOK)));
+}
+
+#[test]
+fn memory_that_is_gone_ends_some() {
+    let now = Instant::now();
+    assert_eq!(settle(&wanted(8, now, &["p"; 4]), now, &[("p", 4)], room(1)), [("p", 1)]);
+}
+
+#[test]
+fn what_one_takes_is_what_the_last_one_took() {
+    let now = Instant::now();
+    let mut forecast = wanted(2000, now, &["p"; 1000]);
+    let four_gb = Means { bytes: 4096 * MB, ..PLENTY };
+    assert_eq!(forecast.goal(now, four_gb), 128, "nobody knows yet");
+    forecast.weighed(&"p", 3 * MB);
+    assert_eq!(forecast.goal(now, four_gb), 1000);
+    assert_eq!(forecast.bytes(&there(&[("p", 10)])), 40 * MB, "the kernel's is not in it");
+    forecast.weighed(&"p", 7 * MB);
+    assert_eq!(settle(&forecast, now, &[("p", 1000)], four_gb), [("p", 512)]);
+}
+
+#[test]
+fn a_stock_waits_from_the_start_on_and_for_ever() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(4, [("p", 1000), ("n", 5)]);
+    let stock = [("n", 5), ("p", 1000)];
+    assert_eq!(settle(&forecast, now, &[], PLENTY), stock);
+    (0..8).for_each(|_| forecast.wanted(&"a", now, true));
+    let calm = now + AHEAD_CALM;
+    assert_eq!(
+        settle(&forecast, calm, &stock, PLENTY),
+        [("a", 4), ("n", 5), ("p", 1000)],
+        "what is wanted comes on top"
+    );
+    (0..8).for_each(|_| forecast.wanted(&"n", now, true));
+    let both = [("a", 1), ("n", 8), ("p", 1000)];
+    assert_eq!(settle(&forecast, calm, &[], PLENTY), both, "more than are kept are a burst's");
+    let later = now + AHEAD_KEEP;
+    assert_eq!(settle(&forecast, later, &both, PLENTY), [("n", 8), ("p", 1000)]);
+    let none = Means { sandboxes: 0, ..PLENTY };
+    assert_eq!(settle(&forecast, later, &both, none), [], "a machine without room keeps none");
+    assert_eq!(forecast.step(later, &[], none, false), Step::Wait(Some(AHEAD_LOOK)), "it may have room again");
+    assert_eq!(Kinds::new(0, [("p", 3)]).goal(now, PLENTY), 3);
+}
+
+#[test]
+fn one_starts_at_a_time() {
+    let now = Instant::now();
+    let forecast = wanted(8, now, &["p", "p"]);
+    assert_eq!(forecast.step(now, &[There { kind: &"p", ready: 0, starting: 1 }], PLENTY, false), Step::Wait(None));
+}
+
+#[test]
+fn those_that_start_have_the_processors_for_themselves() {
+    let now = Instant::now();
+    let mut forecast = wanted(8, now, &["p", "p"]);
+    forecast.wanted(&"p", now, true);
+    assert_eq!(forecast.step(now, &[], PLENTY, false), Step::Wait(Some(AHEAD_CALM)));
+    assert_eq!(settle(&forecast, now + AHEAD_CALM, &[], PLENTY), [("p", 3)]);
+    // One that finds none: more will come.
+    forecast.wanted(&"p", now, false);
+    assert_eq!(forecast.step(now, &[], PLENTY, false), Step::Start("p"));
+}
+
+#[test]
+fn a_large_stock_is_filled_slowly_while_functions_are_invoked() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(0, [("p", 1000)]);
+    forecast.begun(now);
+    let (few, many) = (AHEAD_RUNTIMES as usize - 1, AHEAD_RUNTIMES as usize);
+    let step = |ready, now, invoked| forecast.step(now, &there(&[("p", ready)]), PLENTY, invoked);
+    assert_eq!(step(few, now, true), Step::Start("p"));
+    assert_eq!(step(many, now, true), Step::Wait(Some(AHEAD_PACE)));
+    assert_eq!(step(many, now, false), Step::Start("p"));
+    assert_eq!(step(many, now + AHEAD_PACE, true), Step::Start("p"));
+}
+
+#[test]
+fn a_failure_is_not_repeated_at_once_and_keeps_nobody_else() {
+    let now = Instant::now();
+    let mut forecast = wanted(8, now, &["p", "n"]);
+    forecast.failed(&"n", now);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 1)]);
+    assert_eq!(forecast.step(now, &there(&[("p", 1)]), PLENTY, false), Step::Wait(Some(AHEAD_REST)));
+    assert_eq!(settle(&forecast, now + AHEAD_REST, &[("p", 1)], PLENTY), [("n", 1), ("p", 1)]);
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let now = Instant::now();
+    let mut forecast = Forecast::new(4, [(5000, 1)]);
+    (0..1000).for_each(|kind| forecast.wanted(&kind, now, true));
+    (0..10_000).for_each(|second| forecast.wanted(&7, now + Duration::from_secs(second), false));
+    let groups = AHEAD_KEEP.as_secs() / AHEAD_BURST.as_secs();
+    assert_eq!((forecast.kinds.len(), forecast.kinds[0].bursts.groups.len() as u64), (AHEAD_KINDS + 1, groups));
+    assert!(forecast.kinds.iter().any(|known| known.kind == 5000), "what is kept is not forgotten");
+}
