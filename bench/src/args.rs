@@ -53,7 +53,7 @@ pub(crate) struct RunArgs {
     /// What is measured, for the report: a commit.
     #[arg(long, default_value = "")]
     pub(crate) commit: String,
-    /// Only these: warm, throughput, cold, idle, scale, density, deploy, control, events, queues.
+    /// Only these: warm, throughput, cold, idle, scale, stock, density, deploy, control, events, queues.
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// What the servers are started with as `--awake`: never, requests.

@@ -38,12 +38,13 @@ const NAMED: &str = "density";
 /// All that are wanted, one after the other: the machine is small.
 pub(crate) fn all(args: &RunArgs, report: &mut Report) -> Result<()> {
     type Group = fn(&RunArgs, &mut Report) -> Result<()>;
-    let groups: [(&str, Group); 10] = [
+    let groups: [(&str, Group); 11] = [
         ("warm", warm::measure),
         ("throughput", throughput::measure),
         ("cold", cold::measure),
         ("idle", idle::measure),
         ("scale", scale::measure),
+        ("stock", scale::stocked),
         (NAMED, density::measure),
         ("deploy", deploy::measure),
         ("control", control::measure),

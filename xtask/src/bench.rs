@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds release, prepares what is measured, and runs the benchmarks of `bench/`.
 //!
-//! `cargo xtask bench [--quick] [--only warm,throughput,cold,idle,scale,density,deploy,control,events] [--awake requests]
+//! `cargo xtask bench [--quick] [--only warm,throughput,cold,idle,scale,stock,density,deploy,control,events] [--awake requests]
 //! [--json FILE]`, or `cargo xtask bench compare BEFORE.json AFTER.json`.
 
 use std::path::PathBuf;

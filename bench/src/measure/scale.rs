@@ -40,12 +40,11 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
     for (package, way, options) in [(&rust, "", &alone), (&python, "", &alone), (&python, "-snapshot", &copied)] {
         Server::with(args, options, |server| starts(args, report, server, package, way))?;
     }
-    stocked(args, report)?;
     floor::measure(args, report)
 }
 
 /// The same where as many as will be wanted have been started ahead.
-fn stocked(args: &RunArgs, report: &mut Report) -> Result<()> {
+pub(super) fn stocked(args: &RunArgs, report: &mut Report) -> Result<()> {
     let (python, node, rust) = (functions::python(args)?, functions::node(args)?, functions::rust(args)?);
     let stock = Stock::of(&python, SMALL_MB, args.samples(SLEEPERS));
     stock.with(args, report, |report, server| {
