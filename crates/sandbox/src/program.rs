@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use hearth_types::CodeDigest;
 use hearth_types::limits::{EXTENSION_PROGRAMS, LAYERS};
 
+use crate::args::ExecArgs;
 use crate::error::SandboxError;
 use crate::frame::{Request, Role};
 use crate::process::{Exit, Process};
@@ -47,6 +48,14 @@ pub struct Command {
     pub env: Vec<CString>,
     /// Working directory inside.
     pub cwd: CString,
+}
+
+impl Command {
+    /// As a sealed file in memory, which is what a new process can be handed.
+    pub(crate) fn seal(self) -> Result<OwnedFd, SandboxError> {
+        let Self { argv, otherwise, env, cwd } = self;
+        ExecArgs { argv, otherwise, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))
+    }
 }
 
 /// Programs that run beside a function's runtime, in the same sandbox.

@@ -13,7 +13,7 @@ use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::args::{ExecArgs, sealed};
+use crate::args::sealed;
 use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::control_file::{counter, read, write};
@@ -212,7 +212,7 @@ impl Spawner {
     pub async fn employ_held(&self, held: Waiting, a: Assignment, command: Command) -> Result<Sandbox, SandboxError> {
         let Waiting(environment) = held;
         let request = a.request(environment.slot, 0, Role::Usual)?;
-        self.send(&request, &[seal(command)?.as_fd()]).await?;
+        self.send(&request, &[command.seal()?.as_fd()]).await?;
         environment.runs(true).await.map(Sandbox)
     }
 
@@ -248,19 +248,14 @@ impl Spawner {
     ) -> Result<Environment, SandboxError> {
         let Started { environment, composed } = started;
         let Program { argv, otherwise, env, cwd, output } = program;
-        let mut fds = vec![output, seal(Command { argv, otherwise, env, cwd })?];
+        let mut fds = vec![output, Command { argv, otherwise, env, cwd }.seal()?];
         if let Some(Beside { programs, env, cwd, output }) = beside {
-            fds.extend([output, seal(Command { argv: programs, otherwise: None, env, cwd })?]);
+            fds.extend([output, Command { argv: programs, otherwise: None, env, cwd }.seal()?]);
         }
         self.send(request, &fds.iter().chain(snapshot).map(AsFd::as_fd).collect::<Vec<_>>()).await?;
         drop(fds);
         environment.runs(composed).await
     }
-}
-
-fn seal(command: Command) -> Result<OwnedFd, SandboxError> {
-    let Command { argv, otherwise, env, cwd } = command;
-    ExecArgs { argv, otherwise, env, cwd }.seal().map_err(|error| SandboxError::Invalid(error.to_string()))
 }
 
 impl Waiting {
