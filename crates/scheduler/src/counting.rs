@@ -40,6 +40,13 @@ struct Function {
     scaling: Bucket,
 }
 
+impl Function {
+    /// Nothing is to be known of it any more.
+    fn is_done(&self) -> bool {
+        self.deployed == 0 && self.in_flight == 0 && self.spare == 0 && self.reserved.is_none()
+    }
+}
+
 impl Counting {
     /// Invokes in flight, admitted and not yet answered.
     pub(crate) fn in_flight(&self) -> u32 {
@@ -158,7 +165,9 @@ impl Counting {
         if function.reserved.is_none() {
             self.unreserved_in_flight -= 1;
         }
-        self.forget_if_done(key);
+        if function.is_done() {
+            self.functions.remove(&key);
+        }
     }
 
     /// Whether one more environment of the function may come to be now.
@@ -188,8 +197,7 @@ impl Counting {
     }
 
     fn forget_if_done(&mut self, key: FunctionKey) {
-        let done = |f: &Function| f.deployed == 0 && f.in_flight == 0 && f.spare == 0 && f.reserved.is_none();
-        if self.functions.get(&key).is_some_and(done) {
+        if self.functions.get(&key).is_some_and(Function::is_done) {
             self.functions.remove(&key);
         }
     }

@@ -5,54 +5,13 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
-use crate::event::{Activity, FunctionKey, Generation, Purpose};
-use crate::idle::{Idle, Plan};
+use crate::environment::{Environment, Noted, Phase, Rest, Resting};
+use crate::event::{Activity, FunctionKey, Generation, Limits, Purpose};
+use crate::idle::Idle;
 use crate::ids::IdMap;
-use crate::keep_alive::{Cost, Loss, Rank};
+use crate::keep_alive::Cost;
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
-
-/// What an environment is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Phase {
-    /// Is being initialised ahead of any invoke.
-    Preparing,
-    /// Has an invoke that counts.
-    Busy,
-    /// Its invoke is answered, but it is not idle yet.
-    Settling,
-    /// Waits for work; is in its version's `idle`, or `provisioned_idle`.
-    Idle,
-    /// Told to go; takes room no more.
-    Stopping,
-}
-
-/// One environment.
-#[derive(Debug)]
-struct Environment {
-    generation: Generation,
-    worker: WorkerId,
-    phase: Phase,
-    made_at: Duration,
-    /// While it is idle.
-    rank: Rank,
-    /// It has not answered an invoke yet.
-    fresh: bool,
-    provisioned: bool,
-    /// It has had no invoke.
-    unused: bool,
-    /// What it was initialised for is lost.
-    down: bool,
-}
-
-/// An idle environment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resting {
-    pub(crate) id: EnvironmentId,
-    since: Duration,
-    /// Grows with each environment that becomes idle.
-    turn: u64,
-}
 
 /// One generation and its environments.
 #[derive(Debug)]
@@ -94,13 +53,12 @@ pub(crate) struct Fleet {
     pub(crate) versions: IdMap<Generation, Version>,
     pub(crate) workers: Workers,
     pub(crate) idle: Idle,
-    environments: IdMap<EnvironmentId, Environment>,
+    pub(crate) environments: IdMap<EnvironmentId, Environment>,
     /// MB of all environments that are not stopping.
     memory_mb: u64,
     /// Environments that are not stopping.
     living: u32,
     last_id: u64,
-    last_turn: u64,
 }
 
 impl Fleet {
@@ -110,6 +68,10 @@ impl Fleet {
 
     pub(crate) fn living(&self) -> u32 {
         self.living
+    }
+
+    pub(crate) fn environment(&self, id: EnvironmentId) -> Option<&Environment> {
+        self.environments.get(&id)
     }
 
     pub(crate) fn phase(&self, id: EnvironmentId) -> Option<Phase> {
@@ -130,10 +92,6 @@ impl Fleet {
         let mut all: Vec<_> = on_it.map(|(id, _)| *id).collect();
         all.sort_unstable();
         all
-    }
-
-    pub(crate) fn made_at(&self, id: EnvironmentId) -> Option<Duration> {
-        self.environments.get(&id).map(|environment| environment.made_at)
     }
 
     /// Those of a generation that are being prepared, oldest first.
@@ -183,8 +141,14 @@ impl Fleet {
     }
 
     /// Adds a busy environment of a known generation on this worker.
-    pub(crate) fn create(&mut self, generation: Generation, worker: WorkerId, now: Duration) -> EnvironmentId {
-        self.add(generation, worker, Phase::Busy, false, now)
+    pub(crate) fn create(
+        &mut self,
+        generation: Generation,
+        worker: WorkerId,
+        now: Duration,
+        limits: &Limits,
+    ) -> EnvironmentId {
+        self.add((generation, worker), Phase::Busy, false, now, limits)
     }
 
     /// Adds one that is made without an invoke.
@@ -194,23 +158,36 @@ impl Fleet {
         worker: WorkerId,
         purpose: Purpose,
         now: Duration,
+        limits: &Limits,
     ) -> EnvironmentId {
-        self.add(generation, worker, Phase::Preparing, purpose == Purpose::Provisioned, now)
+        self.add((generation, worker), Phase::Preparing, purpose == Purpose::Provisioned, now, limits)
     }
 
     fn add(
         &mut self,
-        generation: Generation,
-        worker: WorkerId,
+        (generation, worker): (Generation, WorkerId),
         phase: Phase,
         provisioned: bool,
         made_at: Duration,
+        limits: &Limits,
     ) -> EnvironmentId {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
         let (fresh, unused) = (phase == Phase::Busy, phase == Phase::Preparing);
-        let (rank, down) = (Rank::default(), false);
-        let made = Environment { generation, worker, phase, made_at, rank, fresh, provisioned, unused, down };
+        let life_end = made_at + limits.life_of(id);
+        let made = Environment {
+            generation,
+            worker,
+            phase,
+            made_at,
+            life_end,
+            fresh,
+            provisioned,
+            unused,
+            down: false,
+            rest: Rest::default(),
+            noted: Noted::default(),
+        };
         self.environments.insert(id, made);
         if let Some(version) = self.versions.get_mut(&generation) {
             if provisioned {
@@ -252,40 +229,8 @@ impl Fleet {
         }
     }
 
-    /// Settling, or preparing, to idle. It goes at `end`, if not before; `look`: when it is found out what is lost with
-    /// it. `since`: since when its worth is counted.
-    pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration, look: Option<Duration>) {
-        self.last_turn += 1;
-        let turn = self.last_turn;
-        let Some(environment) = self.environments.get_mut(&id) else { return };
-        environment.rank = Rank { loss: Loss::default(), turn };
-        let provisioned = environment.provisioned;
-        self.idle.insert(id, Plan { since, end, look, turn });
-        if let Some(version) = self.set(id, Phase::Idle) {
-            let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
-            idle.push_back(Resting { id, since, turn });
-        }
-    }
-
-    /// What is lost with an idle environment, until `look`.
-    pub(crate) fn value(&mut self, id: EnvironmentId, (loss, look): (Loss, Option<Duration>)) {
-        self.idle.look_at(id, look);
-        let Some(environment) = self.environments.get_mut(&id).filter(|one| one.phase == Phase::Idle) else { return };
-        let Some(version) = self.versions.get(&environment.generation) else { return };
-        let rank = Rank { loss, ..environment.rank };
-        let before = std::mem::replace(&mut environment.rank, rank);
-        if before != rank && !environment.provisioned {
-            self.workers.count(environment.worker, id, version.memory_mb, Use::Woke(before));
-            self.workers.count(environment.worker, id, version.memory_mb, Use::Rests(rank));
-        }
-    }
-
     pub(crate) fn is_provisioned(&self, id: EnvironmentId) -> bool {
         self.environments.get(&id).is_some_and(|environment| environment.provisioned)
-    }
-
-    pub(crate) fn is_unused(&self, id: EnvironmentId) -> bool {
-        self.environments.get(&id).is_some_and(|environment| environment.unused)
     }
 
     /// What it was initialised for is lost.
@@ -339,42 +284,43 @@ impl Fleet {
     }
 
     /// Moves an environment from one phase to another and keeps the version's lists in step.
-    fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
+    pub(crate) fn set(&mut self, id: EnvironmentId, phase: Phase) -> Option<&mut Version> {
         let environment = self.environments.get_mut(&id)?;
         let before = std::mem::replace(&mut environment.phase, phase);
         environment.fresh = false;
         environment.unused &= phase != Phase::Busy;
-        let (worker, rank, provisioned) = (environment.worker, environment.rank, environment.provisioned);
-        let version = self.versions.get_mut(&environment.generation)?;
+        let (generation, worker, provisioned) = (environment.generation, environment.worker, environment.provisioned);
+        let Rest { rank, ranked, since, .. } = environment.rest;
+        if before == Phase::Idle {
+            self.woke(id);
+        }
+        let version = self.versions.get_mut(&generation)?;
         if provisioned {
             version.provisioned.in_use += u32::from(phase == Phase::Busy);
             version.provisioned.in_use -= u32::from(before == Phase::Busy);
         }
+        let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
         let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
-            Phase::Settling => {
-                version.settling -= 1;
-            }
+            Phase::Settling => version.settling -= 1,
             Phase::Idle => {
-                let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
-                if let Ok(at) = idle.binary_search_by_key(&rank.turn, |resting| resting.turn) {
-                    idle.remove(at);
-                }
-                self.idle.remove(id);
+                drop_from(idle, rank.turn);
                 if !provisioned {
-                    count(Use::Woke(rank));
+                    count(Use::Woke(ranked.then_some(rank)));
                 }
             }
             Phase::Preparing if provisioned => version.provisioned.preparing -= 1,
             Phase::Preparing | Phase::Busy | Phase::Stopping => {}
         }
         match phase {
-            Phase::Settling => {
-                version.settling += 1;
+            Phase::Settling => version.settling += 1,
+            Phase::Idle => {
+                idle.push_back(Resting { id, since, turn: rank.turn });
+                // No other makes room by the end of one that is provisioned.
+                if !provisioned {
+                    count(Use::Rests);
+                }
             }
-            // No other makes room by its end.
-            Phase::Idle if provisioned => {}
-            Phase::Idle => count(Use::Rests(rank)),
             Phase::Stopping => count(Use::Stopping),
             Phase::Preparing | Phase::Busy => {}
         }
@@ -407,7 +353,7 @@ impl Fleet {
         }
         assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
         assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
-        self.idle.check();
+        self.check_idle();
         self.workers.check(|worker| self.counted_anew(worker));
     }
 
@@ -421,5 +367,14 @@ impl Fleet {
         let stopping = of(Phase::Stopping);
         let idle = on_it().filter(|e| e.phase == Phase::Idle && !e.provisioned).count() as u32;
         (memory_mb, living().count() as u32, stopping, idle)
+    }
+}
+
+/// Takes the one with this turn out of those that are idle; mostly it is the last.
+fn drop_from(idle: &mut VecDeque<Resting>, turn: u64) {
+    if idle.back().is_some_and(|last| last.turn == turn) {
+        idle.pop_back();
+    } else if let Ok(at) = idle.binary_search_by_key(&turn, |resting| resting.turn) {
+        idle.remove(at);
     }
 }

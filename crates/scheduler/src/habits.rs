@@ -57,7 +57,9 @@ impl Habits {
         habit.generation = generation;
         if habit.rhythm.beat(now) {
             let ahead_at = habit.rhythm.next().map(|next| next.saturating_sub(lead)).filter(|at| *at > now);
-            self.set_ahead(function, ahead_at);
+            if ahead_at != habit.ahead_at {
+                self.set_ahead(function, ahead_at);
+            }
         }
     }
 

@@ -1,84 +1,207 @@
-//! The idle environments, by when they go and by when their worth is another one.
+//! The idle environments, by when they go and by what is lost with them.
+//!
+//! A busy function's environments become idle thousands of times a second, and hardly ever is any of them the next to
+//! go. So what is noted of an environment stays when it is used, and is looked at when its time has come: most calls
+//! change nothing here.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
+use crate::environment::{Environment, Noted, Phase, Rest};
+use crate::fleet::Fleet;
 use crate::ids::IdMap;
+use crate::keep_alive::{Loss, Rank};
+use crate::placement::Use;
 
-/// What is planned for an idle environment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) since: Duration,
-    /// When it goes at the latest.
-    pub(crate) end: Duration,
-    /// When its loss is to be found out anew.
-    pub(crate) look: Option<Duration>,
-    /// Grows with each environment that becomes idle: tells apart those of the same time.
-    pub(crate) turn: u64,
+/// Beside so many for each environment, notes that do not hold any more are thrown away.
+const NOTES_EACH: usize = 2;
+/// So few are always kept.
+const NOTES_KEPT: usize = 64;
+
+/// Something to be done with an environment; of what is equal in time, by turn.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Note {
+    at: Duration,
+    turn: u64,
+    id: EnvironmentId,
 }
 
-type ByTime = BTreeSet<(Duration, u64, EnvironmentId)>;
+/// Notes, the earliest first. Those that do not hold any more are among them.
+#[derive(Debug, Default)]
+struct Notes(BinaryHeap<Reverse<Note>>);
 
-/// Idle environments in order. Each change takes time by the logarithm of their number.
+impl Notes {
+    fn first(&self) -> Option<Note> {
+        self.0.peek().map(|Reverse(note)| *note)
+    }
+
+    /// Adds one. `holds` tells of which of the others are still needed: at most one for each environment.
+    fn add(
+        &mut self,
+        note: Note,
+        environments: &IdMap<EnvironmentId, Environment>,
+        holds: fn(&Noted, Duration) -> bool,
+    ) {
+        if self.0.len() > NOTES_EACH * environments.len() + NOTES_KEPT {
+            self.0.retain(|Reverse(note)| environments.get(&note.id).is_some_and(|one| holds(&one.noted, note.at)));
+        }
+        self.0.push(Reverse(note));
+    }
+}
+
+/// What is noted of environments.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
-    plans: IdMap<EnvironmentId, Plan>,
-    ends: ByTime,
-    looks: ByTime,
+    /// When they go. The first is that of an idle environment, and exact; of others, and of those that have been used since,
+    /// it may be too early.
+    ends: Notes,
+    /// When it is to be found out anew what is lost with those that are ranked.
+    looks: Notes,
+    /// Those of which it is to be found out first.
+    unranked: Vec<EnvironmentId>,
+    last_turn: u64,
 }
 
 impl Idle {
-    pub(crate) fn insert(&mut self, id: EnvironmentId, plan: Plan) {
-        self.remove(id);
-        self.ends.insert((plan.end, plan.turn, id));
-        self.looks.extend(plan.look.map(|look| (look, plan.turn, id)));
-        self.plans.insert(id, plan);
-    }
-
-    pub(crate) fn remove(&mut self, id: EnvironmentId) -> Option<Plan> {
-        let plan = self.plans.remove(&id)?;
-        self.ends.remove(&(plan.end, plan.turn, id));
-        if let Some(look) = plan.look {
-            self.looks.remove(&(look, plan.turn, id));
-        }
-        Some(plan)
-    }
-
-    /// Its loss is to be found out anew then.
-    pub(crate) fn look_at(&mut self, id: EnvironmentId, look: Option<Duration>) {
-        let Some(plan) = self.plans.get_mut(&id) else { return };
-        let (before, turn) = (std::mem::replace(&mut plan.look, look), plan.turn);
-        if let Some(before) = before {
-            self.looks.remove(&(before, turn, id));
-        }
-        self.looks.extend(look.map(|look| (look, turn, id)));
-    }
-
-    pub(crate) fn get(&self, id: EnvironmentId) -> Option<Plan> {
-        self.plans.get(&id).copied()
-    }
-
     /// When the first one goes.
     pub(crate) fn first_end(&self) -> Option<Duration> {
-        self.ends.first().map(|(end, ..)| *end)
+        self.ends.first().map(|note| note.at)
     }
 
     /// One whose time has come.
     pub(crate) fn ended(&self, now: Duration) -> Option<EnvironmentId> {
-        self.ends.first().filter(|(end, ..)| *end <= now).map(|(.., id)| *id)
+        self.ends.first().filter(|note| note.at <= now).map(|note| note.id)
+    }
+}
+
+impl Fleet {
+    /// How an idle environment stands.
+    pub(crate) fn resting(&self, id: EnvironmentId) -> Option<Rest> {
+        self.environment(id).filter(|one| one.phase == Phase::Idle).map(|one| one.rest)
     }
 
-    /// One whose loss is to be found out anew.
-    pub(crate) fn outdated(&self, now: Duration) -> Option<EnvironmentId> {
-        self.looks.first().filter(|(look, ..)| *look <= now).map(|(.., id)| *id)
+    /// Settling, or preparing, to idle. It goes at `end`, if not before. `since`: since when its worth is counted. What is
+    /// lost with it is found out when room is short.
+    pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration) {
+        self.idle.last_turn += 1;
+        let turn = self.idle.last_turn;
+        let Some(environment) = self.environments.get_mut(&id) else { return };
+        environment.rest = Rest { since, end, rank: Rank { loss: Loss::default(), turn }, ranked: false };
+        let is_noted = environment.noted.end.is_some_and(|noted| noted <= end);
+        let is_to_rank = !environment.provisioned && !std::mem::replace(&mut environment.noted.unranked, true);
+        if !is_noted {
+            environment.noted.end = Some(end);
+            self.idle.ends.add(Note { at: end, turn, id }, &self.environments, |noted, at| noted.end == Some(at));
+        }
+        if is_to_rank {
+            self.note_unranked(id);
+        }
+        self.set(id, Phase::Idle);
+    }
+
+    fn note_unranked(&mut self, id: EnvironmentId) {
+        if self.idle.unranked.len() > NOTES_EACH * self.environments.len() + NOTES_KEPT {
+            self.idle.unranked.retain(|id| self.environments.contains_key(id));
+        }
+        self.idle.unranked.push(id);
+    }
+
+    /// The environment is idle no more: the first end is that of another one.
+    pub(crate) fn woke(&mut self, id: EnvironmentId) {
+        if self.idle.ends.first().is_none_or(|note| note.id != id) {
+            return;
+        }
+        while let Some(note) = self.idle.ends.first() {
+            let noted = self.environments.get_mut(&note.id).filter(|one| one.noted.end == Some(note.at));
+            let later = match noted {
+                Some(one) if one.phase == Phase::Idle => {
+                    let (end, turn) = (one.rest.end, one.rest.rank.turn);
+                    if (end, turn) == (note.at, note.turn) {
+                        return;
+                    }
+                    one.noted.end = Some(end);
+                    Some(Note { at: end, turn, ..note })
+                }
+                Some(one) => {
+                    one.noted.end = None;
+                    None
+                }
+                None => None,
+            };
+            self.idle.ends.0.pop();
+            self.idle.ends.0.extend(later.map(Reverse));
+        }
+    }
+
+    /// An idle environment of which it is to be found out what is lost with it; see [`Self::value`].
+    pub(crate) fn outdated(&mut self, now: Duration) -> Option<EnvironmentId> {
+        while let Some(id) = self.idle.unranked.pop() {
+            let Some(environment) = self.environments.get_mut(&id) else { continue };
+            environment.noted.unranked = false;
+            if environment.phase == Phase::Idle {
+                return Some(id);
+            }
+        }
+        while let Some(note) = self.idle.looks.first().filter(|note| note.at <= now) {
+            self.idle.looks.0.pop();
+            let noted = self.environments.get_mut(&note.id).filter(|one| one.noted.look == Some(note.at));
+            let Some(environment) = noted else { continue };
+            environment.noted.look = None;
+            if environment.phase == Phase::Idle && environment.rest.ranked {
+                return Some(note.id);
+            }
+        }
+        None
+    }
+
+    /// What is lost with an idle environment, until `look`.
+    pub(crate) fn value(&mut self, id: EnvironmentId, (loss, look): (Loss, Option<Duration>)) {
+        let Some(environment) = self.environments.get_mut(&id).filter(|one| one.phase == Phase::Idle) else { return };
+        let Some(version) = self.versions.get(&environment.generation) else { return };
+        let before = environment.rest;
+        let rank = Rank { loss, ..before.rank };
+        environment.rest = Rest { rank, ranked: true, ..before };
+        environment.noted.look = look;
+        let worker = environment.worker;
+        if let Some(at) = look {
+            let note = Note { at, turn: rank.turn, id };
+            self.idle.looks.add(note, &self.environments, |noted, at| noted.look == Some(at));
+        }
+        self.workers.count(
+            worker,
+            id,
+            version.memory_mb,
+            Use::Ranked { before: before.ranked.then_some(before.rank), rank },
+        );
+    }
+
+    /// Idle environments of a worker, but for the provisioned ones, in the order in which they would go for others.
+    pub(crate) fn idle_on(&self, worker: crate::WorkerId) -> Vec<EnvironmentId> {
+        let is_one = |one: &Environment| one.worker == worker && one.phase == Phase::Idle && !one.provisioned;
+        let on_it = self.environments.iter().filter(|(_, one)| is_one(one));
+        let mut all: Vec<_> = on_it.map(|(id, one)| (one.rest.rank, *id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
     }
 
     /// What must hold between two steps.
     #[cfg(debug_assertions)]
-    pub(crate) fn check(&self) {
-        let looked_at = self.plans.values().filter(|plan| plan.look.is_some()).count();
-        assert_eq!((self.ends.len(), self.looks.len()), (self.plans.len(), looked_at), "idle ones are in order");
+    pub(crate) fn check_idle(&self) {
+        let is_idle = |one: &&Environment| one.phase == Phase::Idle;
+        let ends = self.environments.iter().filter(|(_, one)| is_idle(one));
+        let first = ends.map(|(id, one)| Note { at: one.rest.end, turn: one.rest.rank.turn, id: *id }).min();
+        assert_eq!(self.idle.ends.first(), first, "the first end is exact");
+        for (id, one) in self.environments.iter().filter(|(_, one)| is_idle(one)) {
+            let holds = |Reverse(note): &Reverse<Note>, at| note.id == *id && Some(note.at) == at;
+            assert!(one.noted.end.is_some_and(|noted| noted <= one.rest.end), "the end of {id} is noted");
+            assert!(self.idle.ends.0.iter().any(|note| holds(note, one.noted.end)), "the note of {id} is kept");
+            assert!(one.provisioned || one.rest.ranked || self.idle.unranked.contains(id), "{id} stands somewhere");
+            let looked_at =
+                one.noted.look.is_none() || self.idle.looks.0.iter().any(|note| holds(note, one.noted.look));
+            assert!(looked_at, "the look at {id} is kept");
+        }
     }
 }

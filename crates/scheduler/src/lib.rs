@@ -14,6 +14,7 @@
 
 mod ahead;
 mod counting;
+mod environment;
 mod event;
 mod fleet;
 mod gaps;

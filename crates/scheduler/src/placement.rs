@@ -5,7 +5,7 @@
 //!    fewer are stopping than may live.
 //! 2. Where it fits without an end of others, [`Placement`] chooses.
 //! 3. Otherwise the worker on which least is lost with the first to go, of those where room can be made by ending idle
-//!    ones; no more of them than it takes.
+//!    ones; no more of them than it takes. Their order is found out when room is short, not at each call.
 //! 4. Otherwise none.
 
 use std::cmp::Reverse;
@@ -75,8 +75,9 @@ struct Host {
     stopping: u32,
     /// Of those that are idle.
     idle_mb: u64,
-    /// Who goes first comes first.
-    idle: BTreeMap<Rank, EnvironmentId>,
+    idle: u32,
+    /// Those of them of which it is known what is lost with them; who goes first comes first.
+    ranked: BTreeMap<Rank, EnvironmentId>,
 }
 
 impl Host {
@@ -101,7 +102,7 @@ impl Host {
         if self.stopping >= self.capacity.environments {
             return Err(Throttle::Environments);
         }
-        self.short(needed_mb, (self.idle_mb, self.idle.len() as u32))
+        self.short(needed_mb, (self.idle_mb, self.idle))
     }
 
     fn free_mb(&self) -> u64 {
@@ -112,16 +113,24 @@ impl Host {
 impl Workers {
     pub(crate) fn join(&mut self, worker: WorkerId, capacity: Capacity) {
         debug_assert!(!self.0.contains_key(&worker), "{worker:?} joined twice");
-        let host =
-            Host { capacity, draining: false, memory_mb: 0, living: 0, stopping: 0, idle_mb: 0, idle: BTreeMap::new() };
+        let host = Host {
+            capacity,
+            draining: false,
+            memory_mb: 0,
+            living: 0,
+            stopping: 0,
+            idle_mb: 0,
+            idle: 0,
+            ranked: BTreeMap::new(),
+        };
         self.0.insert(worker, host);
     }
 
-    /// From now on it gets none; those that are idle there, in the order in which they would go for others.
-    pub(crate) fn drain(&mut self, worker: WorkerId) -> Vec<EnvironmentId> {
-        let Some(host) = self.0.get_mut(&worker) else { return Vec::new() };
-        host.draining = true;
-        host.idle.values().copied().collect()
+    /// From now on it gets none.
+    pub(crate) fn drain(&mut self, worker: WorkerId) {
+        if let Some(host) = self.0.get_mut(&worker) {
+            host.draining = true;
+        }
     }
 
     /// It is no more; nor is any of its environments, by now.
@@ -147,7 +156,7 @@ impl Workers {
             Placement::Spread => free.min_by_key(|(worker, host)| (Reverse(host.free_mb()), host.living, *worker)),
         };
         let chosen = chosen.or_else(|| {
-            could().min_by_key(|(worker, host)| (host.idle.first_key_value().map(|(rank, _)| *rank), *worker))
+            could().min_by_key(|(worker, host)| (host.ranked.first_key_value().map(|(rank, _)| *rank), *worker))
         });
         match chosen {
             Some((worker, _)) => Ok(worker),
@@ -169,12 +178,12 @@ impl Workers {
 
     /// How much is lost with that.
     pub(crate) fn cheapest_loss(&self, worker: WorkerId) -> Option<Loss> {
-        self.0.get(&worker)?.idle.first_key_value().map(|(rank, _)| rank.loss)
+        self.0.get(&worker)?.ranked.first_key_value().map(|(rank, _)| rank.loss)
     }
 
     /// The idle environment that is the first to go there.
     pub(crate) fn cheapest(&self, worker: WorkerId) -> Option<EnvironmentId> {
-        self.0.get(&worker)?.idle.first_key_value().map(|(_, id)| *id)
+        self.0.get(&worker)?.ranked.first_key_value().map(|(_, id)| *id)
     }
 
     pub(crate) fn views(&self) -> Vec<WorkerView> {
@@ -183,7 +192,7 @@ impl Workers {
             capacity: host.capacity,
             draining: host.draining,
             environments: host.living,
-            idle: host.idle.len() as u32,
+            idle: host.idle,
             stopping: host.stopping,
             memory_mb: host.memory_mb,
         };
@@ -200,10 +209,12 @@ impl Workers {
 pub(crate) enum Use {
     /// It is made.
     Made,
-    /// It is idle, and stands here among those that may go.
-    Rests(Rank),
-    /// It is idle no more, or stands elsewhere.
-    Woke(Rank),
+    /// It is idle, and may go for others.
+    Rests,
+    /// It is found out what is lost with it: it stands here among those that are idle, no more where it stood before.
+    Ranked { before: Option<Rank>, rank: Rank },
+    /// It is idle no more, and stood there, if it did.
+    Woke(Option<Rank>),
     /// It is told to go.
     Stopping,
     /// It was, and is gone.
@@ -223,12 +234,19 @@ impl Workers {
                 assert!(host.memory_mb <= host.capacity.memory_mb, "memory of {worker:?}");
                 assert!(host.living <= host.capacity.environments, "environments of {worker:?}");
             }
-            Use::Rests(rank) => {
-                host.idle.insert(rank, id);
+            Use::Rests => {
+                host.idle += 1;
                 host.idle_mb += memory_mb;
             }
+            Use::Ranked { before, rank } => {
+                if before != Some(rank) {
+                    before.and_then(|before| host.ranked.remove(&before));
+                    host.ranked.insert(rank, id);
+                }
+            }
             Use::Woke(rank) => {
-                host.idle.remove(&rank);
+                rank.and_then(|rank| host.ranked.remove(&rank));
+                host.idle -= 1;
                 host.idle_mb -= memory_mb;
             }
             Use::Stopping => {
@@ -245,12 +263,12 @@ impl Workers {
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self, of: impl Fn(WorkerId) -> (u64, u32, u32, u32)) {
         for (worker, host) in &self.0 {
-            let idle = host.idle.len() as u32;
-            let counted = (host.memory_mb, host.living, host.stopping, idle);
+            let counted = (host.memory_mb, host.living, host.stopping, host.idle);
             assert_eq!(counted, of(*worker), "MB, living, stopping, idle of {worker:?}");
             assert!(host.memory_mb <= host.capacity.memory_mb, "memory of {worker:?}");
             assert!(host.living <= host.capacity.environments, "environments of {worker:?}");
-            assert!(!host.draining || host.idle.is_empty(), "{worker:?} drains");
+            assert!(!host.draining || host.idle == 0, "{worker:?} drains");
+            assert!(host.ranked.len() <= host.idle as usize, "those of {worker:?} that are ranked are idle");
         }
     }
 }

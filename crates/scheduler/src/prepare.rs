@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hearth_types::EnvironmentId;
 
+use crate::environment::Phase;
 use crate::event::{Action, Generation, Purpose, StopReason, Throttle};
-use crate::fleet::Phase;
 use crate::scheduler::Scheduler;
 
 impl Scheduler {
@@ -24,7 +24,7 @@ impl Scheduler {
     ) -> Result<EnvironmentId, Throttle> {
         let memory_mb = self.fleet.versions.get(&generation).map_or(0, |version| version.memory_mb);
         let worker = self.make_room(now, memory_mb, actions)?;
-        let environment = self.fleet.prepare(generation, worker, purpose, now);
+        let environment = self.fleet.prepare(generation, worker, purpose, now, &self.limits);
         actions.push(Action::Prepare { environment, generation, worker, purpose });
         Ok(environment)
     }
@@ -45,7 +45,7 @@ impl Scheduler {
     pub(crate) fn down(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         match self.fleet.phase(environment) {
             Some(Phase::Idle) => {
-                if self.fleet.is_unused(environment) {
+                if self.fleet.environment(environment).is_some_and(|one| one.unused) {
                     self.count_failure(now, environment);
                 }
                 self.stop(environment, StopReason::Down, actions);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 use hearth_types::limits::{PREPARED_AT_ONCE, PROVISION_RETRY, PROVISION_RETRY_MAX};
 
+use crate::counting::Counting;
+use crate::environment::Phase;
 use crate::event::{Action, Generation, Purpose, StopReason, Throttle};
-use crate::fleet::Phase;
+use crate::fleet::Version;
 use crate::scheduler::Scheduler;
 
 /// What is provisioned of a generation.
@@ -162,10 +164,9 @@ impl Scheduler {
 
     /// An invoke of the generation is in flight.
     pub(crate) fn count_in(&mut self, generation: Generation) {
-        if let Some(version) = self.fleet.versions.get_mut(&generation) {
-            version.provisioned.in_flight += 1;
-        }
-        self.recount(generation);
+        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        version.provisioned.in_flight += 1;
+        recount(&mut self.counting, version);
     }
 
     /// An invoke of the generation is in flight no more.
@@ -173,7 +174,7 @@ impl Scheduler {
         let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
         version.provisioned.in_flight -= 1;
         self.counting.release(version.function);
-        self.recount(generation);
+        recount(&mut self.counting, version);
     }
 
     /// An environment lives no more: it is stopping, or gone.
@@ -191,11 +192,9 @@ impl Scheduler {
 
     /// Tells counting how many provisioned environments no invoke has a claim to.
     fn recount(&mut self, generation: Generation) {
-        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
-        let provisioned = &mut version.provisioned;
-        let spare = provisioned.living.saturating_sub(provisioned.in_flight);
-        let before = std::mem::replace(&mut provisioned.spare, spare);
-        self.counting.set_spare(version.function, before, spare);
+        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+            recount(&mut self.counting, version);
+        }
     }
 
     /// Tries again where concurrency was short: before anything else takes what is free now.
@@ -263,4 +262,11 @@ impl Scheduler {
             version.provisioned.failures = 0;
         }
     }
+}
+
+fn recount(counting: &mut Counting, version: &mut Version) {
+    let provisioned = &mut version.provisioned;
+    let spare = provisioned.living.saturating_sub(provisioned.in_flight);
+    let before = std::mem::replace(&mut provisioned.spare, spare);
+    counting.set_spare(version.function, before, spare);
 }

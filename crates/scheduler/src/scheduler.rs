@@ -6,8 +6,9 @@ use std::time::Duration;
 use hearth_types::EnvironmentId;
 
 use crate::counting::Counting;
+use crate::environment::{Environment, Phase};
 use crate::event::{Action, Activity, Event, FunctionKey, Generation, InvokeId, Limits, Origin, StopReason};
-use crate::fleet::{Fleet, Phase, Version};
+use crate::fleet::{Fleet, Version};
 use crate::habits::Habits;
 use crate::placement::{WorkerId, WorkerView};
 use crate::provision::Provisioned;
@@ -217,22 +218,19 @@ impl Scheduler {
     }
 
     fn answered(&mut self, now: Duration, environment: EnvironmentId) {
-        if self.fleet.phase(environment) != Some(Phase::Busy) {
-            return;
-        }
-        if let Some(generation) = self.fleet.generation(environment) {
-            self.fleet.settle(environment, now);
-            self.release(generation);
-        }
+        let Some(one) = self.fleet.environment(environment).filter(|one| one.phase == Phase::Busy) else { return };
+        let generation = one.generation;
+        self.fleet.settle(environment, now);
+        self.release(generation);
     }
 
     pub(crate) fn idle(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
         self.answered(now, environment);
-        if !matches!(self.fleet.phase(environment), Some(Phase::Settling | Phase::Preparing)) {
+        let Some(one) = self.fleet.environment(environment) else { return };
+        if !matches!(one.phase, Phase::Settling | Phase::Preparing) {
             return;
         }
-        let Some(generation) = self.fleet.generation(environment) else { return };
-        let worn = self.worn(environment, now);
+        let (generation, worn) = (one.generation, self.worn(one, now));
         if self.fleet.versions.get(&generation).is_none_or(|version| version.retired) {
             self.stop(environment, StopReason::Retired, actions);
         } else if let Some(reason) = worn {
@@ -245,18 +243,17 @@ impl Scheduler {
     }
 
     /// Why the environment takes no invoke any more though its generation does.
-    fn worn(&self, environment: EnvironmentId, now: Duration) -> Option<StopReason> {
-        if self.is_on_draining(environment) {
+    fn worn(&self, one: &Environment, now: Duration) -> Option<StopReason> {
+        if self.fleet.workers.is_draining(one.worker) {
             return Some(StopReason::Drained);
         }
-        if self.fleet.is_down(environment) {
+        if one.down {
             return Some(StopReason::Down);
         }
-        let generation = self.fleet.generation(environment)?;
-        if self.fleet.is_provisioned(environment) && self.fleet.has_spare(generation) {
+        if one.provisioned && self.fleet.has_spare(one.generation) {
             return Some(StopReason::Spare);
         }
-        (self.end_of_life(environment)? <= now).then_some(StopReason::Age)
+        (one.life_end <= now).then_some(StopReason::Age)
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {

@@ -43,17 +43,18 @@ impl Scheduler {
 
     /// The environment is idle from now on. What is lost with it is found out when room is short.
     pub(super) fn rest(&mut self, now: Duration, environment: EnvironmentId) {
-        let function = self.function_of(environment);
-        if let Some(function) = function.filter(|function| self.counting.in_flight_of(*function) == 0) {
+        let Some(one) = self.fleet.environment(environment) else { return };
+        let (life_end, unused, provisioned) = (one.life_end, one.unused, one.provisioned);
+        let function = self.fleet.versions.get(&one.generation).map(|version| version.function);
+        let by_minutes = function.filter(|_| self.limits.keep_alive == KeepAlive::Histogram);
+        if let Some(function) = by_minutes.filter(|function| self.counting.in_flight_of(*function) == 0) {
             self.habits.rests(function, now);
         }
         // One that was made ahead stands for those that were idle since the last call.
         let last_call = || function.and_then(|function| self.habits.idle_since(function));
-        let since = if self.fleet.is_unused(environment) { last_call().unwrap_or(now) } else { now };
-        let life = self.end_of_life(environment).unwrap_or(now);
-        let kept = if self.fleet.is_provisioned(environment) { None } else { self.kept_until(now, since, function) };
-        let look = (self.limits.keep_alive == KeepAlive::Room).then_some(now);
-        self.fleet.rest(environment, since, kept.map_or(life, |end| end.min(life)), look);
+        let since = if unused { last_call().unwrap_or(now) } else { now };
+        let kept = if provisioned { None } else { self.kept_until(now, since, function) };
+        self.fleet.rest(environment, since, kept.map_or(life_end, |end| end.min(life_end)));
     }
 
     /// When an environment that is idle from now on goes, used or not; none: when it is in the way.
@@ -72,30 +73,24 @@ impl Scheduler {
     /// Stops those that have been idle, or have lived, for long enough.
     pub(super) fn reap(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some(environment) = self.fleet.idle.ended(now) {
-            let is_old = self.end_of_life(environment).is_none_or(|end| end <= now);
-            let generation = self.fleet.generation(environment);
+            let Some(one) = self.fleet.environment(environment) else { return };
+            let (is_old, generation) = (one.life_end <= now, one.generation);
             self.let_go(environment, if is_old { StopReason::Age } else { StopReason::Idle }, actions);
-            if let Some(generation) = generation {
-                self.refill(now, generation, actions);
-            }
+            self.refill(now, generation, actions);
         }
-    }
-
-    pub(super) fn end_of_life(&self, environment: EnvironmentId) -> Option<Duration> {
-        self.fleet.made_at(environment).map(|made_at| made_at + self.limits.life_of(environment))
     }
 
     /// Stops an idle environment that might still have been used.
     fn let_go(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {
-        if let (Some(function), Some(plan)) = (self.function_of(environment), self.fleet.idle.get(environment)) {
-            self.habits.gone(function, plan.since);
+        if let (Some(function), Some(rest)) = (self.function_of(environment), self.fleet.resting(environment)) {
+            self.habits.gone(function, rest.since);
         }
         self.stop(environment, reason, actions);
     }
 
     /// Finds out anew what is lost with those that have been idle for so long that it is another amount.
     fn value_anew(&mut self, now: Duration) {
-        while let Some(environment) = self.fleet.idle.outdated(now) {
+        while let Some(environment) = self.fleet.outdated(now) {
             self.fleet.value(environment, self.worth(now, environment));
         }
     }
@@ -103,11 +98,11 @@ impl Scheduler {
     /// What is lost with an idle environment, and until when that is so.
     fn worth(&self, now: Duration, environment: EnvironmentId) -> (Loss, Option<Duration>) {
         let version = self.fleet.generation(environment).and_then(|generation| self.fleet.versions.get(&generation));
-        let (Some(version), Some(plan)) = (version, self.fleet.idle.get(environment)) else {
+        let (Some(version), Some(rest)) = (version, self.fleet.resting(environment)) else {
             return Default::default();
         };
         let gaps = self.habits.gaps(version.function);
-        let (loss, look) = self.limits.keep_alive.loss(version.cost(), &gaps, now.saturating_sub(plan.since));
-        (loss, look.map(|idle| plan.since + idle))
+        let (loss, look) = self.limits.keep_alive.loss(version.cost(), &gaps, now.saturating_sub(rest.since));
+        (loss, look.map(|idle| rest.since + idle))
     }
 }

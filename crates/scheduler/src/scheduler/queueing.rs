@@ -134,7 +134,7 @@ impl Scheduler {
         let worker = self.make_room(now, memory_mb, actions)?;
         self.counting.scaled(now, &self.limits, function);
         self.habits.made(function, now);
-        let environment = self.fleet.create(generation, worker, now);
+        let environment = self.fleet.create(generation, worker, now, &self.limits);
         actions.push(Action::Create { invoke, environment, generation, worker });
         Ok(())
     }

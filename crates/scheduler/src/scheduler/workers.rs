@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use hearth_types::EnvironmentId;
-
 use super::Scheduler;
 use crate::event::{Action, StopReason};
 use crate::placement::{Capacity, WorkerId};
@@ -15,7 +13,8 @@ impl Scheduler {
     }
 
     pub(super) fn drain(&mut self, now: Duration, worker: WorkerId, actions: &mut Vec<Action>) {
-        for environment in self.fleet.workers.drain(worker) {
+        self.fleet.workers.drain(worker);
+        for environment in self.fleet.idle_on(worker) {
             self.stop(environment, StopReason::Drained, actions);
         }
         for environment in self.fleet.provisioned_idle_on(worker) {
@@ -36,10 +35,5 @@ impl Scheduler {
             self.gone(now, environment, actions);
         }
         self.fleet.workers.lost(worker);
-    }
-
-    /// Whether the worker gives no environment an invoke any more.
-    pub(super) fn is_on_draining(&self, environment: EnvironmentId) -> bool {
-        self.fleet.worker(environment).is_some_and(|worker| self.fleet.workers.is_draining(worker))
     }
 }
