@@ -38,44 +38,82 @@ pub(crate) enum Happening {
 
 type Entry = (Time, Happening);
 
-/// Width of a slot; short, so that what is sorted stays in the processor's cache.
-const SLOT: Time = SECOND;
-/// Slots of the wheel, about an hour.
-const SLOTS: u64 = 4096;
+/// Nanoseconds of a slot of the fine wheel, as a power of two: a quarter of a millisecond, so that what is sorted at once
+/// stays in the processor's cache.
+const FINE: u32 = 18;
+/// Slots of a wheel, as a power of two. Once around the fine one is a slot of the coarse one, a second; once around that is
+/// more than an hour.
+const SLOTS: u32 = 12;
 
-/// All that is planned, earliest first: a heap of what is in the present slot, a wheel of slots, and what lies beyond
-/// its horizon. A million functions that are called once a day cost a call of a busy one nothing.
+/// Entries by slot, and which slots have any.
+#[derive(Debug)]
+struct Wheel {
+    slots: Vec<Vec<Entry>>,
+    filled: [u64; (1 << SLOTS) / 64],
+}
+
+impl Wheel {
+    fn new() -> Self {
+        Self { slots: (0..1 << SLOTS).map(|_| Vec::new()).collect(), filled: [0; (1 << SLOTS) / 64] }
+    }
+
+    fn add(&mut self, slot: u64, entry: Entry) {
+        let slot = slot as usize % (1 << SLOTS);
+        self.slots[slot].push(entry);
+        self.filled[slot / 64] |= 1 << (slot % 64);
+    }
+
+    /// The first slot after this one, in this turn of the wheel, that has entries; it is to be emptied.
+    fn after(&mut self, slot: u64) -> Option<u64> {
+        let next = slot as usize % (1 << SLOTS) + 1;
+        let mut word = next / 64;
+        let mut filled = self.filled.get(word)? & (u64::MAX << (next % 64));
+        while filled == 0 {
+            word += 1;
+            filled = *self.filled.get(word)?;
+        }
+        let found = word * 64 + filled.trailing_zeros() as usize;
+        self.filled[word] &= !(1 << (found % 64));
+        Some(found as u64)
+    }
+}
+
+/// All that is planned, earliest first: what is in the present slot, two wheels of slots, and what lies beyond them. A
+/// million functions that are called once a day cost a call of a busy one nothing.
 #[derive(Debug)]
 pub(crate) struct Agenda {
-    /// Entries of the present slot and of those before it.
-    near: BinaryHeap<Reverse<Entry>>,
-    /// The slot after which entries are not in `near`.
+    /// What the present slot had when it came, the next one last.
+    due: Vec<Entry>,
+    /// What has been planned since within it, or before.
+    late: BinaryHeap<Reverse<Entry>>,
+    /// The fine slot after which entries are in neither of them.
     present: u64,
-    wheel: Vec<Vec<Entry>>,
-    /// Entries in the wheel.
-    turning: usize,
+    fine: Wheel,
+    coarse: Wheel,
     far: Vec<Entry>,
 }
 
 impl Agenda {
     pub(crate) fn new() -> Self {
         Self {
-            near: BinaryHeap::new(),
+            due: Vec::new(),
+            late: BinaryHeap::new(),
             present: 0,
-            wheel: (0..SLOTS).map(|_| Vec::new()).collect(),
-            turning: 0,
+            fine: Wheel::new(),
+            coarse: Wheel::new(),
             far: Vec::new(),
         }
     }
 
     /// Plans something; what is due already comes next.
     pub(crate) fn plan(&mut self, at: Time, what: Happening) {
-        let slot = at / SLOT;
+        let slot = at >> FINE;
         if slot <= self.present {
-            self.near.push(Reverse((at, what)));
-        } else if slot < self.horizon() {
-            self.wheel[(slot % SLOTS) as usize].push((at, what));
-            self.turning += 1;
+            self.late.push(Reverse((at, what)));
+        } else if slot >> SLOTS == self.present >> SLOTS {
+            self.fine.add(slot, (at, what));
+        } else if slot >> (2 * SLOTS) == self.present >> (2 * SLOTS) {
+            self.coarse.add(slot >> SLOTS, (at, what));
         } else {
             self.far.push((at, what));
         }
@@ -84,45 +122,41 @@ impl Agenda {
     /// When the next is due.
     pub(crate) fn next_at(&mut self) -> Option<Time> {
         self.refill();
-        self.near.peek().map(|Reverse((at, _))| *at)
+        let late = self.late.peek().map(|Reverse((at, _))| *at);
+        self.due.last().map(|(at, _)| *at).into_iter().chain(late).min()
     }
 
     /// The next.
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         self.refill();
-        self.near.pop().map(|Reverse(entry)| entry)
-    }
-
-    /// The first slot that the wheel does not reach: it begins anew at multiples of its size.
-    fn horizon(&self) -> u64 {
-        (self.present / SLOTS + 1) * SLOTS
+        let late = self.late.peek().map(|Reverse(entry)| entry);
+        if late.is_some_and(|late| self.due.last().is_none_or(|due| late < due)) {
+            return self.late.pop().map(|Reverse(entry)| entry);
+        }
+        self.due.pop()
     }
 
     /// Goes on to the next slot that has entries.
     fn refill(&mut self) {
-        while self.near.is_empty() {
-            if self.turning == 0 {
-                let Some(first) = self.far.iter().map(|(at, _)| at / SLOT).min() else { return };
-                self.present = first;
-                self.turn();
-                continue;
+        while self.due.is_empty() && self.late.is_empty() {
+            if let Some(slot) = self.fine.after(self.present) {
+                self.present = self.present >> SLOTS << SLOTS | slot;
+                // The slot gets the room that this one had.
+                std::mem::swap(&mut self.due, &mut self.fine.slots[slot as usize]);
+                self.due.sort_unstable_by(|one, other| other.cmp(one));
+            } else if let Some(slot) = self.coarse.after(self.present >> SLOTS) {
+                self.present = (self.present >> (2 * SLOTS) << SLOTS | slot) << SLOTS;
+                let mut entries = std::mem::take(&mut self.coarse.slots[slot as usize]);
+                entries.drain(..).for_each(|(at, what)| self.plan(at, what));
+                self.coarse.slots[slot as usize] = entries;
+            } else if let Some(first) = self.far.iter().map(|(at, _)| at >> FINE).min() {
+                self.present = first >> SLOTS << SLOTS;
+                for (at, what) in std::mem::take(&mut self.far) {
+                    self.plan(at, what);
+                }
+            } else {
+                return;
             }
-            self.present += 1;
-            if self.present.is_multiple_of(SLOTS) {
-                self.turn();
-            }
-            let mut due = std::mem::take(&mut self.wheel[(self.present % SLOTS) as usize]);
-            self.turning -= due.len();
-            self.near.extend(due.drain(..).map(Reverse));
-            // Keeps its room for the next turn.
-            self.wheel[(self.present % SLOTS) as usize] = due;
-        }
-    }
-
-    /// The wheel reaches further than before: takes in what is within.
-    fn turn(&mut self) {
-        for (at, what) in std::mem::take(&mut self.far) {
-            self.plan(at, what);
         }
     }
 }
@@ -135,7 +169,7 @@ mod tests {
     #[test]
     fn gives_what_was_planned_in_order() {
         let mut random = Random::new(3);
-        for spread in [SLOT / 4, SLOT * 10, SLOT * SLOTS * 5] {
+        for spread in [1 << (FINE - 2), 10 << FINE, 3 << (FINE + SLOTS), 5 << (FINE + 2 * SLOTS)] {
             let (mut agenda, mut naive) = (Agenda::new(), Vec::new());
             let mut now = 0;
             for turn in 0..20_000_u32 {

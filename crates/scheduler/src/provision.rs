@@ -199,6 +199,9 @@ impl Scheduler {
 
     /// Tries again where concurrency was short: before anything else takes what is free now.
     pub(crate) fn refill_crowded(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.crowded.is_empty() {
+            return;
+        }
         let crowded: Vec<_> = self.crowded.iter().copied().collect();
         for generation in crowded {
             self.refill(now, generation, actions);

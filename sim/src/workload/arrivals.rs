@@ -1,6 +1,7 @@
 //! When a function is called.
 
 use std::f64::consts::TAU;
+use std::sync::LazyLock;
 
 use crate::Random;
 use crate::agenda::{SECOND, Time};
@@ -91,9 +92,8 @@ fn seconds(seconds: f64) -> Time {
 const SWING: f64 = 1.0 / 3.0;
 
 /// How much more than in the mean is called in each hour of the day; 1 in the mean.
-fn of_hour(hour: u64) -> f64 {
-    1.0 + SWING * (TAU * ((hour % 24) as f64 - 8.0) / 24.0).sin()
-}
+static OF_HOUR: LazyLock<[f64; 24]> =
+    LazyLock::new(|| std::array::from_fn(|hour| 1.0 + SWING * (TAU * (hour as f64 - 8.0) / 24.0).sin()));
 
 /// The next of a process whose rate follows the hour of the day; none if it is beyond all that is simulated.
 fn by_day(now: Time, rate: f64, random: &mut Random) -> Option<Time> {
@@ -103,7 +103,7 @@ fn by_day(now: Time, rate: f64, random: &mut Random) -> Option<Time> {
     let mut from = now;
     while from < NEVER {
         let end = (from / HOUR + 1) * HOUR;
-        let rate = rate * of_hour(from / HOUR);
+        let rate = rate * OF_HOUR[(from / HOUR % 24) as usize];
         let within = rate * ((end - from) as f64 / SECOND as f64);
         if left < within {
             return Some(from + seconds(left / rate));
