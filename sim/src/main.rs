@@ -42,9 +42,9 @@ struct Args {
     /// Writes the comparison as a picture.
     #[arg(long)]
     svg: Option<PathBuf>,
-    /// Runs at once.
-    #[arg(long, default_value = "1")]
-    jobs: NonZeroUsize,
+    /// Runs at once; as many as there are processors, where it is not given.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
     /// Runs short simulations at random instead, with faults, each step held against the rules.
     #[arg(long)]
     soak: bool,
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
         policies: args.policies.clone(),
         machines: args.memory_gb.iter().map(|gb| machine(*gb)).collect(),
         seed: args.seed,
-        jobs: args.jobs,
+        jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
     };
     let (runs, took) = timed(&workload, &plan)?;
     println!("{}\n\n{}", workload.name, table(&runs));

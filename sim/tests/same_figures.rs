@@ -20,7 +20,7 @@ fn workload(functions: u64) -> Workload {
 }
 
 fn function(random: &mut Random) -> Function {
-    let mean = SECOND / 100 << random.below(10);
+    let mean = (SECOND / 100) << random.below(10);
     Function {
         memory_mb: 128 << random.below(4),
         start: SECOND / 10 + random.below(2 * SECOND),
