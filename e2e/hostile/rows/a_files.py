@@ -1,5 +1,6 @@
 """A. File system and mounts."""
 
+import base64
 import ctypes
 import hashlib
 import json
@@ -7,12 +8,20 @@ import os
 import socket
 
 from hostile.catalogue import row
+from support.server import HANGS_S, wait_until
 
 
-def checksums(world):
-    """Of all packages that lie unpacked."""
-    code = world.server.data / "code"
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(code.rglob("*")) if path.is_file()}
+def trees(world):
+    """The files of each package that lies unpacked, by its digest, and their checksums."""
+    whole = [folder for folder in (world.server.data / "code").iterdir() if not folder.name.startswith(".")]
+    files = lambda folder: [path for path in folder.rglob("*") if path.is_file()]
+    return {folder.name: {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files(folder)} for folder in whole}
+
+
+def digest(world, function):
+    """Of a function's package, as its tree is named."""
+    shown = world.client.get_function_configuration(FunctionName=function.name)["CodeSha256"]
+    return base64.b64decode(shown).hex()
 
 
 @row("A01", "write, create, delete, chmod, rename under the code, layers, runtime, /etc and /usr", off="read-only user", least="put")
@@ -32,9 +41,14 @@ def a01(world):
                 got.append(f"append: {path}")
 
     function = world.function(attack)
-    before = checksums(world)
+    own = digest(world, function)
+    wait_until(lambda: own in trees(world), HANGS_S, "its package is not unpacked")
+    before = trees(world)
     got = world.ask(function)["got"]
-    return got + (["bytes: of a package"] if checksums(world) != before else [])
+    # Meanwhile those of other functions may have come, and may have gone.
+    after = trees(world)
+    changed = [tree for tree, files in before.items() if after.get(tree, files) != files]
+    return got + [f"bytes: of the package {tree}" for tree in changed + [own] * (own not in after)]
 
 
 @row("A02", "change code by a hard link, or a file without a name, made from /tmp", off="read-only user", least="linkat")
