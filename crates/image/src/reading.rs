@@ -107,16 +107,14 @@ pub fn judge(zip: &[u8]) -> Option<Result<Unpacked, PackageError>> {
 }
 
 fn judged(archive: Archive<'_>) -> Result<Unpacked, PackageError> {
-    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
-    tree::check::<Checked>(&Plan::of(archive)?)?;
+    let (unpacked, plan) = planned(archive)?;
+    tree::check::<Checked>(&plan)?;
     Ok(unpacked)
 }
 
 /// Reads an archive; `folder` is there where it is to be written.
 pub(crate) fn read(zip: &[u8], work: Work, folder: Option<BorrowedFd<'_>>) -> Result<Unpacked, PackageError> {
-    let archive = Archive::read(zip)?;
-    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
-    let plan = Plan::of(archive)?;
+    let (unpacked, plan) = planned(Archive::read(zip)?)?;
     match (work, folder) {
         (Work::Plan, _) => {}
         (Work::Check, _) => tree::check::<Fast>(&plan)?,
@@ -124,4 +122,9 @@ pub(crate) fn read(zip: &[u8], work: Work, folder: Option<BorrowedFd<'_>>) -> Re
         (Work::Write, None) => return Err(PackageError::disk("unpacking")(std::io::ErrorKind::InvalidInput)),
     }
     Ok(unpacked)
+}
+
+fn planned(archive: Archive<'_>) -> Result<(Unpacked, Plan<'_>), PackageError> {
+    let unpacked = Unpacked { bytes: archive.bytes, entries: archive.entries.len() };
+    Ok((unpacked, Plan::of(archive)?))
 }
