@@ -131,6 +131,7 @@ pub(crate) enum Work {
     Refuse(Waiting, Throttle),
     LookUp(Waiting),
     Stop(EnvironmentId),
+    Leave(EnvironmentId),
 }
 
 impl<W: Environments> Dispatcher<W> {
@@ -285,6 +286,7 @@ impl<W: Environments> Dispatcher<W> {
                 }
                 Work::LookUp(waiting) => self.look_up(waiting),
                 Work::Stop(environment) => self.worker.stop(environment),
+                Work::Leave(environment) => self.worker.leave(environment),
             }
         }
     }
@@ -378,7 +380,7 @@ impl Core {
             Action::Stale { invoke } => Some(Work::LookUp(waiting.remove(&invoke)?)),
             Action::Stop { environment, reason } => {
                 *self.stops.entry(reason.name()).or_default() += 1;
-                Some(Work::Stop(environment))
+                Some(if reason.is_pressing() { Work::Stop(environment) } else { Work::Leave(environment) })
             }
         }
     }

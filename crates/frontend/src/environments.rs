@@ -22,6 +22,11 @@ pub trait Environments: Send + Sync + 'static {
     /// Ends an environment that has no invoke.
     fn stop(&self, id: EnvironmentId);
 
+    /// Ends an environment that has no invoke and whose end nobody waits for; others that start may come first.
+    fn leave(&self, id: EnvironmentId) {
+        self.stop(id);
+    }
+
     /// No further environment of this generation is asked for: what is kept for such goes.
     fn forget(&self, _generation: u64) {}
 
@@ -45,6 +50,10 @@ impl Environments for Worker {
 
     fn stop(&self, id: EnvironmentId) {
         Worker::stop(self, id);
+    }
+
+    fn leave(&self, id: EnvironmentId) {
+        Worker::leave(self, id);
     }
 
     fn forget(&self, generation: u64) {

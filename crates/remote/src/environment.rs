@@ -86,8 +86,17 @@ impl Remote {
 
     /// Ends it once it has no invoke.
     pub(crate) fn stop(&self) {
+        self.tell(ToEnvironment::Stop);
+    }
+
+    /// Ends it soon; it has no invoke.
+    pub(crate) fn leave(&self) {
+        self.tell(ToEnvironment::Leave);
+    }
+
+    fn tell(&self, message: ToEnvironment) {
         // Where there is no room for it, the connection is as good as ended.
-        let _ = self.commands.try_send((ToEnvironment::Stop, Bytes::new()));
+        let _ = self.commands.try_send((message, Bytes::new()));
     }
 
     /// Replies to all that wait: it is no more.

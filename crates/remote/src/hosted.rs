@@ -182,6 +182,7 @@ impl Connection {
                 ToEnvironment::Invoke(_) if self.answers.is_none() => {}
                 ToEnvironment::Invoke(call) => worker.invoke(self.id, self.invocation(call, payload)?),
                 ToEnvironment::Stop => worker.stop(self.id),
+                ToEnvironment::Leave => worker.leave(self.id),
                 ToEnvironment::More(number) => {
                     if let Some(credits) = self.credits_of(number) {
                         credits.add_permits(1);

@@ -147,6 +147,8 @@ pub(crate) enum ToEnvironment {
     Invoke(Call),
     /// It ends once it has no invoke.
     Stop,
+    /// It ends soon; others that start come first.
+    Leave,
     /// One part more of this invoke's answer may come.
     More(u64),
     /// Nobody wants the parts any more.

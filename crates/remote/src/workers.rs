@@ -115,6 +115,14 @@ impl Environments for Workers {
         }
     }
 
+    fn leave(&self, id: EnvironmentId) {
+        match (self.hub.find(id), &self.embedded) {
+            (Some(remote), _) => remote.leave(),
+            (None, Some(embedded)) => embedded.leave(id),
+            (None, None) => {}
+        }
+    }
+
     fn forget(&self, generation: u64) {
         if let Some(embedded) = &self.embedded {
             embedded.forget(generation);

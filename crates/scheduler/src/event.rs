@@ -238,6 +238,15 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Whether somebody waits for the end itself. For room nobody does: that is free at once, on paper.
+    #[must_use]
+    pub const fn is_pressing(self) -> bool {
+        match self {
+            Self::Idle | Self::Age | Self::Room => false,
+            Self::Retired | Self::Drained | Self::Down | Self::Spare => true,
+        }
+    }
+
     /// In one word, for metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

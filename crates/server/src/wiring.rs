@@ -225,8 +225,9 @@ fn dispatcher(ground: &Ground, parts: WorkerParts) -> Arc<Dispatcher> {
         metrics: Arc::clone(metrics),
     };
     let dispatcher = Dispatcher::new(config, |sink| {
-        let embedded =
-            args.runs_functions().then(|| Worker::new(workers::config(parts, &args.node, data), Arc::clone(&sink)));
+        let embedded = args
+            .runs_functions()
+            .then(|| Worker::new(workers::config(parts, &args.node, ENVIRONMENTS_MAX, data), Arc::clone(&sink)));
         Workers::new(embedded, sink)
     });
     if args.runs_functions() {

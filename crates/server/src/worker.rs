@@ -100,10 +100,10 @@ async fn work(args: &WorkerArgs, prepared: Prepared) -> Result<()> {
     };
     let own_socket = data.join(FOLDER).join(&joining.socket);
     let (leave, leaving) = watch::channel(false);
-    let (node, of_worker) = (args.node.clone(), spawner.clone());
+    let (node, environments, of_worker) = (args.node.clone(), args.environments, spawner.clone());
     let make = move |events, logs, spans, identities| {
         let parts = WorkerParts { spawner: of_worker, catalogue, logs, spans, identities };
-        Worker::new(workers::config(parts, &node, &data), events)
+        Worker::new(workers::config(parts, &node, environments, &data), events)
     };
     hearth_sandbox::let_code_go();
     say_ready(&joining.name)?;

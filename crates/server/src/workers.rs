@@ -12,6 +12,7 @@ use hearth_remote::{Dispatcher, Doors, EMBEDDED, Numbers, SOCKET};
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{Disk, Spawner};
 use hearth_scheduler::WorkerView;
+use hearth_types::limits::LEAVING;
 use hearth_worker::{Identities, LogSink, SpanSink, Worker, WorkerConfig};
 use tokio::net::UnixListener;
 
@@ -36,8 +37,8 @@ pub(crate) struct WorkerParts {
     pub(crate) identities: Arc<dyn Identities>,
 }
 
-/// A worker as the command line wants it.
-pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, data: &Path) -> WorkerConfig {
+/// A worker of at most so many environments as the command line wants it.
+pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, environments: u32, data: &Path) -> WorkerConfig {
     let WorkerParts { spawner, catalogue, logs, spans, identities } = parts;
     // Refused before, where it cannot be.
     let stock = catalogue.stock(&args.stock).unwrap_or_default();
@@ -45,6 +46,7 @@ pub(crate) fn config(parts: WorkerParts, args: &NodeArgs, data: &Path) -> Worker
         spawner,
         catalogue: Arc::new(catalogue),
         stock,
+        leaving: LEAVING.min(environments / 2) as usize,
         logs,
         spans,
         identities,

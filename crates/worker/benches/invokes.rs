@@ -80,6 +80,7 @@ fn main() {
             packages: data.join("code"),
             ahead: 0,
             stock: Vec::new(),
+            leaving: 0,
             interpreter_snapshots: false,
         };
         let worker = Worker::new(

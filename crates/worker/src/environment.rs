@@ -211,6 +211,12 @@ impl Environment {
         }
     }
 
+    /// Ends it once the invoke that it may have is over.
+    pub(crate) fn stop(&self) {
+        self.lock().stopping = true;
+        self.wake.notify_one();
+    }
+
     /// The runtime's process runs.
     pub(crate) fn started(&self, sandbox: Arc<Sandbox>, found: Found, took: Duration) {
         let since = sandbox.runs_since();

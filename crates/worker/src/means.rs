@@ -45,6 +45,11 @@ impl Look {
         if self.at.elapsed() < LOOK_HOLDS { self } else { Self::now(held) }
     }
 
+    /// Such a part of what is available.
+    pub(crate) fn part(&self, part: u64) -> u64 {
+        self.available / part
+    }
+
     /// What may wait beside so many environments that live.
     pub(crate) fn means(&self, living: usize) -> Means {
         let free = self.sandboxes.saturating_sub(living);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, WorkerError};
 use crate::clock::Moment;
+use crate::departures::Departures;
 use crate::environment::{Environment, Shared};
 use crate::interpreters::Interpreters;
 use crate::names::Resolver;
@@ -45,6 +46,8 @@ pub struct WorkerConfig {
     pub ahead: usize,
     /// How many of these kinds always wait, from the start on, besides.
     pub stock: Vec<(Ahead, usize)>,
+    /// How many environments that are to end may be there still because others start.
+    pub leaving: usize,
     /// Whether functions may go on, where none waits, from an interpreter that was written down before it knew them, and so
     /// have its hash seed and memory layout in common.
     pub interpreter_snapshots: bool,
@@ -56,6 +59,7 @@ pub struct Worker {
     machine: Arc<Machine>,
     shared: Arc<Shared>,
     fleet: Arc<Fleet>,
+    departures: Arc<Departures>,
 }
 
 /// Runtimes that were started ahead of their function.
@@ -92,6 +96,7 @@ impl Worker {
             packages,
             ahead,
             stock,
+            leaving,
             interpreter_snapshots,
         } = config;
         let waiting = Pool::open(spawner.clone(), ahead, stock);
@@ -108,6 +113,7 @@ impl Worker {
                 interpreters,
             }),
             shared: Arc::new(Shared { events, logs, spans, freeze_after, stream_bandwidth }),
+            departures: Departures::new(leaving),
             fleet: Arc::default(),
         }
     }
@@ -141,6 +147,7 @@ impl Worker {
         let environment = Arc::new(Environment::new(id, spec, runtime, stream, Arc::clone(&self.shared), first));
         self.fleet.lock().insert(id, Arc::clone(&environment));
         self.machine.waiting.one_more_lives();
+        self.departures.one_starts();
         let (machine, fleet) = (Arc::clone(&self.machine), Arc::clone(&self.fleet));
         tokio::spawn(async move {
             let events = Arc::clone(&environment.shared.events);
@@ -172,8 +179,7 @@ impl Worker {
 
     /// Gives an invoke to an environment that is idle. One that has ended refuses it through its reply.
     pub fn invoke(&self, id: EnvironmentId, invocation: Invocation) {
-        let environment = self.fleet.lock().get(&id).map(Arc::clone);
-        match environment {
+        match self.find(id) {
             Some(environment) => {
                 self.machine.waiting.invoked();
                 environment.invoke(invocation);
@@ -186,11 +192,21 @@ impl Worker {
 
     /// Ends an environment once the invoke that it may have is over.
     pub fn stop(&self, id: EnvironmentId) {
-        let environment = self.fleet.lock().get(&id).map(Arc::clone);
-        if let Some(environment) = environment {
-            environment.lock().stopping = true;
-            environment.wake.notify_one();
+        if let Some(environment) = self.find(id) {
+            environment.stop();
         }
+    }
+
+    /// Ends an environment that has no invoke soon: as long as others start they have the processors first, for
+    /// [`hearth_types::limits::LEAVE_WITHIN`] at most.
+    pub fn leave(&self, id: EnvironmentId) {
+        if let Some(environment) = self.find(id) {
+            self.departures.add(environment);
+        }
+    }
+
+    fn find(&self, id: EnvironmentId) -> Option<Arc<Environment>> {
+        self.fleet.lock().get(&id).map(Arc::clone)
     }
 
     /// Ends all environments, and what was started ahead, for good.

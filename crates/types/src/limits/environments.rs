@@ -36,6 +36,17 @@ pub const ROOM_WAIT: Duration = SHUTDOWN_EXTERNAL.saturating_add(Duration::from_
 pub const ROOM_WAITERS: u32 = 500;
 /// Living environments of one worker, unless told otherwise. Ours: a machine's usual 20,000 descriptors allow for it.
 pub const ENVIRONMENTS_MAX: u32 = 1000;
+/// How long an environment whose room another one needs, or whose time is over, may be there still while others start: a
+/// start has the processors first, an end takes about as much of them. Ours.
+pub const LEAVE_WITHIN: Duration = Duration::from_millis(250);
+/// How far apart such ends are where nothing starts. Ours: about what one takes of a processor.
+pub const LEAVE_PACE: Duration = Duration::from_millis(3);
+/// So many may be there still in one worker, and no more than half of what may live there. Ours.
+pub const LEAVING: u32 = 64;
+/// Bytes that may be charged to them whatever the machine has. Ours.
+pub const LEAVING_BYTES: u64 = 64 * 1024 * 1024;
+/// The part of the machine's available memory that may be, where that is more. Ours.
+pub const LEAVING_MEMORY_PART: u64 = 8;
 /// Tasks of the platform inside an environment, beyond the function's own: its init.
 pub const ENVIRONMENT_OWN_TASKS: u32 = 1;
 /// Connections that wait to be accepted by the Runtime API.

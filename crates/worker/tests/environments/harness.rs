@@ -15,6 +15,7 @@ use hearth_identity::{Credentials, Secret};
 use hearth_runtimes::{Catalogue, Kind, Stock, discover};
 use hearth_sandbox::{Spawner, SpawnerConfig, start_spawner};
 use hearth_types::invoke::VersionSpec;
+use hearth_types::limits::LEAVING;
 use hearth_types::test_support::version;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId};
 use hearth_worker::{
@@ -166,6 +167,7 @@ impl Machine {
             packages: data_dir.join("code"),
             ahead,
             stock: catalogue.stock(stock).unwrap(),
+            leaving: LEAVING as usize,
             interpreter_snapshots: false,
         };
         let heard = Arc::clone(&events);

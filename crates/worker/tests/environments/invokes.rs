@@ -20,6 +20,7 @@ tests![
     one_invoke_after_another_at_full_speed,
     large_events_and_answers,
     stops_and_is_gone,
+    leaves_and_is_gone,
     an_idle_environment_forgets_nothing,
 ];
 
@@ -182,6 +183,17 @@ async fn stops_and_is_gone(machine: Arc<Machine>) {
     machine.worker.stop(function.id);
     assert_eq!(function.event().await, EnvironmentEvent::Gone(function.id, GoneReason::Stopped));
     assert_eq!(function.try_invoke("{}", false).await, Err(WorkerError::Ended(function.id)));
+}
+
+async fn leaves_and_is_gone(machine: Arc<Machine>) {
+    let mut first = machine.python("def handler(e, c): return 1");
+    first.answer("{}").await;
+    machine.worker.leave(first.id);
+    // Others that start have the processors first; then it goes all the same.
+    let mut second = machine.python("def handler(e, c): return 2");
+    assert_eq!(second.answer("{}").await, json!(2));
+    assert_eq!(first.event().await, EnvironmentEvent::Gone(first.id, GoneReason::Stopped));
+    assert_eq!(first.try_invoke("{}", false).await, Err(WorkerError::Ended(first.id)));
 }
 
 async fn an_idle_environment_forgets_nothing(machine: Arc<Machine>) {
