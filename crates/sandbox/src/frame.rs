@@ -28,8 +28,8 @@ pub(crate) trait Frame: Sized {
 pub(crate) enum Request {
     /// The runtimes' roots, once, before the server gives root up. Descriptor: their plans. Not answered.
     Roots,
-    /// A new sandbox. Descriptors: none.
-    Make { id: u64, tmp: TmpChoice },
+    /// A new sandbox, for something that waits for it unless it is wanted ahead. Descriptors: none.
+    Make { id: u64, tmp: TmpChoice, ahead: bool },
     /// Compose root number `root` in it. Answered on the environment's channel.
     Start { slot: u64, root: u32 },
     /// Run a program in it that waits for its function, or have a process wait. Descriptors: output; arguments of the
@@ -177,8 +177,12 @@ impl Frame for Request {
     fn encode(&self) -> Bytes {
         match self {
             Self::Roots => Writer::new(10).done(),
-            Self::Make { id, tmp: TmpChoice::New { mb } } => Writer::new(1).u64(*id).u32(*mb).done(),
-            Self::Make { id, tmp: TmpChoice::Kept { volume } } => Writer::new(2).u64(*id).u64(*volume).done(),
+            Self::Make { id, tmp: TmpChoice::New { mb }, ahead } => {
+                Writer::new(1).u64(*id).u32(*mb).u32(u32::from(*ahead)).done()
+            }
+            Self::Make { id, tmp: TmpChoice::Kept { volume }, ahead } => {
+                Writer::new(2).u64(*id).u64(*volume).u32(u32::from(*ahead)).done()
+            }
             Self::Start { slot, root } => Writer::new(3).u64(*slot).u32(*root).done(),
             Self::Launch { slot } => Writer::new(6).u64(*slot).done(),
             Self::Assign { slot, code, layers, memory_mb, beside, role } => {
@@ -202,8 +206,8 @@ impl Frame for Request {
         let (kind, mut r) = Reader::new(bytes);
         let request = match kind {
             10 => Self::Roots,
-            1 => Self::Make { id: r.u64(), tmp: TmpChoice::New { mb: r.u32() } },
-            2 => Self::Make { id: r.u64(), tmp: TmpChoice::Kept { volume: r.u64() } },
+            1 => Self::Make { id: r.u64(), tmp: TmpChoice::New { mb: r.u32() }, ahead: r.bool()? },
+            2 => Self::Make { id: r.u64(), tmp: TmpChoice::Kept { volume: r.u64() }, ahead: r.bool()? },
             3 => Self::Start { slot: r.u64(), root: r.u32() },
             4 => {
                 let (slot, code, memory_mb) = (r.u64(), CodeDigest(r.array()), r.u32());

@@ -15,6 +15,7 @@
 //! the spawner dies, the kernel kills each init, and with it the environment.
 
 mod args;
+mod bursts;
 mod cgroup;
 mod channel;
 mod chore;
@@ -51,6 +52,7 @@ mod tmp;
 mod volume;
 mod weaken;
 
+pub use bursts::Bursts;
 pub use client::Spawner;
 pub use code::let_code_go;
 pub use disk::Disk;
@@ -65,5 +67,6 @@ pub use process::{Exit, Process, Signal};
 pub use program::{Assignment, Beside, Command, Happening, Program};
 pub use promise::{Broken, Level, Promise};
 pub use rootless::enter_user_namespace;
-pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Tmp, TmpVolume, Waiting};
+pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Waiting};
 pub use snapshots::{Snapshot, Template};
+pub use tmp::{Tmp, TmpVolume};

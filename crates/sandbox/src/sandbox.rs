@@ -22,37 +22,9 @@ use crate::frame::{Answer, Event, Request, Role, TmpChoice};
 use crate::process::{Process, Signal};
 use crate::program::{Assignment, Beside, Command, Happening, Program};
 use crate::since::Since;
+use crate::tmp::{Tmp, TmpVolume};
 use crate::weaken::{self, Defence};
 use crate::{Exit, Spawner};
-
-/// Which /tmp a sandbox gets.
-#[derive(Debug)]
-pub enum Tmp {
-    /// An empty one of so many MB.
-    New {
-        /// MB that the function can use.
-        mb: u32,
-    },
-    /// One that an earlier sandbox left.
-    Kept(TmpVolume),
-}
-
-/// A /tmp with what a function left in it, for the next sandbox of the same environment. Dropped, it is gone.
-#[derive(Debug)]
-pub struct TmpVolume {
-    id: u64,
-    mb: u32,
-    /// Its closing lets the volume go.
-    _lease: OwnedFd,
-}
-
-impl TmpVolume {
-    /// MB that the function can use.
-    #[must_use]
-    pub fn mb(&self) -> u32 {
-        self.mb
-    }
-}
 
 /// Where the processes inside ask for names: 127.0.0.1:53 in their network, both non-blocking. With NAT only.
 #[derive(Debug)]
@@ -108,11 +80,23 @@ impl Spawner {
     /// What could not be made; with `EINVAL` for a /tmp of less than [`hearth_types::limits::EPHEMERAL_MIN_MB`] or more
     /// than [`hearth_types::limits::EPHEMERAL_MAX_MB`], with `EAGAIN` where [`hearth_types::limits::SANDBOXES`] exist.
     pub async fn make(&self, tmp: Tmp) -> Result<Made, SandboxError> {
+        self.make_for(tmp, false).await
+    }
+
+    /// The same for what is made ahead of need itself: how many of the spawner's own wait is not decided by it.
+    ///
+    /// # Errors
+    /// As with [`Self::make`].
+    pub async fn make_ahead(&self, tmp: Tmp) -> Result<Made, SandboxError> {
+        self.make_for(tmp, true).await
+    }
+
+    async fn make_for(&self, tmp: Tmp, ahead: bool) -> Result<Made, SandboxError> {
         let choice = match &tmp {
             Tmp::New { mb } => TmpChoice::New { mb: *mb },
             Tmp::Kept(volume) => TmpChoice::Kept { volume: volume.id },
         };
-        let (answer, fds) = self.ask(|id| Request::Make { id, tmp: choice }).await?;
+        let (answer, fds) = self.ask(|id| Request::Make { id, tmp: choice, ahead }).await?;
         let Answer::Made { slot, .. } = answer else { return Err(protocol_error("an answer to another request")) };
         let fds: [OwnedFd; CgroupFiles::COUNT + 1] =
             channel::exactly(fds).ok_or_else(|| protocol_error("a sandbox without its descriptors"))?;

@@ -11,6 +11,35 @@ use crate::error::{Done, During, Failure};
 use crate::sys;
 use crate::volume::{self, TMP_FOLDER};
 
+/// Which /tmp a sandbox gets.
+#[derive(Debug)]
+pub enum Tmp {
+    /// An empty one of so many MB.
+    New {
+        /// MB that the function can use.
+        mb: u32,
+    },
+    /// One that an earlier sandbox left.
+    Kept(TmpVolume),
+}
+
+/// A /tmp with what a function left in it, for the next sandbox of the same environment. Dropped, it is gone.
+#[derive(Debug)]
+pub struct TmpVolume {
+    pub(crate) id: u64,
+    pub(crate) mb: u32,
+    /// Its closing lets the volume go.
+    pub(crate) _lease: OwnedFd,
+}
+
+impl TmpVolume {
+    /// MB that the function can use.
+    #[must_use]
+    pub fn mb(&self) -> u32 {
+        self.mb
+    }
+}
+
 /// As many as a disk has.
 const INODES_PER_MB: u32 = 64;
 

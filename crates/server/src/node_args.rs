@@ -31,7 +31,7 @@ pub(crate) struct NodeArgs {
     /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
     #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(crate) stream_bandwidth: u64,
-    /// Sandboxes made ahead of need.
+    /// Sandboxes made ahead of need, at least: as many as the largest burst of ten minutes took, up to 48. 0: none.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,
     /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately: as many as their

@@ -338,7 +338,7 @@ fn program(kind: &Ahead) -> String {
 async fn start(spawner: &Spawner, kind: &Ahead) -> Result<Ready, SandboxError> {
     let failed = |source| SandboxError::Failed { what: "making a pipe for its output".to_owned(), source };
     let (reader, output) = output_pipe().map_err(failed)?;
-    let made = spawner.make(Tmp::New { mb: EPHEMERAL_MIN_MB }).await?;
+    let made = spawner.make_ahead(Tmp::New { mb: EPHEMERAL_MIN_MB }).await?;
     let waiting = match kind.clone() {
         Ahead::Program { root, argv, env, cwd } => {
             let started = spawner.start(made, root).await?;

@@ -6,8 +6,8 @@ pub(crate) fn survives<F: Frame + PartialEq + std::fmt::Debug>(frame: F) {
 
 #[test]
 fn every_frame_survives_the_wire() {
-    survives(Request::Make { id: u64::MAX, tmp: TmpChoice::New { mb: 512 } });
-    survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX } });
+    survives(Request::Make { id: u64::MAX, tmp: TmpChoice::New { mb: 512 }, ahead: true });
+    survives(Request::Make { id: 1, tmp: TmpChoice::Kept { volume: u64::MAX }, ahead: false });
     survives(Request::Start { slot: 3, root: u32::MAX });
     survives(Request::Launch { slot: 3 });
     survives(Request::Roots);

@@ -283,7 +283,7 @@ impl Spawner {
         };
         match request {
             Request::Roots => self.roots.take(fds)?,
-            Request::Make { id, tmp } => self.make(id, tmp)?,
+            Request::Make { id, tmp, ahead } => self.make(id, tmp, ahead)?,
             Request::Start { slot, root } => {
                 let started = self.start(slot, root);
                 self.report(slot, started);

@@ -1,13 +1,15 @@
 //! Sandboxes made ahead, so that a cold start does not wait for namespaces, control groups and a file system.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB};
+use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB, POOL_MAX};
 use rustix::event::Timespec;
 
 use super::Spawner;
 use super::readers::Ahead;
+use super::slot::Slot;
+use crate::bursts::Bursts;
 use crate::error::Done;
 
 /// How long nothing must have happened before one more is made: those that are wanted now come first, and what starts in
@@ -18,27 +20,59 @@ const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// Slots that wait for a request. All have the usual /tmp of [`EPHEMERAL_MIN_MB`].
 pub(super) struct Pool {
-    wanted: usize,
+    /// So many always, and none at all where that is 0.
+    least: usize,
+    /// Of requests by something that waited for them.
+    bursts: Bursts,
     making: VecDeque<u64>,
     ready: VecDeque<u64>,
     idle: Duration,
 }
 
+/// What to do when nothing has happened for as long as the pool has [`Pool::patience`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Make,
+    /// It is one too many.
+    End(u64),
+    Nothing,
+}
+
 impl Pool {
-    pub(super) fn new(wanted: usize) -> Self {
-        Self { wanted, making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE }
+    pub(super) fn new(least: usize) -> Self {
+        Self { least, bursts: Bursts::default(), making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE }
     }
 
-    /// How long to wait for an event before one more is made; none where there are enough.
-    pub(super) fn patience(&self) -> Option<Timespec> {
-        let enough = self.making.len() + self.ready.len() >= self.wanted;
-        if enough { None } else { Timespec::try_from(self.idle).ok() }
+    /// How many are to wait: as many as the largest burst lately took.
+    fn wanted(&self, now: Instant) -> usize {
+        if self.least == 0 { 0 } else { self.bursts.largest(now).min(POOL_MAX).max(self.least) }
+    }
+
+    /// How long to wait for an event before [`Self::step`] is asked; none where only an event changes anything.
+    fn patience(&self, now: Instant) -> Option<Duration> {
+        match self.step(now) {
+            Step::Nothing if self.wanted(now) > self.least => Some(self.bursts.next_change(now)? - now),
+            Step::Nothing => None,
+            Step::Make | Step::End(_) => Some(self.idle),
+        }
+    }
+
+    fn step(&self, now: Instant) -> Step {
+        let (wanted, count) = (self.wanted(now), self.making.len() + self.ready.len());
+        match self.ready.front() {
+            _ if count < wanted => Step::Make,
+            Some(first) if count > wanted => Step::End(*first),
+            _ => Step::Nothing,
+        }
     }
 
     /// Takes one out: the one that has been ready longest, else the one that will be ready first.
-    fn take(&mut self, tmp_mb: u32) -> Option<u64> {
+    fn take(&mut self, tmp_mb: u32, ahead: bool, now: Instant) -> Option<u64> {
         if tmp_mb != EPHEMERAL_MIN_MB {
             return None;
+        }
+        if !ahead {
+            self.bursts.add(now);
         }
         self.ready.pop_front().or_else(|| self.making.pop_front())
     }
@@ -54,9 +88,13 @@ impl Pool {
 
     /// Its init has died.
     pub(super) fn forget(&mut self, slot: u64) {
+        let before = self.making.len() + self.ready.len();
         self.making.retain(|id| *id != slot);
         self.ready.retain(|id| *id != slot);
-        self.back_off();
+        // One that was let go is none of them any more.
+        if self.making.len() + self.ready.len() < before {
+            self.back_off();
+        }
     }
 
     fn back_off(&mut self) {
@@ -67,60 +105,97 @@ impl Pool {
 impl Spawner {
     /// How long to wait for something to do before something is made ahead.
     pub(super) fn patience(&self) -> Option<Timespec> {
-        if self.reader_ahead == Ahead::Wanted { Some(Timespec::default()) } else { self.pool.patience() }
+        if self.reader_ahead == Ahead::Wanted {
+            return Some(Timespec::default());
+        }
+        self.pool.patience(Instant::now()).and_then(|time| Timespec::try_from(time).ok())
     }
 
+    /// Nothing else is to be done now.
     pub(super) fn make_ahead(&mut self) -> Done {
         if self.reader_ahead == Ahead::Wanted {
             self.make_reader_ahead();
             return Ok(());
         }
-        self.fill_pool()
-    }
-
-    pub(super) fn take_from_pool(&mut self, tmp_mb: u32) -> Option<u64> {
-        self.pool.take(tmp_mb)
-    }
-
-    /// Begins one more; nothing else is to be done now.
-    fn fill_pool(&mut self) -> Done {
-        match self.clone_new(EPHEMERAL_MIN_MB) {
-            Ok(slot) => self.pool.making.push_back(slot),
-            // A request for one will tell the server why; until then, less and less often.
-            Err(_) => self.pool.back_off(),
+        match self.pool.step(Instant::now()) {
+            Step::Make => match self.clone_new(EPHEMERAL_MIN_MB) {
+                Ok(slot) => self.pool.making.push_back(slot),
+                // A request for one will tell the server why; until then, less and less often.
+                Err(_) => self.pool.back_off(),
+            },
+            Step::End(slot) => {
+                self.pool.ready.retain(|id| *id != slot);
+                self.slots.get(&slot).into_iter().for_each(Slot::kill);
+            }
+            Step::Nothing => {}
         }
         Ok(())
+    }
+
+    pub(super) fn take_from_pool(&mut self, tmp_mb: u32, ahead: bool) -> Option<u64> {
+        self.pool.take(tmp_mb, ahead, Instant::now())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hearth_types::limits::AHEAD_KEEP;
+
     use super::*;
 
     #[test]
     fn hands_out_what_is_ready_first() {
-        let mut pool = Pool::new(2);
+        let (mut pool, now) = (Pool::new(2), Instant::now());
         pool.making.extend([1, 2]);
         pool.is_ready(2);
-        assert!(pool.patience().is_none(), "two are there or coming");
-        assert_eq!(pool.take(EPHEMERAL_MIN_MB * 2), None, "another /tmp than theirs");
-        assert_eq!(pool.take(EPHEMERAL_MIN_MB), Some(2));
-        assert_eq!(pool.take(EPHEMERAL_MIN_MB), Some(1));
-        assert_eq!(pool.take(EPHEMERAL_MIN_MB), None);
+        assert!(pool.patience(now).is_none(), "two are there or coming");
+        assert_eq!(pool.take(EPHEMERAL_MIN_MB * 2, false, now), None, "another /tmp than theirs");
+        assert_eq!(pool.take(EPHEMERAL_MIN_MB, false, now), Some(2));
+        assert_eq!(pool.take(EPHEMERAL_MIN_MB, false, now), Some(1));
+        assert_eq!(pool.take(EPHEMERAL_MIN_MB, false, now), None);
         pool.is_ready(1);
         assert!(pool.ready.is_empty(), "it is no longer the pool's");
     }
 
     #[test]
+    fn as_many_wait_as_the_largest_burst_took() {
+        let (mut pool, now) = (Pool::new(2), Instant::now());
+        for _ in 0..3 {
+            pool.take(EPHEMERAL_MIN_MB, false, now);
+            pool.take(EPHEMERAL_MIN_MB, true, now);
+        }
+        assert_eq!(pool.step(now), Step::Make);
+        pool.ready.extend([1, 2, 3]);
+        assert_eq!((pool.step(now), pool.patience(now)), (Step::Nothing, Some(AHEAD_KEEP)));
+        let later = now + AHEAD_KEEP;
+        assert_eq!((pool.step(later), pool.patience(later)), (Step::End(1), Some(IDLE)));
+        pool.ready.pop_front();
+        assert_eq!((pool.step(later), pool.patience(later)), (Step::Nothing, None));
+    }
+
+    #[test]
+    fn there_is_an_end_to_that_and_none_waits_where_none_is_to() {
+        let (mut pool, mut none, now) = (Pool::new(2), Pool::new(0), Instant::now());
+        for _ in 0..POOL_MAX + 10 {
+            pool.take(EPHEMERAL_MIN_MB, false, now);
+            none.take(EPHEMERAL_MIN_MB, false, now);
+        }
+        assert_eq!((pool.wanted(now), none.wanted(now)), (POOL_MAX, 0));
+        assert_eq!((none.step(now), none.patience(now)), (Step::Nothing, None));
+    }
+
+    #[test]
     fn tries_less_often_after_failures() {
-        let mut pool = Pool::new(1);
+        let (mut pool, now) = (Pool::new(1), Instant::now());
         for slot in 0..100 {
             pool.making.push_back(slot);
             pool.forget(slot);
         }
-        assert_eq!(pool.patience(), Timespec::try_from(IDLE_MAX).ok());
+        assert_eq!(pool.patience(now), Some(IDLE_MAX));
         pool.making.push_back(100);
         pool.is_ready(100);
         assert_eq!(pool.idle, IDLE);
+        pool.forget(7);
+        assert_eq!(pool.idle, IDLE, "it was none of them");
     }
 }

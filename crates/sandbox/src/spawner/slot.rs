@@ -134,9 +134,9 @@ impl Slot {
 }
 
 impl Spawner {
-    pub(super) fn make(&mut self, id: u64, tmp: TmpChoice) -> Done {
+    pub(super) fn make(&mut self, id: u64, tmp: TmpChoice, ahead: bool) -> Done {
         let made = match tmp {
-            TmpChoice::New { mb } => self.take_from_pool(mb).map_or_else(|| self.clone_new(mb), Ok),
+            TmpChoice::New { mb } => self.take_from_pool(mb, ahead).map_or_else(|| self.clone_new(mb), Ok),
             TmpChoice::Kept { volume } => self.clone_with(volume),
         };
         match made {

@@ -10,6 +10,9 @@ pub const SPAWNER_REQUESTS: usize = 256;
 /// Sandboxes of one spawner, the pool and those being taken down included. Ours: each needs two user ids, and about 15
 /// descriptors on both sides together.
 pub const SANDBOXES: u32 = 2048;
+/// Sandboxes that wait at most because the largest burst of the last minutes took so many. Ours: each takes a megabyte of the
+/// kernel's.
+pub const POOL_MAX: usize = 48;
 /// How long one step of a sandbox's start may take once its first process is there. Ours: each takes milliseconds, on a machine
 /// that has far more to do than it can, seconds; beyond that it stands still, and is killed.
 pub const SANDBOX_STEP_TIME: Duration = Duration::from_secs(20);
