@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 
 use crate::args::RunArgs;
 
+/// Whether a server can keep this machine's processors awake.
+pub(crate) fn can_be_kept_awake() -> bool {
+    let first = fs::read_to_string("/sys/devices/system/cpu/cpu0/cpuidle/state0/name");
+    first.is_ok_and(|name| name.trim() == "POLL") && fs::exists("/dev/cpu_dma_latency").unwrap_or(false)
+}
+
 /// Facts for the report's head.
 pub(crate) fn facts(args: &RunArgs) -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

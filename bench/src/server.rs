@@ -44,10 +44,11 @@ impl Server {
     pub(crate) fn start_in(run: &RunArgs, args: &[&str], data: TempDir) -> Result<Self> {
         let log = File::create(data.path().join("server.log"))?;
         let start = Instant::now();
+        let awake = ["--awake", run.awake.as_str()];
         let mut child = Command::new(&run.hearth)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path().join("data"))
-            .args(["--awake", &run.awake])
+            .args(if args.contains(&awake[0]) { &[][..] } else { &awake })
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -8,6 +8,7 @@ use crate::args::RunArgs;
 use crate::client::Target;
 use crate::functions::{self, Package};
 use crate::load::{self, Load};
+use crate::machine;
 use crate::measure::{AMPLE, FULL_MB, SMALL_MB, alone, bare};
 use crate::report::Report;
 use crate::server::Server;
@@ -56,6 +57,17 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
             closed(args, report, server, &packages[0], SMALL_MB, freeze)?;
             closed(args, report, server, &packages[1], SMALL_MB, freeze)?;
             open(args, report, server, &packages[0], freeze)
+        })?;
+    }
+    if args.awake == "requests" || !machine::can_be_kept_awake() {
+        return Ok(());
+    }
+    // Beside the defaults in the same run: what a processor's halt has of them.
+    for (freeze, after) in FREEZES {
+        let options = ["--freeze-after", after, "--awake", "requests"];
+        Server::with(args, &[&AMPLE[..], &options].concat(), |server| {
+            let freeze = format!("{freeze}-kept-awake");
+            packages.iter().try_for_each(|package| closed(args, report, server, package, FULL_MB, &freeze))
         })?;
     }
     Ok(())
