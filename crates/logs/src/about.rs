@@ -48,6 +48,11 @@ impl About {
         }
     }
 
+    /// Whether a group is in this folder, be it a damaged one.
+    pub(crate) fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Puts it on stable storage, whole or not at all.
     pub(crate) fn save(&self, folder: &Path) -> io::Result<()> {
         let new = folder.join("group.json.new");

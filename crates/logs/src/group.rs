@@ -11,7 +11,7 @@ use hearth_types::limits::{LOG_GROUP_BYTES, LOG_SEGMENT_AGE, LOG_SEGMENT_BYTES, 
 
 use crate::about::{About, sync_folder};
 use crate::allowance::Allowance;
-use crate::record::{self, LogLine, Record};
+use crate::record::{self, LogLine, Record, Records};
 use crate::segment::{self, Segment, Span};
 use crate::store::Refused;
 
@@ -43,6 +43,19 @@ pub(crate) struct NewLine<'a> {
     pub(crate) timestamp_ms: i64,
     pub(crate) ingested_ms: i64,
     pub(crate) message: &'a Bytes,
+}
+
+impl NewLine<'_> {
+    /// The line at its place in the group.
+    pub(crate) fn at(&self, sequence: u64) -> LogLine {
+        LogLine {
+            sequence,
+            timestamp_ms: self.timestamp_ms,
+            ingested_ms: self.ingested_ms,
+            stream: Arc::clone(self.stream),
+            message: self.message.clone(),
+        }
+    }
 }
 
 /// Where the lines of a group are to be found.
@@ -91,6 +104,34 @@ impl Group {
         Self::new(folder, about)
     }
 
+    /// One whose lines were elsewhere, with these, all on stable storage. It is a group once all lines are. Those that an
+    /// attempt which failed has put on file already are known by their sequence.
+    pub(crate) fn settle(root: &Path, about: About, lines: Records<'_>, next: u64) -> io::Result<Self> {
+        let folder = folder(root, &about.name);
+        fs::create_dir_all(&folder)?;
+        let mut group = Self::new(folder, about)?;
+        let known = match group.segments.len() {
+            0 => 0,
+            count => group.contents(count - 1)?.next,
+        };
+        for line in lines.filter(|line| line.sequence >= known).map(Record::to_line) {
+            let LogLine { sequence, timestamp_ms, ingested_ms, stream, message } = &line;
+            group.next = Some(*sequence);
+            let new = NewLine { stream, timestamp_ms: *timestamp_ms, ingested_ms: *ingested_ms, message };
+            group.push(&new, *ingested_ms)?;
+        }
+        group.next = Some(next.max(known));
+        group.flush()?;
+        if let (Some(last), None) = (group.segments.last(), &group.file) {
+            group.file = Some(last.open(&group.folder)?);
+        }
+        group.sync()?;
+        group.close_file();
+        group.about.save(&group.folder)?;
+        sync_folder(root)?;
+        Ok(group)
+    }
+
     /// The one in this folder, if one is.
     pub(crate) fn open(folder: PathBuf) -> io::Result<Option<Self>> {
         let Some(about) = About::load(&folder)? else { return Ok(None) };
@@ -118,6 +159,11 @@ impl Group {
         aside.parent().map_or(Ok(()), sync_folder)
     }
 
+    /// Whether its file is open for writing.
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// The next line opens the file again.
     pub(crate) fn close_file(&mut self) {
         self.file = None;
@@ -132,13 +178,7 @@ impl Group {
     pub(crate) fn push(&mut self, new: &NewLine<'_>, now_ms: i64) -> io::Result<LogLine> {
         let sequence = self.next_sequence(now_ms)?;
         self.turn_over(sequence, now_ms)?;
-        let line = LogLine {
-            sequence,
-            timestamp_ms: new.timestamp_ms,
-            ingested_ms: new.ingested_ms,
-            stream: Arc::clone(new.stream),
-            message: new.message.clone(),
-        };
+        let line = new.at(sequence);
         record::write(&line, &mut self.buffer);
         self.next = Some(sequence + 1);
         let last = self.segments.len() - 1;
@@ -183,8 +223,7 @@ impl Group {
             return Ok(next);
         }
         let next = match self.segments.len() {
-            // Above all that an earlier group of this name had: followers and readers tell lines by it.
-            0 => u64::try_from(now_ms).unwrap_or_default().saturating_mul(1 << 20).max(1),
+            0 => first_sequence(now_ms),
             count => self.contents(count - 1)?.next,
         };
         self.next = Some(next);
@@ -355,6 +394,11 @@ impl Group {
         self.about = about;
         Ok(())
     }
+}
+
+/// Of a group's first line: above all that an earlier group of this name had, as followers and readers tell lines by it.
+pub(crate) fn first_sequence(now_ms: i64) -> u64 {
+    u64::try_from(now_ms).unwrap_or_default().saturating_mul(1 << 20).max(1)
 }
 
 fn is_deleted(deleted: &BTreeMap<String, u64>, line: &Record<'_>) -> bool {

@@ -8,11 +8,21 @@ use bytes::Bytes;
 use hearth_types::limits::{LOG_QUEUE_BYTES, LOG_QUEUE_LINES, LOG_QUEUE_SHARE};
 use tokio::sync::oneshot;
 
+use crate::group::NewLine;
+
 /// A line that has no sequence yet.
 pub(crate) struct Arrived {
     pub(crate) stream: Arc<str>,
     pub(crate) timestamp_ms: i64,
     pub(crate) message: Bytes,
+}
+
+impl Arrived {
+    /// It counts as ingested when it happened: its environment is on this machine.
+    pub(crate) fn new_line(&self) -> NewLine<'_> {
+        let Self { stream, timestamp_ms, message } = self;
+        NewLine { stream, timestamp_ms: *timestamp_ms, ingested_ms: *timestamp_ms, message }
+    }
 }
 
 /// The lines of one group.
@@ -33,7 +43,7 @@ pub(crate) struct Dropped {
 pub(crate) type AllDropped = HashMap<Arc<str>, Dropped>;
 
 /// Counts a line that had no room.
-pub(crate) fn count_dropped(all: &mut AllDropped, group: &Arc<str>, stream: &Arc<str>) {
+fn count_dropped(all: &mut AllDropped, group: &Arc<str>, stream: &Arc<str>) {
     match all.get_mut(group) {
         Some(dropped) => *dropped = Dropped { lines: dropped.lines + 1, stream: Arc::clone(stream) },
         None => drop(all.insert(Arc::clone(group), Dropped { lines: 1, stream: Arc::clone(stream) })),

@@ -182,7 +182,8 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

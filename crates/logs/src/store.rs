@@ -16,7 +16,7 @@ use tracing::error;
 
 use crate::about::About;
 use crate::follow::{Follower, Followers};
-use crate::group::{Group, NewLine, StreamInfo};
+use crate::group::{NewLine, StreamInfo};
 use crate::groups::Groups;
 use crate::queue::{Arrived, Queue};
 use crate::record::LogLine;
@@ -153,9 +153,10 @@ impl LogStore {
     #[must_use]
     pub fn groups(&self, after: Option<&str>, most: usize, wanted: impl Fn(&str) -> bool) -> Vec<GroupInfo> {
         let mut infos = Vec::new();
-        self.groups.each(after, |group| {
-            if infos.len() < most && wanted(&group.name) {
-                infos.push(info(group));
+        self.groups.each(after, |kept| {
+            let info = kept.info();
+            if infos.len() < most && wanted(&info.name) {
+                infos.push(info);
             }
             infos.len() < most
         });
@@ -167,7 +168,7 @@ impl LogStore {
     /// # Errors
     /// Where there is no such group.
     pub fn group(&self, name: &str) -> Result<GroupInfo, Refused> {
-        self.groups.with(name, |group| Ok(info(group)))
+        self.groups.with_kept(name, |kept| kept.info())
     }
 
     /// Makes a group.
@@ -306,15 +307,6 @@ impl LogStore {
 impl Drop for LogStore {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-fn info(group: &Group) -> GroupInfo {
-    GroupInfo {
-        name: Arc::clone(&group.name),
-        created_ms: group.about.created_ms,
-        retention_days: group.about.retention_days,
-        bytes: group.bytes(),
     }
 }
 

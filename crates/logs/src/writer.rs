@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_types::limits::{LOG_LINE_OVERHEAD, LOG_OPEN_FILES, LOG_TIDY_EVERY};
+use hearth_types::limits::{LOG_LINE_OVERHEAD, LOG_OPEN_FILES, LOG_TIDY_EVERY, LOG_YOUNG_PAUSE};
 use tracing::error;
 
 use crate::follow::Followers;
-use crate::group::{Group, NewLine};
-use crate::groups::Groups;
-use crate::queue::{AllDropped, Arrived, Batch, Dropped, Queue, count_dropped};
-use crate::record::LogLine;
+use crate::groups::{Appended, Groups, Kept};
+use crate::queue::{AllDropped, Arrived, Batch, Dropped, Queue};
 use crate::store::now_ms;
 
 /// How long the writer lets lines gather: the price of one wake-up and one write is then shared by all of them.
@@ -30,6 +28,8 @@ pub(crate) struct Writer {
     turn: u64,
     /// What was dropped and has not been said.
     dropped: AllDropped,
+    /// Whether groups are waiting to settle.
+    are_leaving: bool,
 }
 
 /// Tells all that the writer is no more.
@@ -47,7 +47,7 @@ impl Drop for End {
 
 impl Writer {
     pub(crate) fn new(queue: Arc<Queue>, followers: Arc<Followers>, groups: Arc<Groups>) -> Self {
-        Self { queue, followers, groups, open: HashMap::new(), turn: 0, dropped: HashMap::new() }
+        Self { queue, followers, groups, open: HashMap::new(), turn: 0, dropped: HashMap::new(), are_leaving: true }
     }
 
     pub(crate) fn run(&mut self) {
@@ -55,7 +55,7 @@ impl Writer {
         let _end = End { queue: Arc::clone(&self.queue), followers: Arc::clone(&self.followers) };
         let mut tidied: Option<Instant> = None;
         loop {
-            self.queue.wait(if self.dropped.is_empty() { LOG_TIDY_EVERY } else { SAY_DROPPED });
+            self.queue.wait(self.patience());
             if !self.queue.is_urgent() {
                 std::thread::sleep(GATHER);
             }
@@ -65,11 +65,31 @@ impl Writer {
             if last {
                 break;
             }
+            self.settle_some();
             if tidied.is_none_or(|at| at.elapsed() >= LOG_TIDY_EVERY) {
                 self.groups.tidy(now_ms());
                 tidied = Some(Instant::now());
             }
         }
+    }
+
+    /// How long it waits for lines.
+    fn patience(&self) -> Duration {
+        if self.are_leaving {
+            LOG_YOUNG_PAUSE
+        } else if self.dropped.is_empty() {
+            LOG_TIDY_EVERY
+        } else {
+            SAY_DROPPED
+        }
+    }
+
+    /// A few groups at a time, so that the lines of all others do not wait.
+    fn settle_some(&mut self) {
+        self.are_leaving = self.groups.settle_some().unwrap_or_else(|cause| {
+            error!("log groups cannot be put in folders of their own: {cause}");
+            false
+        });
     }
 
     fn write(&mut self, batch: Batch) {
@@ -90,25 +110,11 @@ impl Writer {
     }
 
     fn write_group(&mut self, name: &Arc<str>, lines: &[Arrived], now_ms: i64) {
-        let mut dropped = AllDropped::new();
-        let written = self.groups.with_made(name, now_ms, |group| {
-            let mut written = Vec::with_capacity(lines.len());
-            for line in lines {
-                if group.allowance.take(line.message.len(), now_ms) {
-                    written.push(push(group, line, now_ms)?);
-                } else {
-                    count_dropped(&mut dropped, name, &line.stream);
-                }
-            }
-            group.flush()?;
-            Ok(written)
-        });
-        let bytes = written.iter().flatten().map(|line| line.message.len() as u64 + LOG_LINE_OVERHEAD).sum();
-        self.tell(name, written);
-        self.groups.grew(bytes, now_ms);
-        for (group, dropped) in dropped {
-            merge(&mut self.dropped, group, dropped);
+        let mut appended = self.groups.append(name, lines, now_ms);
+        if let Some(dropped) = appended.as_mut().ok().and_then(|appended| appended.dropped.take()) {
+            merge(&mut self.dropped, Arc::clone(name), dropped);
         }
+        self.tell(name, appended, now_ms);
     }
 
     /// Says in a group's log how many of its lines are missing.
@@ -117,31 +123,25 @@ impl Writer {
             let Dropped { lines, stream } = &dropped;
             let message = format!("{lines} lines of this log were dropped: they came faster than they could be kept\n");
             let line = Arrived { stream: Arc::clone(stream), timestamp_ms: now_ms, message: Bytes::from(message) };
-            let mut has_room = true;
-            let written = self.groups.with_made(&name, now_ms, |group| {
-                has_room = group.allowance.take(line.message.len(), now_ms);
-                if !has_room {
-                    return Ok(Vec::new());
-                }
-                let written = push(group, &line, now_ms)?;
-                group.flush()?;
-                Ok(vec![written])
-            });
-            self.tell(&name, written);
-            if !has_room {
-                merge(&mut self.dropped, name, dropped);
+            match self.groups.append(&name, &[line], now_ms) {
+                Ok(Appended { dropped: Some(_), .. }) => merge(&mut self.dropped, name, dropped),
+                appended => self.tell(&name, appended, now_ms),
             }
         }
     }
 
     /// On file first: who follows and then reads sees every line at least once.
-    fn tell(&mut self, group: &Arc<str>, written: io::Result<Vec<LogLine>>) {
-        match written {
-            Ok(written) => {
-                self.open.insert(Arc::clone(group), self.turn);
-                for line in written {
+    fn tell(&mut self, group: &Arc<str>, appended: io::Result<Appended>, now_ms: i64) {
+        match appended {
+            Ok(Appended { lines, is_open, .. }) => {
+                if is_open {
+                    self.open.insert(Arc::clone(group), self.turn);
+                }
+                let bytes = lines.iter().map(|line| line.message.len() as u64 + LOG_LINE_OVERHEAD).sum();
+                for line in lines {
                     self.followers.tell(group, line);
                 }
+                self.groups.grew(bytes, now_ms);
             }
             Err(cause) => error!("{group}: lines of the log are lost: {cause}"),
         }
@@ -157,20 +157,10 @@ impl Writer {
         let closed = turns.len() - LOG_OPEN_FILES / 2;
         for (_, name) in turns.drain(..closed) {
             // A group that is no more has no file.
-            let _ = self.groups.with(&name, |group| {
-                group.close_file();
-                Ok(())
-            });
+            let _ = self.groups.with_kept(&name, Kept::close_file);
         }
         self.open.extend(turns.into_iter().map(|(turn, name)| (name, turn)));
     }
-}
-
-/// A line counts as ingested when it happened: its environment is on this machine.
-fn push(group: &mut Group, line: &Arrived, now_ms: i64) -> io::Result<LogLine> {
-    let Arrived { stream, timestamp_ms, message } = line;
-    let new = NewLine { stream, timestamp_ms: *timestamp_ms, ingested_ms: *timestamp_ms, message };
-    group.push(&new, now_ms)
 }
 
 fn merge(all: &mut AllDropped, group: Arc<str>, more: Dropped) {

@@ -154,15 +154,11 @@ fn the_largest_groups_shrink_where_all_are_too_large() {
     let message = Bytes::from(vec![b'x'; 1 << 20]);
     let mut sizes = Vec::new();
     for (name, lines) in [("large", 40), ("small", 4)] {
-        let bytes = groups.with_made(&name.into(), 0, |group| {
-            for timestamp_ms in 0..lines {
-                let new = NewLine { stream: &"s".into(), timestamp_ms, ingested_ms: 0, message: &message };
-                group.push(&new, 0)?;
-                group.flush()?;
-            }
-            Ok(group.bytes())
-        });
-        sizes.push((bytes.unwrap(), Arc::from(name)));
+        for timestamp_ms in 0..lines {
+            let line = Arrived { stream: "s".into(), timestamp_ms, message: message.clone() };
+            assert_eq!(groups.append(&name.into(), &[line], 0).unwrap().dropped, None);
+        }
+        sizes.push((groups.with(name, |group| Ok(group.bytes())).unwrap(), Arc::from(name)));
     }
     groups.fit(sizes, 20 << 20);
     let bytes = |name: &str| groups.with(name, |group| Ok(group.bytes())).unwrap();

@@ -65,6 +65,16 @@ pub const LOG_TAIL_LIFE: Duration = Duration::from_secs(3 * 60 * 60);
 pub const LOG_TAIL_FRAMES: usize = 4;
 /// Depth of nesting in a filter pattern. Ours.
 pub const LOG_PATTERN_DEPTH: usize = 32;
+/// Characters of a log group's name (CloudWatch).
+pub const LOG_GROUP_CHARS: usize = 512;
+/// Bytes of lines of a log group that has no folder of its own yet, as they are in a file; beyond that it gets one. Ours.
+pub const LOG_YOUNG_BYTES: usize = 64 * 1024;
+/// Bytes of a file that log groups without folders share. There are two at most, and the groups' lines are in memory too.
+pub const LOG_YOUNG_FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Log groups of a full shared file that get folders at a time.
+pub const LOG_YOUNG_SETTLED: usize = 2;
+/// How often at most some of them do while no lines come.
+pub const LOG_YOUNG_PAUSE: Duration = Duration::from_millis(20);
 /// How often the log store looks for lines whose retention is over; readers do not see them from then on anyway.
 pub const LOG_TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a file of a group with a retention is written to, so that it can go in time.
