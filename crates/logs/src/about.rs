@@ -49,8 +49,8 @@ impl About {
     }
 
     /// Whether a group is in this folder, be it a damaged one.
-    pub(crate) fn is_in(folder: &Path) -> bool {
-        folder.join(FILE).exists()
+    pub(crate) fn is_in(folder: &Path) -> io::Result<bool> {
+        folder.join(FILE).try_exists()
     }
 
     /// Puts it on stable storage, whole or not at all.

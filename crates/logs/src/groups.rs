@@ -13,7 +13,7 @@ use tracing::error;
 
 use crate::about::About;
 use crate::allowance::Allowance;
-use crate::group::Group;
+use crate::group::{Group, folder};
 use crate::queue::{Arrived, Dropped};
 use crate::record::LogLine;
 use crate::store::{GroupInfo, Refused};
@@ -142,14 +142,31 @@ impl Groups {
         loop {
             let slot = {
                 let mut slots = self.slots();
-                let made = || slot(Kept::Young(Young::new(name, now_ms)));
-                Arc::clone(slots.entry(Arc::clone(name)).or_insert_with(made))
+                match slots.get(name) {
+                    Some(slot) => Arc::clone(slot),
+                    None => {
+                        let made = slot(self.make(name, now_ms)?);
+                        slots.insert(Arc::clone(name), Arc::clone(&made));
+                        made
+                    }
+                }
             };
             // None: it has been deleted meanwhile.
             if let Some(kept) = lock(&slot).as_mut() {
                 return self.append_to(kept, lines, now_ms);
             }
         }
+    }
+
+    /// A new group for lines.
+    fn make(&self, name: &Arc<str>, now_ms: i64) -> io::Result<Kept> {
+        // One that could not be read at the start goes on behind what it has.
+        let is_damaged = About::is_in(&folder(&self.root, name))?;
+        Ok(if is_damaged {
+            Kept::Settled(Box::new(Group::create(&self.root, About::new(name, now_ms))?))
+        } else {
+            Kept::Young(Young::new(name, now_ms))
+        })
     }
 
     fn append_to(&self, kept: &mut Kept, lines: &[Arrived], now_ms: i64) -> io::Result<Appended> {
@@ -181,10 +198,10 @@ impl Groups {
     pub(crate) fn settle_some(&self) -> Result<bool, Refused> {
         let leaving = self.nursery.leaving(LOG_YOUNG_SETTLED)?;
         for name in &leaving {
-            match self.with(name, |_| Ok(())) {
-                // It has been deleted meanwhile.
-                Ok(()) | Err(Refused::NoGroup) => {}
-                Err(cause) => return Err(cause),
+            match self.with(name, |_| Ok(self.nursery.leave(name)?)) {
+                // It could not be read at the start.
+                Err(Refused::NoGroup) => self.nursery.leave(name)?,
+                settled => settled?,
             }
         }
         Ok(!leaving.is_empty())
@@ -220,6 +237,8 @@ impl Groups {
             let mut kept = lock(&slot);
             match kept.as_mut() {
                 Some(Kept::Settled(group)) => {
+                    // Ahead of the folder: it must not come back from a shared file.
+                    self.nursery.leave(name)?;
                     self.nursery.sync()?;
                     group.remove(&aside)?;
                 }

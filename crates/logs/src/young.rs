@@ -141,7 +141,7 @@ impl Nursery {
             match Shared::open(root, root.join(format!("{PREFIX}{number}"))) {
                 Ok((file, young)) => {
                     shared.push_back(file);
-                    // A group is in a later file only where it had left the earlier one, if that was lost too.
+                    // A group is in a later file only where it was deleted before, which is on stable storage.
                     groups.extend(young);
                 }
                 // It must not keep all others from being there.
@@ -251,12 +251,10 @@ impl Shared {
         let mut young = BTreeMap::new();
         for (name, group) in groups {
             let folder = folder(root, &name);
-            if About::is_in(&folder) {
-                // A crash came before this was said.
-                shared.write(&entry(&name, 0, &[]))?;
-            } else {
+            shared.groups.insert(Arc::clone(&name));
+            // Where a crash came before it was said that a group has left, that is said when the file or the group is to go.
+            if !About::is_in(&folder)? {
                 remove_folder(&folder)?;
-                shared.groups.insert(Arc::clone(&name));
                 young.insert(name, group);
             }
         }

@@ -229,6 +229,18 @@ fn large() -> String {
     "x".repeat(LOG_YOUNG_BYTES - 1024)
 }
 
+#[test]
+fn a_damaged_group_goes_on_with_a_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["1"], 5);
+    settle(&groups, "g").unwrap();
+    fs::write(folder(root.path(), "g").join("group.json"), b"{").unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["2"], 6);
+    assert_eq!(texts(&Groups::open(root.path()).unwrap(), "g"), ["1", "2"]);
+}
+
 /// Groups with [`large`] lines, as many as the newer shared file has room for.
 fn fill(groups: &Groups, prefix: &str) -> Vec<String> {
     let mut names = Vec::new();
@@ -262,6 +274,12 @@ fn the_groups_of_a_full_file_settle_and_it_goes() {
     assert!(!is_young(&groups, &old[0]));
     assert!(groups.settle_some().unwrap());
     assert_eq!(old.iter().filter(|name| !is_young(&groups, name)).count(), 1 + LOG_YOUNG_SETTLED);
+    let groups = Groups::open(root.path()).unwrap();
+    // A settled one that a crash kept from leaving must not keep the file from going.
+    let first = shared(root.path()).remove(0);
+    let bytes = fs::read(&first).unwrap();
+    settle(&groups, &old[3]).unwrap();
+    fs::write(&first, bytes).unwrap();
     let groups = Groups::open(root.path()).unwrap();
     while groups.settle_some().unwrap() {}
     assert_eq!(shared(root.path()), before[1..]);
