@@ -106,7 +106,7 @@ impl Group {
 
     /// One whose lines were elsewhere, with these, all on stable storage. It is a group once all lines are. Those that an
     /// attempt which failed has put on file already are known by their sequence.
-    pub(crate) fn settle(root: &Path, about: About, lines: Records<'_>, next: u64) -> io::Result<Self> {
+    pub(crate) fn settle(root: &Path, about: About, lines: Records<'_>) -> io::Result<Self> {
         let folder = folder(root, &about.name);
         fs::create_dir_all(&folder)?;
         let mut group = Self::new(folder, about)?;
@@ -120,7 +120,6 @@ impl Group {
             let new = NewLine { stream, timestamp_ms: *timestamp_ms, ingested_ms: *ingested_ms, message };
             group.push(&new, *ingested_ms)?;
         }
-        group.next = Some(next.max(known));
         group.flush()?;
         if let (Some(last), None) = (group.segments.last(), &group.file) {
             group.file = Some(last.open(&group.folder)?);

@@ -181,7 +181,7 @@ impl Groups {
         }
         loop {
             match kept {
-                Kept::Young(young) => match young.append(&self.nursery, &admitted)? {
+                Kept::Young(young) => match young.append(&self.nursery, &admitted, now_ms)? {
                     Some(lines) => return Ok(Appended { lines, dropped, is_open: false }),
                     None => *kept = Kept::Settled(Box::new(young.settle(&self.root, &self.nursery)?)),
                 },
@@ -286,6 +286,9 @@ impl Groups {
     /// Removes lines whose retention is over, and the oldest of the largest groups where all together are too large.
     pub(crate) fn tidy(&self, now_ms: i64) {
         self.grown.store(0, Ordering::Relaxed);
+        if let Err(cause) = self.nursery.tidy(now_ms) {
+            error!("first lines of log groups cannot be put in another file: {cause}");
+        }
         let mut sizes: Vec<(u64, Arc<str>)> = Vec::new();
         self.each(None, |kept| {
             // All young ones together have a bound, and none has a retention.

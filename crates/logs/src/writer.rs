@@ -65,11 +65,11 @@ impl Writer {
             if last {
                 break;
             }
-            self.settle_some();
             if tidied.is_none_or(|at| at.elapsed() >= LOG_TIDY_EVERY) {
                 self.groups.tidy(now_ms());
                 tidied = Some(Instant::now());
             }
+            self.settle_some();
         }
     }
 

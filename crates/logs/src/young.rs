@@ -21,7 +21,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hearth_types::limits::{LOG_GROUP_CHARS, LOG_YOUNG_BYTES, LOG_YOUNG_FILE_BYTES};
+use hearth_types::limits::{LOG_GROUP_CHARS, LOG_YOUNG_BYTES, LOG_YOUNG_FILE_AGE, LOG_YOUNG_FILE_BYTES};
 use tracing::error;
 
 use crate::about::{About, sync_folder};
@@ -59,7 +59,12 @@ impl Young {
     }
 
     /// Puts lines on file, all or none. None where they have no room: the group is to settle.
-    pub(crate) fn append(&mut self, nursery: &Nursery, lines: &[NewLine<'_>]) -> io::Result<Option<Vec<LogLine>>> {
+    pub(crate) fn append(
+        &mut self,
+        nursery: &Nursery,
+        lines: &[NewLine<'_>],
+        now_ms: i64,
+    ) -> io::Result<Option<Vec<LogLine>>> {
         // An entry without lines says something else.
         if lines.is_empty() {
             return Ok(Some(Vec::new()));
@@ -75,7 +80,7 @@ impl Young {
             taken.push(line);
         }
         let has_room = self.records.len() + records.len() <= LOG_YOUNG_BYTES;
-        if !has_room || !nursery.append(&self.name, &entry(&self.name, self.created_ms, &records))? {
+        if !has_room || !nursery.append(&self.name, &entry(&self.name, self.created_ms, &records), now_ms)? {
             return Ok(None);
         }
         self.records.extend_from_slice(&records);
@@ -86,7 +91,7 @@ impl Young {
     /// The same group in a folder of its own, on stable storage. Where that fails it stays young.
     pub(crate) fn settle(&self, root: &Path, nursery: &Nursery) -> io::Result<Group> {
         let about = About::new(&self.name, self.created_ms);
-        let mut group = Group::settle(root, about, Records(&self.records), self.next)?;
+        let mut group = Group::settle(root, about, Records(&self.records))?;
         group.allowance = self.allowance;
         nursery.leave(&self.name)?;
         Ok(group)
@@ -113,13 +118,15 @@ pub(crate) struct Nursery {
 struct Files {
     /// At most [`FILES`]; the last one takes entries.
     shared: VecDeque<Shared>,
-    /// Of the next one.
+    /// All numbers that there are in names of files are below this one.
     number: u64,
 }
 
 const FILES: usize = 2;
 
 struct Shared {
+    /// In its name: when it was made, in milliseconds since 1970, or a larger one.
+    number: u64,
     path: PathBuf,
     file: File,
     bytes: u64,
@@ -138,7 +145,7 @@ impl Nursery {
         let (mut shared, mut groups) = (VecDeque::new(), BTreeMap::new());
         let numbers = numbers(root)?;
         for number in &numbers {
-            match Shared::open(root, root.join(format!("{PREFIX}{number}"))) {
+            match Shared::open(root, *number) {
                 Ok((file, young)) => {
                     shared.push_back(file);
                     // A group is in a later file only where it was deleted before, which is on stable storage.
@@ -157,16 +164,14 @@ impl Nursery {
 
     /// Puts an entry of a group on file. False where it has no room there: the file is full and there is an older one yet, or
     /// the group is in the older one.
-    fn append(&self, group: &Arc<str>, entry: &[u8]) -> io::Result<bool> {
+    fn append(&self, group: &Arc<str>, entry: &[u8], now_ms: i64) -> io::Result<bool> {
         let mut files = self.lock();
         let has_room = |file: &Shared| file.bytes + entry.len() as u64 <= LOG_YOUNG_FILE_BYTES;
         if !files.shared.back().is_some_and(has_room) {
             if files.shared.len() >= FILES {
                 return Ok(false);
             }
-            let path = self.root.join(format!("{PREFIX}{}", files.number));
-            files.number += 1;
-            files.shared.push_back(Shared::create(path)?);
+            files.begin(&self.root, now_ms)?;
         }
         let Some((last, older)) = files.shared.make_contiguous().split_last_mut() else { return Ok(false) };
         if older.iter().any(|file| file.groups.contains(group)) {
@@ -175,6 +180,17 @@ impl Nursery {
         last.write(entry)?;
         last.groups.insert(Arc::clone(group));
         Ok(true)
+    }
+
+    /// Begins a new file where the newer one has had its time: the groups in it are to settle, and it is to go.
+    pub(crate) fn tidy(&self, now_ms: i64) -> io::Result<()> {
+        let mut files = self.lock();
+        let begun_before = millis(now_ms).saturating_sub(LOG_YOUNG_FILE_AGE.as_millis() as u64);
+        let is_old = |file: &Shared| file.bytes > 0 && file.number <= begun_before;
+        if files.shared.len() < FILES && files.shared.back().is_some_and(is_old) {
+            files.begin(&self.root, now_ms)?;
+        }
+        Ok(())
     }
 
     /// A group is no more in a shared file, because it has settled or is deleted.
@@ -220,14 +236,25 @@ impl Nursery {
     }
 }
 
+impl Files {
+    fn begin(&mut self, root: &Path, now_ms: i64) -> io::Result<()> {
+        let number = self.number.max(millis(now_ms));
+        self.number = number + 1;
+        self.shared.push_back(Shared::create(root, number)?);
+        Ok(())
+    }
+}
+
 impl Shared {
-    fn create(path: PathBuf) -> io::Result<Self> {
+    fn create(root: &Path, number: u64) -> io::Result<Self> {
+        let path = path(root, number);
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        Ok(Self { path, file, bytes: 0, groups: HashSet::new(), is_unsynced: false })
+        Ok(Self { number, path, file, bytes: 0, groups: HashSet::new(), is_unsynced: false })
     }
 
     /// One that is there, and the groups that are in it. A torn entry at its end is cut off: it would hide those to come.
-    fn open(root: &Path, path: PathBuf) -> io::Result<(Self, BTreeMap<Arc<str>, Young>)> {
+    fn open(root: &Path, number: u64) -> io::Result<(Self, BTreeMap<Arc<str>, Young>)> {
+        let path = path(root, number);
         let bytes = fs::read(&path)?;
         let mut groups: BTreeMap<Arc<str>, Young> = BTreeMap::new();
         let mut rest = bytes.as_slice();
@@ -247,7 +274,7 @@ impl Shared {
         if !rest.is_empty() {
             file.set_len(whole)?;
         }
-        let mut shared = Self { path, file, bytes: whole, groups: HashSet::new(), is_unsynced: false };
+        let mut shared = Self { number, path, file, bytes: whole, groups: HashSet::new(), is_unsynced: false };
         let mut young = BTreeMap::new();
         for (name, group) in groups {
             let folder = folder(root, &name);
@@ -280,6 +307,14 @@ fn remove_folder(folder: &Path) -> io::Result<()> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+fn millis(now_ms: i64) -> u64 {
+    u64::try_from(now_ms).unwrap_or_default()
+}
+
+fn path(root: &Path, number: u64) -> PathBuf {
+    root.join(format!("{PREFIX}{number}"))
 }
 
 /// The numbers of the shared files, in order.

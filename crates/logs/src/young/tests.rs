@@ -38,7 +38,7 @@ fn settle(groups: &Groups, name: &str) -> Result<(), Refused> {
 
 /// The paths of the shared files, in order.
 fn shared(root: &Path) -> Vec<PathBuf> {
-    numbers(root).unwrap().into_iter().map(|number| root.join(format!("{PREFIX}{number}"))).collect()
+    numbers(root).unwrap().into_iter().map(|number| path(root, number)).collect()
 }
 
 #[test]
@@ -116,12 +116,14 @@ fn it_settles_when_it_has_many_lines() {
     assert!(!is_young(&groups, "g"));
     assert!(sequences.is_sorted_by(|one, next| one + 1 == *next), "{sequences:?}");
     assert_eq!(texts(&groups, "g").len(), 6);
-    // At once, and ever since.
+    // At once, and for what lines have beside their messages.
     append(&groups, "flood", &[&large, &large, &large, &large, &large], 5);
-    assert!(!is_young(&groups, "flood"));
+    append(&groups, "short", &["x"; LOG_YOUNG_BYTES / 20], 5);
+    assert!(!is_young(&groups, "flood") && !is_young(&groups, "short"));
     drop(groups);
     let groups = Groups::open(root.path()).unwrap();
     assert_eq!((texts(&groups, "g").len(), texts(&groups, "flood").len()), (6, 5));
+    assert_eq!(texts(&groups, "short").len(), 1000);
 }
 
 /// What a store's folder has after a crash in the course of a settlement, by the step before which it came.
@@ -167,6 +169,36 @@ fn a_crash_while_it_settles_loses_and_doubles_nothing() {
     }
 }
 
+/// Where the power failed: of the shared file less is on stable storage than of the folder.
+#[test]
+fn what_a_settlement_has_left_is_not_in_the_way_of_new_lines() {
+    let root = tempfile::tempdir().unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["1"], 5);
+    let path = shared(root.path()).remove(0);
+    let before = fs::read(&path).unwrap();
+    append(&groups, "g", &["lost"], 5);
+    settle(&groups, "g").unwrap();
+    drop(groups);
+    fs::remove_file(folder(root.path(), "g").join("group.json")).unwrap();
+    fs::write(&path, before).unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["2"], 6);
+    assert_eq!(texts(&groups, "g"), ["1", "2"]);
+}
+
+#[test]
+fn no_lines_are_no_end() {
+    let root = tempfile::tempdir().unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["1"], 5);
+    append(&groups, "g", &[], 5);
+    assert_eq!(texts(&Groups::open(root.path()).unwrap(), "g"), ["1"]);
+    let long = "g".repeat(usize::from(u16::MAX) + 2);
+    append(&groups, &long, &["1"], 5);
+    assert_eq!(texts(&Groups::open(root.path()).unwrap(), &long), ["1"]);
+}
+
 #[test]
 fn one_that_is_deleted_after_such_a_crash_does_not_come_back() {
     for step in STEPS {
@@ -210,6 +242,8 @@ fn a_deleted_group_does_not_come_back_and_counts_on() {
             settle(&groups, "g").unwrap();
             assert!(groups.nursery().lock().shared[0].is_unsynced);
         }
+        let groups = Groups::open(root.path()).unwrap();
+        assert!(groups.nursery().lock().shared[0].is_unsynced, "it may never have been put on stable storage");
         groups.delete("g").unwrap();
         assert!(!groups.nursery().lock().shared[0].is_unsynced, "it is not on stable storage that it is gone");
         assert!(matches!(groups.delete("g"), Err(Refused::NoGroup)));
@@ -287,6 +321,28 @@ fn the_groups_of_a_full_file_settle_and_it_goes() {
     assert_eq!(texts(&groups, &old[0]), [large.as_str(), "more"]);
     assert_eq!(texts(&groups, &old[1]), [large.as_str()]);
     assert_eq!(texts(&groups, "small"), ["small"]);
+}
+
+#[test]
+fn an_old_file_goes_with_the_lines_of_deleted_groups() {
+    let root = tempfile::tempdir().unwrap();
+    let groups = Groups::open(root.path()).unwrap();
+    append(&groups, "g", &["1"], 5);
+    append(&groups, "deleted", &["2"], 5);
+    groups.delete("deleted").unwrap();
+    let old = shared(root.path());
+    let age_ms = LOG_YOUNG_FILE_AGE.as_millis() as i64;
+    groups.tidy(4 + age_ms);
+    assert_eq!(shared(root.path()), old);
+    groups.tidy(5 + age_ms);
+    while groups.settle_some().unwrap() {}
+    assert_eq!(shared(root.path()).len(), 1);
+    assert_ne!(shared(root.path()), old);
+    assert!(!is_young(&groups, "g"));
+    // One without lines is no older for that.
+    groups.tidy(5 + 3 * age_ms);
+    assert_eq!(shared(root.path()).len(), 1);
+    assert_eq!(texts(&Groups::open(root.path()).unwrap(), "g"), ["1"]);
 }
 
 #[test]

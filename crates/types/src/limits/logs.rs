@@ -71,7 +71,9 @@ pub const LOG_GROUP_CHARS: usize = 512;
 pub const LOG_YOUNG_BYTES: usize = 64 * 1024;
 /// Bytes of a file that log groups without folders share. There are two at most, and the groups' lines are in memory too.
 pub const LOG_YOUNG_FILE_BYTES: u64 = 8 * 1024 * 1024;
-/// Log groups of a full shared file that get folders at a time.
+/// How long such a file takes lines, so that those of groups that are deleted go with it.
+pub const LOG_YOUNG_FILE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Log groups of such a file that is to go that get folders at a time.
 pub const LOG_YOUNG_SETTLED: usize = 2;
 /// How often at most some of them do while no lines come.
 pub const LOG_YOUNG_PAUSE: Duration = Duration::from_millis(20);
