@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -140,25 +141,14 @@ def hear_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_following_shows_new_lines_as_they_come(server, gate, deploy):
-    one = gate()
-    function = deploy(waiting("def handler(event, context):\n    print('mark', event, flush=True)\n    passed(event)\n    print('late')\n"))
+@contextmanager
+def following(server, function):
+    """The lines of `hearth logs -f`, as they come."""
     follower = subprocess.Popen([HEARTH, "logs", function.name, "-f", "--endpoint", server.url], stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts)
     guard = threading.Timer(HANGS_S, follower.kill)
     guard.start()
     try:
-        seen = []
-        invoke = threading.Thread(target=function.invoke, args=(one.path,))
-        invoke.start()
-        for line in follower.stdout:
-            seen.append(line)
-            if f"mark {one.path}" in line:
-                # It came while the invoke still runs.
-                one.open()
-            if "REPORT" in line:
-                break
-        invoke.join()
-        assert any("late" in line for line in seen)
+        yield follower.stdout
         follower.send_signal(signal.SIGINT)
         follower.wait(HANGS_S)
     finally:
@@ -167,3 +157,36 @@ def test_following_shows_new_lines_as_they_come(server, gate, deploy):
             follower.kill()
         follower.wait()
         follower.stdout.close()
+
+
+def test_following_shows_new_lines_as_they_come(server, gate, deploy):
+    one = gate()
+    function = deploy(waiting("def handler(event, context):\n    print('mark', event, flush=True)\n    passed(event)\n    print('late')\n"))
+    with following(server, function) as lines:
+        seen = []
+        invoke = threading.Thread(target=function.invoke, args=(one.path,))
+        invoke.start()
+        for line in lines:
+            seen.append(line)
+            if f"mark {one.path}" in line:
+                # It came while the invoke still runs.
+                one.open()
+            if "REPORT" in line:
+                break
+        invoke.join()
+        assert any("late" in line for line in seen)
+
+
+def test_an_invoke_that_says_nothing_is_seen_to_have_begun(server, gate, deploy):
+    function = deploy(waiting("def handler(event, context):\n    passed(event)\n"))
+    with following(server, function) as lines:
+        for one in (gate(), gate()):
+            answers = []
+            invoke = threading.Thread(target=lambda path=one.path: answers.append(function.invoke(path)))
+            invoke.start()
+            begun = any("START RequestId" in line for line in lines)
+            one.open()
+            invoke.join()
+            # It did not wait until its time was over.
+            assert begun and "FunctionError" not in answers[0], answers
+            assert any("REPORT" in line for line in lines)

@@ -60,6 +60,8 @@ pub(crate) struct Batch {
     /// Who waits until the lines before are on file.
     pub(crate) flushes: Vec<oneshot::Sender<()>>,
     pub(crate) closed: bool,
+    /// Whether the writer was woken for it.
+    is_told: bool,
 }
 
 impl Batch {
@@ -104,19 +106,29 @@ impl Default for Queue {
 impl Queue {
     /// Never blocks: what has no room is counted.
     pub(crate) fn push(&self, group: &Arc<str>, line: Arrived) {
-        self.change(|batch| batch.push(group, line));
+        self.change(true, |batch| batch.push(group, line));
+    }
+
+    /// The same without a system call: who pushes calls [`Self::wake`] soon.
+    pub(crate) fn push_quietly(&self, group: &Arc<str>, line: Arrived) {
+        self.change(false, |batch| batch.push(group, line));
+    }
+
+    /// Wakes the writer, if there is something that it was not woken for.
+    pub(crate) fn wake(&self) {
+        self.change(true, |_| {});
     }
 
     /// Answers once everything pushed so far is on file; fails where there is no writer any more.
     pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, wait) = oneshot::channel();
-        self.change(|batch| batch.flushes.push(done));
+        self.change(true, |batch| batch.flushes.push(done));
         wait
     }
 
     /// The next batch is the last.
     pub(crate) fn close(&self) {
-        self.change(|batch| batch.closed = true);
+        self.change(true, |batch| batch.closed = true);
     }
 
     /// The writer takes no more.
@@ -128,14 +140,15 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Batch)) {
+    fn change(&self, wakes: bool, change: impl FnOnce(&mut Batch)) {
         let mut waiting = self.lock();
         let Some(batch) = waiting.as_mut() else { return };
-        let was_empty = batch.is_empty();
         change(batch);
-        drop(waiting);
         // Only the first one wakes the writer: a busy log costs no system call per line.
-        if was_empty {
+        let wakes = wakes && !batch.is_told && !batch.is_empty();
+        batch.is_told |= wakes;
+        drop(waiting);
+        if wakes {
             self.filled.notify_one();
         }
     }
@@ -180,6 +193,23 @@ mod tests {
         assert_eq!(batch.dropped["loud"], Dropped { lines: 3, stream: "s".into() });
         assert!(!batch.dropped.contains_key("quiet"));
         assert!(queue.take().is_empty());
+    }
+
+    #[test]
+    fn the_writer_is_woken_once_for_what_is_there() {
+        let queue = Queue::default();
+        let is_told = || queue.lock().as_ref().is_some_and(|batch| batch.is_told);
+        queue.wake();
+        assert!(!is_told(), "there is nothing to wake it for");
+        queue.push_quietly(&"g".into(), line());
+        assert!(!is_told());
+        queue.wake();
+        assert!(is_told());
+        assert_eq!(queue.take().groups["g"].lines.len(), 1);
+        assert!(!is_told());
+        queue.push_quietly(&"g".into(), line());
+        queue.push(&"g".into(), line());
+        assert!(is_told());
     }
 
     #[test]

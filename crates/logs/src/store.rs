@@ -65,7 +65,8 @@ pub struct GroupInfo {
     pub bytes: u64,
 }
 
-/// Keeps the lines of log groups. All but [`Self::append`], [`Self::flush`] and [`Self::follow`] read and write files:
+/// Keeps the lines of log groups. All but [`Self::append`], [`Self::append_quietly`], [`Self::wake`],
+/// [`Self::flush`] and [`Self::follow`] read and write files:
 /// not for a thread that serves (see [`Self::off`]).
 pub struct LogStore {
     queue: Arc<Queue>,
@@ -100,6 +101,16 @@ impl LogStore {
     /// Takes a line; never blocks. What the queue has no room for is dropped, and a later line says how much that was.
     pub fn append(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, message: Bytes) {
         self.queue.push(group, Arrived { stream: Arc::clone(stream), timestamp_ms, message });
+    }
+
+    /// The same, of a line that [`Self::wake`] follows soon: the writer is not woken for it.
+    pub fn append_quietly(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, message: Bytes) {
+        self.queue.push_quietly(group, Arrived { stream: Arc::clone(stream), timestamp_ms, message });
+    }
+
+    /// Wakes the writer for what was appended quietly.
+    pub fn wake(&self) {
+        self.queue.wake();
     }
 
     /// Returns once everything appended so far is on file.

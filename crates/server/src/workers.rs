@@ -85,6 +85,14 @@ impl LogSink for Lines {
     fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
         self.0.append(group, stream, timestamp_ms, line);
     }
+
+    fn line_quietly(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
+        self.0.append_quietly(group, stream, timestamp_ms, line);
+    }
+
+    fn wake(&self) {
+        self.0.wake();
+    }
 }
 
 /// The way of log lines into the store.

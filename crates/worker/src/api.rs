@@ -219,4 +219,12 @@ pub trait LogSink: Send + Sync {
     /// One event of a log stream: `line` ends with its newline, unless the function's output ended without one.
     /// `timestamp_ms` is milliseconds since 1970.
     fn line(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes);
+
+    /// The same, of a line that [`Self::wake`] or another line follows soon: no thread need be woken for it until then.
+    fn line_quietly(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: i64, line: Bytes) {
+        self.line(group, stream, timestamp_ms, line);
+    }
+
+    /// What came quietly waits no longer.
+    fn wake(&self) {}
 }

@@ -344,11 +344,11 @@ impl Environment {
         Aftermath { wakers, ..Aftermath::default() }
     }
 
-    /// Of the invoke in progress.
+    /// Of the invoke in progress. What sends its event to the runtime, or logs its end, wakes who keeps the log.
     pub(crate) fn log_start(&self, now: Moment, inner: &Inner) {
         let Some(current) = &inner.current else { return };
         let start = Record::Start { request_id: current.request_id, tracing: current.tracing() };
-        self.journal.record_at_once(now.wall_ms, &self.spec, start);
+        self.journal.record_quietly(now.wall_ms, &self.spec, start);
     }
 
     /// Processes are being made.

@@ -134,9 +134,19 @@ impl Journal {
         }
     }
 
-    /// Tells of something that need not wait for the function's output.
-    pub(crate) fn record_at_once(&self, now_ms: i64, spec: &VersionSpec, record: Record<'_>) {
-        self.tell(&mut self.lock().tail, now_ms, spec, record);
+    /// Tells of something that need not wait for the function's output, and wakes nobody for it: [`Self::wake`] or another
+    /// line follows soon.
+    pub(crate) fn record_quietly(&self, now_ms: i64, spec: &VersionSpec, record: Record<'_>) {
+        let tail = &mut self.lock().tail;
+        if let Some(line) = self.line_of(now_ms, spec, record) {
+            keep(tail, &line);
+            self.sink.line_quietly(&self.group, &self.stream, now_ms, line);
+        }
+    }
+
+    /// What was told quietly waits no longer.
+    pub(crate) fn wake(&self) {
+        self.sink.wake();
     }
 
     /// Tells subscribers of a failure that ended an invoke; the log has lines of its own for it.
@@ -147,12 +157,17 @@ impl Journal {
     }
 
     fn tell(&self, tail: &mut Option<Tail>, now_ms: i64, spec: &VersionSpec, record: Record<'_>) {
+        if let Some(line) = self.line_of(now_ms, spec, record) {
+            self.event(tail, now_ms, line);
+        }
+    }
+
+    /// Tells subscribers. What the log is to say of it, if anything.
+    fn line_of(&self, now_ms: i64, spec: &VersionSpec, record: Record<'_>) -> Option<Bytes> {
         if self.telemetry.is_on() {
             self.telemetry.push(record.event(spec, now_ms));
         }
-        if let Some(line) = record.line(spec, now_ms) {
-            self.event(tail, now_ms, Bytes::from(line));
-        }
+        record.line(spec, now_ms).map(Bytes::from)
     }
 
     /// Asks the pipes themselves: tokio may not have heard yet of what is in them.
@@ -210,14 +225,18 @@ impl Journal {
     }
 
     fn event(&self, tail: &mut Option<Tail>, now_ms: i64, line: Bytes) {
-        if let Some(tail) = tail {
-            tail.push(&line);
-        }
+        keep(tail, &line);
         self.sink.line(&self.group, &self.stream, now_ms, line);
     }
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep(tail: &mut Option<Tail>, line: &[u8]) {
+    if let Some(tail) = tail {
+        tail.push(line);
     }
 }
 

@@ -126,7 +126,10 @@ pub(crate) fn invocation_call(call: &str) -> Option<(&str, bool)> {
 
 async fn next(environment: &Environment) -> Answer {
     match delivery(environment).await {
-        Ok(delivery) => event(delivery),
+        Ok(delivery) => {
+            environment.journal.wake();
+            event(delivery)
+        }
         Err(refused) => not_allowed(refused),
     }
 }

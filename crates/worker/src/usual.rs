@@ -66,7 +66,12 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             Call::Cut | Call::Other => return Ok(Some(received)),
             Call::Next { length } => {
                 match runtime_api::delivery(environment).await {
-                    Ok(delivery) => send_event(stream, &mut said, delivery).await?,
+                    Ok(delivery) => {
+                        let sent = send_event(stream, &mut said, delivery).await;
+                        // Behind the event: to wake another thread can take longer than to send it.
+                        environment.journal.wake();
+                        sent?;
+                    }
                     Err(refused) => send_answer(stream, &mut said, runtime_api::not_allowed(refused)).await?,
                 }
                 length
