@@ -3,14 +3,15 @@
 //! all else that the server does for its first start, and many never get more lines, or are deleted.
 //!
 //! A shared file is a sequence of entries: lines of one group, or that a group has left. A group is in one shared file at a
-//! time. There are at most two: the newer one takes entries, the groups of the older one settle until it can go.
+//! time. There are at most two: the newer one takes entries until it is full or old, and a new one is begun; the groups of
+//! the older one settle until it can go.
 //!
 //! **Crashes.** A group settles in three steps: its lines are put on stable storage in a file in its folder; then
 //! `group.json` is, which makes the folder a group; then the shared file is told that it has left. After a crash
 //! - before the second step it is young again: a folder without `group.json` is no group, and goes at the start. Where a
 //!   step fails without a crash, the next attempt knows by its sequence what is on file already ([`Group::settle`]);
 //! - behind the second step the folder has all, and what the shared file has of the group is passed over
-//!   ([`Shared::open`]).
+//!   ([`Shared::open`]). That it has left is said at the latest when the group or the file is to go.
 //!
 //! A young group is deleted by the entry that says it has left, on stable storage. Nor may a settled group that is deleted come
 //! back from a shared file: that it has left is on stable storage before its folder goes ([`Nursery::sync`]).
