@@ -7,6 +7,7 @@ mod control;
 mod density;
 mod deploy;
 mod events;
+mod first;
 mod floor;
 mod idle;
 mod plain;

@@ -67,22 +67,23 @@ def until_so_many_wait(server, count):
         time.sleep(0.01)
 
 
+def found(server, function):
+    """What the starts of its environments found."""
+    return [environment["InitPhases"]["Found"] for environment in server.environments(function)]
+
+
 @pytest.mark.parametrize("files, runtime", [({"app.py": PYTHON_LOOK}, PYTHON), ({"app.js": NODE_LOOK}, NODE)])
 def test_a_function_cannot_tell(alone, files, runtime):
-    def look(server, count):
+    def look(server, prepare):
         deploy, _ = deployer(client_of(server))
         args = {"Runtime": runtime, "Environment": {"Variables": {"MINE": "a=b", "NODE_ENV": "test"}}}
-        functions = [deploy(files, **args) for _ in range(count)]
-        answers = []
-        for function in functions:
-            answers.append(function.call())
-            if count > 1:
-                until_one_waits(server)
-        return answers
+        function = deploy(files, **args)
+        prepare(server)
+        return function.call()
 
     without, usual = alone("--ahead", "0"), alone("--ahead", "1")
-    [fresh] = look(without, 1)
-    [_, ahead] = look(usual, 2)
+    fresh = look(without, lambda server: None)
+    ahead = look(usual, until_one_waits)
     assert started_ahead(without) == {"waiting": 0, "taken": 0, "wanted": 0}
     assert started_ahead(usual)["taken"] == 1
     for one, other in zip(fresh, ahead, strict=True):
@@ -94,13 +95,77 @@ def test_variables_of_the_interpreter_have_their_effect(alone):
     server = alone("--ahead", "2")
     deploy, _ = deployer(client_of(server))
     code = "import sys, time\ndef handler(e, c): return [time.tzname[0], sys.flags.optimize]"
-    assert deploy(code).call() == ["UTC", 0]
+    plain = deploy(code)
     until_one_waits(server)
-    variables = {"TZ": "Asia/Tokyo", "PYTHONOPTIMIZE": "1"}
-    assert deploy(code, Environment={"Variables": variables}).call() == ["JST", 1]
-    assert started_ahead(server)["taken"] == 0
-    assert deploy(code).call() == ["UTC", 0]
+    own = deploy(code, Environment={"Variables": {"TZ": "Asia/Tokyo", "PYTHONOPTIMIZE": "1"}})
+    until_so_many_wait(server, 2)
+    assert (own.call(), found(server, own)) == (["JST", 1], ["process"])
+    assert (plain.call(), found(server, plain)) == (["UTC", 0], ["runtime"])
+
+
+ECHO = {"app.py": "def handler(event, context): return 'here'", "app.js": "exports.handler = async () => 'here'"}
+
+
+@pytest.mark.parametrize("runtime", [PYTHON, NODE])
+def test_the_first_call_finds_a_runtime_that_waits(alone, runtime):
+    server = alone()
+    assert started_ahead(server) == {"waiting": 0, "taken": 0, "wanted": 0}
+    deploy, _ = deployer(client_of(server))
+    function = deploy(ECHO, Runtime=runtime)
+    until_one_waits(server)
+    assert (function.call(), found(server, function)) == ("here", ["runtime"])
+
+
+def test_what_can_have_no_runtime_waiting_finds_a_process(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    script = "#!/bin/sh\nexit 1\n"
+    function = deploy({"bootstrap": (script.encode(), 0o755)}, Runtime="provided.al2023")
+    until_one_waits(server)
+    function.error()
     assert started_ahead(server)["taken"] == 1
+
+
+def test_an_update_has_a_runtime_of_the_new_kind_wait(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    function = deploy(ECHO, Runtime=NODE, MemorySize=128)
+    function.call()
+    until_one_waits(server)
+    # Its heap has another size: what waits is of no use to it any more.
+    function.update(MemorySize=256)
+    until_so_many_wait(server, 2)
+    function.call()
+    assert found(server, function)[-1] == "runtime"
+
+
+def test_a_start_of_the_server_foresees_nothing(alone):
+    server = alone()
+    deploy, _ = deployer(client_of(server))
+    deploy(ECHO)
+    until_one_waits(server)
+    server.stop()
+    server.start()
+    deploy, _ = deployer(client_of(server))
+    deploy(ECHO, Runtime=NODE)
+    until_one_waits(server)
+    assert started_ahead(server)["wanted"] == 1
+
+
+def test_where_none_is_started_ahead_a_deployment_starts_none(alone):
+    server = alone("--ahead", "0")
+    deploy, _ = deployer(client_of(server))
+    function = deploy(ECHO)
+    assert (function.call(), found(server, function)) == ("here", ["nothing"])
+    assert started_ahead(server) == {"waiting": 0, "taken": 0, "wanted": 0}
+
+
+def test_one_waits_on_the_worker_where_the_first_start_will_be(house):
+    server, _, _, deploy = house(2)
+    functions = [deploy(ECHO) for _ in range(2)]
+    until_so_many_wait(server, 2)
+    for function in functions:
+        assert (function.call(), found(server, function)) == ("here", ["runtime"])
 
 
 def test_a_stock_waits_before_anything_was_wanted_and_is_filled_up_again(alone):

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::args::RunArgs;
 use crate::client::{Connection, Target};
 use crate::functions::{self, Package};
-use crate::measure::{AMPLE, FULL_MB, SMALL_MB, SNAPSHOT, bare};
+use crate::measure::{AMPLE, FULL_MB, SMALL_MB, SNAPSHOT, bare, first};
 use crate::report::Report;
 use crate::server::Server;
 use crate::stats::Samples;
@@ -40,7 +40,8 @@ pub(super) fn measure(args: &RunArgs, report: &mut Report) -> Result<()> {
             one(args, report, server, &packages[0], FULL_MB, "snapshot", (pace, gap))?;
         }
         Ok(())
-    })
+    })?;
+    first::measure(args, report, &packages)
 }
 
 /// Has as many functions started as will be measured: what waits after that is what the runtime's use has called for.

@@ -7,6 +7,7 @@ use hearth_scheduler::{Event, Generation};
 use crate::changes::{FunctionChange, replacement};
 use crate::dispatcher::{Dispatcher, lock};
 use crate::environments::Environments;
+use crate::snapshot::Ready;
 
 impl<W: Environments> Dispatcher<W> {
     /// Takes over what one commit in the metadata store changed, all at once. When it returns, new invokes run the new
@@ -47,6 +48,18 @@ impl<W: Environments> Dispatcher<W> {
             // Only now: before, one more of its tenants could come.
             let tenants = lock(&self.core).tenants.remove(generation);
             tenants.into_iter().for_each(|generation| self.retire(generation));
+        }
+        // What is in a list was there before: nobody knows when it will be called.
+        if !complete {
+            turnover.deploy.iter().for_each(|ready| self.foresee(ready));
+        }
+    }
+
+    /// What was just deployed is likely to be called.
+    fn foresee(&self, ready: &Ready) {
+        let worker = lock(&self.core).scheduler.place_for(ready.spec.memory_mb);
+        if let Some(worker) = worker {
+            self.worker.foresee(worker, &ready.spec);
         }
     }
 

@@ -27,6 +27,9 @@ pub trait Environments: Send + Sync + 'static {
         self.stop(id);
     }
 
+    /// Environments of this version, which was just deployed, are likely to be asked for, of this worker as things stand.
+    fn foresee(&self, _worker: WorkerId, _spec: &VersionSpec) {}
+
     /// No further environment of this generation is asked for: what is kept for such goes.
     fn forget(&self, _generation: u64) {}
 
@@ -54,6 +57,10 @@ impl Environments for Worker {
 
     fn leave(&self, id: EnvironmentId) {
         Worker::leave(self, id);
+    }
+
+    fn foresee(&self, _: WorkerId, spec: &VersionSpec) {
+        Worker::foresee(self, spec);
     }
 
     fn forget(&self, generation: u64) {

@@ -199,6 +199,7 @@ impl Agent {
                         }
                     });
                 }
+                ToWorker::Foresee { spec } => worker.foresee(&spec),
                 ToWorker::Forget { generation } => worker.forget(generation),
                 ToWorker::Accepted | ToWorker::Refused(_) => return Err(io::ErrorKind::InvalidData.into()),
             }

@@ -121,6 +121,13 @@ impl Hub {
         });
     }
 
+    /// Tells a worker that environments of this version are likely to be asked for. One that has much to hear is not told.
+    pub(crate) fn foresee(&self, worker: WorkerId, spec: &VersionSpec) {
+        if let Some(to) = self.way_to(worker) {
+            let _ = to.try_send(ToWorker::Foresee { spec: Box::new(spec.clone()) });
+        }
+    }
+
     /// An environment in another process.
     pub(crate) fn find(&self, id: EnvironmentId) -> Option<Arc<Remote>> {
         if self.count.load(Ordering::Acquire) == 0 {

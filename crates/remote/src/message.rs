@@ -107,6 +107,10 @@ pub(crate) enum ToWorker {
         number: u64,
         spec: Box<VersionSpec>,
     },
+    /// Environments of this version are likely to be asked for soon.
+    Foresee {
+        spec: Box<VersionSpec>,
+    },
     /// No further environment starts from the snapshot of this generation.
     Forget {
         generation: u64,

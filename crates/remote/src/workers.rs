@@ -123,6 +123,13 @@ impl Environments for Workers {
         }
     }
 
+    fn foresee(&self, worker: WorkerId, spec: &VersionSpec) {
+        match &self.embedded {
+            Some(embedded) if worker == EMBEDDED => embedded.foresee(spec),
+            _ => self.hub.foresee(worker, spec),
+        }
+    }
+
     fn forget(&self, generation: u64) {
         if let Some(embedded) = &self.embedded {
             embedded.forget(generation);

@@ -2,11 +2,12 @@
 
 use std::ffi::CString;
 
+use hearth_identity::{Credentials, Secret};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::AHEAD_VARIABLES_BYTES;
 
 use crate::catalogue::Kind;
-use crate::launch::{Launch, c_string, command, of_runtime};
+use crate::launch::{API, Launch, Session, c_string, command, launch, of_runtime};
 use crate::{RUNTIME_API, Runtime};
 
 /// The variable that tells a bootstrap that it is to wait for its function; where it begins with a plus, in the way in which it
@@ -84,6 +85,15 @@ pub fn ahead(runtime: &Runtime, spec: &VersionSpec, launch: &Launch) -> Ahead {
     program(runtime, spec, launch).unwrap_or(Ahead::Process { root: launch.root })
 }
 
+/// The same before there is an environment, of which nothing but the length of its credentials and the name of its log counts:
+/// there is room for the longest. None where its process could not be started.
+#[must_use]
+pub fn foreseen(runtime: &Runtime, spec: &VersionSpec) -> Option<Ahead> {
+    let nobody = Credentials { access_key_id: String::new(), secret: Secret::new(String::new()), session_token: None };
+    let session = Session { log_stream: "", runtime_api: RUNTIME_API, api: API, credentials: &nobody, token: "" };
+    launch(runtime, spec, session).ok().map(|start| ahead(runtime, spec, &start))
+}
+
 /// What can become the process of a usual function in `runtime` with so much memory: of one that sets nothing that is read at
 /// the start only.
 pub(crate) fn usual(runtime: &Runtime, memory_mb: u32) -> Ahead {
@@ -140,8 +150,9 @@ fn variables(runtime: &Runtime) -> Option<Vec<CString>> {
 
 #[cfg(test)]
 mod tests {
+    use hearth_types::limits::ENVIRONMENT_BYTES;
+
     use super::*;
-    use crate::launch::{Session, launch};
     use crate::test_support::{runtime, spec};
 
     fn of(kind: Kind, change: impl FnOnce(&mut VersionSpec)) -> Ahead {
@@ -202,6 +213,24 @@ mod tests {
         let [(mark, _)] = *different.as_slice() else { panic!("{different:?}") };
         assert!(mark.to_str().unwrap().starts_with("_HEARTH_AHEAD=+-"));
         assert_eq!((of(NODE, |_| {}).template(), PROCESS.template()), (None, None));
+    }
+
+    #[test]
+    fn what_is_foreseen_is_what_the_start_takes() {
+        let variable = |name: &str, value: String| vec![(name.to_owned(), value)];
+        for kind in [Kind::Provided, PYTHON, NODE, Kind::Ruby { minor: 3 }, Kind::Java { major: 21 }] {
+            for variables in [
+                Vec::new(),
+                variable("MINE", "x".repeat(ENVIRONMENT_BYTES)),
+                variable("PYTHONPATH", "/x".to_owned()),
+                variable("TZ", "Asia/Tokyo".to_owned()),
+            ] {
+                let spec = VersionSpec { variables, ..spec("r") };
+                assert_eq!(foreseen(&runtime(kind), &spec), Some(of(kind, |of| *of = spec)), "{kind:?}");
+            }
+        }
+        let nul = VersionSpec { variables: variable("NUL", "\0".to_owned()), ..spec("r") };
+        assert_eq!(foreseen(&runtime(PYTHON), &nul), None);
     }
 
     #[test]

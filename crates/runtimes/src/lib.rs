@@ -18,7 +18,7 @@ mod ruby;
 mod stand_in;
 mod stock;
 
-pub use ahead::{Ahead, ahead};
+pub use ahead::{Ahead, ahead, foreseen};
 pub use catalogue::{Catalogue, Kind, Runtime, discover};
 pub use extension::extension_env;
 pub use launch::{API, CREDENTIALS_PATH, Launch, NulByte, RUNTIME_API, Session, launch};

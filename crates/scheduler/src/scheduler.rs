@@ -124,6 +124,12 @@ impl Scheduler {
         self.fleet.workers.views()
     }
 
+    /// Where a new environment of this size would go now; none where no worker has room for it, nor can make it.
+    #[must_use]
+    pub fn place_for(&self, memory_mb: u32) -> Option<WorkerId> {
+        self.fleet.workers.place(self.limits.placement, memory_mb).ok()
+    }
+
     /// Where an environment is.
     #[must_use]
     pub fn worker_of(&self, environment: EnvironmentId) -> Option<WorkerId> {

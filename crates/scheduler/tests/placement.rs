@@ -11,7 +11,10 @@ use hearth_scheduler::{
 use hearth_types::EnvironmentId;
 use proptest::prelude::*;
 
-/// A scheduler with generations 1, 2 and 3 of functions of their own, of 128, 512 and 1,024 MB.
+/// Of generations 1, 2 and 3.
+const MEMORY_MB: [u32; 3] = [128, 512, 1024];
+
+/// A scheduler with these, of functions of their own.
 struct Bench {
     scheduler: Scheduler,
     now: Duration,
@@ -25,7 +28,7 @@ impl Bench {
         for (worker, (memory_mb, environments)) in (1..).zip(workers.iter().copied()) {
             bench.step(Event::Join { worker: WorkerId(worker), capacity: Capacity { memory_mb, environments } });
         }
-        for (number, memory_mb) in [(1, 128), (2, 512), (3, 1024)] {
+        for (number, memory_mb) in (1..).zip(MEMORY_MB) {
             let (generation, function) = (Generation(number), FunctionKey(number));
             bench.step(Event::Deploy { generation, function, memory_mb });
         }
@@ -46,8 +49,12 @@ impl Bench {
 
     /// The worker and the number of a new environment.
     fn create(&mut self, generation: u64) -> (u64, EnvironmentId) {
+        let foreseen = self.scheduler.place_for(MEMORY_MB[generation as usize - 1]);
         match self.invoke(generation)[..] {
-            [Action::Create { worker, environment, .. }] => (worker.0, environment),
+            [Action::Create { worker, environment, .. }] => {
+                assert_eq!(foreseen, Some(worker));
+                (worker.0, environment)
+            }
             ref other => panic!("no new environment alone: {other:?}"),
         }
     }
@@ -139,6 +146,17 @@ fn an_invoke_waits_for_a_worker_but_not_for_ever() {
     }
     assert_eq!(last, [Action::Throttle { invoke: InvokeId(1), reason: Throttle::NoWorker }]);
     assert_eq!(alone.now, Limits::PLAIN.room_wait);
+}
+
+#[test]
+fn what_finds_no_worker_has_no_place() {
+    let mut bench = Bench::new(Placement::Pack, &[(512, 1)]);
+    assert_eq!(bench.scheduler.place_for(1024), None);
+    let (_, environment) = bench.create(2);
+    assert_eq!(bench.scheduler.place_for(128), None, "it is busy");
+    bench.step(Event::Idle(environment));
+    assert_eq!(bench.scheduler.place_for(128), Some(WorkerId(1)), "it can go");
+    assert_eq!(Bench::new(Placement::Pack, &[]).scheduler.place_for(128), None);
 }
 
 #[test]

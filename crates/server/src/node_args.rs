@@ -34,8 +34,8 @@ pub(crate) struct NodeArgs {
     /// Sandboxes made ahead of need, at least: as many as the largest burst of ten minutes took, up to 48. 0: none.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     pub(crate) pool: u64,
-    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted lately: as many as their
-    /// largest burst of ten minutes took, within a quarter of the memory available. 0: none.
+    /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted or deployed lately: as many as
+    /// their largest burst of ten minutes took, within a quarter of the memory available. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=hearth_types::limits::AHEAD_MAX))]
     pub(crate) ahead: u64,
     /// So many of a runtime that always wait, from the start on, besides those of --ahead and within the same memory:

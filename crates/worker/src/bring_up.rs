@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use hearth_runtimes::{API, Ahead, Launch, RUNTIME_API, Runtime, Session, ahead, extension_env, launch};
 use hearth_sandbox::{Assignment, Beside, Command, Program, Sandbox, SandboxError, Snapshot, Tmp};
+use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::limits::EPHEMERAL_MIN_MB;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -45,11 +46,9 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
     let found = programs::find(&machine.packages, &spec.layers);
     let beside = (!found.names.is_empty()).then(|| found.names.clone());
     environment.expect_extensions(&found);
-    let waiting = match beside {
-        _ if snapshot.is_some() => None,
-        // They come first: a runtime that runs already is none for this function.
-        Some(_) => None,
-        None => waiting(environment, machine, runtime, &start, &tmp).await,
+    let waiting = match takes_what_waits(spec, &found, &tmp).then(|| ahead(runtime, spec, &start)) {
+        Some(kind) => machine.waiting.take(&kind, &spec.function).await.map(|ready| (kind, ready)),
+        None => None,
     };
     environment.log_init_start(runtime);
     let employed = match waiting {
@@ -144,19 +143,23 @@ fn registered(listener: Option<std::net::TcpListener>) -> Result<TcpListener, Ca
     TcpListener::from_std(listener).map_err(|error| Cause::Platform(format!("registering its listener: {error}")))
 }
 
-/// A runtime that was started ahead, where there is one that the function cannot tell from one of its own.
-async fn waiting(
-    environment: &Environment,
-    machine: &Machine,
-    runtime: &Runtime,
-    start: &Launch,
-    tmp: &Tmp,
-) -> Option<(Ahead, Ready)> {
+/// What an environment of this version will look for among what waits. None where it will not look, or cannot start. Layers
+/// that are not unpacked yet are taken to bring no extensions.
+pub(crate) fn foreseen(machine: &Machine, spec: &VersionSpec) -> Option<Ahead> {
+    let runtime = machine.catalogue.find(&spec.runtime, spec.runtime_version.as_ref()).ok()?;
+    let found = programs::find(&machine.packages, &spec.layers);
+    let takes = takes_what_waits(spec, &found, &Tmp::New { mb: spec.ephemeral_mb });
+    takes.then(|| hearth_runtimes::foreseen(runtime, spec)).flatten()
+}
+
+/// Whether something that was started ahead can become the process of such a start, so that it cannot tell.
+fn takes_what_waits(spec: &VersionSpec, extensions: &programs::Found, tmp: &Tmp) -> bool {
+    // It goes on from a process of its own.
+    let restores = spec.initialization == Initialization::SnapStart;
+    // They come first: a runtime that runs already is none for this function.
+    let alone = extensions.names.is_empty();
     // What waits has the usual /tmp, with nothing in it.
-    let fits = matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB });
-    let kind = fits.then(|| ahead(runtime, &environment.spec, start))?;
-    let ready = machine.waiting.take(&kind).await?;
-    Some((kind, ready))
+    !restores && alone && matches!(tmp, Tmp::New { mb: EPHEMERAL_MIN_MB })
 }
 
 /// None where it has ended meanwhile.

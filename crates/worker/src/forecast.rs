@@ -1,19 +1,20 @@
-//! Which runtimes are worth starting ahead, from what was wanted lately and what is to be kept. Decides only: time is given,
-//! nothing is done.
+//! Which runtimes are worth starting ahead, from what was wanted or deployed lately and what is to be kept. Decides only: time
+//! is given, nothing is done.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hearth_types::limits::{
-    AHEAD_BURST, AHEAD_CALM, AHEAD_KEEP, AHEAD_KERNEL_MB, AHEAD_KINDS, AHEAD_LOOK, AHEAD_PACE, AHEAD_REST,
-    AHEAD_RUNTIMES, AHEAD_UNSEEN_MB,
+    AHEAD_BURST, AHEAD_CALM, AHEAD_DEPLOYED, AHEAD_KEEP, AHEAD_KERNEL_MB, AHEAD_KINDS, AHEAD_LOOK, AHEAD_PACE,
+    AHEAD_REST, AHEAD_RUNTIMES, AHEAD_UNSEEN_MB,
 };
 
 use crate::means::{MB, Means};
 
 /// What was wanted and is to be kept, by kind of start.
 pub(crate) struct Forecast<K> {
-    /// Runtimes that may wait at a time because some of their kind were wanted; those that are kept come on top.
+    /// Runtimes that may wait at a time because some of their kind were wanted or deployed; those that are kept come on top.
     most: usize,
     /// The one wanted last comes first.
     kinds: Vec<Known<K>>,
@@ -29,6 +30,7 @@ struct Known<K> {
     /// So many are kept, whatever was wanted.
     stock: usize,
     bursts: Bursts,
+    deployed: Deployed,
     /// What one of them takes of the machine's memory.
     each_bytes: u64,
     /// After a failure.
@@ -41,6 +43,11 @@ struct Bursts {
     groups: VecDeque<(Instant, usize)>,
     last: Option<Instant>,
 }
+
+/// Functions that have not started since they were deployed, and when that was: the last of them, and what came within
+/// [`AHEAD_BURST`] before another.
+#[derive(Default)]
+struct Deployed(Vec<(Arc<str>, Instant)>);
 
 /// The runtimes of a kind that wait or will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,17 +81,37 @@ impl<K: Clone + PartialEq> Forecast<K> {
         Self { most, kinds, calm_from: None, begun: None }
     }
 
-    /// A function of this kind starts; whether one was ready for it.
-    pub(crate) fn wanted(&mut self, kind: &K, now: Instant, met: bool) {
+    /// A function of this kind starts; whether there was one for it, ready or being started.
+    pub(crate) fn wanted(&mut self, kind: &K, function: &str, now: Instant, met: bool) {
         self.calm_from = met.then_some(now + AHEAD_CALM);
-        let known = self.kinds.iter().position(|known| known.kind == *kind);
-        let mut known = known.map_or_else(|| Known::new(kind.clone()), |at| self.kinds.remove(at));
+        let known = self.last(kind);
         known.bursts.add(now);
+        known.deployed.remove(function);
+    }
+
+    /// This function is there anew, and will start as one of this kind; of none where it cannot use what waits.
+    pub(crate) fn deployed(&mut self, function: &Arc<str>, kind: Option<K>, now: Instant) {
+        self.kinds.iter_mut().for_each(|known| known.deployed.remove(function));
+        if let Some(kind) = kind {
+            self.last(&kind).deployed.add(function, now);
+        }
+    }
+
+    /// Whether any may wait beside those that are kept.
+    pub(crate) fn has_room_for_wanted(&self) -> bool {
+        self.most > 0
+    }
+
+    /// This kind, which is the last to have been wanted from now on.
+    fn last(&mut self, kind: &K) -> &mut Known<K> {
+        let known = self.kinds.iter().position(|known| known.kind == *kind);
+        let known = known.map_or_else(|| Known::new(kind.clone()), |at| self.kinds.remove(at));
         self.kinds.insert(0, known);
         if self.kinds.iter().filter(|known| known.stock == 0).count() > AHEAD_KINDS {
             let oldest = self.kinds.iter().rposition(|known| known.stock == 0);
             oldest.map(|at| self.kinds.remove(at));
         }
+        &mut self.kinds[0]
     }
 
     /// One of this kind is being started.
@@ -151,12 +178,12 @@ impl<K: Clone + PartialEq> Forecast<K> {
         }
     }
 
-    /// How many of each kind there should be: one of each that was wanted lately, then what is kept, then as many as the
-    /// largest burst had, of those wanted last first.
+    /// How many of each kind there should be: one of each that was wanted or deployed lately, then what is kept, then as many
+    /// as the largest burst had or functions were deployed, of those that came last first.
     fn targets(&self, now: Instant, means: Means) -> Vec<(&Known<K>, usize)> {
         let mut left = Left { means, wanted: self.most };
         let mut targets: Vec<_> = self.kinds.iter().map(|known| (known, 0)).collect();
-        let alive = |known: &Known<K>| known.stock == 0 && known.bursts.until() > Some(now);
+        let alive = |known: &Known<K>| known.stock == 0 && known.until() > Some(now);
         for (known, target) in targets.iter_mut().filter(|(known, _)| alive(known)) {
             *target += left.for_wanted(1, known.each_bytes);
         }
@@ -164,7 +191,7 @@ impl<K: Clone + PartialEq> Forecast<K> {
             *target += left.take(known.stock.saturating_sub(*target), known.each_bytes);
         }
         for (known, target) in &mut targets {
-            *target += left.for_wanted(known.bursts.largest(now).saturating_sub(*target), known.each_bytes);
+            *target += left.for_wanted(known.wanted(now).saturating_sub(*target), known.each_bytes);
         }
         targets
     }
@@ -174,10 +201,11 @@ impl<K: Clone + PartialEq> Forecast<K> {
         let ends =
             self.kinds.iter().filter(|known| known.stock == 0 && there.iter().any(|some| *some.kind == known.kind));
         // One whose time is over is ended by a step as soon as it is ready: nothing to wait for.
-        let ends = ends.filter_map(|known| known.bursts.until()).filter(|until| *until > now);
+        let ends = ends.filter_map(|known| known.until()).filter(|until| *until > now);
         let rests = self.kinds.iter().filter_map(|known| known.rests_until).filter(|until| *until > now);
+        let grow = self.kinds.iter().filter_map(|known| known.deployed.grows_at()).filter(|at| *at > now);
         let look = (!there.is_empty() || self.stock() > 0).then_some(now + AHEAD_LOOK);
-        ends.chain(rests).chain(look).min().map(|when| when.saturating_duration_since(now))
+        ends.chain(rests).chain(grow).chain(look).min().map(|when| when.saturating_duration_since(now))
     }
 
     /// All that is kept.
@@ -193,7 +221,18 @@ impl<K: Clone + PartialEq> Forecast<K> {
 impl<K> Known<K> {
     fn new(kind: K) -> Self {
         let each_bytes = AHEAD_UNSEEN_MB * MB;
-        Self { kind, stock: 0, bursts: Bursts::default(), each_bytes, rests_until: None }
+        let (bursts, deployed) = (Bursts::default(), Deployed::default());
+        Self { kind, stock: 0, bursts, deployed, each_bytes, rests_until: None }
+    }
+
+    /// How many are likely to be wanted at once.
+    fn wanted(&self, now: Instant) -> usize {
+        self.bursts.largest(now).max(self.deployed.count(now))
+    }
+
+    /// When nothing of its kind waits any more, but for its stock.
+    fn until(&self) -> Option<Instant> {
+        self.bursts.until().max(self.deployed.until())
     }
 }
 
@@ -231,7 +270,7 @@ impl Bursts {
         }
     }
 
-    /// When nothing of its kind waits any more.
+    /// Until when some of its kind wait for the next.
     fn until(&self) -> Option<Instant> {
         self.last.map(|last| last + AHEAD_KEEP)
     }
@@ -243,6 +282,37 @@ impl Bursts {
         let pairs = lately().zip(lately().skip(1)).filter(|((one, _), (next, _))| *next < *one + AHEAD_BURST * 2);
         let pairs = pairs.map(|((_, one), (_, next))| one + next);
         lately().map(|(_, count)| *count).chain(pairs).max().unwrap_or(0)
+    }
+}
+
+impl Deployed {
+    /// At most [`AHEAD_DEPLOYED`], the last ones.
+    fn add(&mut self, function: &Arc<str>, now: Instant) {
+        self.0.retain(|(_, at)| now < *at + AHEAD_BURST);
+        self.0.push((Arc::clone(function), now));
+        if self.0.len() > AHEAD_DEPLOYED {
+            self.0.remove(0);
+        }
+    }
+
+    fn remove(&mut self, function: &str) {
+        self.0.retain(|(name, _)| **name != *function);
+    }
+
+    /// Until when some wait for them.
+    fn until(&self) -> Option<Instant> {
+        self.0.last().map(|(_, at)| *at + AHEAD_KEEP)
+    }
+
+    /// One at first: while deployments come, they have the processors.
+    fn count(&self, now: Instant) -> usize {
+        let most = if self.grows_at() > Some(now) { 1 } else { AHEAD_DEPLOYED };
+        if self.until() > Some(now) { self.0.len().min(most) } else { 0 }
+    }
+
+    /// When more than one count.
+    fn grows_at(&self) -> Option<Instant> {
+        self.0.last().map(|(_, at)| *at + AHEAD_CALM)
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Ready {
 }
 
 impl Pool {
-    /// At most `most` wait at a time because they were wanted lately, and so many of these kinds always. Needs a tokio
+    /// At most `most` wait at a time because they were wanted or deployed lately, and so many of these kinds always. Needs a tokio
     /// runtime around it.
     pub(crate) fn open(spawner: Spawner, most: usize, stock: Vec<(Ahead, usize)>) -> Arc<Self> {
         let stock = stock.into_iter().filter(|(_, count)| *count > 0).map(|(kind, count)| (Arc::new(kind), count));
@@ -116,15 +116,29 @@ impl Pool {
         self.invokes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One of this kind: that has waited longest, else one that is being started. None where one has to be started for
-    /// the function. Who has got one says with [`Self::settled`] what became of it.
-    pub(crate) async fn take(&self, kind: &Ahead) -> Option<Ready> {
+    /// Whether what is deployed makes any wait.
+    pub(crate) fn foresees(&self) -> bool {
+        let inner = self.lock();
+        !inner.closed && inner.forecast.has_room_for_wanted()
+    }
+
+    /// This function was deployed: its first start will look for one of this kind; for none where it cannot use any.
+    pub(crate) fn deployed(&self, function: &Arc<str>, kind: Option<Ahead>) {
+        let mut inner = self.lock();
+        inner.forecast.deployed(function, kind.map(Arc::new), Instant::now());
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// One of this kind, for this function: that has waited longest, else one that is being started. None where one has to be
+    /// started for the function. Who has got one says with [`Self::settled`] what became of it.
+    pub(crate) async fn take(&self, kind: &Ahead, function: &str) -> Option<Ready> {
         let (entry, met) = {
             let mut inner = self.lock();
             if inner.closed {
                 return None;
             }
-            inner.take(kind)
+            inner.take(kind, function)
         };
         if !met {
             self.changed.notify_one();
@@ -265,17 +279,17 @@ impl Pool {
 
 impl Inner {
     /// One of this kind, and whether it was ready.
-    fn take(&mut self, kind: &Ahead) -> (Option<Entry>, bool) {
+    fn take(&mut self, kind: &Ahead, function: &str) -> (Option<Entry>, bool) {
         let shelf = self.shelves.iter_mut().find(|shelf| *shelf.kind == *kind);
         let Some(shelf) = shelf else {
-            self.forecast.wanted(&Arc::new(kind.clone()), Instant::now(), false);
+            self.forecast.wanted(&Arc::new(kind.clone()), function, Instant::now(), false);
             return (None, false);
         };
         let ready = shelf.ready.pop_front();
         let met = ready.is_some();
         let entry = ready.or_else(|| shelf.starting.pop_front());
         let kind = Arc::clone(&shelf.kind);
-        self.forecast.wanted(&kind, Instant::now(), met);
+        self.forecast.wanted(&kind, function, Instant::now(), entry.is_some());
         if !met {
             self.clear();
         }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, WorkerError};
+use crate::bring_up;
 use crate::clock::Moment;
 use crate::departures::Departures;
 use crate::environment::{Environment, Shared};
@@ -42,7 +43,7 @@ pub struct WorkerConfig {
     pub stream_bandwidth: Option<u64>,
     /// Where layers lie, unpacked, each in a folder named by its digest: `code/` of the data folder.
     pub packages: PathBuf,
-    /// How many runtimes may wait, started ahead, for functions to come because such were wanted lately.
+    /// How many runtimes may wait, started ahead, for functions to come because such were wanted or deployed lately.
     pub ahead: usize,
     /// How many of these kinds always wait, from the start on, besides.
     pub stock: Vec<(Ahead, usize)>,
@@ -157,6 +158,15 @@ impl Worker {
             fleet.gone.notify_waiters();
             events.event(EnvironmentEvent::Gone(id, reason));
         });
+    }
+
+    /// Environments of this version, which was just deployed, are likely to be asked for: has a runtime wait for them where one
+    /// can, as far as any are started ahead.
+    pub fn foresee(&self, spec: &VersionSpec) {
+        let machine = &self.machine;
+        if machine.waiting.foresees() {
+            machine.waiting.deployed(&spec.function, bring_up::foreseen(machine, spec));
+        }
     }
 
     /// Has a version's snapshot ready, from which its environments will go on: initialises it, where there is none yet.

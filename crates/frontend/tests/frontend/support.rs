@@ -35,6 +35,14 @@ pub(crate) struct Simulated {
     sink: Arc<dyn EnvironmentSink>,
     living: Arc<Mutex<HashMap<EnvironmentId, Arc<VersionSpec>>>>,
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
+    /// Which version it was told last to be ready for, and where.
+    pub(crate) foreseen: Arc<Mutex<Option<Foreseen>>>,
+}
+
+/// A version, and where it is likely to be started.
+pub(crate) struct Foreseen {
+    pub(crate) worker: WorkerId,
+    pub(crate) spec: VersionSpec,
 }
 
 /// What reached an environment.
@@ -101,6 +109,10 @@ impl Environments for Simulated {
         self.run(id, WARM, false, invocation);
     }
 
+    fn foresee(&self, worker: WorkerId, spec: &VersionSpec) {
+        *self.foreseen.lock().unwrap() = Some(Foreseen { worker, spec: spec.clone() });
+    }
+
     fn stop(&self, id: EnvironmentId) {
         let (living, sink) = (Arc::clone(&self.living), Arc::clone(&self.sink));
         tokio::spawn(async move {
@@ -135,7 +147,8 @@ impl House {
         let dispatcher = Dispatcher::new(
             DispatcherConfig { place, architecture: "x86_64", limits, clock: Clock::real(), metrics: Arc::default() },
             |sink| {
-                let simulated = Simulated { sink, living: Arc::default(), seen: Arc::default() };
+                let simulated =
+                    Simulated { sink, living: Arc::default(), seen: Arc::default(), foreseen: Arc::default() };
                 worker = Some(simulated.clone());
                 simulated
             },

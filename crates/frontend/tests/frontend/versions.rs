@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::{House, LIMITS, code, put, ran, record};
+use crate::support::{Foreseen, House, LIMITS, code, put, ran, record, updated, updating};
 use hearth_api::ApiError;
 use hearth_frontend::{FunctionChange, InvokeResponse};
-use hearth_scheduler::Limits;
+use hearth_scheduler::{Capacity, Limits, WorkerId};
 use hearth_types::RevisionId;
 use hearth_types::function::{AliasRecord, Code, State, VersionId, VersionRecord};
 use proptest::prelude::*;
@@ -70,6 +70,38 @@ async fn a_qualifier_names_the_version_that_runs_and_stands_in_its_arn() {
     for unknown in ["3", "01", "pro", "PROD", "$latest"] {
         is_not_found(&house.request("f", Some(&format!("Qualifier={unknown}")), &[], b"").await.unwrap_err(), unknown);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_invocable_is_foreseen_where_it_would_start() {
+    let house = House::new(LIMITS);
+    let foreseen = || {
+        let told = house.worker.foreseen.lock().unwrap().take();
+        told.map(|Foreseen { worker, spec }| (worker.0, format!("{}:{}", spec.function, spec.version)))
+    };
+    let one = |worker, version: &str| Some((worker, version.to_owned()));
+    assert_eq!(foreseen(), one(1, "f:$LATEST"));
+    let pending = |name| {
+        let mut record = record(name);
+        record.latest.state = State::Pending;
+        put(record)
+    };
+    house.dispatcher.apply(vec![pending("g")]);
+    assert_eq!(foreseen(), None);
+    house.dispatcher.apply(vec![put(record("g"))]);
+    assert_eq!(foreseen(), one(1, "g:$LATEST"));
+    house.dispatcher.apply(vec![publish(1, |_| {})]);
+    assert_eq!(foreseen(), one(1, "f:1"));
+    house.dispatcher.apply(vec![alias("prod", 1, &[]), put(record("g"))]);
+    assert_eq!(foreseen(), None, "it was there");
+    house.dispatcher.apply(vec![put(updating(&record("f"), "2"))]);
+    assert_eq!(foreseen(), None, "the old one serves");
+    // From here on it is the one with the least room.
+    house.dispatcher.join(WorkerId(2), Capacity { memory_mb: 1024, environments: 20 });
+    house.dispatcher.apply(vec![put(updated(updating(&record("f"), "2")))]);
+    assert_eq!(foreseen(), one(2, "f:$LATEST"));
+    house.dispatcher.replace(vec![put(record("f")), put(record("h"))]);
+    assert_eq!(foreseen(), None, "as after a start: what is listed was there before");
 }
 
 #[tokio::test(start_paused = true)]

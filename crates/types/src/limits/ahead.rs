@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Bytes of variables, NULs included, that a runtime which is started ahead of its function has room for; functions with
 /// more get one that is started for them. Ours: [`super::ENVIRONMENT_BYTES`], an unusually long session token and the rest.
 pub const AHEAD_VARIABLES_BYTES: usize = 12 * 1024;
-/// Runtimes that wait for a function at a time because some of their kind were wanted lately. Ours.
+/// Runtimes that wait for a function at a time because some of their kind were wanted or deployed lately. Ours.
 pub const AHEAD_RUNTIMES: u64 = 32;
 /// The most that may be asked for in its place, and of one runtime as a stock. Ours: as many sandboxes as one spawner keeps.
 pub const AHEAD_MAX: u64 = super::SANDBOXES as u64;
@@ -23,13 +23,16 @@ pub const AHEAD_FREE_PART: usize = 4;
 pub const SANDBOX_DESCRIPTORS: u64 = 11;
 /// Descriptors that a process has for all else. Ours.
 pub const OWN_DESCRIPTORS: u64 = 512;
-/// For so long after a start of its kind a runtime waits for the next. Ours.
+/// For so long after a start of its kind, or a deployment, a runtime waits for the next. Ours.
 pub const AHEAD_KEEP: Duration = Duration::from_secs(10 * 60);
 /// Starts of a kind within so long of each other are one burst; as many wait as the largest of the last [`AHEAD_KEEP`] had.
 /// Ours: in less than that one processor has started as many as it can meanwhile.
 pub const AHEAD_BURST: Duration = Duration::from_secs(10);
-/// How long no function of any kind must have started before one more is started ahead of the next, while others wait:
-/// those that start now have the machine's processors for themselves. Ours.
+/// So many runtimes of a kind wait at most because functions were deployed within [`AHEAD_BURST`] of each other. Ours: of
+/// hundreds that are deployed at once, most are not called soon.
+pub const AHEAD_DEPLOYED: usize = 4;
+/// How long no function of any kind must have started before one more is started ahead of the next, while others wait, and none
+/// have been deployed before more than one is started for those: what goes on now has the machine's processors for itself. Ours.
 pub const AHEAD_CALM: Duration = Duration::from_millis(20);
 /// While functions are invoked, those beyond [`AHEAD_RUNTIMES`] are started so far apart: filling a large stock then takes a
 /// tenth or two of one processor. Ours.

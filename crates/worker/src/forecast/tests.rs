@@ -36,7 +36,7 @@ fn settle(forecast: &Kinds, now: Instant, begin: &[(&'static str, usize)], means
 
 fn wanted(most: usize, now: Instant, kinds: &[&'static str]) -> Kinds {
     let mut forecast = Forecast::new(most, []);
-    kinds.iter().for_each(|kind| forecast.wanted(kind, now, false));
+    kinds.iter().for_each(|kind| forecast.wanted(kind, "f", now, false));
     forecast
 }
 
@@ -79,7 +79,7 @@ fn the_largest_burst_counts_and_not_all_that_ever_came() {
     // One a minute, and five at once among them.
     for minute in 0..9 {
         let now = begin + Duration::from_secs(60 * minute);
-        (0..if minute == 3 { 5 } else { 1 }).for_each(|_| forecast.wanted(&"p", now, true));
+        (0..if minute == 3 { 5 } else { 1 }).for_each(|_| forecast.wanted(&"p", "f", now, true));
     }
     let now = begin + Duration::from_secs(8 * 60 + 1);
     assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 5)]);
@@ -93,9 +93,9 @@ fn the_largest_burst_counts_and_not_all_that_ever_came() {
 fn a_burst_that_two_groups_share_counts_whole() {
     let begin = Instant::now();
     let mut forecast = Kinds::new(100, []);
-    forecast.wanted(&"p", begin, true);
+    forecast.wanted(&"p", "f", begin, true);
     let end = AHEAD_BURST - Duration::from_secs(1);
-    (0..8).for_each(|second| forecast.wanted(&"p", begin + end + Duration::from_millis(250) * second, true));
+    (0..8).for_each(|second| forecast.wanted(&"p", "f", begin + end + Duration::from_millis(250) * second, true));
     assert_eq!(settle(&forecast, begin + AHEAD_BURST * 2, &[], PLENTY), [("p", 9)]);
 }
 
@@ -136,14 +136,14 @@ fn a_stock_waits_from_the_start_on_and_for_ever() {
     let mut forecast = Kinds::new(4, [("p", 1000), ("n", 5)]);
     let stock = [("n", 5), ("p", 1000)];
     assert_eq!(settle(&forecast, now, &[], PLENTY), stock);
-    (0..8).for_each(|_| forecast.wanted(&"a", now, true));
+    (0..8).for_each(|_| forecast.wanted(&"a", "f", now, true));
     let calm = now + AHEAD_CALM;
     assert_eq!(
         settle(&forecast, calm, &stock, PLENTY),
         [("a", 4), ("n", 5), ("p", 1000)],
         "what is wanted comes on top"
     );
-    (0..8).for_each(|_| forecast.wanted(&"n", now, true));
+    (0..8).for_each(|_| forecast.wanted(&"n", "f", now, true));
     let both = [("a", 1), ("n", 8), ("p", 1000)];
     assert_eq!(settle(&forecast, calm, &[], PLENTY), both, "more than are kept are a burst's");
     let later = now + AHEAD_KEEP;
@@ -152,6 +152,96 @@ fn a_stock_waits_from_the_start_on_and_for_ever() {
     assert_eq!(settle(&forecast, later, &both, none), [], "a machine without room keeps none");
     assert_eq!(forecast.step(later, &[], none, false), Step::Wait(Some(AHEAD_LOOK)), "it may have room again");
     assert_eq!(Kinds::new(0, [("p", 3)]).goal(now, PLENTY), 3);
+}
+
+/// Deploys a function.
+fn deploy(forecast: &mut Kinds, function: &str, kind: Option<&'static str>, now: Instant) {
+    forecast.deployed(&function.into(), kind, now);
+}
+
+#[test]
+fn one_waits_for_what_was_deployed_before_anything_was_wanted() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(8, []);
+    deploy(&mut forecast, "f", Some("p"), now);
+    assert_eq!(forecast.step(now, &[], PLENTY, true), Step::Start("p"), "at once");
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 1)]);
+    let one = there(&[("p", 1)]);
+    assert_eq!(forecast.step(now + AHEAD_KEEP - AHEAD_LOOK / 2, &one, PLENTY, false), Step::Wait(Some(AHEAD_LOOK / 2)));
+    assert_eq!(settle(&forecast, now + AHEAD_KEEP, &[("p", 1)], PLENTY), [], "it was never invoked");
+    for (most, means) in [(0, PLENTY), (8, room(0)), (8, Means { sandboxes: 0, ..PLENTY })] {
+        let mut forecast = Kinds::new(most, []);
+        deploy(&mut forecast, "f", Some("p"), now);
+        assert_eq!(settle(&forecast, now, &[], means), []);
+    }
+}
+
+#[test]
+fn a_few_wait_for_many_that_are_deployed_at_once() {
+    let begin = Instant::now();
+    let mut forecast = Kinds::new(32, []);
+    let deploy_each = |forecast: &mut Kinds, functions: std::ops::Range<u32>, apart: Duration| {
+        functions.fold(begin, |now, function| {
+            deploy(forecast, &function.to_string(), Some("p"), now);
+            now + apart
+        })
+    };
+    let now = deploy_each(&mut forecast, 0..2, Duration::from_millis(1));
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 1)], "more may come");
+    let grows = AHEAD_CALM - Duration::from_millis(1);
+    assert_eq!(forecast.step(now, &there(&[("p", 1)]), PLENTY, false), Step::Wait(Some(grows)));
+    assert_eq!(settle(&forecast, now + grows, &[], PLENTY), [("p", 2)]);
+    let now = deploy_each(&mut forecast, 2..500, Duration::from_millis(1));
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 1)]);
+    assert_eq!(settle(&forecast, now + grows, &[], PLENTY), [("p", AHEAD_DEPLOYED)]);
+    let mut forecast = Kinds::new(32, []);
+    let now = deploy_each(&mut forecast, 0..9, AHEAD_BURST);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 1)], "one after the other is one at a time");
+    let now = now - AHEAD_BURST / 2;
+    (0..9).for_each(|_| deploy(&mut forecast, "f", Some("p"), now));
+    assert_eq!(forecast.goal(now + AHEAD_CALM, PLENTY), 1 + 1, "a function counts once, however often it is deployed");
+}
+
+#[test]
+fn what_was_deployed_and_has_started_counts_by_its_start_alone() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(8, []);
+    ["f", "g", "h"].iter().for_each(|function| deploy(&mut forecast, function, Some("p"), now));
+    let now = now + AHEAD_CALM;
+    assert_eq!(forecast.goal(now, PLENTY), 3);
+    forecast.wanted(&"p", "g", now, true);
+    assert_eq!(forecast.goal(now, PLENTY), 2, "no more than the others need");
+    forecast.wanted(&"p", "f", now + AHEAD_BURST, true);
+    forecast.wanted(&"p", "h", now + AHEAD_BURST * 3, true);
+    assert_eq!(forecast.goal(now + AHEAD_BURST * 3, PLENTY), 2, "the burst of g and f");
+    let later = now + AHEAD_KEEP + AHEAD_BURST;
+    assert_eq!(forecast.goal(later, PLENTY), 1, "h alone, as it is with starts");
+    assert_eq!(forecast.goal(later + AHEAD_BURST * 2, PLENTY), 0);
+}
+
+#[test]
+fn what_a_function_is_deployed_as_anew_waits_in_the_place_of_what_it_was() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(8, [("s", 1)]);
+    deploy(&mut forecast, "f", Some("n128"), now);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("n128", 1), ("s", 1)]);
+    deploy(&mut forecast, "f", Some("n256"), now);
+    assert_eq!(settle(&forecast, now, &[("n128", 1), ("s", 1)], PLENTY), [("n256", 1), ("s", 1)]);
+    deploy(&mut forecast, "f", None, now);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("s", 1)], "it cannot use any");
+    deploy(&mut forecast, "f", Some("s"), now);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("s", 1)], "what is kept will do");
+}
+
+#[test]
+fn what_is_deployed_keeps_out_of_the_way_of_what_starts() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(8, []);
+    forecast.wanted(&"n", "g", now, true);
+    deploy(&mut forecast, "f", Some("p"), now);
+    assert_eq!(forecast.step(now, &[], PLENTY, false), Step::Wait(Some(AHEAD_CALM)));
+    let starts = [There { kind: &"n", ready: 0, starting: 1 }];
+    assert_eq!(forecast.step(now + AHEAD_CALM, &starts, PLENTY, false), Step::Wait(None), "one starts at a time");
 }
 
 #[test]
@@ -165,11 +255,11 @@ fn one_starts_at_a_time() {
 fn those_that_start_have_the_processors_for_themselves() {
     let now = Instant::now();
     let mut forecast = wanted(8, now, &["p", "p"]);
-    forecast.wanted(&"p", now, true);
+    forecast.wanted(&"p", "f", now, true);
     assert_eq!(forecast.step(now, &[], PLENTY, false), Step::Wait(Some(AHEAD_CALM)));
     assert_eq!(settle(&forecast, now + AHEAD_CALM, &[], PLENTY), [("p", 3)]);
     // One that finds none: more will come.
-    forecast.wanted(&"p", now, false);
+    forecast.wanted(&"p", "f", now, false);
     assert_eq!(forecast.step(now, &[], PLENTY, false), Step::Start("p"));
 }
 
@@ -200,9 +290,12 @@ fn a_failure_is_not_repeated_at_once_and_keeps_nobody_else() {
 fn what_is_remembered_is_bounded() {
     let now = Instant::now();
     let mut forecast = Forecast::new(4, [(5000, 1)]);
-    (0..1000).for_each(|kind| forecast.wanted(&kind, now, true));
-    (0..10_000).for_each(|second| forecast.wanted(&7, now + Duration::from_secs(second), false));
+    (0..1000).for_each(|kind| forecast.wanted(&kind, "f", now, true));
+    (0..1000).for_each(|function| forecast.deployed(&function.to_string().into(), Some(8000 + function), now));
+    (0..1000).for_each(|function| forecast.deployed(&function.to_string().into(), Some(7), now));
+    (0..10_000).for_each(|second| forecast.wanted(&7, "f", now + Duration::from_secs(second), false));
     let groups = AHEAD_KEEP.as_secs() / AHEAD_BURST.as_secs();
     assert_eq!((forecast.kinds.len(), forecast.kinds[0].bursts.groups.len() as u64), (AHEAD_KINDS + 1, groups));
+    assert!(forecast.kinds.iter().all(|known| known.deployed.0.len() <= AHEAD_DEPLOYED));
     assert!(forecast.kinds.iter().any(|known| known.kind == 5000), "what is kept is not forgotten");
 }
