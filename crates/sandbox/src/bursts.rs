@@ -71,6 +71,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_remembered_is_bounded() {
+        let (start, mut bursts) = (Instant::now(), Bursts::default());
+        (0..10_000).for_each(|second| bursts.add(start + Duration::from_secs(second)));
+        assert_eq!(bursts.groups.len() as u64, AHEAD_KEEP.as_secs() / AHEAD_BURST.as_secs());
+    }
+
+    #[test]
     fn a_burst_may_lie_across_two_groups() {
         let (start, mut bursts) = (Instant::now(), Bursts::default());
         let second = start + AHEAD_BURST + Duration::from_secs(1);

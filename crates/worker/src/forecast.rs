@@ -1,10 +1,10 @@
 //! Which runtimes are worth starting ahead, from what was wanted or deployed lately and what is to be kept. Decides only: time
 //! is given, nothing is done.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hearth_sandbox::Bursts;
 use hearth_types::limits::{
     AHEAD_BURST, AHEAD_CALM, AHEAD_DEPLOYED, AHEAD_KEEP, AHEAD_KERNEL_MB, AHEAD_KINDS, AHEAD_LOOK, AHEAD_PACE,
     AHEAD_REST, AHEAD_RUNTIMES, AHEAD_UNSEEN_MB,
@@ -35,13 +35,6 @@ struct Known<K> {
     each_bytes: u64,
     /// After a failure.
     rests_until: Option<Instant>,
-}
-
-/// Starts by time: each group's first one, and how many came within [`AHEAD_BURST`] of that.
-#[derive(Default)]
-struct Bursts {
-    groups: VecDeque<(Instant, usize)>,
-    last: Option<Instant>,
 }
 
 /// Functions that have not started since they were deployed, and when that was: the last of them, and what came within
@@ -255,33 +248,6 @@ impl Left {
         let count = self.take(count.min(self.wanted), each_bytes);
         self.wanted -= count;
         count
-    }
-}
-
-impl Bursts {
-    fn add(&mut self, now: Instant) {
-        self.last = Some(now);
-        while self.groups.front().is_some_and(|(first, _)| *first + AHEAD_KEEP <= now) {
-            self.groups.pop_front();
-        }
-        match self.groups.back_mut() {
-            Some((first, count)) if now < *first + AHEAD_BURST => *count += 1,
-            _ => self.groups.push_back((now, 1)),
-        }
-    }
-
-    /// Until when some of its kind wait for the next.
-    fn until(&self) -> Option<Instant> {
-        self.last.map(|last| last + AHEAD_KEEP)
-    }
-
-    /// The most that came within [`AHEAD_BURST`] of each other, or a few more: two groups that are next to each other may
-    /// share one burst.
-    fn largest(&self, now: Instant) -> usize {
-        let lately = || self.groups.iter().filter(|(first, _)| now < *first + AHEAD_KEEP);
-        let pairs = lately().zip(lately().skip(1)).filter(|((one, _), (next, _))| *next < *one + AHEAD_BURST * 2);
-        let pairs = pairs.map(|((_, one), (_, next))| one + next);
-        lately().map(|(_, count)| *count).chain(pairs).max().unwrap_or(0)
     }
 }
 

@@ -163,9 +163,14 @@ impl Worker {
     /// Environments of this version, which was just deployed, are likely to be asked for: has a runtime wait for them where one
     /// can, as far as any are started ahead.
     pub fn foresee(&self, spec: &VersionSpec) {
-        let machine = &self.machine;
+        let machine = Arc::clone(&self.machine);
         if machine.waiting.foresees() {
-            machine.waiting.deployed(&spec.function, bring_up::foreseen(machine, spec));
+            let spec = spec.clone();
+            // Who deploys has his answer first.
+            tokio::spawn(async move {
+                let kind = bring_up::foreseen(&machine, &spec);
+                machine.waiting.deployed(&spec.function, kind);
+            });
         }
     }
 
