@@ -53,6 +53,7 @@ fn python(tally: &mut Tally, args: &[String]) -> Result<()> {
     install::apt(install::COMPILERS)?;
     install::apt(install::BROWSERS)?;
     install::apt(install::BROKERS)?;
+    install::apt(install::CLOCKS)?;
     let mut pytest = Command::new(bin.join("python"));
     pytest
         .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", AT_A_TIME, "--dist", "worksteal", "tests"])

@@ -23,6 +23,9 @@ pub(crate) const BROWSERS: &[(&str, &str)] = &[("chromium", "chromium")];
 pub(crate) const BROKERS: &[(&str, &str)] =
     &[("/usr/sbin/rabbitmq-server", "rabbitmq-server"), ("/usr/bin/activemq", "activemq")];
 
+/// What gives a server another wall clock.
+pub(crate) const CLOCKS: &[(&str, &str)] = &[("faketime", "faketime")];
+
 /// Installs Debian packages whose program is not there: (program, package).
 pub(crate) fn apt(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().filter(|(program, _)| !have(program)).map(|(_, package)| *package).collect();
