@@ -33,8 +33,8 @@ pub(super) const REFUSED_WATCHES: [u32; 3] = [libc::IN_OPEN, libc::IN_ACCESS, li
 /// The command of `fcntl` that does the same for folders, by signals; inotify has long replaced it.
 pub(super) const DNOTIFY: u32 = libc::F_NOTIFY as u32;
 
-/// What an init needs once the function runs: to wait for its processes and for orders, to say how a process ended, to
-/// end.
+/// What an init needs once the function runs: to wait for its processes and for orders, to let held ones go, to say how a
+/// process ended, to end.
 pub(super) const INIT: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
@@ -50,6 +50,8 @@ pub(super) const INIT: &[i64] = &[
     libc::SYS_exit_group,
     libc::SYS_rt_sigreturn,
     libc::SYS_restart_syscall,
+    // When it has let one go. It is a call on machines whose clock the kernel's code in the process cannot read.
+    libc::SYS_clock_gettime,
     // Memory, where a failure is put into words.
     libc::SYS_brk,
     libc::SYS_mmap,

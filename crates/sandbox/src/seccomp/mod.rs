@@ -218,4 +218,10 @@ mod tests {
             assert_eq!(call(&program, number(other), [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
         }
     }
+
+    #[test]
+    fn an_init_may_ask_the_kernel_for_the_time_when_it_lets_a_process_go() {
+        let program = Filters::compile().init;
+        assert_eq!(call(&program, libc::SYS_clock_gettime as u32, [0; 6]), libc::SECCOMP_RET_ALLOW);
+    }
 }
