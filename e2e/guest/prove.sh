@@ -16,6 +16,8 @@ if grep -q ' cgroup ' /proc/mounts || ! grep -qw memory /sys/fs/cgroup/cgroup.co
     echo "this is not a pure cgroup v2 machine"
     exit 1
 fi
+# For what was copied below /usr/local.
+ldconfig
 for test in /guest/tests/*; do
     part sandbox "$(basename "$test")" "$test"
 done

@@ -92,6 +92,43 @@ let invokes = 0;
 export const handler = async (event) => ({ invokes: ++invokes, node: process.version, echo: event.echo });
 '''
 
+# What the snapshot holds is the same in all environments, what is drawn after it is not.
+SNAPSHOT = '''
+import os, random, ssl, uuid
+mark = os.urandom(8).hex()
+random.random(), ssl.RAND_bytes(8), uuid.uuid4()
+
+def handler(event, context):
+    if event.get("do") == "end":
+        os._exit(1)
+    drawn = [random.getrandbits(64), ssl.RAND_bytes(16).hex(), str(uuid.uuid4()), os.urandom(16).hex()]
+    return {"mark": mark, "drawn": drawn, "uid": os.getuid(), "type": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}
+'''
+# SnapStart begins with it.
+SNAP_START = "python3.12"
+
+EXTENSION = '''#!/var/lang/bin/python3.11 -IS
+import http.client, json, os
+def call(method, path, body=None, headers={}):
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    connection.request(method, "/2020-01-01/extension/" + path, body, headers)
+    answer = connection.getresponse()
+    return answer.getheader("Lambda-Extension-Identifier"), json.loads(answer.read())
+me, _ = call("POST", "register", '{"events": ["INVOKE"]}', {"Lambda-Extension-Name": "tells"})
+while True:
+    print("EXTENSION", call("GET", "event/next", headers={"Lambda-Extension-Identifier": me})[1]["eventType"], flush=True)
+'''
+
+
+def package_of(name, text, mode=0o644):
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        # Lambda's users have their files readable for all.
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = (0o100000 | mode) << 16
+        archive.writestr(entry, text)
+    return base64.b64encode(package.getvalue()).decode()
+
 
 class Server:
     def __init__(self):
@@ -104,7 +141,8 @@ class Server:
         )
         line = self.process.stdout.readline()
         assert line.split() and line.split()[-1].startswith("http://"), f"not ready: {line!r}"
-        self.url = line.split()[-1].rstrip("/") + "/2015-03-31/functions"
+        self.root = line.split()[-1].rstrip("/")
+        self.url = self.root + "/2015-03-31/functions"
 
     def enter(self):
         self.scope.mkdir()
@@ -129,14 +167,8 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
 
-    def create(self, name, memory_mb, runtime="python3.11", timeout_s=INVOKE_S):
-        file, code = ("app.mjs", NODE) if runtime.startswith("node") else ("app.py", PYTHON)
-        package = io.BytesIO()
-        with zipfile.ZipFile(package, "w") as archive:
-            # Lambda's users have their files readable for all.
-            entry = zipfile.ZipInfo(file)
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, code)
+    def create(self, name, memory_mb, runtime="python3.11", timeout_s=INVOKE_S, code=PYTHON, **more):
+        package = package_of("app.mjs", NODE) if runtime.startswith("node") else package_of("app.py", code)
         function = {
             "FunctionName": name,
             "Runtime": runtime,
@@ -144,20 +176,38 @@ class Server:
             "Handler": "app.handler",
             "MemorySize": memory_mb,
             "Timeout": timeout_s,
-            "Code": {"ZipFile": base64.b64encode(package.getvalue()).decode()},
+            "Code": {"ZipFile": package},
+            **more,
         }
         status, _, body = self.request("POST", "", json.dumps(function).encode())
         assert status == 201, (status, body)
         wait_until(lambda: self.state(name) == "Active", lambda: f"{name} is {self.state(name)}")
 
-    def state(self, name):
-        status, _, body = self.request("GET", f"/{name}/configuration")
+    def shown(self, name, qualifier="$LATEST"):
+        status, _, body = self.request("GET", f"/{name}/configuration?Qualifier={qualifier}")
         assert status == 200, (status, body)
-        return json.loads(body)["State"]
+        return json.loads(body)
 
-    def invoke(self, name, **event):
+    def state(self, name):
+        return self.shown(name)["State"]
+
+    def publish_layer(self, name, package):
+        body = json.dumps({"Content": {"ZipFile": package}}).encode()
+        request = urllib.request.Request(f"{self.root}/2018-10-31/layers/{name}/versions", body, method="POST")
+        with urllib.request.urlopen(request, timeout=INVOKE_S) as answer:
+            return json.load(answer)["LayerVersionArn"]
+
+    def lines(self, name):
+        """Of a function's log group."""
+        headers = {"X-Amz-Target": "Logs_20140328.FilterLogEvents", "Content-Type": "application/x-amz-json-1.1"}
+        body = json.dumps({"logGroupName": f"/aws/lambda/{name}"}).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.root, body, headers), timeout=INVOKE_S) as answer:
+            return [event["message"].rstrip() for event in json.load(answer)["events"]]
+
+    def invoke(self, name, qualifier="$LATEST", **event):
         headers = {"X-Amz-Log-Type": "Tail"}
-        status, headers, body = self.request("POST", f"/{name}/invocations", json.dumps(event).encode(), headers)
+        path = f"/{name}/invocations?Qualifier={qualifier}"
+        status, headers, body = self.request("POST", path, json.dumps(event).encode(), headers)
         assert status == 200, (status, body)
         log = base64.b64decode(headers["X-Amz-Log-Result"]).decode()
         return Answer(json.loads(body), headers["X-Amz-Function-Error"], log)
@@ -291,6 +341,41 @@ def node_runs(server):
     assert (cold["invokes"], warm["invokes"], warm["echo"]) == (1, 2, "b"), (cold, warm)
 
 
+def an_extension_is_let_go_before_the_runtime(server):
+    layer = server.publish_layer("tells", package_of("extensions/tells", EXTENSION, 0o755))
+    server.create("extended", 640, Layers=[layer])
+    assert server.invoke("extended").ok()["invokes"] == 1
+    wait_until(lambda: "EXTENSION INVOKE" in server.lines("extended"), lambda: f"{server.lines('extended')}")
+
+
+def a_version_goes_on_from_its_snapshot(server):
+    server.create("snapshot", 704, runtime=SNAP_START, code=SNAPSHOT, SnapStart={"ApplyOn": "PublishedVersions"})
+    status, _, body = server.request("POST", "/snapshot/versions", b"{}")
+    assert status == 201 and json.loads(body)["State"] == "Pending", (status, body)
+    shown = lambda: server.shown("snapshot", 1)
+    wait_until(lambda: shown()["State"] != "Pending", "the version stays Pending")
+    version = shown()
+    assert (version["State"], version["SnapStart"]["OptimizationStatus"]) == ("Active", "On"), (version, server.lines("snapshot"))
+    answers = []
+    for _ in range(3):
+        answer = server.invoke("snapshot", 1)
+        answers.append(answer.ok())
+        # After a crash the restore is part of the invoke, as an init is.
+        assert "Init Duration" not in answer.log and ("Restore Duration" in answer.log) == (len(answers) == 1), answer.log
+        group = Cgroup(704)
+        wait_until(group.frozen, "a restored environment is not frozen")
+        assert processes()[int(group.read("cgroup.procs").split()[-1])] >= 100000
+        # The next one is another clone.
+        assert server.invoke("snapshot", 1, do="end").error == "Unhandled"
+    assert {(answer["type"], answer["uid"]) for answer in answers} == {("snap-start", 993)}, answers
+    assert len({answer["mark"] for answer in answers}) == 1, "each was initialised anew"
+    for drawn in zip(*(answer["drawn"] for answer in answers)):
+        assert len(set(drawn)) == len(answers), f"drawn twice: {drawn}"
+    restored = lambda: sum(line.startswith("RESTORE_REPORT Restore Duration") for line in server.lines("snapshot"))
+    wait_until(lambda: restored() == len(answers), lambda: f"{server.lines('snapshot')}")
+    assert server.invoke("snapshot").ok()["type"] == "on-demand"
+
+
 CASES = [
     cold_then_warm,
     limits_are_the_kernels,
@@ -301,6 +386,8 @@ CASES = [
     processes_have_an_end,
     a_timeout_ends_the_processes,
     node_runs,
+    an_extension_is_let_go_before_the_runtime,
+    a_version_goes_on_from_its_snapshot,
 ]
 
 
