@@ -16,10 +16,10 @@ use super::{Job, cache, check};
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 const BOOT_TRIES: u32 = 3;
 
-/// What keeps a boot under emulation from hanging while the kernel calibrates its clocks on a busy machine, and the
-/// two settings that make this a cgroup v2 machine and nothing else.
+/// What keeps a boot under emulation from hanging while the kernel calibrates its clocks on a busy machine; a clock that
+/// processes cannot read but by a system call; and what makes this a cgroup v2 machine and nothing else.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 lpj=4000000 no_timer_check tsc_early_khz=2596000 \
-     mitigations=off nowatchdog random.trust_cpu=on cgroup_no_v1=all";
+     mitigations=off nowatchdog random.trust_cpu=on clocksource=hpet cgroup_no_v1=all";
 
 /// A line longer than this is passed on before its end has come, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
