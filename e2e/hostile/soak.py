@@ -59,7 +59,7 @@ class Soak:
     def __init__(self, environments, seed):
         self.wanted, self.chance, self.made = environments, random.Random(seed), 0
         self.numbers, self.ends, self.kills, self.wrong = itertools.count(), dict.fromkeys(ENDS, 0), 0, []
-        self.server = Server("--ahead", "1")
+        self.server = Server("--pool", "2", "--ahead", "1")
         self.lock = threading.Lock()
 
     def run(self):

@@ -74,7 +74,7 @@ class World:
         self.netns = None
         self.threads = ThreadPoolExecutor(16, initializer=self.enter)
         # One environment after the other where all are in one network.
-        few = ("--pool", "0", "--ahead", "0") if "network-namespace" in off else ("--ahead", "1")
+        few = ("--pool", "0", "--ahead", "0") if "network-namespace" in off else ("--pool", "2", "--ahead", "1")
         self.server = self.call(lambda: (WeakServer(off, *few, *args) if off else Server(*few, *args)).start())
         self.client = client_of(self.server)
         self.deploy, self.clean = deployer(self.client)

@@ -30,7 +30,7 @@ fn main() {
         ("no pool, back to back", 0, Duration::ZERO),
     ] {
         let mut config = SpawnerConfig::new(data.path().to_owned(), vec![RootPlan::default()]);
-        config.pool = pool;
+        config.pool = pool..=pool;
         let connection = start_spawner(&config).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let samples = runtime.block_on(measure(connection, rounds, gap));

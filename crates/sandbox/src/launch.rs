@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(doc)]
 use hearth_types::limits::NETWORK_MBIT_MAX;
-use hearth_types::limits::{NETWORK_MBIT, TMP_THROUGHPUT_MB};
+use hearth_types::limits::{NETWORK_MBIT, POOL_LEAST, POOL_MAX, TMP_THROUGHPUT_MB};
 use hearth_types::rootfs::RootPlan;
 
 use crate::args::{seal, sealed};
@@ -70,8 +71,8 @@ pub struct SpawnerConfig {
     pub authority: Authority,
     /// First of the user ids for environments, as the spawner's user namespace has them; two for each of at most [`hearth_types::limits::SANDBOXES`].
     pub uid_base: u32,
-    /// Sandboxes made ahead.
-    pub pool: usize,
+    /// Sandboxes made ahead: so many at least, and at most where the largest burst lately took as many.
+    pub pool: RangeInclusive<usize>,
     /// What functions can reach.
     pub network: NetworkMode,
     /// How fast functions may be.
@@ -104,7 +105,7 @@ impl SpawnerConfig {
             roots,
             authority: Authority::Root,
             uid_base: UID_BASE,
-            pool: 2,
+            pool: POOL_LEAST..=POOL_MAX,
             network,
             throughput: Throughput::default(),
         }

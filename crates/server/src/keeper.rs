@@ -80,7 +80,7 @@ fn share(node: &NodeArgs, workers: u32) -> NodeArgs {
     let workers = u64::from(workers.max(1));
     NodeArgs {
         memory_budget: Some(memory_budget_mb(node) / workers),
-        pool: node.pool.div_ceil(workers),
+        pool: node.pool.map(|pool| pool.div_ceil(workers)),
         ahead: node.ahead.div_ceil(workers),
         stock: node.stock.iter().map(|stock| share_of(stock, workers)).collect(),
         ..node.clone()
@@ -272,9 +272,11 @@ impl NodeArgs {
         say("--isolation-at-least", word(isolation_at_least));
         say("--freeze-after", freeze_after.to_string().into());
         say("--stream-bandwidth", stream_bandwidth.to_string().into());
-        say("--pool", pool.to_string().into());
         say("--ahead", ahead.to_string().into());
         say("--start-python", word(start_python));
+        if let Some(pool) = pool {
+            say("--pool", pool.to_string().into());
+        }
         if let Some(memory_budget) = memory_budget {
             say("--memory-budget", memory_budget.to_string().into());
         }
@@ -340,7 +342,7 @@ mod tests {
             parsed(&["--memory-budget", "9000", "--pool", "2", "--ahead", "3", "--stock", "p=5"].map(OsString::from));
         let one = share(&node, 2);
         assert_eq!(one.stock[0].count, 3);
-        assert_eq!((one.memory_budget, one.pool, one.ahead), (Some(4500), 1, 2));
+        assert_eq!((one.memory_budget, one.pool, one.ahead), (Some(4500), Some(1), 2));
     }
 
     #[test]

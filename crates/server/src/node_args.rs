@@ -31,9 +31,9 @@ pub(crate) struct NodeArgs {
     /// MB a second of a streamed answer beyond its first 6 MB. 0: as fast as the client takes it.
     #[arg(long, default_value_t = hearth_types::limits::STREAM_BANDWIDTH_MB, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(crate) stream_bandwidth: u64,
-    /// Sandboxes made ahead of need, at least: as many as the largest burst of ten minutes took, up to 48. 0: none.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
-    pub(crate) pool: u64,
+    /// Sandboxes made ahead of need. Default: as many as the largest burst of ten minutes took, 2 to 48.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=64))]
+    pub(crate) pool: Option<u64>,
     /// Runtimes with an interpreter started ahead of need, at most, of the kinds that were wanted or deployed lately: as many as
     /// their largest burst of ten minutes took, within a quarter of the memory available. 0: none.
     #[arg(long, default_value_t = hearth_types::limits::AHEAD_RUNTIMES, value_parser = clap::value_parser!(u64).range(0..=hearth_types::limits::AHEAD_MAX))]

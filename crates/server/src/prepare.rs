@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use hearth_identity::MasterKey;
 use hearth_runtimes::Catalogue;
 use hearth_sandbox::{Authority, Broken, Level, NetworkMode, Promise, SpawnerConfig, SpawnerConnection, Throughput};
+use hearth_types::limits::{POOL_LEAST, POOL_MAX};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
@@ -65,14 +66,15 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
 
 /// A server that runs no functions itself makes nothing ahead of them.
 fn own_part(args: &ServeArgs) -> NodeArgs {
-    let pool = if args.runs_functions() { args.node.pool } else { 0 };
+    let pool = if args.runs_functions() { args.node.pool } else { Some(0) };
     NodeArgs { pool, ..args.node.clone() }
 }
 
 /// A spawner that has the machine's runtimes, where as much is kept as is asked for.
 pub(crate) fn start_spawner(config: SpawnerConfig, args: &NodeArgs) -> Result<(SpawnerConnection, Catalogue)> {
+    let pool = args.pool.map(|count| usize::try_from(count).unwrap_or(0));
     let config = SpawnerConfig {
-        pool: usize::try_from(args.pool).unwrap_or(0),
+        pool: pool.map_or(POOL_LEAST..=POOL_MAX, |count| count..=count),
         network: match args.network {
             NetworkArg::None => NetworkMode::None,
             NetworkArg::Nat => NetworkMode::Nat,

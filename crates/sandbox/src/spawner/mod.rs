@@ -219,7 +219,7 @@ impl Spawner {
                 readers: HashMap::new(),
                 reader_ahead: if reader.is_some() { Ahead::Wanted } else { Ahead::Failed },
                 reader,
-                pool: Pool::new(config.pool),
+                pool: Pool::new(config.pool.clone()),
                 ids: IdPool::new(config.uid_base),
                 next_id: 1,
                 nat: p.nat,

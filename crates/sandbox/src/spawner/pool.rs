@@ -1,9 +1,10 @@
 //! Sandboxes made ahead, so that a cold start does not wait for namespaces, control groups and a file system.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB, POOL_MAX};
+use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB};
 use rustix::event::Timespec;
 
 use super::Spawner;
@@ -20,8 +21,8 @@ const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// Slots that wait for a request. All have the usual /tmp of [`EPHEMERAL_MIN_MB`].
 pub(super) struct Pool {
-    /// So many always, and none at all where that is 0.
-    least: usize,
+    /// So many always, and so many at most.
+    size: RangeInclusive<usize>,
     /// Of requests by something that waited for them.
     bursts: Bursts,
     making: VecDeque<u64>,
@@ -39,19 +40,19 @@ enum Step {
 }
 
 impl Pool {
-    pub(super) fn new(least: usize) -> Self {
-        Self { least, bursts: Bursts::default(), making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE }
+    pub(super) fn new(size: RangeInclusive<usize>) -> Self {
+        Self { size, bursts: Bursts::default(), making: VecDeque::new(), ready: VecDeque::new(), idle: IDLE }
     }
 
     /// How many are to wait: as many as the largest burst lately took.
     fn wanted(&self, now: Instant) -> usize {
-        if self.least == 0 { 0 } else { self.bursts.largest(now).min(POOL_MAX).max(self.least) }
+        self.bursts.largest(now).min(*self.size.end()).max(*self.size.start())
     }
 
     /// How long to wait for an event before [`Self::step`] is asked; none where only an event changes anything.
     fn patience(&self, now: Instant) -> Option<Duration> {
         match self.step(now) {
-            Step::Nothing if self.wanted(now) > self.least => Some(self.bursts.next_change(now)? - now),
+            Step::Nothing if self.wanted(now) > *self.size.start() => Some(self.bursts.next_change(now)? - now),
             Step::Nothing => None,
             Step::Make | Step::End(_) => Some(self.idle),
         }
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn hands_out_what_is_ready_first() {
-        let (mut pool, now) = (Pool::new(2), Instant::now());
+        let (mut pool, now) = (Pool::new(2..=2), Instant::now());
         pool.making.extend([1, 2]);
         pool.is_ready(2);
         assert!(pool.patience(now).is_none(), "two are there or coming");
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn as_many_wait_as_the_largest_burst_took() {
-        let (mut pool, now) = (Pool::new(2), Instant::now());
+        let (mut pool, now) = (Pool::new(2..=9), Instant::now());
         for _ in 0..3 {
             pool.take(EPHEMERAL_MIN_MB, false, now);
             pool.take(EPHEMERAL_MIN_MB, true, now);
@@ -175,18 +176,18 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_that_and_none_waits_where_none_is_to() {
-        let (mut pool, mut none, now) = (Pool::new(2), Pool::new(0), Instant::now());
-        for _ in 0..POOL_MAX + 10 {
+        let (mut pool, mut none, now) = (Pool::new(2..=9), Pool::new(0..=0), Instant::now());
+        for _ in 0..20 {
             pool.take(EPHEMERAL_MIN_MB, false, now);
             none.take(EPHEMERAL_MIN_MB, false, now);
         }
-        assert_eq!((pool.wanted(now), none.wanted(now)), (POOL_MAX, 0));
+        assert_eq!((pool.wanted(now), none.wanted(now)), (9, 0));
         assert_eq!((none.step(now), none.patience(now)), (Step::Nothing, None));
     }
 
     #[test]
     fn tries_less_often_after_failures() {
-        let (mut pool, now) = (Pool::new(1), Instant::now());
+        let (mut pool, now) = (Pool::new(1..=1), Instant::now());
         for slot in 0..100 {
             pool.making.push_back(slot);
             pool.forget(slot);

@@ -124,7 +124,7 @@ impl Prepared {
         std::fs::create_dir_all(&code).unwrap();
         std::fs::write(code.join("app.py"), "x = 1\n").unwrap();
         let mut config = SpawnerConfig::new(data.path().to_owned(), vec![python_root(), broken_root()]);
-        config.pool = 1;
+        config.pool = 1..=1;
         config.network = if machine.is_some() { NetworkMode::Nat } else { NetworkMode::None };
         config.uid_base = uid_base();
         Self { connection: start_spawner(&config).unwrap(), data, machine }

@@ -10,6 +10,8 @@ pub const SPAWNER_REQUESTS: usize = 256;
 /// Sandboxes of one spawner, the pool and those being taken down included. Ours: each needs two user ids, and about 15
 /// descriptors on both sides together.
 pub const SANDBOXES: u32 = 2048;
+/// Sandboxes that wait for the next environments. Ours.
+pub const POOL_LEAST: usize = 2;
 /// Sandboxes that wait at most because the largest burst of the last minutes took so many. Ours: each takes a megabyte of the
 /// kernel's.
 pub const POOL_MAX: usize = 48;
