@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB};
+use hearth_types::limits::{AHEAD_CALM, AHEAD_PACE, EPHEMERAL_MIN_MB};
 use rustix::event::Timespec;
 
 use super::Spawner;
@@ -54,17 +54,23 @@ impl Pool {
         match self.step(now) {
             Step::Nothing if self.wanted(now) > *self.size.start() => Some(self.bursts.next_change(now)? - now),
             Step::Nothing => None,
+            // More than there always are make the next burst faster, not the one that may be under way.
+            Step::Make if self.count() >= *self.size.start() => Some(self.idle.max(AHEAD_PACE)),
             Step::Make | Step::End(_) => Some(self.idle),
         }
     }
 
     fn step(&self, now: Instant) -> Step {
-        let (wanted, count) = (self.wanted(now), self.making.len() + self.ready.len());
+        let (wanted, count) = (self.wanted(now), self.count());
         match self.ready.front() {
             _ if count < wanted => Step::Make,
             Some(first) if count > wanted => Step::End(*first),
             _ => Step::Nothing,
         }
+    }
+
+    fn count(&self) -> usize {
+        self.making.len() + self.ready.len()
     }
 
     /// Takes one out: the one that has been ready longest, else the one that will be ready first.
@@ -89,11 +95,11 @@ impl Pool {
 
     /// Its init has died.
     pub(super) fn forget(&mut self, slot: u64) {
-        let before = self.making.len() + self.ready.len();
+        let before = self.count();
         self.making.retain(|id| *id != slot);
         self.ready.retain(|id| *id != slot);
         // One that was let go is none of them any more.
-        if self.making.len() + self.ready.len() < before {
+        if self.count() < before {
             self.back_off();
         }
     }
@@ -165,8 +171,10 @@ mod tests {
             pool.take(EPHEMERAL_MIN_MB, false, now);
             pool.take(EPHEMERAL_MIN_MB, true, now);
         }
-        assert_eq!(pool.step(now), Step::Make);
-        pool.ready.extend([1, 2, 3]);
+        assert_eq!((pool.step(now), pool.patience(now)), (Step::Make, Some(IDLE)));
+        pool.ready.extend([1, 2]);
+        assert_eq!((pool.step(now), pool.patience(now)), (Step::Make, Some(AHEAD_PACE)));
+        pool.ready.push_back(3);
         assert_eq!((pool.step(now), pool.patience(now)), (Step::Nothing, Some(AHEAD_KEEP)));
         let later = now + AHEAD_KEEP;
         assert_eq!((pool.step(later), pool.patience(later)), (Step::End(1), Some(IDLE)));
