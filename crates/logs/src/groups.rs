@@ -17,7 +17,7 @@ use crate::group::{Group, folder};
 use crate::queue::{Arrived, Dropped};
 use crate::record::LogLine;
 use crate::store::{GroupInfo, Refused};
-use crate::young::{Nursery, Young};
+use crate::young::{Nursery, Young, remove_folder};
 
 /// A group, which has a folder of its own or is young.
 pub(crate) enum Kept {
@@ -251,9 +251,8 @@ impl Groups {
             slots.remove(name);
         }
         // Deleted it is already; what stays of the files goes at the next start.
-        match fs::remove_dir_all(&aside) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => error!("{}: {cause}", aside.display()),
-            _ => {}
+        if let Err(cause) = remove_folder(&aside) {
+            error!("{}: {cause}", aside.display());
         }
         Ok(())
     }

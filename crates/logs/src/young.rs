@@ -303,7 +303,8 @@ impl Shared {
     }
 }
 
-fn remove_folder(folder: &Path) -> io::Result<()> {
+/// Removes a folder with all that is in it, where it is there.
+pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
