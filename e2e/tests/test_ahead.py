@@ -90,6 +90,40 @@ def test_a_function_cannot_tell(alone, files, runtime):
         assert other == one
 
 
+PYTHON_REST = """
+import sys
+loaded = [name for name in sys.modules if "empty" in name]
+folders = [folder for folder in sys.path_importer_cache if folder.startswith("/var/runtime")]
+def handler(event, context):
+    return [loaded, folders, len(open("/proc/self/net/tcp").readlines())]
+"""
+
+NODE_REST = """
+const fs = require('fs'), { writeSync, readFileSync } = fs, said = [];
+fs.writeSync = (_, bytes) => { said.push(String(bytes).split('\\t').slice(1)); return bytes.length; };
+console.log('begins');
+fs.writeSync = writeSync;
+exports.handler = async () => [said, typeof globalThis.awslambda, process.getActiveResourcesInfo().filter((name) => !name.startsWith('TTY')),
+  Object.keys(require.cache).filter((name) => name.includes('empty')), readFileSync('/proc/self/net/tcp', 'utf8').trim().split('\\n').length];
+"""
+
+
+@pytest.mark.parametrize("files, runtime", [({"app.py": PYTHON_REST}, PYTHON), ({"app.js": NODE_REST}, NODE)])
+def test_what_is_played_before_a_function_is_there_leaves_nothing(alone, files, runtime):
+    def look(server, *awaited):
+        function = deployer(client_of(server))[0](files, Runtime=runtime, Environment={"Variables": variables})
+        [until(server) for until in awaited]
+        return function.call()
+
+    variables = {"AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA": "1"}
+    without, usual = alone("--ahead", "0"), alone("--ahead", "1")
+    fresh = look(without)
+    assert look(usual, until_one_waits) == fresh
+    assert started_ahead(usual)["taken"] == 1
+    if runtime == NODE:
+        assert fresh[:2] == [[["undefined", "INFO", "begins\n"]], "undefined"]
+
+
 def test_variables_of_the_interpreter_have_their_effect(alone):
     # One more for the process that functions with such variables find.
     server = alone("--ahead", "2")

@@ -99,10 +99,13 @@ pub(crate) const PYTHON_SOURCES: [Source; 4] = [
     ("/var/runtime/_hearth_snapshot.py", include_str!("bootstrap/_hearth_snapshot.py")),
     ("/var/runtime/snapshot_restore_py.py", include_str!("bootstrap/snapshot_restore_py.py")),
 ];
+/// A module for a process that waits to load: as source, which is what most functions are.
+const PYTHON_REHEARSAL: (&str, &str) = ("/var/runtime/_hearth_empty.py", "");
 const NODE_BOOTSTRAP: &[(&str, &str)] = &[
     ("/var/runtime/bootstrap.js", include_str!("bootstrap/bootstrap.js")),
+    ("/var/runtime/waiting.js", include_str!("bootstrap/waiting.js")),
     ("/var/runtime/streams.js", include_str!("bootstrap/streams.js")),
-    ("/var/runtime/empty.mjs", ""),
+    ("/var/runtime/empty.mjs", "export const handler = async (event) => event;\n"),
 ];
 
 /// A plan on its way, with the libraries that its programs need.
@@ -257,7 +260,7 @@ pub(crate) fn python(common: &Draft, minor: u32, found: &Interpreter, bytecode: 
             draft.plan.masks.push(library.join(packages));
         }
     }
-    for (path, text) in PYTHON_SOURCES {
+    for (path, text) in PYTHON_SOURCES.into_iter().chain([PYTHON_REHEARSAL]) {
         draft.file(path, text);
     }
     let compiled = ["bootstrap.pyc".to_owned(), format!("__pycache__/_hearth_rare.cpython-3{minor}.pyc")];

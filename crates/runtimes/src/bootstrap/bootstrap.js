@@ -10,7 +10,6 @@ const MAJOR = Number(process.versions.node.split('.')[0]);
 const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its promise only.
 const NEXT = Buffer.from('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n');
 const realExit = process.exit.bind(process);
-const ASSIGNMENT = 63; // The descriptor at which a process that is started ahead of its function waits.
 let currentRequestId, tenantId;
 
 // Sets V8's flags back, now that the heap has its size and `gc` is there. With others than those that Node.js was built with
@@ -24,6 +23,9 @@ function forgetFlags() {
   } catch {} // A version that does not let itself be asked so is slower, and nothing else.
   process.noDeprecation = noDeprecation;
 }
+
+// A built-in module that not every process needs. Node.js looks through all its exports each time that it is required.
+const builtin = (name) => (builtin[name] ??= require(name));
 
 // ---- Runtime API: one kept-alive connection, one write per message, answers with a Content-Length. ----
 
@@ -57,6 +59,8 @@ class RuntimeApi {
     this.hold();
     this.#socket.once('drain', () => { this.release(); then(); });
   }
+
+  abandon() { this.#socket.resetAndDestroy(); }
 
   receive() {
     return new Promise((resolve, reject) => {
@@ -187,7 +191,7 @@ const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 function patchConsole() {
   logsJson = process.env.AWS_LAMBDA_LOG_FORMAT === 'JSON';
-  const { format } = require('node:util');
+  const { format } = builtin('node:util');
   const text = (level, args) =>
     `${new Date().toISOString()}\t${currentRequestId}\t${level}\t${format(...args).replace(/\n/g, '\r')}\n`;
   const line = logsJson ? (level, args) => `${jsonLine(format, level, args)}\n` : text;
@@ -240,18 +244,18 @@ function isModulePackage(directory) {
   return false;
 }
 
+const requireFrom = (taskRoot) => builtin('node:module').createRequire(path.join(taskRoot, 'index.js'));
+
 async function load(taskRoot, directory, name) {
-  const { createRequire } = require('node:module');
-  const { pathToFileURL } = require('node:url');
   const file = path.resolve(taskRoot, directory, name);
-  const require_ = createRequire(path.join(taskRoot, 'index.js'));
-  const esm = (at) => import(pathToFileURL(at).href);
-  if (readable(file)) return require_(file);
-  if (readable(`${file}.js`)) return isModulePackage(path.dirname(file)) ? esm(`${file}.js`) : require_(`${file}.js`);
-  if (readable(`${file}.mjs`)) return esm(`${file}.mjs`);
-  if (readable(`${file}.cjs`)) return require_(`${file}.cjs`);
-  const found = require_.resolve(directory ? `./${path.join(directory, name)}` : name, { paths: [taskRoot, path.join(taskRoot, directory)] });
-  return require_(found);
+  const script = (at) => requireFrom(taskRoot)(at);
+  const module = (at) => import(builtin('node:url').pathToFileURL(at).href);
+  if (readable(file)) return script(file);
+  if (readable(`${file}.js`)) return isModulePackage(path.dirname(file)) ? module(`${file}.js`) : script(`${file}.js`);
+  if (readable(`${file}.mjs`)) return module(`${file}.mjs`);
+  if (readable(`${file}.cjs`)) return script(`${file}.cjs`);
+  const found = requireFrom(taskRoot).resolve(directory ? `./${path.join(directory, name)}` : name, { paths: [taskRoot, path.join(taskRoot, directory)] });
+  return script(found);
 }
 
 async function findHandler(taskRoot, text) {
@@ -260,7 +264,7 @@ async function findHandler(taskRoot, text) {
       `'${text}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
   }
   const base = path.basename(text);
-  const directory = text.slice(0, text.length - base.length).replace(/\/$/, '');
+  const directory = text.slice(0, text.length - base.length).slice(0, -1);
   const dot = base.indexOf('.');
   if (dot <= 0 || dot === base.length - 1) throw new RuntimeFault('MalformedHandlerName', 'Bad handler');
   const [name, property] = [base.slice(0, dot), base.slice(dot + 1)];
@@ -322,8 +326,7 @@ const runStreaming = (...args) => require('./streams.js').run({
 
 function contextFrom(id, headers) {
   const deadline = Number(headers.get('lambda-runtime-deadline-ms'));
-  const { env } = process;
-  const json = (name) => (headers.get(name) ? JSON.parse(headers.get(name)) : undefined);
+  const { env } = process, json = (name) => (headers.get(name) ? JSON.parse(headers.get(name)) : undefined);
   const context = {
     callbackWaitsForEmptyEventLoop: true,
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
@@ -417,41 +420,53 @@ function crash(api, label, error, code) {
   api.send(message, () => realExit(code));
 }
 
-/** Loads what loading any function takes, and nothing that a function could find. */
-async function prepareToLoad() {
-  require('node:util').format('%s', '');
-  require('node:url').pathToFileURL('/');
-  require('node:module').createRequire('/');
-  await import('data:text/javascript,');
-  // The first module that comes from a file costs ten times as much as the next one.
-  await import('./empty.mjs');
+/** Plays a function that does nothing, from its variables to its answer: whatever runs for the first time is compiled or loaded
+    then, which takes longer than all else of a start from here. */
+async function rehearse({ hear, takeVariables, withRuntimeApi }) {
+  const beforeIt = onCrash;
+  try {
+    hear(fs.openSync(__filename));
+    takeVariables(Buffer.from('TZ=:UTC\0'));
+    patchConsole();
+    provideGlobal();
+    requireFrom(__dirname);
+    const handler = await findHandler(__dirname, 'empty.handler');
+    await withRuntimeApi(async (address) => {
+      const api = await RuntimeApi.connect(address);
+      api.send(NEXT);
+      await turn(api, handler);
+      api.abandon();
+    });
+    gc({ type: 'minor' }); // Rather than in the midst of the function's start.
+  } catch {} // The start is slower, and nothing else.
+  delete globalThis.awslambda;
+  currentRequestId = tenantId = undefined;
+  onCrash = beforeIt;
 }
 
-/** A process that is started ahead of its function waits to be told its variables, which end the process's own. */
-function waitForFunction() {
-  // To the last one: where the system keeps them, the function's will be written.
-  for (const name of Object.keys(process.env)) delete process.env[name];
-  fs.writeSync(ASSIGNMENT, 'w');
-  const chunks = [];
-  for (;;) {
-    const chunk = Buffer.alloc(65536), length = fs.readSync(ASSIGNMENT, chunk);
-    if (length === 0) break;
-    chunks.push(chunk.subarray(0, length));
-  }
-  fs.closeSync(ASSIGNMENT);
-  if (chunks.length === 0) realExit(0); // It is not needed any more.
-  for (const variable of Buffer.concat(chunks).toString('utf8').split('\0').slice(0, -1)) {
-    const end = variable.indexOf('=');
-    process.env[variable.slice(0, end)] = variable.slice(end + 1);
-  }
-  process.chdir(process.env.LAMBDA_TASK_ROOT ?? '/var/task'); // What was here is below the code now.
+/** Takes one event and answers it. */
+async function turn(api, handler) {
+  const { status, headers, body } = await api.receive();
+  if (status !== 200) throw new Error(`the Runtime API answered next with ${status}: ${body}`);
+  currentRequestId = headers.get('lambda-runtime-aws-request-id');
+  tenantId = headers.get('lambda-runtime-aws-tenant-id');
+  const trace = headers.get('lambda-runtime-trace-id');
+  if (trace) process.env._X_AMZN_TRACE_ID = trace; else delete process.env._X_AMZN_TRACE_ID;
+  api.release();
+  const run = handler[STREAMING] ? runStreaming : runOne;
+  const message = await run(api, handler, currentRequestId, headers, body);
+  onCrash = nobodyAsked;
+  api.hold();
+  // The answer and the wish for more go out in one piece: nothing happens between them.
+  api.send(Buffer.concat([message, NEXT]));
+  await api.receive();
 }
 
 async function main() {
-  const ahead = process.env._HEARTH_AHEAD !== undefined;
-  if (ahead) await prepareToLoad();
+  const waiting = process.env._HEARTH_AHEAD === undefined ? null : require('./waiting.js');
+  if (waiting) await rehearse(waiting);
   const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
-  if (ahead) waitForFunction();
+  waiting?.waitForFunction();
   patchConsole();
   provideGlobal();
   process.on('uncaughtException', (error) => crash(api, 'Uncaught Exception', error, 129));
@@ -476,22 +491,7 @@ async function main() {
   onCrash = nobodyAsked;
   api.hold();
   api.send(NEXT);
-  for (;;) {
-    const { status, headers, body } = await api.receive();
-    if (status !== 200) throw new Error(`the Runtime API answered next with ${status}: ${body}`);
-    currentRequestId = headers.get('lambda-runtime-aws-request-id');
-    tenantId = headers.get('lambda-runtime-aws-tenant-id');
-    const trace = headers.get('lambda-runtime-trace-id');
-    if (trace) process.env._X_AMZN_TRACE_ID = trace; else delete process.env._X_AMZN_TRACE_ID;
-    api.release();
-    const run = handler[STREAMING] ? runStreaming : runOne;
-    const message = await run(api, handler, currentRequestId, headers, body);
-    onCrash = nobodyAsked;
-    api.hold();
-    // The answer and the wish for more go out in one piece: nothing happens between them.
-    api.send(Buffer.concat([message, NEXT]));
-    await api.receive();
-  }
+  for (;;) await turn(api, handler);
 }
 
 main().catch((error) => {
