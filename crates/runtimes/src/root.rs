@@ -215,7 +215,11 @@ impl Draft {
     }
 
     pub(crate) fn done(mut self) -> RootPlan {
-        for (target, source) in self.libraries.into_files() {
+        let libraries = self.libraries.into_files();
+        let links = libraries.keys().filter_map(|target| in_lib64(target));
+        // The loader itself is there.
+        self.plan.links.extend(links.filter(|(link, _)| !libraries.contains_key(link)));
+        for (target, source) in libraries {
             let covered =
                 self.plan.binds.iter().any(|b| target.starts_with(&b.target) && source.starts_with(&b.source));
             if !covered {
@@ -224,6 +228,15 @@ impl Draft {
         }
         self.plan
     }
+}
+
+/// The link in `/lib64` to a library of the machine's: `LD_LIBRARY_PATH` names that before anything of the function's, as on
+/// Lambda, whose system has its libraries there. Otherwise the loader looks into all of its folders for each of them first, and
+/// into some eight subfolders of each: 240 system calls of a Python's start.
+fn in_lib64(library: &Path) -> Option<(PathBuf, PathBuf)> {
+    let within = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    let name = within.iter().find_map(|directory| library.strip_prefix(directory).ok())?;
+    (name.components().count() == 1).then(|| (Path::new("/usr/lib64").join(name), library.to_owned()))
 }
 
 /// The root of `provided.al2` and `provided.al2023`.
@@ -311,8 +324,18 @@ mod tests {
     }
 
     #[test]
+    fn libraries_are_in_lib64() {
+        let links = provided(&Draft::common()).links;
+        let to = |name| links.iter().find(|(link, _)| *link == Path::new("/usr/lib64").join(name)).map(|(_, to)| to);
+        assert!(to("libc.so.6").is_some_and(|library| library.ends_with("libc.so.6")), "{links:?}");
+        assert_eq!(to("ld-linux-x86-64.so.2"), None, "it is there itself");
+    }
+
+    #[test]
     fn no_target_is_named_twice() {
-        let mut targets: Vec<_> = provided(&Draft::common()).binds.into_iter().map(|b| b.target).collect();
+        let plan = provided(&Draft::common());
+        let targets = plan.binds.into_iter().map(|bind| bind.target);
+        let mut targets: Vec<_> = targets.chain(plan.links.into_iter().map(|(link, _)| link)).collect();
         let count = targets.len();
         targets.sort();
         targets.dedup();
