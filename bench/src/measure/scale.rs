@@ -19,7 +19,7 @@ use crate::server::Server;
 const SLEEPERS: usize = 1000;
 const STARTS: usize = 400;
 /// Connections that start functions.
-const CLIENTS: usize = 4;
+const CLIENTS: usize = 8;
 const SLEEPER: &str = "sleeper";
 /// For what the last invoke has set going to come to rest.
 const REST: Duration = Duration::from_secs(5);
