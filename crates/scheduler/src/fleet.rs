@@ -140,6 +140,24 @@ impl Fleet {
         all
     }
 
+    /// How many of each generation have had an invoke since then, of those that live and are not provisioned.
+    pub(crate) fn in_use_since(&self, since: Duration) -> Vec<(Generation, u32)> {
+        let mut used: IdMap<Generation, u32> = IdMap::default();
+        for environment in self.environments.values().filter(|environment| !environment.provisioned) {
+            let is_used = match environment.phase {
+                Phase::Busy | Phase::Settling => true,
+                Phase::Idle => !environment.unused && environment.rest.since >= since,
+                Phase::Preparing | Phase::Stopping => false,
+            };
+            if is_used {
+                *used.entry(environment.generation).or_default() += 1;
+            }
+        }
+        let mut all: Vec<_> = used.into_iter().collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Adds a busy environment of a known generation on this worker.
     pub(crate) fn create(
         &mut self,

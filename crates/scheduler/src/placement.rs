@@ -61,11 +61,11 @@ pub struct WorkerView {
 }
 
 /// The workers and what is used of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Workers(BTreeMap<WorkerId, Host>);
 
 /// A worker and what is used of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Host {
     capacity: Capacity,
     draining: bool,
@@ -169,6 +169,32 @@ impl Workers {
                 },
             )),
         }
+    }
+
+    /// Where as many new environments of each size would go, one after the other, as long as none has to end for them: by
+    /// size, how many on which worker.
+    pub(crate) fn places(
+        &self,
+        placement: Placement,
+        wanted: impl IntoIterator<Item = (u32, u32)>,
+    ) -> Vec<Vec<(WorkerId, u32)>> {
+        let mut then = self.clone();
+        let mut place = |memory_mb| {
+            let worker = then.place(placement, memory_mb).ok().filter(|worker| then.fits(*worker, memory_mb))?;
+            then.count(worker, EnvironmentId(0), memory_mb, Use::Made);
+            Some(worker)
+        };
+        let of_size = |(memory_mb, count)| {
+            let mut places: Vec<(WorkerId, u32)> = Vec::new();
+            for worker in (0..count).map_while(|_| place(memory_mb)) {
+                match places.iter_mut().find(|(known, _)| *known == worker) {
+                    Some((_, count)) => *count += 1,
+                    None => places.push((worker, 1)),
+                }
+            }
+            places
+        };
+        wanted.into_iter().map(of_size).collect()
     }
 
     /// Whether there is room for one more of this size on this worker as it is.

@@ -130,6 +130,19 @@ impl Scheduler {
         self.fleet.workers.place(self.limits.placement, memory_mb).ok()
     }
 
+    /// Where as many new environments of these sizes, in MB, would go one after the other, as long as none has to end for them:
+    /// by size, how many on which worker.
+    #[must_use]
+    pub fn places_for(&self, wanted: impl IntoIterator<Item = (u32, u32)>) -> Vec<Vec<(WorkerId, u32)>> {
+        self.fleet.workers.places(self.limits.placement, wanted)
+    }
+
+    /// How many environments of each generation have been in use since then: those that nobody keeps initialised, and that live.
+    #[must_use]
+    pub fn in_use_since(&self, since: Duration) -> Vec<(Generation, u32)> {
+        self.fleet.in_use_since(since)
+    }
+
     /// Where an environment is.
     #[must_use]
     pub fn worker_of(&self, environment: EnvironmentId) -> Option<WorkerId> {

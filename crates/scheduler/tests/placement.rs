@@ -76,6 +76,27 @@ fn packing_fills_the_fullest_worker_that_has_room() {
 }
 
 #[test]
+fn places_for_many_are_those_that_they_would_get_one_after_the_other() {
+    for placement in [Placement::Pack, Placement::Spread] {
+        let mut bench = Bench::new(placement, &[(2048, 9), (1024, 9)]);
+        bench.create(2);
+        let foreseen = bench.scheduler.places_for([(128, 3), (1024, 9), (512, 1)]);
+        let mut count = 0;
+        for (generation, places) in [1, 3, 2].into_iter().zip(foreseen) {
+            let mut made = std::collections::BTreeMap::new();
+            for _ in 0..places.iter().map(|(_, count)| count).sum() {
+                *made.entry(WorkerId(bench.create(generation).0)).or_insert(0) += 1;
+                count += 1;
+            }
+            assert_eq!(made, places.into_iter().collect(), "{placement:?}");
+        }
+        assert!((4..8).contains(&count), "{placement:?}: as many as fit, {count}");
+    }
+    assert_eq!(Bench::new(Placement::Pack, &[]).scheduler.places_for([(128, 1)]), [vec![]]);
+    assert_eq!(Bench::new(Placement::Pack, &[(128, 9)]).scheduler.places_for([(128, 2)]), [vec![(WorkerId(1), 1)]]);
+}
+
+#[test]
 fn spreading_takes_the_emptiest() {
     let mut bench = Bench::new(Placement::Spread, &[(2048, 9), (2048, 9), (1024, 9)]);
     let workers: Vec<_> = (0..5).map(|_| bench.create(2).0).collect();

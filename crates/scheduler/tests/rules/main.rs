@@ -4,6 +4,7 @@
 
 mod ahead;
 mod histogram;
+mod in_use;
 mod room;
 
 use std::num::NonZeroU32;
