@@ -49,7 +49,7 @@ impl<W: Environments> Dispatcher<W> {
             let tenants = lock(&self.core).tenants.remove(generation);
             tenants.into_iter().for_each(|generation| self.retire(generation));
         }
-        // What is in a list was there before: nobody knows when it will be called.
+        // What is in a list was there before: what of it was in use lately is recalled.
         if !complete {
             turnover.deploy.iter().for_each(|ready| self.foresee(ready));
         }

@@ -21,6 +21,7 @@ use tracing::warn;
 use crate::environments::Environments;
 use crate::invoke::invocable;
 use crate::optimize::Optimizations;
+use crate::recall::{Looked, Recalls};
 use crate::snapshot::{EntryState, FunctionSnapshot, Generations, Ready};
 use crate::tenants::Tenants;
 use crate::writer::Writer;
@@ -60,6 +61,7 @@ pub struct Dispatcher<W = Worker> {
     pub(crate) quiet: Notify,
     pub(crate) draining: AtomicBool,
     pub(crate) optimizations: Optimizations,
+    pub(crate) recalls: Mutex<Recalls>,
     pub(crate) worker: W,
 }
 
@@ -79,6 +81,7 @@ pub(crate) struct Core {
     pub(crate) rearming: Option<Busy>,
     /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
+    pub(crate) looked: Looked,
     /// Environments that were ended, by why.
     pub(crate) stops: BTreeMap<&'static str, u64>,
 }
@@ -154,6 +157,7 @@ impl<W: Environments> Dispatcher<W> {
                 armed: None,
                 rearming: None,
                 phases: HashMap::new(),
+                looked: Looked::default(),
                 stops: BTreeMap::new(),
             }),
             clock: config.clock,
@@ -162,6 +166,7 @@ impl<W: Environments> Dispatcher<W> {
             quiet: Notify::new(),
             draining: AtomicBool::new(false),
             optimizations: Optimizations::default(),
+            recalls: Mutex::default(),
             worker: worker(Arc::new(Sink(this.clone()))),
         })
     }
@@ -365,6 +370,7 @@ impl Core {
             Action::Create { invoke, environment, worker, .. } => {
                 let waiting = waiting.remove(&invoke)?;
                 self.count(&waiting.ready, environment);
+                self.looked.made(waiting.ready.generation());
                 Some(Work::Create(worker, environment, waiting))
             }
             Action::Prepare { environment, generation, worker, purpose } => {

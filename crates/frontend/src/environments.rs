@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hearth_scheduler::WorkerId;
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
-use hearth_worker::{Invocation, Worker};
+use hearth_worker::{Invocation, Recall, Worker};
 
 /// Runs environments. No call blocks; what becomes of them comes back as events.
 pub trait Environments: Send + Sync + 'static {
@@ -29,6 +29,9 @@ pub trait Environments: Send + Sync + 'static {
 
     /// Environments of this version, which was just deployed, are likely to be asked for, of this worker as things stand.
     fn foresee(&self, _worker: WorkerId, _spec: &VersionSpec) {}
+
+    /// Environments of these versions were in use before the server started, and are likely to be asked for again, of this worker.
+    fn recall(&self, _worker: WorkerId, _all: Vec<Recall>) {}
 
     /// No further environment of this generation is asked for: what is kept for such goes.
     fn forget(&self, _generation: u64) {}
@@ -61,6 +64,10 @@ impl Environments for Worker {
 
     fn foresee(&self, _: WorkerId, spec: &VersionSpec) {
         Worker::foresee(self, spec);
+    }
+
+    fn recall(&self, _: WorkerId, all: Vec<Recall>) {
+        Worker::recall(self, all);
     }
 
     fn forget(&self, generation: u64) {

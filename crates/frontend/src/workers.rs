@@ -9,6 +9,7 @@ impl<W: Environments> Dispatcher<W> {
     /// The worker takes environments from now on. Its number must be new.
     pub fn join(&self, worker: WorkerId, capacity: Capacity) {
         self.turn(Event::Join { worker, capacity });
+        self.place_recalls();
     }
 
     /// The worker gets no new environment; those that it has are stopped as soon as they are idle.

@@ -200,6 +200,7 @@ impl Agent {
                     });
                 }
                 ToWorker::Foresee { spec } => worker.foresee(&spec),
+                ToWorker::Recall(recall) => worker.recall(vec![recall]),
                 ToWorker::Forget { generation } => worker.forget(generation),
                 ToWorker::Accepted | ToWorker::Refused(_) => return Err(io::ErrorKind::InvalidData.into()),
             }

@@ -11,7 +11,7 @@ use hearth_scheduler::{Capacity, WorkerId};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{WORKER_SILENCE, WORKERS_MAX};
-use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, SpanSink};
+use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, Recall, SpanSink};
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -125,6 +125,20 @@ impl Hub {
     pub(crate) fn foresee(&self, worker: WorkerId, spec: &VersionSpec) {
         if let Some(to) = self.way_to(worker) {
             let _ = to.try_send(ToWorker::Foresee { spec: Box::new(spec.clone()) });
+        }
+    }
+
+    /// Tells a worker what was in use before the server started.
+    pub(crate) fn recall(&self, worker: WorkerId, all: Vec<Recall>) {
+        if let Some(to) = self.way_to(worker) {
+            tokio::spawn(async move {
+                for recall in all {
+                    // A worker that has gone need not know.
+                    if to.send(ToWorker::Recall(recall)).await.is_err() {
+                        return;
+                    }
+                }
+            });
         }
     }
 

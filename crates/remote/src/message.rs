@@ -9,8 +9,8 @@ use hearth_metrics::{Run, Runs};
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{EnvironmentId, RequestId};
 use hearth_worker::{
-    End, EnvironmentEvent, InitPhases, Invocation, InvokeSpan, NoSnapshot, Outcome, Reply, StreamFailure, Traced,
-    WorkerError,
+    End, EnvironmentEvent, InitPhases, Invocation, InvokeSpan, NoSnapshot, Outcome, Recall, Reply, StreamFailure,
+    Traced, WorkerError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,8 @@ pub(crate) enum ToWorker {
     Foresee {
         spec: Box<VersionSpec>,
     },
+    /// Environments of this version were in use before the server started.
+    Recall(Recall),
     /// No further environment starts from the snapshot of this generation.
     Forget {
         generation: u64,

@@ -7,7 +7,7 @@ use hearth_identity::Credentials;
 use hearth_scheduler::WorkerId;
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
-use hearth_worker::{EnvironmentSink, Invocation, NoSnapshot, Soon, StartedAhead, Worker, WorkerError};
+use hearth_worker::{EnvironmentSink, Invocation, NoSnapshot, Recall, Soon, StartedAhead, Worker, WorkerError};
 use tokio::net::UnixStream;
 
 use crate::joined::Hub;
@@ -127,6 +127,13 @@ impl Environments for Workers {
         match &self.embedded {
             Some(embedded) if worker == EMBEDDED => embedded.foresee(spec),
             _ => self.hub.foresee(worker, spec),
+        }
+    }
+
+    fn recall(&self, worker: WorkerId, all: Vec<Recall>) {
+        match &self.embedded {
+            Some(embedded) if worker == EMBEDDED => embedded.recall(all),
+            _ => self.hub.recall(worker, all),
         }
     }
 

@@ -30,6 +30,9 @@ pub const LAYER_VERSIONS: &str = "layer-version/";
 /// Event source mappings: `mapping/UUID`.
 pub const MAPPINGS: &str = "mapping/";
 
+/// What was in use lately, for the next start of the server: `LatelyRecord`.
+pub const LATELY: &str = "lately";
+
 /// What functions used: `usage/MONTH/NAME`.
 pub const USAGE: &str = "usage/";
 

@@ -7,6 +7,7 @@ pub mod identity;
 pub mod ids;
 pub mod invoke;
 pub mod keys;
+pub mod lately;
 pub mod limits;
 pub mod mapping;
 pub mod package;

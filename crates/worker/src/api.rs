@@ -44,6 +44,17 @@ pub struct Invocation {
     pub reply: Reply,
 }
 
+/// That environments of a version were in use before the server started, and are likely to be asked for again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recall {
+    /// The version as it is now.
+    pub spec: Arc<VersionSpec>,
+    /// How many were in use at once; from 1.
+    pub count: u32,
+    /// When that was, in milliseconds since 1970: those of versions that have the same were in use together.
+    pub look_ms: i64,
+}
+
 /// What became of an invoke that reached the function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {

@@ -1,4 +1,5 @@
-//! Which runtimes are worth starting ahead, from what was wanted or deployed lately and what is to be kept. Decides only: time
+//! Which runtimes are worth starting ahead, from what was wanted or deployed lately, what was in use before the server started,
+//! and what is to be kept. Decides only: time
 //! is given, nothing is done.
 
 use std::sync::Arc;
@@ -11,6 +12,10 @@ use hearth_types::limits::{
 };
 
 use crate::means::{MB, Means};
+
+use self::recalled::Recalled;
+
+mod recalled;
 
 /// What was wanted and is to be kept, by kind of start.
 pub(crate) struct Forecast<K> {
@@ -31,6 +36,7 @@ struct Known<K> {
     stock: usize,
     bursts: Bursts,
     deployed: Deployed,
+    recalled: Recalled,
     /// What one of them takes of the machine's memory.
     each_bytes: u64,
     /// After a failure.
@@ -88,6 +94,12 @@ impl<K: Clone + PartialEq> Forecast<K> {
         if let Some(kind) = kind {
             self.last(&kind).deployed.add(function, now);
         }
+    }
+
+    /// So many environments of this version, which started as ones of this kind, were in use at once before the server started, when
+    /// that look was.
+    pub(crate) fn recalled(&mut self, version: Arc<str>, kind: &K, used: (i64, usize), now: Instant) {
+        self.last(kind).recalled.add(version, used, now);
     }
 
     /// Whether any may wait beside those that are kept.
@@ -214,18 +226,18 @@ impl<K: Clone + PartialEq> Forecast<K> {
 impl<K> Known<K> {
     fn new(kind: K) -> Self {
         let each_bytes = AHEAD_UNSEEN_MB * MB;
-        let (bursts, deployed) = (Bursts::default(), Deployed::default());
-        Self { kind, stock: 0, bursts, deployed, each_bytes, rests_until: None }
+        let (bursts, deployed, recalled) = (Bursts::default(), Deployed::default(), Recalled::default());
+        Self { kind, stock: 0, bursts, deployed, recalled, each_bytes, rests_until: None }
     }
 
     /// How many are likely to be wanted at once.
     fn wanted(&self, now: Instant) -> usize {
-        self.bursts.largest(now).max(self.deployed.count(now))
+        self.bursts.largest(now).max(self.deployed.count(now)).max(self.recalled.count(now))
     }
 
     /// When nothing of its kind waits any more, but for its stock.
     fn until(&self) -> Option<Instant> {
-        self.bursts.until().max(self.deployed.until())
+        self.bursts.until().max(self.deployed.until()).max(self.recalled.until())
     }
 }
 

@@ -45,7 +45,7 @@ mod worker;
 pub use answer::{Answer, End, Feed, Part, Parts, Reply, StreamFailure, Streamed};
 pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, Found, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
-    Outcome, Soon, WorkerError,
+    Outcome, Recall, Soon, WorkerError,
 };
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
 pub use template::{InitFailure, NoSnapshot};

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use hearth_runtimes::Ahead;
 use hearth_sandbox::{Program, SandboxError, Spawner, Tmp, Waiting};
+use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB, INIT_TIMEOUT};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
@@ -126,6 +127,15 @@ impl Pool {
     pub(crate) fn deployed(&self, function: &Arc<str>, kind: Option<Ahead>) {
         let mut inner = self.lock();
         inner.forecast.deployed(function, kind.map(Arc::new), Instant::now());
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// So many environments of this version, which look for this kind, were in use at once before the server started.
+    pub(crate) fn recalled(&self, spec: &VersionSpec, kind: Ahead, count: usize, look_ms: i64) {
+        let version = format!("{}:{}", spec.function, spec.version).into();
+        let mut inner = self.lock();
+        inner.forecast.recalled(version, &Arc::new(kind), (look_ms, count), Instant::now());
         drop(inner);
         self.changed.notify_one();
     }

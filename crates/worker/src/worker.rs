@@ -11,7 +11,7 @@ use hearth_types::invoke::VersionSpec;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, WorkerError};
+use crate::api::{EnvironmentEvent, EnvironmentSink, Identities, Invocation, LogSink, Recall, WorkerError};
 use crate::bring_up;
 use crate::clock::Moment;
 use crate::departures::Departures;
@@ -170,6 +170,21 @@ impl Worker {
             tokio::spawn(async move {
                 let kind = bring_up::foreseen(&machine, &spec);
                 machine.waiting.deployed(&spec.function, kind);
+            });
+        }
+    }
+
+    /// Environments of these versions were in use before the server started, and are likely to be asked for again: has runtimes
+    /// wait for them where they can, as far as any are started ahead.
+    pub fn recall(&self, all: Vec<Recall>) {
+        let machine = Arc::clone(&self.machine);
+        if machine.waiting.foresees() {
+            tokio::spawn(async move {
+                for Recall { spec, count, look_ms } in all {
+                    if let Some(kind) = bring_up::foreseen(&machine, &spec) {
+                        machine.waiting.recalled(&spec, kind, count as usize, look_ms);
+                    }
+                }
             });
         }
     }

@@ -6,6 +6,7 @@ mod errors;
 mod invokes;
 mod memory;
 mod races;
+mod restart;
 mod support;
 mod tenants;
 mod urls;

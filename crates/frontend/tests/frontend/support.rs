@@ -16,7 +16,7 @@ use hearth_types::function::{
 };
 use hearth_types::invoke::VersionSpec;
 use hearth_types::{CodeDigest, EnvironmentId, RequestId, RevisionId};
-use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome};
+use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, InitPhases, Invocation, Outcome, Recall};
 use http::HeaderMap;
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ pub(crate) struct Simulated {
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
     /// Which version it was told last to be ready for, and where.
     pub(crate) foreseen: Arc<Mutex<Option<Foreseen>>>,
+    /// What it was told of the time before the start, and where.
+    pub(crate) recalled: Arc<Mutex<Vec<(WorkerId, Recall)>>>,
 }
 
 /// A version, and where it is likely to be started.
@@ -113,6 +115,10 @@ impl Environments for Simulated {
         *self.foreseen.lock().unwrap() = Some(Foreseen { worker, spec: spec.clone() });
     }
 
+    fn recall(&self, worker: WorkerId, all: Vec<Recall>) {
+        self.recalled.lock().unwrap().extend(all.into_iter().map(|recall| (worker, recall)));
+    }
+
     fn stop(&self, id: EnvironmentId) {
         let (living, sink) = (Arc::clone(&self.living), Arc::clone(&self.sink));
         tokio::spawn(async move {
@@ -147,8 +153,13 @@ impl House {
         let dispatcher = Dispatcher::new(
             DispatcherConfig { place, architecture: "x86_64", limits, clock: Clock::real(), metrics: Arc::default() },
             |sink| {
-                let simulated =
-                    Simulated { sink, living: Arc::default(), seen: Arc::default(), foreseen: Arc::default() };
+                let simulated = Simulated {
+                    sink,
+                    living: Arc::default(),
+                    seen: Arc::default(),
+                    foreseen: Arc::default(),
+                    recalled: Arc::default(),
+                };
                 worker = Some(simulated.clone());
                 simulated
             },

@@ -43,6 +43,18 @@ pub const AHEAD_REST: Duration = Duration::from_secs(2);
 pub const AHEAD_KINDS: usize = 64;
 /// How often the memory that the machine has available is looked at while runtimes wait. Ours.
 pub const AHEAD_LOOK: Duration = Duration::from_secs(10);
+/// How often the server looks which versions are in use, and writes it down where that is news; what was in use since the last
+/// look counts as at once. Ours: a crash takes no more than that, and no more bursts are one than those of [`AHEAD_BURST`].
+pub const LATELY_LOOK: Duration = AHEAD_BURST;
+/// For versions that were in use within so long before the start of a server, runtimes wait soon after it. Ours: an upgrade or a
+/// restart of the machine is shorter, and what has not been called for longer is hardly called in the [`AHEAD_KEEP`] that
+/// they wait.
+pub const LATELY_KEEP: Duration = Duration::from_secs(60 * 60);
+/// By so much a version was in use later than is written of it before that alone is written. Ours: what is always in use costs
+/// a commit a minute.
+pub const LATELY_STEP: Duration = Duration::from_secs(60);
+/// Versions that are remembered so, those used last. Ours: 25 KB; without `--ahead` no more runtimes than [`AHEAD_RUNTIMES`] wait.
+pub const LATELY_VERSIONS: usize = 256;
 /// How long an interpreter serves that was written down before it knew any function, until another one takes its place. Ours:
 /// its functions have its hash seed and its memory layout in common.
 pub const INTERPRETER_SNAPSHOT_AGE: Duration = Duration::from_secs(600);

@@ -1,4 +1,5 @@
 use super::*;
+use hearth_types::limits::LATELY_VERSIONS;
 
 type Kinds = Forecast<&'static str>;
 
@@ -231,6 +232,47 @@ fn what_a_function_is_deployed_as_anew_waits_in_the_place_of_what_it_was() {
     assert_eq!(settle(&forecast, now, &[], PLENTY), [("s", 1)], "it cannot use any");
     deploy(&mut forecast, "f", Some("s"), now);
     assert_eq!(settle(&forecast, now, &[], PLENTY), [("s", 1)], "what is kept will do");
+}
+
+fn recall(forecast: &mut Kinds, all: &[(&str, &'static str, i64, usize)], now: Instant) {
+    all.iter().for_each(|(version, kind, look, count)| {
+        forecast.recalled(Arc::from(*version), kind, (*look, *count), now);
+    });
+}
+
+#[test]
+fn as_many_wait_as_were_in_use_at_the_same_time_before_the_start() {
+    let now = Instant::now();
+    let recalled = |most, all: &[_]| {
+        let mut forecast = Kinds::new(most, []);
+        recall(&mut forecast, all, now);
+        forecast
+    };
+    let all = [("f:1", "p", 7, 2), ("g:1", "p", 7, 1), ("h:1", "p", 8, 2), ("i:1", "n", 7, 1)];
+    assert_eq!(settle(&recalled(32, &all), now, &[], PLENTY), [("n", 1), ("p", 3)]);
+    assert_eq!(settle(&recalled(2, &all), now, &[], PLENTY), [("n", 1), ("p", 1)]);
+    assert_eq!(settle(&recalled(0, &all), now, &[], PLENTY), []);
+    assert_eq!(settle(&recalled(32, &all), now, &[], room(2)), [("n", 1), ("p", 1)]);
+    assert_eq!(settle(&recalled(32, &[("f:1", "p", 7, usize::MAX / 2)]), now, &[], PLENTY), [("p", 32)]);
+    let forecast = recalled(32, &all);
+    assert_eq!(settle(&forecast, now + AHEAD_KEEP, &[("n", 1), ("p", 3)], PLENTY), [], "nobody has called");
+}
+
+#[test]
+fn what_is_known_of_a_version_is_its_last_recall() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(32, []);
+    recall(&mut forecast, &[("f:1", "p", 7, 4), ("g:1", "p", 7, 4)], now);
+    let later = now + AHEAD_KEEP / 2;
+    recall(&mut forecast, &[("f:1", "p", 7, 4)], later);
+    assert_eq!(settle(&forecast, later, &[], PLENTY), [("p", 8)], "a server that starts twice counts no one twice");
+    let end = later + AHEAD_KEEP;
+    assert_eq!(settle(&forecast, end, &[("p", 8)], PLENTY), []);
+    recall(&mut forecast, &[("f:1", "p", 9, 1)], end);
+    assert_eq!(settle(&forecast, end, &[], PLENTY), [("p", 1)]);
+    let names: Vec<_> = (0..2 * LATELY_VERSIONS).map(|number| number.to_string()).collect();
+    names.iter().for_each(|name| recall(&mut forecast, &[(name, "p", 9, 1)], end));
+    assert_eq!(forecast.kinds[0].wanted(end), LATELY_VERSIONS);
 }
 
 #[test]

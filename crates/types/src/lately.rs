@@ -1,0 +1,36 @@
+//! What was in use lately, as it is kept for the next start of the server.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::VersionId;
+
+/// Versions that were in use lately.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct LatelyRecord {
+    /// Each once; at most [`crate::limits::LATELY_VERSIONS`].
+    pub versions: Vec<UsedVersion>,
+}
+
+/// One of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UsedVersion {
+    /// The function's name.
+    pub function: Arc<str>,
+    /// Which of its versions.
+    pub version: VersionId,
+    /// How it was used.
+    pub used: LatelyUsed,
+}
+
+/// How a version was used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LatelyUsed {
+    /// Environments that were in use within one look, at most; from 1.
+    pub most: u32,
+    /// When that look was; what one look saw has one time. Milliseconds since 1970, by the platform's clock.
+    pub most_at_ms: i64,
+    /// When one saw any in use last, by the same clock.
+    pub at_ms: i64,
+}
