@@ -173,7 +173,7 @@ def test_an_update_has_a_runtime_of_the_new_kind_wait(alone):
     assert found(server, function)[-1] == "runtime"
 
 
-def test_a_start_of_the_server_foresees_nothing(alone):
+def test_a_start_of_the_server_foresees_nothing_that_was_not_called(alone):
     server = alone()
     deploy, _ = deployer(client_of(server))
     deploy(ECHO)

@@ -28,6 +28,7 @@ mod keeper;
 mod key_file;
 mod key_socket;
 mod keys;
+mod lately;
 mod leftovers;
 mod logs;
 mod metrics;

@@ -13,11 +13,13 @@ use hearth_store::{Depth, QueueError, QueueStore};
 use hearth_types::limits::{METRIC_FUNCTIONS, METRIC_QUEUES};
 
 use crate::awake::Awake;
+use crate::lately::Remembered;
 
 /// What the numbers are read from.
 pub(crate) struct Numbers {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) remembered: Arc<Remembered>,
     /// Where spans go to a collector.
     pub(crate) exporter: Option<Arc<Exporter>>,
     pub(crate) dispatcher: Arc<Dispatcher>,
@@ -140,6 +142,9 @@ impl Numbers {
         let name = "hearth_runtimes_ahead_taken_total";
         text.family(name, Kind::Counter, "Runtimes that were started ahead, and became a function's.");
         text.number(name, &[], ahead.taken);
+        let name = "hearth_versions_remembered";
+        text.family(name, Kind::Gauge, "Versions in use lately, as written: for these runtimes wait after a restart.");
+        text.number(name, &[], self.remembered.count() as u64);
     }
 
     async fn use_of_month(&self, text: &mut Text) {

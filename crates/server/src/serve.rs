@@ -61,6 +61,7 @@ async fn serve(args: ServeArgs, mut prepared: Prepared, prices: Prices) -> Resul
     // What only the start needed is not to count for as long as the server runs.
     hearth_sandbox::let_code_go();
     say_ready(&format!("http://{}", node.address))?;
+    tokio::spawn(Arc::clone(&node.remembered).run(node.runner.applied.clone()));
 
     let lost = tokio::select! {
         broken = work.broken() => return Err(broken),
@@ -75,6 +76,8 @@ async fn serve(args: ServeArgs, mut prepared: Prepared, prices: Prices) -> Resul
         node.logs.close();
         bail!("the spawner has ended, and with it all environments; start hearth again");
     }
+    // While the environments live.
+    node.remembered.look().await;
     tokio::select! {
         drained = node.drain(work.serving) => drained?,
         name = stop.signalled() => warn!("{name} again: what still runs is ended"),

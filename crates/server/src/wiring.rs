@@ -52,6 +52,7 @@ use crate::follow;
 use crate::gateway::Gateway;
 use crate::inside::Insiders;
 use crate::key_socket;
+use crate::lately::Remembered;
 use crate::metrics::Numbers;
 use crate::node_args::NetworkArg;
 use crate::observing;
@@ -72,6 +73,7 @@ pub(crate) struct Node {
     pub(crate) logs: Arc<LogStore>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) runner: Runner,
+    pub(crate) remembered: Arc<Remembered>,
     pub(crate) events: Arc<Events>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) outbox: Arc<Outbox>,
@@ -96,8 +98,11 @@ pub(crate) async fn wire(args: ServeArgs, prepared: Prepared, prices: Prices) ->
     tokio::spawn(Arc::clone(&control).keep_tidy(unused));
     tokio::spawn(Arc::clone(&runner.trees).make_ahead());
     tokio::spawn(snapshots::take(Arc::clone(&runner.dispatcher), Arc::clone(&control)));
+    let dispatcher = Arc::clone(&runner.dispatcher);
+    let remembered = Remembered::new(dispatcher, Arc::clone(&ground.stores.metadata), ground.clock.clone());
     let node = Node {
         address,
+        remembered,
         data: ground.data.clone(),
         logs: Arc::clone(&ground.stores.logs),
         meter: Arc::clone(&ground.meter),
@@ -179,7 +184,7 @@ pub(crate) struct Runner {
     pub(crate) insiders: Arc<Insiders>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     /// The version of the store that the dispatcher knows.
-    applied: watch::Receiver<u64>,
+    pub(crate) applied: watch::Receiver<u64>,
 }
 
 impl Runner {
@@ -408,6 +413,7 @@ fn admin(
         numbers: Numbers {
             metrics: Arc::clone(metrics),
             meter: Arc::clone(&node.meter),
+            remembered: Arc::clone(&node.remembered),
             exporter: node.runner.exporter.clone(),
             dispatcher: Arc::clone(&node.runner.dispatcher),
             queues: Arc::clone(&stores.queues),

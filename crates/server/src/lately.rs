@@ -1,0 +1,126 @@
+//! What is in use is written down now and then, so that runtimes wait for it soon after the next start of the server.
+//!
+//! It is a hint: no answer waits for it, and what of it is lost costs the interpreter's start of a first call.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hearth_clock::Clock;
+use hearth_frontend::Lately;
+use hearth_remote::Dispatcher;
+use hearth_store::typed::{self, Fault};
+use hearth_store::{CommitError, MetadataStore, Precondition};
+use hearth_types::keys;
+use hearth_types::lately::LatelyRecord;
+use hearth_types::limits::LATELY_LOOK;
+use tokio::sync::watch;
+use tracing::warn;
+
+/// Looks what is in use, and writes it down.
+pub(crate) struct Remembered {
+    dispatcher: Arc<Dispatcher>,
+    store: Arc<dyn MetadataStore>,
+    clock: Clock,
+    /// None until it is known what was in use before: until then nothing is written over that.
+    lately: Mutex<Option<Lately>>,
+}
+
+/// It is not written.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    #[error(transparent)]
+    Record(#[from] Fault),
+    #[error(transparent)]
+    Store(#[from] CommitError),
+}
+
+impl Remembered {
+    pub(crate) fn new(dispatcher: Arc<Dispatcher>, store: Arc<dyn MetadataStore>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { dispatcher, store, clock, lately: Mutex::new(None) })
+    }
+
+    /// Has runtimes wait for what was in use before, once the dispatcher has `applied` a version of the store; then looks again
+    /// and again.
+    pub(crate) async fn run(self: Arc<Self>, mut applied: watch::Receiver<u64>) {
+        let wanted = {
+            let (record, now_ms) = (read(&*self.store).await, self.clock.now_ms());
+            self.lately().insert(Lately::new(record, now_ms)).wanted(now_ms)
+        };
+        // It is gone with the store: then the server is about to end.
+        if !wanted.is_empty() && applied.wait_for(|version| *version > 0).await.is_ok() {
+            self.dispatcher.recall(wanted);
+        }
+        loop {
+            // Of the machine's time: it bounds what a crash loses, wherever the platform's clock stands.
+            tokio::time::sleep(LATELY_LOOK).await;
+            self.look().await;
+        }
+    }
+
+    /// Writes down what is in use, where that is news.
+    pub(crate) async fn look(&self) {
+        let record = {
+            let mut lately = self.lately();
+            let Some(lately) = lately.as_mut() else { return };
+            lately.look(self.clock.now_ms(), self.dispatcher.in_use());
+            lately.to_write()
+        };
+        let Some(record) = record else { return };
+        match write(&*self.store, &record).await {
+            Ok(()) => {
+                if let Some(lately) = self.lately().as_mut() {
+                    lately.written(record);
+                }
+            }
+            Err(cause) => warn!("which versions are in use is not written, and will be tried again: {cause}"),
+        }
+    }
+
+    /// Of how many versions it is written that they were in use lately.
+    pub(crate) fn count(&self) -> usize {
+        self.lately().as_ref().map_or(0, Lately::count_written)
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Option<Lately>> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nothing, where it is not what it should be.
+async fn read(store: &dyn MetadataStore) -> LatelyRecord {
+    match typed::read(store, keys::LATELY).await {
+        Ok(found) => found.map(|found| found.record).unwrap_or_default(),
+        Err(cause) => {
+            warn!("which versions were in use before cannot be read, so their first calls find no runtime: {cause}");
+            LatelyRecord::default()
+        }
+    }
+}
+
+async fn write(store: &dyn MetadataStore, record: &LatelyRecord) -> Result<(), NotWritten> {
+    store.commit(vec![typed::put(keys::LATELY.to_owned(), record, Precondition::Any)?]).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_store::{MemoryStore, Write};
+    use hearth_types::function::VersionId;
+    use hearth_types::lately::{LatelyUsed, UsedVersion};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_malformed_is_nothing_and_written_over() {
+        let store = MemoryStore::new();
+        assert_eq!(read(&*store).await, LatelyRecord::default());
+        for malformed in ["", "{", r#"{"versions":7}"#, r#"{"versions":[{"function":"f"}]}"#] {
+            store.commit(vec![Write::put(keys::LATELY, malformed, Precondition::Any)]).await.unwrap();
+            assert_eq!(read(&*store).await, LatelyRecord::default(), "{malformed}");
+        }
+        let used = LatelyUsed { most: 3, most_at_ms: 1, at_ms: 2 };
+        let version = |version| UsedVersion { function: "f".into(), version, used };
+        let record = LatelyRecord { versions: vec![version(VersionId::Latest), version(VersionId::Number(7))] };
+        write(&*store, &record).await.unwrap();
+        assert_eq!(read(&*store).await, record);
+    }
+}
