@@ -34,10 +34,13 @@ impl Server {
 
     /// Starts a server, lets `measure` use it, and stops it. An error comes with the end of the server's log.
     pub(crate) fn with<T>(run: &RunArgs, args: &[&str], measure: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
-        let server = Self::start(run, args)?;
-        let measured = measure(&server).with_context(|| format!("with this in the server's log:\n{}", server.log()))?;
-        server.stop()?;
-        Ok(measured)
+        Ok(Self::start(run, args)?.used(measure)?.0)
+    }
+
+    /// Lets `measure` use it, and stops it; gives back its data folder. An error comes with the end of the server's log.
+    pub(crate) fn used<T>(self, measure: impl FnOnce(&Self) -> Result<T>) -> Result<(T, TempDir)> {
+        let measured = measure(&self).with_context(|| format!("with this in the server's log:\n{}", self.log()))?;
+        Ok((measured, self.stop()?))
     }
 
     /// Starts a server in a data folder that may have been used before.
