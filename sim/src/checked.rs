@@ -153,6 +153,7 @@ impl<C: Core> Checked<C> {
             | Event::Initialised { .. }
             | Event::InitFailed(_)
             | Event::Down(_)
+            | Event::Resume { .. }
             | Event::Tick => {}
         }
     }

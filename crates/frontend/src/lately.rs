@@ -1,13 +1,14 @@
-//! Which versions were in use lately, so that what waits for them is there again soon after a restart. Decides only: time is
-//! given.
+//! Which versions were in use lately and how, so that what waits for them, or is made for their next call, is there again
+//! after a restart. Decides only: time is given.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hearth_scheduler::Steps;
 use hearth_types::function::VersionId;
-use hearth_types::lately::{LatelyRecord, LatelyUsed, UsedVersion};
+use hearth_types::lately::{LatelyRecord, LatelySteps, LatelyUsed, UsedVersion};
 use hearth_types::limits::{AHEAD_KEEP, AHEAD_MAX, LATELY_KEEP, LATELY_STEP, LATELY_VERSIONS};
 
 /// A function's name, and which of its versions.
@@ -22,9 +23,17 @@ pub struct Lately {
     written: BTreeMap<Of, LatelyUsed>,
 }
 
-/// Versions of which environments are in use, and how many.
+/// Versions of which environments are in use.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct InUse(pub(crate) BTreeMap<Of, u32>);
+pub struct InUse(pub(crate) BTreeMap<Of, Seen>);
+
+/// How one is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Seen {
+    /// So many of its environments.
+    pub(crate) count: u32,
+    pub(crate) steps: Option<Steps>,
+}
 
 /// That some of a version's environments are likely to be asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +43,8 @@ pub struct Wanted {
     pub(crate) count: u32,
     /// When so many were in use at once: all that have the same were then.
     pub(crate) look_ms: i64,
+    /// In which it is called, where they are even.
+    pub(crate) steps: Option<Steps>,
 }
 
 impl Lately {
@@ -49,10 +60,11 @@ impl Lately {
 
     /// These are in use now, or were since the last look.
     pub fn look(&mut self, now_ms: i64, InUse(used): InUse) {
-        for (of, count) in used {
-            let now = LatelyUsed { most: count, most_at_ms: now_ms, at_ms: now_ms };
+        for (of, Seen { count, steps }) in used {
+            let steps = steps.map(|steps| kept(steps, now_ms));
+            let now = LatelyUsed { most: count, most_at_ms: now_ms, at_ms: now_ms, steps };
             let known = self.used.entry(of).or_insert(now);
-            known.at_ms = now_ms;
+            (known.at_ms, known.steps) = (now_ms, steps);
             if count >= known.most || !is_within(AHEAD_KEEP, known.most_at_ms, now_ms) {
                 *known = now;
             }
@@ -96,7 +108,8 @@ impl Lately {
             let many = is_within(AHEAD_KEEP, used.most_at_ms, now_ms);
             let most = u32::try_from(AHEAD_MAX).unwrap_or(u32::MAX);
             let count = if many { used.most.clamp(1, most) } else { 1 };
-            Wanted { of: of.clone(), count, look_ms: used.most_at_ms }
+            let steps = used.steps.and_then(|steps| since(steps, now_ms));
+            Wanted { of: of.clone(), count, look_ms: used.most_at_ms, steps }
         });
         wanted.collect()
     }
@@ -121,7 +134,31 @@ fn is_within(time: Duration, one_ms: i64, other_ms: i64) -> bool {
 /// By so much that it is worth a commit.
 fn differs(used: &LatelyUsed, written: &LatelyUsed) -> bool {
     let moved = |one_ms, other_ms| !is_within(LATELY_STEP, one_ms, other_ms);
-    used.most != written.most || moved(used.most_at_ms, written.most_at_ms) || moved(used.at_ms, written.at_ms)
+    let in_steps = match (used.steps, written.steps) {
+        (Some(used), Some(written)) => moved(used.last_at_ms, written.last_at_ms),
+        (used, written) => used.is_some() != written.is_some(),
+    };
+    in_steps
+        || used.most != written.most
+        || moved(used.most_at_ms, written.most_at_ms)
+        || moved(used.at_ms, written.at_ms)
+}
+
+fn kept(Steps { step, off, since, init }: Steps, now_ms: i64) -> LatelySteps {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    LatelySteps {
+        step_ms: ms(step),
+        off_ms: ms(off),
+        init_ms: init.map(ms),
+        last_at_ms: now_ms.saturating_sub_unsigned(ms(since)),
+    }
+}
+
+/// The same as seen now; none where the clock says that the last call is yet to come.
+fn since(LatelySteps { step_ms, off_ms, init_ms, last_at_ms }: LatelySteps, now_ms: i64) -> Option<Steps> {
+    let since_ms = u64::try_from(now_ms.checked_sub(last_at_ms)?).ok()?;
+    let ms = Duration::from_millis;
+    Some(Steps { step: ms(step_ms), off: ms(off_ms), since: ms(since_ms), init: init_ms.map(ms) })
 }
 
 #[cfg(test)]
@@ -133,7 +170,8 @@ mod tests {
     const MINUTE: i64 = 60 * SECOND;
 
     fn in_use(all: &[(&str, u32)]) -> InUse {
-        InUse(all.iter().map(|(name, count)| ((Arc::from(*name), VersionId::Latest), *count)).collect())
+        let seen = |count| Seen { count, steps: None };
+        InUse(all.iter().map(|(name, count)| ((Arc::from(*name), VersionId::Latest), seen(*count))).collect())
     }
 
     /// What was seen, by time.
@@ -204,6 +242,31 @@ mod tests {
             running.look(NOON, in_use(&[("c", 1)]));
             assert_eq!(after_restart(&running, NOON), [one("c", 1)], "nothing of another time stays for ever");
         }
+    }
+
+    #[test]
+    fn even_steps_are_gone_on_with() {
+        let s = Duration::from_secs;
+        let steps = Steps { step: s(300), off: s(1), since: s(4), init: Some(s(2)) };
+        let of = || (Arc::from("a"), VersionId::Number(7));
+        let looked = |steps| {
+            let mut lately = Lately::default();
+            lately.look(NOON, InUse(BTreeMap::from([(of(), Seen { count: 1, steps })])));
+            lately
+        };
+        let at = |lately: &Lately, now_ms| {
+            let text = serde_json::to_vec(&lately.to_write().unwrap()).unwrap();
+            Lately::new(serde_json::from_slice(&text).unwrap(), now_ms).wanted(now_ms)[0].steps
+        };
+        let lately = looked(Some(steps));
+        assert_eq!(at(&lately, NOON), Some(steps));
+        assert_eq!(at(&lately, NOON + MINUTE), Some(Steps { since: s(64), ..steps }));
+        assert_eq!(at(&lately, NOON - MINUTE), None, "the clock was set back");
+        assert_eq!(at(&looked(None), NOON), None);
+        let mut uneven = lately;
+        uneven.written(uneven.to_write().unwrap());
+        uneven.look(NOON + 10 * SECOND, InUse(BTreeMap::from([(of(), Seen { count: 1, steps: None })])));
+        assert_eq!(at(&uneven, NOON), None, "that is news");
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hearth_scheduler::{Generation, WorkerId};
+use hearth_scheduler::{Event, Generation, WorkerId};
 use hearth_types::limits::{AHEAD_KEEP, LATELY_VERSIONS};
 use hearth_worker::Recall;
 
 use crate::dispatcher::{Dispatcher, lock};
 use crate::environments::Environments;
-use crate::lately::{InUse, Wanted};
+use crate::lately::{InUse, Of, Seen, Wanted};
 use crate::snapshot::Ready;
 
 /// When somebody looked last at what is in use, and what was made since.
@@ -42,31 +42,40 @@ impl<W: Environments> Dispatcher<W> {
     /// What has been in use since this was asked for last.
     pub fn in_use(&self) -> InUse {
         let mut core = lock(&self.core);
-        let now = Looked { at: self.clock.uptime(), ..Looked::default() };
-        let Looked { at, made } = std::mem::replace(&mut core.looked, now);
+        let now = self.clock.uptime();
+        let Looked { at, made } = std::mem::replace(&mut core.looked, Looked { at: now, ..Looked::default() });
         let living = core.scheduler.in_use_since(at);
-        let count = |all: Vec<(Generation, u32)>| {
-            let mut used = BTreeMap::new();
+        let see = |all: Vec<(Generation, u32)>| {
+            let mut used: BTreeMap<Of, Seen> = BTreeMap::new();
             for (generation, count) in all {
                 // Those that were deleted meanwhile are no more.
                 if let Some(ready) = core.serving.get(&generation) {
-                    *used.entry((Arc::clone(&ready.spec.function), ready.version)).or_default() += count;
+                    let seen = used.entry((Arc::clone(&ready.spec.function), ready.version)).or_default();
+                    seen.count += count;
+                    // Nobody knows which tenant is the next.
+                    let steps = || core.scheduler.steps_of(now, generation);
+                    seen.steps = if ready.per_tenant { None } else { steps() };
                 }
             }
             used
         };
-        let (mut used, made) = (count(living), count(made.into_iter().collect()));
-        for (of, count) in made {
-            let known: &mut u32 = used.entry(of).or_default();
-            *known = count.max(*known);
+        let (mut used, made) = (see(living), see(made.into_iter().collect()));
+        for (of, seen) in made {
+            let known = used.entry(of).or_insert(seen);
+            known.count = known.count.max(seen.count);
         }
         InUse(used)
     }
 
     /// Environments of these versions were in use before the server started, and are likely to be asked for again: where each of
     /// them would start as things stand, a runtime is to wait. Where there is no worker yet, the first to join hears of it,
-    /// for as long as it is of use.
+    /// for as long as it is of use. What was called in even steps is expected to be called in them.
     pub fn recall(&self, wanted: Vec<Wanted>) {
+        for one in &wanted {
+            if let (Some(steps), Some(ready)) = (one.steps, self.serving(one)) {
+                self.turn(Event::Resume { generation: ready.generation(), steps });
+            }
+        }
         *lock(&self.recalls) = Recalls { waiting: wanted, until: self.clock.uptime() + AHEAD_KEEP };
         self.place_recalls();
     }

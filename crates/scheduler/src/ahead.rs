@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{Action, FunctionKey, Generation, Purpose};
 use crate::keep_alive::{KeepAlive, Loss};
+use crate::rhythm::Steps;
 use crate::scheduler::Scheduler;
 
 /// So much earlier than its call is expected an environment is begun, and twice as long as its version's start takes.
@@ -21,6 +22,26 @@ impl Scheduler {
             let lead = if self.limits.ahead { self.lead_of(generation) } else { Duration::MAX };
             self.habits.called(function, generation, now, lead);
         }
+    }
+
+    /// Before this scheduler was, the generation was called in these steps.
+    pub(crate) fn resume(&mut self, now: Duration, generation: Generation, steps: Steps) {
+        let makes_ahead = self.limits.ahead && self.limits.keep_alive != KeepAlive::Histogram;
+        let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| makes_ahead && !version.retired)
+        else {
+            return;
+        };
+        version.init = version.init.or(steps.init);
+        let function = version.function;
+        self.habits.resume((function, generation), steps, now, self.lead_of(generation));
+    }
+
+    /// In which even steps the generation is called; none where there are none, or it was not called last.
+    #[must_use]
+    pub fn steps_of(&self, now: Duration, generation: Generation) -> Option<Steps> {
+        let version = self.fleet.versions.get(&generation)?;
+        let steps = self.habits.steps(version.function, generation, now)?;
+        Some(Steps { init: version.init, ..steps })
     }
 
     /// Makes the environments that are due: for what has none, and where that costs nobody more than it is worth.

@@ -7,6 +7,7 @@ use hearth_types::EnvironmentId;
 use crate::keep_alive::KeepAlive;
 use crate::placement::{Capacity, Placement, WorkerId};
 use crate::rate::Scaling;
+use crate::rhythm::Steps;
 
 /// One deployed generation of one version. Only what has been deployed and not yet retired takes invokes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -142,6 +143,14 @@ pub enum Event {
     Drain(WorkerId),
     /// The worker is no more, nor is any of its environments; the invokes that they had have been answered.
     Lost(WorkerId),
+    /// Before this scheduler was, a deployed generation was called in these steps: its next call is foreseen by them, where nothing
+    /// is known of its function yet.
+    Resume {
+        /// What was called.
+        generation: Generation,
+        /// How.
+        steps: Steps,
+    },
     /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
     Tick,
 }

@@ -7,7 +7,7 @@ use crate::event::{FunctionKey, Generation};
 use crate::gaps::Gaps;
 use crate::ids::IdMap;
 use crate::minutes::{Minutes, Window};
-use crate::rhythm::Rhythm;
+use crate::rhythm::{Rhythm, Steps};
 
 /// What is known of one function's calls.
 #[derive(Clone, Debug)]
@@ -61,6 +61,30 @@ impl Habits {
                 self.set_ahead(function, ahead_at);
             }
         }
+    }
+
+    /// The function was called in these steps before anything was known of it. An environment for the next call is due `lead`
+    /// before it.
+    pub(crate) fn resume(
+        &mut self,
+        (function, generation): (FunctionKey, Generation),
+        steps: Steps,
+        now: Duration,
+        lead: Duration,
+    ) {
+        if self.of.contains_key(&function) {
+            return;
+        }
+        let rhythm = Rhythm::resumed(steps, now);
+        let ahead_at = rhythm.next().map(|next| next.saturating_sub(lead)).filter(|at| *at > now);
+        self.of.insert(function, Habit { rhythm, ..Habit::new(generation) });
+        self.set_ahead(function, ahead_at);
+    }
+
+    /// In which steps the function is called, where they are even and the last call was of this generation.
+    pub(crate) fn steps(&self, function: FunctionKey, generation: Generation, now: Duration) -> Option<Steps> {
+        let habit = self.of.get(&function).filter(|habit| habit.generation == generation)?;
+        habit.rhythm.steps(now)
     }
 
     /// The same where a histogram of minutes tells when an environment is made.

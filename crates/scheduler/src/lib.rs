@@ -38,4 +38,5 @@ pub use keep_alive::KeepAlive;
 pub use placement::{Capacity, Placement, WorkerId, WorkerView};
 pub use provision::{Hindrance, Provision};
 pub use rate::{Rate, Scaling};
+pub use rhythm::Steps;
 pub use scheduler::Scheduler;

@@ -70,6 +70,7 @@ impl Scheduler {
             Event::Join { worker, capacity } => self.join(worker, capacity),
             Event::Drain(worker) => self.drain(now, worker, actions),
             Event::Lost(worker) => self.lost(now, worker, actions),
+            Event::Resume { generation, steps } => self.resume(now, generation, steps),
             Event::Tick => self.tick(now, actions),
         }
         self.refill_crowded(now, actions);

@@ -33,4 +33,20 @@ pub struct LatelyUsed {
     pub most_at_ms: i64,
     /// When one saw any in use last, by the same clock.
     pub at_ms: i64,
+    /// In which steps its function is called, where they are even and it was called last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<LatelySteps>,
+}
+
+/// Even steps in which a function is called, all in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LatelySteps {
+    /// From one call to the next.
+    pub step_ms: u64,
+    /// By how much a step was off at most.
+    pub off_ms: u64,
+    /// How long the init takes, where that is known.
+    pub init_ms: Option<u64>,
+    /// When the last call was, since 1970, by the platform's clock.
+    pub last_at_ms: i64,
 }

@@ -116,3 +116,24 @@ async fn what_came_and_went_between_two_looks_was_in_use() {
     house.dispatcher.apply(vec![FunctionChange::Function("f".into(), None)]);
     assert_eq!(house.dispatcher.in_use(), InUse::default(), "it was deleted");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_called_in_even_steps_has_an_environment_before_its_next_call() {
+    let limits = Limits { ahead: true, ..LIMITS };
+    let before = House::new(limits);
+    for _ in 0..5 {
+        before.invoke("1").await.unwrap();
+        before.request("g", None, &[], b"").await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(300)).await;
+    }
+    before.invoke("1").await.unwrap();
+    let wanted = wanted(before.dispatcher.in_use());
+    let house = restarted(limits, &["f", "g"]);
+    house.dispatcher.recall(wanted);
+    tokio::time::sleep(Duration::from_secs(290)).await;
+    assert_eq!(house.worker.living(), 0);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(house.worker.living(), 1, "it is there before the call");
+    let (_, environment) = ran(house.invoke("1").await);
+    assert_eq!((environment, house.worker.living()), (1, 1), "and is what the call gets");
+}

@@ -125,3 +125,49 @@ fn one_that_is_worth_less_makes_room() {
     bench.after(29_900);
     assert_eq!(bench.step(Event::Tick), [stop(6, StopReason::Room), prepare(7, 1)]);
 }
+
+/// Of a scheduler that has just begun, where this was handed over.
+fn resumed(limits: Limits, steps: Steps) -> Bench {
+    let mut bench = Bench::deployed(limits);
+    assert_eq!(bench.after(5000).step(Event::Resume { generation: Generation(1), steps }), []);
+    bench
+}
+
+#[test]
+fn who_begins_anew_goes_on_with_even_steps() {
+    let before = steady(AHEAD);
+    let steps = before.scheduler.steps_of(before.now - Duration::from_secs(60), Generation(1)).unwrap();
+    assert_eq!(steps.init, Some(Duration::from_millis(100)));
+    let mut bench = resumed(AHEAD, steps);
+    assert_eq!(bench.scheduler.next_tick(), Some(bench.now + Duration::from_secs(60)));
+    assert_eq!(bench.after(60_000).step(Event::Tick), [prepare(1, 1)]);
+    bench.after(120).step(Event::Prepared(env(1)));
+    assert_eq!(bench.after(LEAD_MS - 120).invoke(1, 1), [assign(1, 1)]);
+    assert!(bench.scheduler.steps_of(bench.now, Generation(1)).is_some(), "three more need not be seen");
+}
+
+#[test]
+fn calls_while_nobody_was_there_to_hear_them_are_left_out() {
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let steps = Steps { step: minutes(10), off: Duration::ZERO, since: minutes(29), init: None };
+    let bench = resumed(AHEAD, steps);
+    let next = bench.now + minutes(1) - Duration::from_millis(250);
+    assert_eq!(bench.scheduler.next_tick(), Some(next));
+}
+
+#[test]
+fn what_is_known_already_or_not_to_be_foreseen_is_not_resumed() {
+    let steps = Steps { step: Duration::from_secs(600), off: Duration::ZERO, since: Duration::ZERO, init: None };
+    let event = Event::Resume { generation: Generation(1), steps };
+    for limits in [LIMITS, Limits { keep_alive: KeepAlive::Histogram, ..AHEAD }] {
+        assert_eq!(resumed(limits, steps).scheduler.next_tick(), None);
+    }
+    let mut bench = Bench::on(CAPACITY, AHEAD);
+    assert_eq!(bench.step(event.clone()), [], "it is not deployed");
+    bench.deploy(1, 1, 128);
+    call(&mut bench, 1, 1);
+    let next = bench.scheduler.next_tick();
+    bench.step(event);
+    assert_eq!(bench.scheduler.next_tick(), next, "it was called in this life");
+    assert_eq!(bench.scheduler.steps_of(bench.now, Generation(1)), None);
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hearth_scheduler::{
     Action, Activity, Capacity, Event, FunctionKey, Generation, InvokeId, KeepAlive, Limits, Origin, Purpose, Rate,
-    Scaling, Scheduler, StopReason, Throttle, WorkerId,
+    Scaling, Scheduler, Steps, StopReason, Throttle, WorkerId,
 };
 use hearth_types::EnvironmentId;
 
