@@ -105,22 +105,26 @@ async fn write(store: &dyn MetadataStore, record: &LatelyRecord) -> Result<(), N
 mod tests {
     use hearth_store::{MemoryStore, Write};
     use hearth_types::function::VersionId;
-    use hearth_types::lately::{LatelyUsed, UsedVersion};
+    use hearth_types::lately::{LatelySteps, LatelyUsed, UsedVersion};
 
     use super::*;
 
     #[tokio::test]
     async fn what_is_malformed_is_nothing_and_written_over() {
-        let store = MemoryStore::new();
-        assert_eq!(read(&*store).await, LatelyRecord::default());
+        let store = MemoryStore::default();
+        assert_eq!(read(&store).await, LatelyRecord::default());
         for malformed in ["", "{", r#"{"versions":7}"#, r#"{"versions":[{"function":"f"}]}"#] {
             store.commit(vec![Write::put(keys::LATELY, malformed, Precondition::Any)]).await.unwrap();
-            assert_eq!(read(&*store).await, LatelyRecord::default(), "{malformed}");
+            assert_eq!(read(&store).await, LatelyRecord::default(), "{malformed}");
         }
-        let used = LatelyUsed { most: 3, most_at_ms: 1, at_ms: 2 };
-        let version = |version| UsedVersion { function: "f".into(), version, used };
-        let record = LatelyRecord { versions: vec![version(VersionId::Latest), version(VersionId::Number(7))] };
-        write(&*store, &record).await.unwrap();
-        assert_eq!(read(&*store).await, record);
+        let steps = LatelySteps { step_ms: 4, off_ms: 5, init_ms: None, last_at_ms: 6 };
+        let version = |version, steps| {
+            let used = LatelyUsed { most: 3, most_at_ms: 1, at_ms: 2, steps };
+            UsedVersion { function: "f".into(), version, used }
+        };
+        let versions = vec![version(VersionId::Latest, None), version(VersionId::Number(7), Some(steps))];
+        let record = LatelyRecord { versions };
+        write(&store, &record).await.unwrap();
+        assert_eq!(read(&store).await, record);
     }
 }
