@@ -53,7 +53,7 @@ pub const LATELY_KEEP: Duration = Duration::from_secs(60 * 60);
 /// By so much a version was in use later than is written of it before that alone is written. Ours: what is always in use costs
 /// a commit a minute.
 pub const LATELY_STEP: Duration = Duration::from_secs(60);
-/// Versions that are remembered so, those used last. Ours: 25 KB; without `--ahead` no more runtimes than [`AHEAD_RUNTIMES`] wait.
+/// Versions that are remembered so, those used last. Ours: 60 KB at most; without `--ahead` no more runtimes than [`AHEAD_RUNTIMES`] wait.
 pub const LATELY_VERSIONS: usize = 256;
 /// How long an interpreter serves that was written down before it knew any function, until another one takes its place. Ours:
 /// its functions have its hash seed and its memory layout in common.
