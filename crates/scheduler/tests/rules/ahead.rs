@@ -163,7 +163,7 @@ fn what_is_known_already_or_not_to_be_foreseen_is_not_resumed() {
         assert_eq!(resumed(limits, steps).scheduler.next_tick(), None);
     }
     let mut bench = Bench::on(CAPACITY, AHEAD);
-    assert_eq!(bench.step(event.clone()), [], "it is not deployed");
+    assert_eq!(bench.step(event), [], "it is not deployed");
     bench.deploy(1, 1, 128);
     call(&mut bench, 1, 1);
     let next = bench.scheduler.next_tick();
