@@ -6,6 +6,7 @@ use crate::event::{Action, FunctionKey, Generation, Purpose};
 use crate::keep_alive::{KeepAlive, Loss};
 use crate::rhythm::Steps;
 use crate::scheduler::Scheduler;
+use crate::time::Time;
 
 /// So much earlier than its call is expected an environment is begun, and twice as long as its version's start takes.
 const EARLIER: Duration = Duration::from_millis(250);
@@ -27,11 +28,11 @@ impl Scheduler {
     /// Before this scheduler was, the generation was called in these steps.
     pub(crate) fn resume(&mut self, now: Duration, generation: Generation, steps: Steps) {
         let makes_ahead = self.limits.ahead && self.limits.keep_alive != KeepAlive::Histogram;
-        let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| makes_ahead && !version.retired)
+        let Some(version) = self.fleet.versions.get_mut(generation).filter(|version| makes_ahead && !version.retired)
         else {
             return;
         };
-        version.init = version.init.or(steps.init);
+        version.init = version.init.or(steps.init.map(Time::from));
         let function = version.function;
         self.habits.resume((function, generation), steps, now, self.lead_of(generation));
     }
@@ -39,9 +40,9 @@ impl Scheduler {
     /// In which even steps the generation is called; none where there are none, or it was not called last.
     #[must_use]
     pub fn steps_of(&self, now: Duration, generation: Generation) -> Option<Steps> {
-        let version = self.fleet.versions.get(&generation)?;
+        let version = self.fleet.versions.get(generation)?;
         let steps = self.habits.steps(version.function, generation, now)?;
-        Some(Steps { init: version.init, ..steps })
+        Some(Steps { init: version.init.map(Time::get), ..steps })
     }
 
     /// Makes the environments that are due: for what has none, and where that costs nobody more than it is worth.
@@ -55,7 +56,7 @@ impl Scheduler {
     }
 
     fn is_worth_making(&mut self, now: Duration, generation: Generation) -> bool {
-        let Some(version) = self.fleet.versions.get(&generation) else { return false };
+        let Some(version) = self.fleet.versions.get(generation) else { return false };
         // One that is stopping is of no use to the call: how long it takes to go is no reason to be without another.
         if version.retired || version.living > 0 {
             return false;
@@ -67,7 +68,7 @@ impl Scheduler {
     }
 
     fn lead_of(&self, generation: Generation) -> Duration {
-        let init = self.fleet.versions.get(&generation).and_then(|version| version.init);
-        EARLIER + 2 * init.unwrap_or_default()
+        let init = self.fleet.versions.get(generation).and_then(|version| version.init);
+        EARLIER + 2 * init.map(Time::get).unwrap_or_default()
     }
 }

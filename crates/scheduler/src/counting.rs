@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::event::{FunctionKey, Limits, Origin, Throttle};
-use crate::ids::IdMap;
 use crate::rate::{Bucket, Rate, Scaling};
+use crate::table::Table;
 
 /// The counts of the account.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
-    functions: IdMap<FunctionKey, Function>,
+    functions: Table<FunctionKey, Function>,
     /// Invokes in flight.
     in_flight: u32,
     /// Invokes in flight of functions without reserved concurrency.
@@ -24,8 +24,9 @@ pub(crate) struct Counting {
     scaling: Bucket,
 }
 
-/// What is counted for a function.
+/// What is counted for a function: within one line of the processor's cache.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Function {
     in_flight: u32,
     /// Provisioned environments of its versions beyond the invokes that each version has in flight. They take their part
@@ -55,7 +56,7 @@ impl Counting {
 
     /// Those of a function.
     pub(crate) fn in_flight_of(&self, key: FunctionKey) -> u32 {
-        self.functions.get(&key).map_or(0, |function| function.in_flight)
+        self.functions.get(key).map_or(0, |function| function.in_flight)
     }
 
     /// Those of functions without reserved concurrency.
@@ -65,12 +66,12 @@ impl Counting {
 
     /// One more generation of the function takes invokes.
     pub(crate) fn deployed(&mut self, key: FunctionKey) {
-        self.functions.entry(key).or_default().deployed += 1;
+        self.functions.get_or_insert_with(key, Function::default).deployed += 1;
     }
 
     /// One less.
     pub(crate) fn retired(&mut self, key: FunctionKey) {
-        if let Some(function) = self.functions.get_mut(&key) {
+        if let Some(function) = self.functions.get_mut(key) {
             function.deployed -= 1;
         }
         self.forget_if_done(key);
@@ -78,7 +79,7 @@ impl Counting {
 
     /// From now on the function has this much for itself; none lets it share what is unreserved.
     pub(crate) fn reserve(&mut self, key: FunctionKey, concurrency: Option<u32>) {
-        let function = self.functions.entry(key).or_default();
+        let function = self.functions.get_or_insert_with(key, Function::default);
         let before = std::mem::replace(&mut function.reserved, concurrency);
         self.reserved = self.reserved - before.unwrap_or(0) + concurrency.unwrap_or(0);
         match (before, concurrency) {
@@ -100,7 +101,7 @@ impl Counting {
         if before == now {
             return;
         }
-        let function = self.functions.entry(key).or_default();
+        let function = self.functions.get_or_insert_with(key, Function::default);
         function.spare = function.spare - before + now;
         if function.reserved.is_none() {
             self.unreserved_spare = self.unreserved_spare - before + now;
@@ -110,7 +111,7 @@ impl Counting {
 
     /// Whether the concurrency has room for one more spare environment of the function.
     pub(crate) fn may_hold(&self, limits: &Limits, key: FunctionKey) -> bool {
-        match self.functions.get(&key).and_then(|function| Some((function, function.reserved?))) {
+        match self.functions.get(key).and_then(|function| Some((function, function.reserved?))) {
             Some((function, reserved)) => function.in_flight + function.spare < reserved,
             None => self.has_unreserved(limits),
         }
@@ -132,7 +133,7 @@ impl Counting {
         has_spare: bool,
     ) -> Result<(), Throttle> {
         let has_unreserved = has_spare || self.has_unreserved(limits);
-        let function = self.functions.entry(key).or_default();
+        let function = self.functions.get_or_insert_with(key, Function::default);
         match function.reserved {
             Some(reserved) => {
                 if !has_spare && function.in_flight + function.spare >= reserved {
@@ -159,14 +160,14 @@ impl Counting {
 
     /// One invoke of the function is answered, or was refused after all.
     pub(crate) fn release(&mut self, key: FunctionKey) {
-        let Some(function) = self.functions.get_mut(&key) else { return };
+        let Some(function) = self.functions.get_mut(key) else { return };
         function.in_flight -= 1;
         self.in_flight -= 1;
         if function.reserved.is_none() {
             self.unreserved_in_flight -= 1;
         }
         if function.is_done() {
-            self.functions.remove(&key);
+            self.functions.remove(key);
         }
     }
 
@@ -174,7 +175,7 @@ impl Counting {
     pub(crate) fn may_scale(&self, now: Duration, limits: &Limits, key: FunctionKey) -> Result<(), Throttle> {
         let may = match limits.scaling {
             Scaling::PerFunction(rate) => {
-                self.functions.get(&key).map(|function| function.scaling).unwrap_or_default().has(rate, now)
+                self.functions.get(key).map(|function| function.scaling).unwrap_or_default().has(rate, now)
             }
             Scaling::Account(rate) => self.scaling.has(rate, now),
             Scaling::Unlimited => true,
@@ -185,7 +186,9 @@ impl Counting {
     /// One more has come to be.
     pub(crate) fn scaled(&mut self, now: Duration, limits: &Limits, key: FunctionKey) {
         match limits.scaling {
-            Scaling::PerFunction(rate) => self.functions.entry(key).or_default().scaling.take(rate, now),
+            Scaling::PerFunction(rate) => {
+                self.functions.get_or_insert_with(key, Function::default).scaling.take(rate, now)
+            }
             Scaling::Account(rate) => self.scaling.take(rate, now),
             Scaling::Unlimited => {}
         }
@@ -193,30 +196,31 @@ impl Counting {
 
     /// Whether a generation of the function takes invokes.
     pub(crate) fn is_deployed(&self, key: FunctionKey) -> bool {
-        self.functions.get(&key).is_some_and(|function| function.deployed > 0)
+        self.functions.get(key).is_some_and(|function| function.deployed > 0)
     }
 
     fn forget_if_done(&mut self, key: FunctionKey) {
-        if self.functions.get(&key).is_some_and(Function::is_done) {
-            self.functions.remove(&key);
+        if self.functions.get(key).is_some_and(Function::is_done) {
+            self.functions.remove(key);
         }
     }
 
     /// Spare provisioned environments of all functions.
     #[cfg(debug_assertions)]
     pub(crate) fn spare(&self) -> u32 {
-        self.functions.values().map(|function| function.spare).sum()
+        self.functions.iter().map(|(_, function)| function.spare).sum()
     }
 
     /// What must hold between two steps.
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self) {
-        let unreserved: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
+        let functions = || self.functions.iter().map(|(_, function)| function);
+        let unreserved: u32 = functions().filter(|f| f.reserved.is_none()).map(|f| f.in_flight).sum();
         assert_eq!(unreserved, self.unreserved_in_flight, "unreserved invokes in flight");
-        assert_eq!(self.functions.values().map(|f| f.in_flight).sum::<u32>(), self.in_flight, "invokes in flight");
-        let spare: u32 = self.functions.values().filter(|f| f.reserved.is_none()).map(|f| f.spare).sum();
+        assert_eq!(functions().map(|f| f.in_flight).sum::<u32>(), self.in_flight, "invokes in flight");
+        let spare: u32 = functions().filter(|f| f.reserved.is_none()).map(|f| f.spare).sum();
         assert_eq!(spare, self.unreserved_spare, "unreserved spare environments");
-        let reserved: u32 = self.functions.values().filter_map(|f| f.reserved).sum();
+        let reserved: u32 = functions().filter_map(|f| f.reserved).sum();
         assert_eq!(reserved, self.reserved, "sum of reservations");
     }
 }

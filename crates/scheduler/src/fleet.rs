@@ -12,23 +12,25 @@ use crate::ids::IdMap;
 use crate::keep_alive::Cost;
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
+use crate::table::Table;
+use crate::time::Time;
 
-/// One generation and its environments.
+/// One generation and its environments. Where there are a million, reading one is waiting for memory: two lines of the
+/// processor's cache, no more.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Version {
     pub(crate) function: FunctionKey,
     pub(crate) memory_mb: u32,
     pub(crate) retired: bool,
     /// Longest idle first; assignment takes from the back.
     pub(crate) idle: VecDeque<Resting>,
-    /// The same of those that are provisioned, which only assignment takes from.
-    pub(crate) provisioned_idle: VecDeque<Resting>,
     /// Environments in [`Phase::Settling`].
-    pub(crate) settling: usize,
+    pub(crate) settling: u32,
     /// The fastest way of an environment from nothing to its first answer.
-    pub(crate) first_answer: Option<Duration>,
+    pub(crate) first_answer: Option<Time>,
     /// How long an init takes, late ones counting more.
-    pub(crate) init: Option<Duration>,
+    pub(crate) init: Option<Time>,
     /// Those that are kept initialised.
     pub(crate) provisioned: Provisioned,
     /// All environments, the stopping ones too.
@@ -41,19 +43,27 @@ pub(crate) struct Version {
 const TYPICAL_INIT: Duration = Duration::from_millis(250);
 
 impl Version {
+    /// Reads all of it; see [`crate::Scheduler::read_ahead`].
+    pub(crate) fn read(&self) -> u64 {
+        u64::from(self.memory_mb) ^ u64::from(self.retired) ^ u64::from(self.provisioned.spare)
+    }
+
     /// What one of its environments costs.
     pub(crate) fn cost(&self) -> Cost {
-        Cost { memory_mb: self.memory_mb, init: self.init.unwrap_or(TYPICAL_INIT) }
+        Cost { memory_mb: self.memory_mb, init: self.init.map_or(TYPICAL_INIT, Time::get) }
     }
 }
 
 /// Environments and their versions.
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
-    pub(crate) versions: IdMap<Generation, Version>,
+    pub(crate) versions: Table<Generation, Version>,
     pub(crate) workers: Workers,
     pub(crate) idle: Idle,
     pub(crate) environments: IdMap<EnvironmentId, Environment>,
+    /// Idle environments that are provisioned, which only assignment takes, of the versions that have any: as
+    /// [`Version::idle`].
+    provisioned_idle: IdMap<Generation, VecDeque<Resting>>,
     /// MB of all environments that are not stopping.
     memory_mb: u64,
     /// Environments that are not stopping.
@@ -110,20 +120,25 @@ impl Fleet {
         all
     }
 
-    /// Those of them that are provisioned.
+    /// Those of a generation, longest idle first.
+    pub(crate) fn provisioned_idle_of(&self, generation: Generation) -> Vec<EnvironmentId> {
+        self.provisioned_idle.get(&generation).into_iter().flatten().map(|resting| resting.id).collect()
+    }
+
+    /// Those of them that are being prepared.
     pub(crate) fn preparing_provisioned(&self, generation: Generation) -> Vec<EnvironmentId> {
         self.preparing(generation).into_iter().filter(|id| self.is_provisioned(*id)).collect()
     }
 
     /// Whether more are provisioned than are wanted.
     pub(crate) fn has_spare(&self, generation: Generation) -> bool {
-        self.versions.get(&generation).is_some_and(|version| version.provisioned.living > version.provisioned.wanted)
+        self.versions.get(generation).is_some_and(|version| version.provisioned.living > version.provisioned.wanted)
     }
 
     /// The living environments of a function, oldest first: what each runs, and what it is doing.
     pub(crate) fn activities(&self, function: FunctionKey) -> Vec<(EnvironmentId, Generation, Activity)> {
         let is_its = |generation| self.versions.get(generation).is_some_and(|version| version.function == function);
-        let of_it = self.environments.iter().filter(|(_, environment)| is_its(&environment.generation));
+        let of_it = self.environments.iter().filter(|(_, environment)| is_its(environment.generation));
         let mut all: Vec<_> = of_it
             .filter_map(|(id, environment)| {
                 let activity = match environment.phase {
@@ -146,7 +161,7 @@ impl Fleet {
         for environment in self.environments.values().filter(|environment| !environment.provisioned) {
             let is_used = match environment.phase {
                 Phase::Busy | Phase::Settling => true,
-                Phase::Idle => !environment.unused && environment.rest.since >= since,
+                Phase::Idle => !environment.unused && environment.rest.since.get() >= since,
                 Phase::Preparing | Phase::Stopping => false,
             };
             if is_used {
@@ -192,22 +207,24 @@ impl Fleet {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
         let (fresh, unused) = (phase == Phase::Busy, phase == Phase::Preparing);
-        let life_end = made_at + limits.life_of(id);
+        let life_end = Time::from(made_at + limits.life_of(id));
         let made = Environment {
             generation,
             worker,
             phase,
-            made_at,
+            made_at: made_at.into(),
             life_end,
             fresh,
             provisioned,
             unused,
             down: false,
+            ranked: false,
+            unranked: false,
             rest: Rest::default(),
             noted: Noted::default(),
         };
         self.environments.insert(id, made);
-        if let Some(version) = self.versions.get_mut(&generation) {
+        if let Some(version) = self.versions.get_mut(generation) {
             if provisioned {
                 version.provisioned.living += 1;
                 version.provisioned.preparing += 1;
@@ -224,26 +241,27 @@ impl Fleet {
     /// The version's last used idle environment, busy from now on, and since when it had been idle: of the provisioned
     /// ones, where one of them is idle.
     pub(crate) fn take_idle(&mut self, generation: Generation) -> Option<(EnvironmentId, Duration)> {
-        let version = self.versions.get(&generation)?;
-        let Resting { id, since, .. } = *version.provisioned_idle.back().or_else(|| version.idle.back())?;
+        let version = self.versions.get(generation)?;
+        let provisioned = self.provisioned_idle.get(&generation).and_then(VecDeque::back);
+        let Resting { id, since, .. } = *provisioned.or_else(|| version.idle.back())?;
         self.set(id, Phase::Busy);
-        Some((id, since))
+        Some((id, since.get()))
     }
 
     /// Busy to settling.
     pub(crate) fn settle(&mut self, id: EnvironmentId, now: Duration) {
         let made_at = self.environments.get(&id).filter(|environment| environment.fresh).map(|fresh| fresh.made_at);
         if let (Some(version), Some(made_at)) = (self.set(id, Phase::Settling), made_at) {
-            let took = now.saturating_sub(made_at);
+            let took = Time::from(now.saturating_sub(made_at.get()));
             version.first_answer = Some(version.first_answer.map_or(took, |fastest| fastest.min(took)));
         }
     }
 
     /// An init of this generation took so long.
     pub(crate) fn initialised(&mut self, id: EnvironmentId, took: Duration) {
-        let version = self.generation(id).and_then(|generation| self.versions.get_mut(&generation));
+        let version = self.generation(id).and_then(|generation| self.versions.get_mut(generation));
         if let Some(version) = version {
-            version.init = Some(version.init.map_or(took, |before| (3 * before + took) / 4));
+            version.init = Some(version.init.map_or(took, |before| (3 * before.get() + took) / 4).into());
         }
     }
 
@@ -287,7 +305,7 @@ impl Fleet {
             self.stop(id);
         }
         let Some(environment) = self.environments.remove(&id) else { return };
-        if let Some(version) = self.versions.get_mut(&environment.generation) {
+        if let Some(version) = self.versions.get_mut(environment.generation) {
             version.alive -= 1;
             self.workers.count(environment.worker, id, version.memory_mb, Use::Gone);
         }
@@ -296,8 +314,8 @@ impl Fleet {
 
     /// Forgets a retired generation that has no environment.
     pub(crate) fn forget_if_done(&mut self, generation: Generation) {
-        if self.versions.get(&generation).is_some_and(|version| version.retired && version.alive == 0) {
-            self.versions.remove(&generation);
+        if self.versions.get(generation).is_some_and(|version| version.retired && version.alive == 0) {
+            self.versions.remove(generation);
         }
     }
 
@@ -308,36 +326,35 @@ impl Fleet {
         environment.fresh = false;
         environment.unused &= phase != Phase::Busy;
         let (generation, worker, provisioned) = (environment.generation, environment.worker, environment.provisioned);
-        let Rest { rank, ranked, since, .. } = environment.rest;
+        let (Rest { rank, since, .. }, ranked) = (environment.rest, environment.ranked);
         if before == Phase::Idle {
             self.woke(id);
         }
-        let version = self.versions.get_mut(&generation)?;
+        let version = self.versions.get_mut(generation)?;
         if provisioned {
             version.provisioned.in_use += u32::from(phase == Phase::Busy);
             version.provisioned.in_use -= u32::from(before == Phase::Busy);
         }
-        let idle = if provisioned { &mut version.provisioned_idle } else { &mut version.idle };
         let mut count = |what| self.workers.count(worker, id, version.memory_mb, what);
         match before {
             Phase::Settling => version.settling -= 1,
+            Phase::Idle if provisioned => drop_provisioned(&mut self.provisioned_idle, generation, rank.turn),
             Phase::Idle => {
-                drop_from(idle, rank.turn);
-                if !provisioned {
-                    count(Use::Woke(ranked.then_some(rank)));
-                }
+                drop_from(&mut version.idle, rank.turn);
+                count(Use::Woke(ranked.then_some(rank)));
             }
             Phase::Preparing if provisioned => version.provisioned.preparing -= 1,
             Phase::Preparing | Phase::Busy | Phase::Stopping => {}
         }
         match phase {
             Phase::Settling => version.settling += 1,
+            // No other makes room by its end.
+            Phase::Idle if provisioned => {
+                self.provisioned_idle.entry(generation).or_default().push_back(Resting { id, since, turn: rank.turn });
+            }
             Phase::Idle => {
-                idle.push_back(Resting { id, since, turn: rank.turn });
-                // No other makes room by the end of one that is provisioned.
-                if !provisioned {
-                    count(Use::Rests);
-                }
+                version.idle.push_back(Resting { id, since, turn: rank.turn });
+                count(Use::Rests);
             }
             Phase::Stopping => count(Use::Stopping),
             Phase::Preparing | Phase::Busy => {}
@@ -350,17 +367,17 @@ impl Fleet {
     pub(crate) fn check(&self) {
         let mut memory_mb = 0;
         let mut living = 0;
-        for (generation, version) in &self.versions {
+        for (generation, version) in self.versions.iter() {
             let of =
-                |phase| self.environments.values().filter(|e| e.generation == *generation && e.phase == phase).count();
-            let alive = self.environments.values().filter(|e| e.generation == *generation).count();
+                |phase| self.environments.values().filter(|e| e.generation == generation && e.phase == phase).count();
+            let alive = self.environments.values().filter(|e| e.generation == generation).count();
             let here = alive - of(Phase::Stopping);
             assert_eq!((alive, here), (version.alive as usize, version.living as usize), "count of {generation:?}");
-            let idle = version.idle.len() + version.provisioned_idle.len();
+            let idle = version.idle.len() + self.provisioned_idle_of(generation).len();
             assert_eq!(of(Phase::Idle), idle, "idle lists of {generation:?}");
-            assert_eq!(of(Phase::Settling), version.settling, "settling of {generation:?}");
+            assert_eq!(of(Phase::Settling), version.settling as usize, "settling of {generation:?}");
             assert!(version.idle.iter().is_sorted_by_key(|resting| resting.turn), "longest idle first");
-            let kept = self.environments.values().filter(|e| e.generation == *generation && e.provisioned);
+            let kept = self.environments.values().filter(|e| e.generation == generation && e.provisioned);
             let count = |phase| kept.clone().filter(|e| e.phase == phase).count();
             let left = kept.clone().count() - count(Phase::Stopping);
             let counted = (version.provisioned.living as usize, version.provisioned.preparing as usize);
@@ -370,7 +387,7 @@ impl Fleet {
             living += here;
         }
         assert_eq!((memory_mb, living), (self.memory_mb, self.living as usize), "memory and count of the fleet");
-        assert!(self.environments.values().all(|e| self.versions.contains_key(&e.generation)), "no orphans");
+        assert!(self.environments.values().all(|e| self.versions.contains(e.generation)), "no orphans");
         self.check_idle();
         self.workers.check(|worker| self.counted_anew(worker));
     }
@@ -381,7 +398,7 @@ impl Fleet {
         let on_it = || self.environments.values().filter(|e| e.worker == worker);
         let of = |phase| on_it().filter(|e| e.phase == phase).count() as u32;
         let living = || on_it().filter(|e| e.phase != Phase::Stopping);
-        let memory_mb = living().filter_map(|e| self.versions.get(&e.generation)).map(|v| u64::from(v.memory_mb)).sum();
+        let memory_mb = living().filter_map(|e| self.versions.get(e.generation)).map(|v| u64::from(v.memory_mb)).sum();
         let stopping = of(Phase::Stopping);
         let idle = on_it().filter(|e| e.phase == Phase::Idle && !e.provisioned).count() as u32;
         (memory_mb, living().count() as u32, stopping, idle)
@@ -394,5 +411,14 @@ fn drop_from(idle: &mut VecDeque<Resting>, turn: u64) {
         idle.pop_back();
     } else if let Ok(at) = idle.binary_search_by_key(&turn, |resting| resting.turn) {
         idle.remove(at);
+    }
+}
+
+/// The same of those that are provisioned.
+fn drop_provisioned(of: &mut IdMap<Generation, VecDeque<Resting>>, generation: Generation, turn: u64) {
+    let Some(idle) = of.get_mut(&generation) else { return };
+    drop_from(idle, turn);
+    if idle.is_empty() {
+        of.remove(&generation);
     }
 }

@@ -35,6 +35,11 @@ impl Bin {
 }
 
 impl Gaps {
+    /// Of the shortest ones.
+    pub(crate) fn first(&self) -> u64 {
+        self.counts[0].into()
+    }
+
     pub(crate) fn add(&mut self, gap: Duration) {
         let Bin(bin) = Bin::of(gap);
         if self.counts[bin] == u8::MAX {

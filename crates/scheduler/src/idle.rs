@@ -15,6 +15,7 @@ use crate::fleet::Fleet;
 use crate::ids::IdMap;
 use crate::keep_alive::{Loss, Rank};
 use crate::placement::Use;
+use crate::time::Time;
 
 /// Beside so many for each environment, notes that do not hold any more are thrown away.
 const NOTES_EACH: usize = 2;
@@ -24,7 +25,7 @@ const NOTES_KEPT: usize = 64;
 /// Something to be done with an environment; of what is equal in time, by turn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Note {
-    at: Duration,
+    at: Time,
     turn: u64,
     id: EnvironmentId,
 }
@@ -39,12 +40,7 @@ impl Notes {
     }
 
     /// Adds one. `holds` tells of which of the others are still needed: at most one for each environment.
-    fn add(
-        &mut self,
-        note: Note,
-        environments: &IdMap<EnvironmentId, Environment>,
-        holds: fn(&Noted, Duration) -> bool,
-    ) {
+    fn add(&mut self, note: Note, environments: &IdMap<EnvironmentId, Environment>, holds: fn(&Noted, Time) -> bool) {
         if self.0.len() > NOTES_EACH * environments.len() + NOTES_KEPT {
             self.0.retain(|Reverse(note)| environments.get(&note.id).is_some_and(|one| holds(&one.noted, note.at)));
         }
@@ -68,12 +64,12 @@ pub(crate) struct Idle {
 impl Idle {
     /// When the first one goes.
     pub(crate) fn first_end(&self) -> Option<Duration> {
-        self.ends.first().map(|note| note.at)
+        self.ends.first().map(|note| note.at.get())
     }
 
     /// One whose time has come.
     pub(crate) fn ended(&self, now: Duration) -> Option<EnvironmentId> {
-        self.ends.first().filter(|note| note.at <= now).map(|note| note.id)
+        self.ends.first().filter(|note| note.at.get() <= now).map(|note| note.id)
     }
 }
 
@@ -86,12 +82,14 @@ impl Fleet {
     /// Settling, or preparing, to idle. It goes at `end`, if not before. `since`: since when its worth is counted. What is
     /// lost with it is found out when room is short.
     pub(crate) fn rest(&mut self, id: EnvironmentId, since: Duration, end: Duration) {
+        let end = Time::from(end);
         self.idle.last_turn += 1;
         let turn = self.idle.last_turn;
         let Some(environment) = self.environments.get_mut(&id) else { return };
-        environment.rest = Rest { since, end, rank: Rank { loss: Loss::default(), turn }, ranked: false };
+        environment.rest = Rest { since: since.into(), end, rank: Rank { loss: Loss::default(), turn } };
+        environment.ranked = false;
         let is_noted = environment.noted.end.is_some_and(|noted| noted <= end);
-        let is_to_rank = !environment.provisioned && !std::mem::replace(&mut environment.noted.unranked, true);
+        let is_to_rank = !environment.provisioned && !std::mem::replace(&mut environment.unranked, true);
         if !is_noted {
             environment.noted.end = Some(end);
             self.idle.ends.add(Note { at: end, turn, id }, &self.environments, |noted, at| noted.end == Some(at));
@@ -140,17 +138,17 @@ impl Fleet {
     pub(crate) fn outdated(&mut self, now: Duration) -> Option<EnvironmentId> {
         while let Some(id) = self.idle.unranked.pop() {
             let Some(environment) = self.environments.get_mut(&id) else { continue };
-            environment.noted.unranked = false;
+            environment.unranked = false;
             if environment.phase == Phase::Idle {
                 return Some(id);
             }
         }
-        while let Some(note) = self.idle.looks.first().filter(|note| note.at <= now) {
+        while let Some(note) = self.idle.looks.first().filter(|note| note.at.get() <= now) {
             self.idle.looks.0.pop();
             let noted = self.environments.get_mut(&note.id).filter(|one| one.noted.look == Some(note.at));
             let Some(environment) = noted else { continue };
             environment.noted.look = None;
-            if environment.phase == Phase::Idle && environment.rest.ranked {
+            if environment.phase == Phase::Idle && environment.ranked {
                 return Some(note.id);
             }
         }
@@ -160,22 +158,19 @@ impl Fleet {
     /// What is lost with an idle environment, until `look`.
     pub(crate) fn value(&mut self, id: EnvironmentId, (loss, look): (Loss, Option<Duration>)) {
         let Some(environment) = self.environments.get_mut(&id).filter(|one| one.phase == Phase::Idle) else { return };
-        let Some(version) = self.versions.get(&environment.generation) else { return };
-        let before = environment.rest;
-        let rank = Rank { loss, ..before.rank };
-        environment.rest = Rest { rank, ranked: true, ..before };
+        let Some(version) = self.versions.get(environment.generation) else { return };
+        let before = environment.rest.rank;
+        let was_ranked = std::mem::replace(&mut environment.ranked, true);
+        let rank = Rank { loss, ..before };
+        let look = look.map(Time::from);
+        environment.rest.rank = rank;
         environment.noted.look = look;
         let worker = environment.worker;
         if let Some(at) = look {
             let note = Note { at, turn: rank.turn, id };
             self.idle.looks.add(note, &self.environments, |noted, at| noted.look == Some(at));
         }
-        self.workers.count(
-            worker,
-            id,
-            version.memory_mb,
-            Use::Ranked { before: before.ranked.then_some(before.rank), rank },
-        );
+        self.workers.count(worker, id, version.memory_mb, Use::Ranked { before: was_ranked.then_some(before), rank });
     }
 
     /// Idle environments of a worker, but for the provisioned ones, in the order in which they would go for others.
@@ -196,14 +191,15 @@ impl Fleet {
         assert_eq!(self.idle.ends.first(), first, "the first end is exact");
         for (id, one) in self.environments.iter().filter(|(_, one)| is_idle(one)) {
             assert!(one.noted.end.is_some_and(|noted| noted <= one.rest.end), "the end of {id} is noted");
-            assert!(one.provisioned || one.rest.ranked || one.noted.unranked, "{id} stands somewhere");
+            assert!(one.provisioned || one.ranked || one.unranked, "{id} stands somewhere");
         }
         // One pass each: this runs after each step of a test.
-        let noted = |id: &EnvironmentId| self.environments.get(id).map(|one| one.noted).unwrap_or_default();
-        let wanted = |has: fn(&Noted) -> bool| self.environments.values().filter(|one| has(&one.noted)).count();
-        let unranked = self.idle.unranked.iter().filter(|id| noted(id).unranked).count();
-        assert_eq!(unranked, wanted(|noted| noted.unranked), "those that are to be ranked are kept");
-        let looks = self.idle.looks.0.iter().filter(|Reverse(note)| noted(&note.id).look == Some(note.at)).count();
-        assert!(looks >= wanted(|noted| noted.look.is_some()), "what is to be looked at is kept");
+        let wanted = |has: fn(&Environment) -> bool| self.environments.values().filter(|one| has(one)).count();
+        let unranked =
+            self.idle.unranked.iter().filter_map(|id| self.environments.get(id)).filter(|one| one.unranked).count();
+        assert_eq!(unranked, wanted(|one| one.unranked), "those that are to be ranked are kept");
+        let look_of = |id| self.environments.get(id).and_then(|one| one.noted.look);
+        let looks = self.idle.looks.0.iter().filter(|Reverse(note)| look_of(&note.id) == Some(note.at)).count();
+        assert!(looks >= wanted(|one| one.noted.look.is_some()), "what is to be looked at is kept");
     }
 }

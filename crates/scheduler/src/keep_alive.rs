@@ -50,7 +50,11 @@ const EACH_START_MS: u128 = 250;
 /// How much is lost when an idle environment goes: time that cold starts take, for each MB and time, as whole units too
 /// small to make a difference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
-pub(crate) struct Loss(u128);
+pub(crate) struct Loss {
+    /// The greater half of the number, compared first; a `u128` would have room left beside it.
+    high: u64,
+    low: u64,
+}
 
 /// Where an idle environment stands among those of its worker: the lowest goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
@@ -65,6 +69,7 @@ impl Loss {
     pub(crate) fn of(cost: Cost, (uses, kept_ms): (u64, u64)) -> Self {
         let kept = u128::from(kept_ms.max(1)) * u128::from(cost.memory_mb.max(1));
         let start_ms = EACH_START_MS + cost.init.as_millis().min(u128::from(u32::MAX));
-        Self(((u128::from(uses) * start_ms) << 64) / kept)
+        let lost = ((u128::from(uses) * start_ms) << 64) / kept;
+        Self { high: (lost >> 64) as u64, low: lost as u64 }
     }
 }

@@ -27,8 +27,11 @@ mod placement;
 mod prepare;
 mod provision;
 mod rate;
+mod read_ahead;
 mod rhythm;
 mod scheduler;
+mod table;
+mod time;
 mod waiting;
 
 pub use event::{

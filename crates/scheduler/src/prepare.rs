@@ -22,7 +22,7 @@ impl Scheduler {
         purpose: Purpose,
         actions: &mut Vec<Action>,
     ) -> Result<EnvironmentId, Throttle> {
-        let memory_mb = self.fleet.versions.get(&generation).map_or(0, |version| version.memory_mb);
+        let memory_mb = self.fleet.versions.get(generation).map_or(0, |version| version.memory_mb);
         let worker = self.make_room(now, memory_mb, actions)?;
         let environment = self.fleet.prepare(generation, worker, purpose, now, &self.limits);
         actions.push(Action::Prepare { environment, generation, worker, purpose });

@@ -13,6 +13,7 @@ use crate::environment::Phase;
 use crate::event::{Action, Generation, Purpose, StopReason, Throttle};
 use crate::fleet::Version;
 use crate::scheduler::Scheduler;
+use crate::time::Time;
 
 /// What is provisioned of a generation.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Provisioned {
     /// Inits that failed since one succeeded.
     pub(crate) failures: u32,
     /// Nothing is tried before this.
-    pub(crate) retry_at: Duration,
+    pub(crate) retry_at: Time,
     /// How many have an invoke.
     pub(crate) in_use: u32,
     /// Why the last one could not be made.
@@ -68,14 +69,14 @@ impl Provisioned {
     /// one that finds out whether it still does.
     fn lacks(self, now: Duration) -> u32 {
         let at_once = if self.failures > 0 { 1 } else { PREPARED_AT_ONCE };
-        let due = self.failures == 0 || self.retry_at <= now;
+        let due = self.failures == 0 || self.retry_at.get() <= now;
         if due { self.wanted.saturating_sub(self.living).min(at_once.saturating_sub(self.preparing)) } else { 0 }
     }
 
     fn failed(&mut self, now: Duration) {
         let wait = PROVISION_RETRY.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures += 1;
-        self.retry_at = now + wait.min(PROVISION_RETRY_MAX);
+        self.retry_at = (now + wait.min(PROVISION_RETRY_MAX)).into();
     }
 }
 
@@ -83,7 +84,7 @@ impl Scheduler {
     /// How far the provisioned concurrency of a generation is.
     #[must_use]
     pub fn provisioned(&self, generation: Generation) -> Provision {
-        let provisioned = self.fleet.versions.get(&generation).map(|version| version.provisioned);
+        let provisioned = self.fleet.versions.get(generation).map(|version| version.provisioned);
         let Provisioned { wanted, living, preparing, failures, in_use, short, .. } = provisioned.unwrap_or_default();
         let hindrance = if failures > 0 { Some(Hindrance::Init) } else { short };
         Provision { wanted, allocated: living, available: living - preparing, in_use, hindrance }
@@ -96,11 +97,11 @@ impl Scheduler {
     }
 
     pub(crate) fn provision(&mut self, now: Duration, generation: Generation, count: u32, actions: &mut Vec<Action>) {
-        let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| !version.retired) else { return };
+        let Some(version) = self.fleet.versions.get_mut(generation).filter(|version| !version.retired) else { return };
         let provisioned = &mut version.provisioned;
         (provisioned.wanted, provisioned.failures) = (count, 0);
         // Those that do least go first; a busy one goes after its invoke.
-        let idle: Vec<_> = version.provisioned_idle.iter().map(|resting| resting.id).collect();
+        let idle = self.fleet.provisioned_idle_of(generation);
         for environment in self.fleet.preparing_provisioned(generation).into_iter().rev().chain(idle) {
             if self.fleet.has_spare(generation) {
                 self.stop(environment, StopReason::Spare, actions);
@@ -111,8 +112,7 @@ impl Scheduler {
 
     /// Makes what is missing, as far as that is possible now.
     pub(crate) fn refill(&mut self, now: Duration, generation: Generation, actions: &mut Vec<Action>) {
-        let Some(version) = self.fleet.versions.get(&generation).filter(|version| version.provisioned.wanted > 0)
-        else {
+        let Some(version) = self.fleet.versions.get(generation).filter(|version| version.provisioned.wanted > 0) else {
             self.wanting.remove(&generation);
             self.crowded.remove(&generation);
             return;
@@ -128,12 +128,12 @@ impl Scheduler {
             Throttle::NeverFits { .. } => Hindrance::NeverFits,
             _ => Hindrance::Room,
         });
-        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+        if let Some(version) = self.fleet.versions.get_mut(generation) {
             version.provisioned.short = short;
         }
-        match self.fleet.versions.get(&generation).map(|version| version.provisioned) {
+        match self.fleet.versions.get(generation).map(|version| version.provisioned) {
             Some(it) if it.living < it.wanted && it.failures > 0 => {
-                self.wanting.insert(generation, it.retry_at.max(now + PROVISION_RETRY));
+                self.wanting.insert(generation, it.retry_at.get().max(now + PROVISION_RETRY));
             }
             Some(_) if short.is_some() => drop(self.wanting.insert(generation, now + PROVISION_RETRY)),
             _ => drop(self.wanting.remove(&generation)),
@@ -147,7 +147,7 @@ impl Scheduler {
         generation: Generation,
         actions: &mut Vec<Action>,
     ) -> Result<(), Throttle> {
-        let Some(version) = self.fleet.versions.get(&generation) else { return Ok(()) };
+        let Some(version) = self.fleet.versions.get(generation) else { return Ok(()) };
         let Provisioned { living, in_flight, .. } = version.provisioned;
         if living >= in_flight && !self.counting.may_hold(&self.limits, version.function) {
             return Err(Throttle::AccountConcurrency);
@@ -159,19 +159,19 @@ impl Scheduler {
 
     /// Whether more environments of the generation are provisioned than it has invokes in flight.
     pub(crate) fn has_spare_provisioned(&self, generation: Generation) -> bool {
-        self.fleet.versions.get(&generation).is_some_and(|version| version.provisioned.spare > 0)
+        self.fleet.versions.get(generation).is_some_and(|version| version.provisioned.spare > 0)
     }
 
     /// An invoke of the generation is in flight.
     pub(crate) fn count_in(&mut self, generation: Generation) {
-        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        let Some(version) = self.fleet.versions.get_mut(generation) else { return };
         version.provisioned.in_flight += 1;
         recount(&mut self.counting, version);
     }
 
     /// An invoke of the generation is in flight no more.
     pub(crate) fn release(&mut self, generation: Generation) {
-        let Some(version) = self.fleet.versions.get_mut(&generation) else { return };
+        let Some(version) = self.fleet.versions.get_mut(generation) else { return };
         version.provisioned.in_flight -= 1;
         self.counting.release(version.function);
         recount(&mut self.counting, version);
@@ -192,7 +192,7 @@ impl Scheduler {
 
     /// Tells counting how many provisioned environments no invoke has a claim to.
     fn recount(&mut self, generation: Generation) {
-        if let Some(version) = self.fleet.versions.get_mut(&generation) {
+        if let Some(version) = self.fleet.versions.get_mut(generation) {
             recount(&mut self.counting, version);
         }
     }
@@ -212,10 +212,10 @@ impl Scheduler {
     #[cfg(debug_assertions)]
     pub(crate) fn check_provisioned(&self) {
         let mut spare = 0;
-        for (generation, version) in &self.fleet.versions {
+        for (generation, version) in self.fleet.versions.iter() {
             let Provisioned { wanted, living, preparing, in_use, in_flight, spare: told, .. } = version.provisioned;
             // Those that are one too many run an invoke, or are about to be told to go.
-            assert!(living <= wanted.max(in_use + version.settling as u32), "more of {generation:?} than wanted");
+            assert!(living <= wanted.max(in_use + version.settling), "more of {generation:?} than wanted");
             assert!(preparing <= PREPARED_AT_ONCE, "more of {generation:?} at once");
             assert!(in_use <= in_flight, "invokes of {generation:?}");
             assert_eq!(told, living.saturating_sub(in_flight), "spare ones of {generation:?}");
@@ -250,7 +250,7 @@ impl Scheduler {
     pub(crate) fn count_failure(&mut self, now: Duration, environment: EnvironmentId) {
         if self.fleet.is_provisioned(environment)
             && let Some(generation) = self.fleet.generation(environment)
-            && let Some(version) = self.fleet.versions.get_mut(&generation)
+            && let Some(version) = self.fleet.versions.get_mut(generation)
         {
             version.provisioned.failed(now);
         }
@@ -260,7 +260,7 @@ impl Scheduler {
     pub(crate) fn count_success(&mut self, environment: EnvironmentId) {
         if self.fleet.is_provisioned(environment)
             && let Some(generation) = self.fleet.generation(environment)
-            && let Some(version) = self.fleet.versions.get_mut(&generation)
+            && let Some(version) = self.fleet.versions.get_mut(generation)
         {
             version.provisioned.failures = 0;
         }

@@ -165,18 +165,17 @@ impl Scheduler {
     /// Whether a generation has an environment, stopping ones among them.
     #[must_use]
     pub fn has_environments(&self, generation: Generation) -> bool {
-        self.fleet.versions.get(&generation).is_some_and(|version| version.alive > 0)
+        self.fleet.versions.get(generation).is_some_and(|version| version.alive > 0)
     }
 
     fn deploy(&mut self, generation: Generation, function: FunctionKey, memory_mb: u32) {
-        debug_assert!(!self.fleet.versions.contains_key(&generation), "{generation:?} deployed twice");
+        debug_assert!(!self.fleet.versions.contains(generation), "{generation:?} deployed twice");
         self.counting.deployed(function);
         let version = Version {
             function,
             memory_mb,
             retired: false,
             idle: VecDeque::new(),
-            provisioned_idle: VecDeque::new(),
             settling: 0,
             first_answer: None,
             init: None,
@@ -188,13 +187,13 @@ impl Scheduler {
     }
 
     fn retire(&mut self, generation: Generation, actions: &mut Vec<Action>) {
-        let Some(version) = self.fleet.versions.get_mut(&generation).filter(|version| !version.retired) else { return };
+        let Some(version) = self.fleet.versions.get_mut(generation).filter(|version| !version.retired) else { return };
         version.retired = true;
         version.provisioned.wanted = 0;
         let function = version.function;
-        let idle = version.idle.iter().chain(&version.provisioned_idle).map(|resting| resting.id);
-        let idle: Vec<_> = idle.collect();
-        for environment in idle.into_iter().chain(self.fleet.preparing(generation)) {
+        let idle: Vec<_> = version.idle.iter().map(|resting| resting.id).collect();
+        let provisioned = self.fleet.provisioned_idle_of(generation);
+        for environment in idle.into_iter().chain(provisioned).chain(self.fleet.preparing(generation)) {
             self.stop(environment, StopReason::Retired, actions);
         }
         for waiter in self.waiting.take_all(generation) {
@@ -216,7 +215,7 @@ impl Scheduler {
         origin: Origin,
         actions: &mut Vec<Action>,
     ) {
-        let Some(version) = self.fleet.versions.get(&generation).filter(|version| !version.retired) else {
+        let Some(version) = self.fleet.versions.get(generation).filter(|version| !version.retired) else {
             actions.push(Action::Stale { invoke });
             return;
         };
@@ -251,7 +250,7 @@ impl Scheduler {
             return;
         }
         let (generation, worn) = (one.generation, self.worn(one, now));
-        if self.fleet.versions.get(&generation).is_none_or(|version| version.retired) {
+        if self.fleet.versions.get(generation).is_none_or(|version| version.retired) {
             self.stop(environment, StopReason::Retired, actions);
         } else if let Some(reason) = worn {
             self.stop(environment, reason, actions);
@@ -273,7 +272,7 @@ impl Scheduler {
         if one.provisioned && self.fleet.has_spare(one.generation) {
             return Some(StopReason::Spare);
         }
-        (one.life_end <= now).then_some(StopReason::Age)
+        (one.life_end.get() <= now).then_some(StopReason::Age)
     }
 
     fn gone(&mut self, now: Duration, environment: EnvironmentId, actions: &mut Vec<Action>) {
@@ -300,7 +299,7 @@ impl Scheduler {
 
     fn function_of(&self, environment: EnvironmentId) -> Option<FunctionKey> {
         let generation = self.fleet.generation(environment)?;
-        self.fleet.versions.get(&generation).map(|version| version.function)
+        self.fleet.versions.get(generation).map(|version| version.function)
     }
 
     /// What must hold between two steps.
@@ -312,10 +311,10 @@ impl Scheduler {
         self.fleet.check();
         self.counting.check();
         self.check_provisioned();
-        let has_none_idle = |version: &Version| version.idle.is_empty() && version.provisioned_idle.is_empty();
-        for (generation, version) in &self.fleet.versions {
-            let waits = self.waiting.count_of(*generation) > 0;
-            assert!(!waits || (has_none_idle(version) && !version.retired), "nobody waits beside an idle environment");
+        for (generation, version) in self.fleet.versions.iter() {
+            let is_none_idle = version.idle.is_empty() && self.fleet.provisioned_idle_of(generation).is_empty();
+            let waits = self.waiting.count_of(generation) > 0;
+            assert!(!waits || (is_none_idle && !version.retired), "nobody waits beside an idle environment");
         }
     }
 }

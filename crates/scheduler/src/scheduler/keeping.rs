@@ -44,8 +44,8 @@ impl Scheduler {
     /// The environment is idle from now on. What is lost with it is found out when room is short.
     pub(super) fn rest(&mut self, now: Duration, environment: EnvironmentId) {
         let Some(one) = self.fleet.environment(environment) else { return };
-        let (life_end, unused, provisioned) = (one.life_end, one.unused, one.provisioned);
-        let function = self.fleet.versions.get(&one.generation).map(|version| version.function);
+        let (life_end, unused, provisioned) = (one.life_end.get(), one.unused, one.provisioned);
+        let function = self.fleet.versions.get(one.generation).map(|version| version.function);
         let by_minutes = function.filter(|_| self.limits.keep_alive == KeepAlive::Histogram);
         if let Some(function) = by_minutes.filter(|function| self.counting.in_flight_of(*function) == 0) {
             self.habits.rests(function, now);
@@ -74,7 +74,7 @@ impl Scheduler {
     pub(super) fn reap(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some(environment) = self.fleet.idle.ended(now) {
             let Some(one) = self.fleet.environment(environment) else { return };
-            let (is_old, generation) = (one.life_end <= now, one.generation);
+            let (is_old, generation) = (one.life_end.get() <= now, one.generation);
             self.let_go(environment, if is_old { StopReason::Age } else { StopReason::Idle }, actions);
             self.refill(now, generation, actions);
         }
@@ -83,7 +83,7 @@ impl Scheduler {
     /// Stops an idle environment that might still have been used.
     fn let_go(&mut self, environment: EnvironmentId, reason: StopReason, actions: &mut Vec<Action>) {
         if let (Some(function), Some(rest)) = (self.function_of(environment), self.fleet.resting(environment)) {
-            self.habits.gone(function, rest.since);
+            self.habits.gone(function, rest.since.get());
         }
         self.stop(environment, reason, actions);
     }
@@ -97,12 +97,12 @@ impl Scheduler {
 
     /// What is lost with an idle environment, and until when that is so.
     fn worth(&self, now: Duration, environment: EnvironmentId) -> (Loss, Option<Duration>) {
-        let version = self.fleet.generation(environment).and_then(|generation| self.fleet.versions.get(&generation));
+        let version = self.fleet.generation(environment).and_then(|generation| self.fleet.versions.get(generation));
         let (Some(version), Some(rest)) = (version, self.fleet.resting(environment)) else {
             return Default::default();
         };
         let gaps = self.habits.gaps(version.function);
-        let (loss, look) = self.limits.keep_alive.loss(version.cost(), &gaps, now.saturating_sub(rest.since));
-        (loss, look.map(|idle| rest.since + idle))
+        let (loss, look) = self.limits.keep_alive.loss(version.cost(), &gaps, now.saturating_sub(rest.since.get()));
+        (loss, look.map(|idle| rest.since.get() + idle))
     }
 }

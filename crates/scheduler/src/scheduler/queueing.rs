@@ -11,6 +11,7 @@ use hearth_types::limits::ROOM_WAITERS;
 
 use super::Scheduler;
 use crate::event::{Action, Generation, InvokeId, Throttle};
+use crate::time::Time;
 use crate::waiting::{Turn, Waiter};
 
 /// A shorter wait would let time stand still.
@@ -25,10 +26,10 @@ impl Scheduler {
         generation: Generation,
         actions: &mut Vec<Action>,
     ) {
-        let Some(version) = self.fleet.versions.get(&generation) else { return };
+        let Some(version) = self.fleet.versions.get(generation) else { return };
         let room_mb = version.memory_mb;
         let waiter = Waiter { invoke, generation, since: now, due: now, room_mb: None };
-        if self.waiting.count_of(generation) < version.settling {
+        if self.waiting.count_of(generation) < version.settling as usize {
             self.waiting.add(Waiter { due: now + self.patience_of(generation), ..waiter });
         } else if let Err(short) = self.place(now, invoke, generation, actions) {
             if self.may_wait(now, &waiter, short) {
@@ -41,7 +42,7 @@ impl Scheduler {
 
     /// Whoever waited for an environment that is no more gets a new one.
     pub(super) fn replace_one(&mut self, now: Duration, generation: Generation, actions: &mut Vec<Action>) {
-        let settling = self.fleet.versions.get(&generation).map_or(0, |version| version.settling);
+        let settling = self.fleet.versions.get(generation).map_or(0, |version| version.settling as usize);
         if self.waiting.count_of(generation) > settling
             && let Some(turn) = self.waiting.first_of(generation)
         {
@@ -98,7 +99,7 @@ impl Scheduler {
     /// A new environment for one that waits. Without room it goes on waiting, if it may.
     fn place_waiter(&mut self, now: Duration, turn: Turn, actions: &mut Vec<Action>) {
         let Some(waiter) = self.waiting.get(turn).copied() else { return };
-        let Some(version) = self.fleet.versions.get(&waiter.generation) else { return };
+        let Some(version) = self.fleet.versions.get(waiter.generation) else { return };
         let room_mb = version.memory_mb;
         match self.place(now, waiter.invoke, waiter.generation, actions) {
             Ok(()) => drop(self.waiting.remove(turn)),
@@ -128,7 +129,7 @@ impl Scheduler {
         generation: Generation,
         actions: &mut Vec<Action>,
     ) -> Result<(), Throttle> {
-        let Some(version) = self.fleet.versions.get(&generation) else { return Ok(()) };
+        let Some(version) = self.fleet.versions.get(generation) else { return Ok(()) };
         let (function, memory_mb) = (version.function, version.memory_mb);
         self.counting.may_scale(now, &self.limits, function)?;
         let worker = self.make_room(now, memory_mb, actions)?;
@@ -165,7 +166,7 @@ impl Scheduler {
 
     /// How long it is better to wait for a settling environment than to make one.
     fn patience_of(&self, generation: Generation) -> Duration {
-        let first_answer = self.fleet.versions.get(&generation).and_then(|version| version.first_answer);
+        let first_answer = self.fleet.versions.get(generation).and_then(|version| version.first_answer).map(Time::get);
         let settle = self.limits.settle.max(SHORTEST_PATIENCE);
         first_answer.unwrap_or_default().min(self.limits.settle_max).max(settle)
     }
