@@ -38,12 +38,14 @@ pub(crate) enum Happening {
 
 type Entry = (Time, Happening);
 
-/// Nanoseconds of a slot of the fine wheel, as a power of two: a quarter of a millisecond, so that what is sorted at once
-/// stays in the processor's cache.
-const FINE: u32 = 18;
-/// Slots of a wheel, as a power of two. Once around the fine one is a slot of the coarse one, a second; once around that is
-/// more than an hour.
-const SLOTS: u32 = 12;
+/// Nanoseconds of a slot of the fine wheel, as a power of two: a millisecond, so that what is sorted at once stays in the
+/// processor's cache.
+const FINE: u32 = 20;
+/// Slots of a wheel, as a power of two: few, so that where the next entry of each goes is in that cache as well. Once around
+/// the fine one is a slot of the coarse one, a second; once around that is a quarter of an hour.
+const SLOTS: u32 = 10;
+/// So many are told of before they come.
+const TOLD: usize = 32;
 
 /// Entries by slot, and which slots have any.
 #[derive(Debug)]
@@ -84,6 +86,8 @@ impl Wheel {
 pub(crate) struct Agenda {
     /// What the present slot had when it came, the next one last.
     due: Vec<Entry>,
+    /// So many of them have not been told of.
+    untold: usize,
     /// What has been planned since within it, or before.
     late: BinaryHeap<Reverse<Entry>>,
     /// The fine slot after which entries are in neither of them.
@@ -97,6 +101,7 @@ impl Agenda {
     pub(crate) fn new() -> Self {
         Self {
             due: Vec::new(),
+            untold: 0,
             late: BinaryHeap::new(),
             present: 0,
             fine: Wheel::new(),
@@ -126,6 +131,16 @@ impl Agenda {
         self.due.last().map(|(at, _)| *at).into_iter().chain(late).min()
     }
 
+    /// What comes next, the next one last: some of what the present slot had when it came, each told once. Nothing while
+    /// there is any that has been told and has not come.
+    pub(crate) fn foretell(&mut self) -> &[Entry] {
+        if self.due.len() > self.untold {
+            return &[];
+        }
+        self.untold = self.due.len().saturating_sub(TOLD);
+        &self.due[self.untold..]
+    }
+
     /// The next.
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         self.refill();
@@ -144,11 +159,13 @@ impl Agenda {
                 // The slot gets the room that this one had.
                 std::mem::swap(&mut self.due, &mut self.fine.slots[slot as usize]);
                 self.due.sort_unstable_by(|one, other| other.cmp(one));
+                self.untold = self.due.len();
             } else if let Some(slot) = self.coarse.after(self.present >> SLOTS) {
                 self.present = (self.present >> (2 * SLOTS) << SLOTS | slot) << SLOTS;
-                let mut entries = std::mem::take(&mut self.coarse.slots[slot as usize]);
-                entries.drain(..).for_each(|(at, what)| self.plan(at, what));
-                self.coarse.slots[slot as usize] = entries;
+                // Its room goes with it: it is not needed soon, and that of all slots would be gigabytes.
+                for (at, what) in std::mem::take(&mut self.coarse.slots[slot as usize]) {
+                    self.plan(at, what);
+                }
             } else if let Some(first) = self.far.iter().map(|(at, _)| at >> FINE).min() {
                 self.present = first >> SLOTS << SLOTS;
                 for (at, what) in std::mem::take(&mut self.far) {
@@ -187,5 +204,21 @@ mod tests {
             }
         }
         assert_eq!(Agenda::new().pop(), None);
+    }
+
+    #[test]
+    fn tells_once_of_all_that_a_slot_had_when_it_came() {
+        let (mut agenda, mut random, mut told, mut come) = (Agenda::new(), Random::new(4), Vec::new(), 0);
+        for turn in 0..1000_u32 {
+            agenda.plan((1 << FINE) + random.below(5 << FINE), Happening::Arrive(turn));
+        }
+        while agenda.next_at().is_some() {
+            told.extend_from_slice(agenda.foretell());
+            let next = agenda.pop().unwrap();
+            come += 1;
+            assert!(told.contains(&next), "{next:?} comes untold");
+            assert!(told.len() < come + TOLD, "no more than are of use");
+        }
+        assert_eq!((told.len(), come), (1000, 1000));
     }
 }

@@ -17,6 +17,9 @@ pub trait Core {
     /// As [`Scheduler::in_flight`].
     fn in_flight(&self) -> u32;
 
+    /// As [`Scheduler::read_ahead`].
+    fn read_ahead(&self, _events: &[Event]) {}
+
     /// What it did wrong, if that is known.
     ///
     /// # Errors
@@ -43,6 +46,10 @@ impl Core for Scheduler {
 
     fn next_tick(&self) -> Option<Duration> {
         Self::next_tick(self)
+    }
+
+    fn read_ahead(&self, events: &[Event]) {
+        Self::read_ahead(self, events);
     }
 
     fn memory_mb(&self) -> u64 {

@@ -86,6 +86,11 @@ impl Figures {
         of.cold += u64::from(cold);
     }
 
+    /// Reads what is kept of a function.
+    pub(crate) fn read(&self, function: u32) -> u64 {
+        self.of[function as usize].calls
+    }
+
     /// An invoke has ended.
     pub(crate) fn ended(&mut self, memory_mb: u32) {
         self.busy_mb -= u64::from(memory_mb);

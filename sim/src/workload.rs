@@ -25,6 +25,13 @@ pub struct Function {
     pub reserved: Option<u32>,
 }
 
+impl Function {
+    /// Reads all of it that calls need.
+    pub(crate) fn read(&self) -> u64 {
+        u64::from(self.memory_mb) ^ self.start ^ u64::from(matches!(self.arrivals, Arrivals::Timer { .. }))
+    }
+}
+
 /// Functions, for a time.
 #[derive(Clone, Debug)]
 pub struct Workload {

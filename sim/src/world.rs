@@ -1,6 +1,7 @@
 //! Clients and workers, played to the scheduler in virtual time.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
 use std::time::Duration;
 
 use hearth_scheduler::{Action, Capacity, Event, FunctionKey, Generation, InvokeId, Origin, WorkerId};
@@ -93,6 +94,7 @@ pub struct World<'a, C> {
     /// Those whose code was replaced while they waited.
     again: Vec<Waiting>,
     actions: Vec<Action>,
+    coming: Vec<Event>,
     invokes: u64,
     /// Whose each generation is, from the first on.
     generations: Vec<u32>,
@@ -126,6 +128,7 @@ impl<'a, C: Core> World<'a, C> {
             homes: BTreeMap::new(),
             again: Vec::new(),
             actions: Vec::new(),
+            coming: Vec::new(),
             invokes: 0,
             generations: Vec::new(),
             reserved: 0,
@@ -162,6 +165,7 @@ impl<'a, C: Core> World<'a, C> {
                 (Some(at), tick) if tick.is_none_or(|tick| at <= tick) => {
                     ticks_at_once = 0;
                     self.advance(at);
+                    self.read_ahead();
                     if let Some((_, what)) = self.agenda.pop() {
                         self.happen(what);
                     }
@@ -183,6 +187,36 @@ impl<'a, C: Core> World<'a, C> {
         }
         self.core.at_rest()?;
         Ok(self.figures)
+    }
+
+    /// Reads what the next happenings will need, together: one by one each would wait for it.
+    fn read_ahead(&mut self) {
+        let mut read = 0;
+        for (_, what) in self.agenda.foretell() {
+            match *what {
+                Happening::Arrive(function) => {
+                    let generation = self.going[function as usize].generation;
+                    self.coming.push(Event::Invoke { invoke: InvokeId(0), generation, origin: Origin::Client });
+                    read ^= self.functions[function as usize].read() ^ self.figures.read(function);
+                }
+                Happening::Answer { function, environment } => {
+                    self.coming.push(Event::Idle(environment));
+                    read ^= u64::from(self.functions[function as usize].memory_mb);
+                }
+                Happening::Init { environment, .. }
+                | Happening::Rest(environment)
+                | Happening::Prepare(environment) => {
+                    self.coming.push(Event::Idle(environment));
+                }
+                Happening::Vanish(environment) => self.coming.push(Event::Gone(environment)),
+                Happening::Provision(_) | Happening::Deploy(_) | Happening::Reserve(_) | Happening::Workers => {}
+            }
+        }
+        if !self.coming.is_empty() {
+            black_box(read);
+            self.core.read_ahead(&self.coming);
+            self.coming.clear();
+        }
     }
 
     fn begin(&mut self, function: u32) {
