@@ -19,24 +19,39 @@ class Collector:
         for request in list(self.requests):
             for of_resource in request.resource_spans:
                 resource = attributes(of_resource.resource.attributes)
-                found += [Span(resource, span) for scope in of_resource.scope_spans for span in scope.spans]
+                found += [Span(resource, scope.scope.name, span) for scope in of_resource.scope_spans for span in scope.spans]
         return found
 
 
 class Span:
-    def __init__(self, resource, span):
-        self.resource, self.attributes = resource, attributes(span.attributes)
+    def __init__(self, resource, scope, span):
+        self.resource, self.scope, self.attributes = resource, scope, attributes(span.attributes)
         self.trace, self.id, self.parent = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
         self.name, self.kind = span.name, span.Kind.Name(span.kind) if hasattr(span, "Kind") else span.kind
         self.start, self.end = span.start_time_unix_nano, span.end_time_unix_nano
         self.error = span.status.message if span.status.code == 2 else None
+        self.events = [Event(event) for event in span.events]
 
     def __repr__(self):
         return f"{self.name} {self.id} below {self.parent or 'nothing'}"
 
 
+class Event:
+    def __init__(self, event):
+        self.name, self.at, self.attributes = event.name, event.time_unix_nano, attributes(event.attributes)
+
+
 def attributes(pairs):
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
+    found = {pair.key: value(pair.value) for pair in pairs}
+    assert len(found) == len(pairs), "a key is there twice"
+    return found
+
+
+def value(any_value):
+    kind = any_value.WhichOneof("value")
+    if kind == "array_value":
+        return [value(one) for one in any_value.array_value.values]
+    return getattr(any_value, kind)
 
 
 @contextmanager

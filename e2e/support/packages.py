@@ -54,9 +54,9 @@ def sha256(data):
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-def python_packages(*names):
+def python_packages(*names, without=()):
     """The files of installed distributions and of all that they need, as a function's package has them."""
-    files, seen, wanted = {}, set(), list(names)
+    files, seen, wanted = {}, set(without), list(names)
     while wanted:
         name = wanted.pop()
         if name in seen:

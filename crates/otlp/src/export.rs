@@ -6,25 +6,36 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hearth_client::{Client, Endpoint, whole};
-use hearth_types::limits::{SPAN_ANSWER_BYTES, SPAN_BATCH, SPAN_LINGER, SPAN_PATIENCE, SPAN_QUEUE, SPAN_TRIES};
-use hearth_worker::{InvokeSpan, SpanSink};
+use hearth_types::limits::{
+    SEGMENT_BYTES_OF_REQUEST, SPAN_ANSWER_BYTES, SPAN_BATCH, SPAN_LINGER, SPAN_PATIENCE, SPAN_QUEUE, SPAN_TRIES,
+};
+use hearth_worker::{InvokeSpan, Segments, SpanSink};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinError;
 use tracing::warn;
 
 use crate::message::request;
+use crate::segments::read;
 
 /// Takes what traced invokes went through.
 #[derive(Debug)]
 pub struct Exporter {
     queue: mpsc::Sender<Told>,
-    counts: Arc<[AtomicU64; 3]>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    invokes: [AtomicU64; 3],
+    segments: [AtomicU64; 4],
 }
 
 #[derive(Debug)]
 enum Told {
     Invoke(Box<InvokeSpan>),
+    Segments(Box<Segments>),
     /// All before it is to be sent now; who waits for that.
     Flush(oneshot::Sender<()>),
 }
@@ -40,12 +51,25 @@ pub enum Outcome {
     Failed,
 }
 
-/// How many there were of an outcome.
+/// What became of a segment that a function sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Counted {
+pub enum Fate {
+    /// The collector has taken it.
+    Sent,
+    /// There was no room to keep it.
+    Dropped,
+    /// The collector did not take it.
+    Failed,
+    /// It is no segment, or none of a trace that was the function's to add to.
+    Refused,
+}
+
+/// How many there were of an outcome, or a fate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counted<Of> {
     /// What became of them.
-    pub outcome: Outcome,
-    /// Traced invokes.
+    pub outcome: Of,
+    /// Traced invokes, or segments.
     pub count: u64,
 }
 
@@ -63,12 +87,37 @@ impl Outcome {
     }
 }
 
+impl Fate {
+    const ALL: [Self; 4] = [Self::Sent, Self::Dropped, Self::Failed, Self::Refused];
+
+    /// In metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Counts {
+    fn invokes(&self, outcome: Outcome, more: usize) {
+        self.invokes[outcome as usize].fetch_add(more as u64, Ordering::Relaxed);
+    }
+
+    fn segments(&self, fate: Fate, more: u64) {
+        self.segments[fate as usize].fetch_add(more, Ordering::Relaxed);
+    }
+}
+
 impl Exporter {
     /// Sends to `/v1/traces` of this collector, until it is dropped. Needs a tokio runtime around it.
     #[must_use]
     pub fn open(collector: Endpoint, client: Client) -> Arc<Self> {
         let (queue, told) = mpsc::channel(SPAN_QUEUE);
-        let counts: Arc<[AtomicU64; 3]> = Arc::default();
+        let counts: Arc<Counts> = Arc::default();
         tokio::spawn(Sender { collector, client, counts: Arc::clone(&counts) }.run(told));
         Arc::new(Self { queue, counts })
     }
@@ -87,16 +136,30 @@ impl Exporter {
     }
 
     /// What became of the spans.
-    pub fn counted(&self) -> impl Iterator<Item = Counted> {
-        let count = |outcome: Outcome| self.counts[outcome as usize].load(Ordering::Relaxed);
+    pub fn counted(&self) -> impl Iterator<Item = Counted<Outcome>> {
+        let count = |outcome: Outcome| self.counts.invokes[outcome as usize].load(Ordering::Relaxed);
         Outcome::ALL.into_iter().map(move |outcome| Counted { outcome, count: count(outcome) })
+    }
+
+    /// What became of the segments that functions sent.
+    pub fn counted_segments(&self) -> impl Iterator<Item = Counted<Fate>> {
+        let count = |fate: Fate| self.counts.segments[fate as usize].load(Ordering::Relaxed);
+        Fate::ALL.into_iter().map(move |outcome| Counted { outcome, count: count(outcome) })
     }
 }
 
 impl SpanSink for Exporter {
     fn span(&self, span: InvokeSpan) {
         if self.queue.try_send(Told::Invoke(Box::new(span))).is_err() {
-            self.counts[Outcome::Dropped as usize].fetch_add(1, Ordering::Relaxed);
+            self.counts.invokes(Outcome::Dropped, 1);
+        }
+    }
+
+    fn segments(&self, segments: Segments) {
+        self.counts.segments(Fate::Dropped, segments.lost);
+        let count = segments.documents.len() as u64;
+        if count > 0 && self.queue.try_send(Told::Segments(Box::new(segments))).is_err() {
+            self.counts.segments(Fate::Dropped, count);
         }
     }
 }
@@ -113,7 +176,23 @@ enum Try {
 struct Sender {
     collector: Endpoint,
     client: Client,
-    counts: Arc<[AtomicU64; 3]>,
+    counts: Arc<Counts>,
+}
+
+/// What goes in one request.
+#[derive(Default)]
+struct Batch {
+    invokes: Vec<InvokeSpan>,
+    segments: Vec<Segments>,
+    /// Of the segments.
+    bytes: usize,
+}
+
+/// A request's body, and how many segments it has and was not given.
+struct Written {
+    body: Bytes,
+    taken: u64,
+    refused: u64,
 }
 
 impl Sender {
@@ -130,14 +209,22 @@ impl Sender {
             {
                 some.push(more);
             }
-            let (mut invokes, mut waiting) = (Vec::with_capacity(some.len()), Vec::new());
+            let (mut batch, mut waiting) = (Batch::default(), Vec::new());
             for told in some.drain(..) {
                 match told {
-                    Told::Invoke(span) => invokes.push(*span),
+                    Told::Invoke(span) => batch.invokes.push(*span),
+                    Told::Segments(segments) => {
+                        let bytes = segments.bytes();
+                        if batch.bytes + bytes > SEGMENT_BYTES_OF_REQUEST {
+                            self.send(std::mem::take(&mut batch)).await;
+                        }
+                        batch.bytes += bytes;
+                        batch.segments.push(*segments);
+                    }
                     Told::Flush(done) => waiting.push(done),
                 }
             }
-            self.send(&invokes).await;
+            self.send(batch).await;
             for done in waiting {
                 // Who has gone need not know.
                 let _ = done.send(());
@@ -145,11 +232,18 @@ impl Sender {
         }
     }
 
-    async fn send(&self, invokes: &[InvokeSpan]) {
-        if invokes.is_empty() {
+    async fn send(&self, batch: Batch) {
+        if batch.invokes.is_empty() && batch.segments.is_empty() {
             return;
         }
-        let body = Bytes::from(request(invokes));
+        let invokes = batch.invokes.len();
+        let Ok(Written { body, taken, refused }) = batch.written().await else {
+            return self.counts.invokes(Outcome::Failed, invokes);
+        };
+        self.counts.segments(Fate::Refused, refused);
+        if invokes == 0 && taken == 0 {
+            return;
+        }
         let mut outcome = Outcome::Failed;
         for attempt in 0..SPAN_TRIES {
             match self.attempt(&body).await {
@@ -162,12 +256,14 @@ impl Sender {
                     tokio::time::sleep(SPAN_LINGER * (1 << attempt)).await;
                 }
                 Try::Again(why) | Try::Refused(why) => {
-                    warn!("the spans of {} invokes are lost: {why}", invokes.len());
+                    warn!("the spans of {invokes} invokes are lost, and {taken} segments: {why}");
                     break;
                 }
             }
         }
-        self.counts[outcome as usize].fetch_add(invokes.len() as u64, Ordering::Relaxed);
+        self.counts.invokes(outcome, invokes);
+        let sent = outcome == Outcome::Sent;
+        self.counts.segments(if sent { Fate::Sent } else { Fate::Failed }, taken);
     }
 
     async fn attempt(&self, body: &Bytes) -> Try {
@@ -199,5 +295,24 @@ impl Sender {
             | StatusCode::GATEWAY_TIMEOUT => Try::Again(format!("it answers {status}")),
             _ => Try::Refused(format!("it answers {status}")),
         }
+    }
+}
+
+impl Batch {
+    /// What functions sent is read where it keeps no invoke waiting: how long that takes is theirs to say, within bounds.
+    async fn written(self) -> Result<Written, JoinError> {
+        if self.segments.is_empty() {
+            return Ok(Written { body: request(&self.invokes, &[]).into(), taken: 0, refused: 0 });
+        }
+        tokio::task::spawn_blocking(move || {
+            let read: Vec<_> = self.segments.iter().map(read).collect();
+            Written {
+                body: request(&self.invokes, &read).into(),
+                taken: read.iter().map(|read| read.taken).sum(),
+                refused: read.iter().map(|read| read.refused).sum(),
+            }
+        })
+        .await
+        .inspect_err(|error| warn!("spans are lost: {error}"))
     }
 }

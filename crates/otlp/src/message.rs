@@ -1,30 +1,39 @@
 //! Spans as the collector takes them: `ExportTraceServiceRequest` of opentelemetry-proto 1.
 
+use hearth_types::invoke::VersionSpec;
 use hearth_worker::InvokeSpan;
 
-use crate::spans::{Span, Value, spans};
+use crate::segments::Read;
+use crate::span::{Event, Kind, Span, Value};
+use crate::spans::spans;
 use crate::wire::Message;
 
-const INTERNAL: u64 = 1;
-const SERVER: u64 = 2;
 const ERROR: u64 = 2;
 
-/// The body of a request with the spans of these invokes.
-pub(crate) fn request(invokes: &[InvokeSpan]) -> Vec<u8> {
-    Message::default().messages(1, invokes.iter().map(of_resource)).finish()
+/// What made the spans: the platform, or an X-Ray SDK in a function.
+const PLATFORM: &str = "hearth";
+const FUNCTION: &str = "aws.xray";
+
+/// The body of a request with the spans of these invokes, and with those that functions sent.
+pub(crate) fn request(invokes: &[InvokeSpan], sent: &[Read<'_>]) -> Vec<u8> {
+    let invokes = invokes.iter().map(|invoke| {
+        let all = spans(invoke);
+        of_resource(&invoke.spec, PLATFORM, all.iter().map(|one| span(invoke.traced.trace, one)))
+    });
+    let sent = sent.iter().filter(|read| !read.spans.is_empty());
+    let sent =
+        sent.map(|read| of_resource(read.spec, FUNCTION, read.spans.iter().map(|(trace, one)| span(*trace, one))));
+    Message::default().messages(1, invokes.chain(sent)).finish()
 }
 
-fn of_resource(invoke: &InvokeSpan) -> Message {
-    let scope = Message::default().text(1, "hearth").text(2, env!("CARGO_PKG_VERSION"));
-    let all = spans(invoke);
-    let spans = all.iter().map(|span| self::span(invoke.traced.trace, span));
+fn of_resource(spec: &VersionSpec, scope: &str, spans: impl IntoIterator<Item = Message>) -> Message {
+    let scope = Message::default().text(1, scope).text(2, env!("CARGO_PKG_VERSION"));
     let of_scope = Message::default().message(1, scope).messages(2, spans);
-    Message::default().message(1, resource(invoke)).message(2, of_scope)
+    Message::default().message(1, resource(spec)).message(2, of_scope)
 }
 
 /// The version that ran, as OpenTelemetry's conventions name what is known of it.
-fn resource(invoke: &InvokeSpan) -> Message {
-    let spec = &invoke.spec;
+fn resource(spec: &VersionSpec) -> Message {
     let text = |value: &str| Value::Text(value.to_owned());
     let attributes = [
         ("service.name", text(&spec.function)),
@@ -46,24 +55,47 @@ fn span(trace: u128, span: &Span) -> Message {
     }
     message = message
         .text(5, &span.name)
-        .number(6, if span.is_server { SERVER } else { INTERNAL })
+        .number(6, kind(span.kind))
         .fixed(7, span.began_ns)
         .fixed(8, span.ended_ns)
-        .messages(9, span.attributes.iter().map(|(key, value)| attribute(key, value)));
-    match &span.error {
-        Some(error) => {
-            let kind = attribute("error.type", &Value::Text(error.clone()));
-            message.message(9, kind).message(15, Message::default().text(2, error).number(3, ERROR))
+        .messages(9, span.attributes.iter().map(|(key, value)| attribute(key, value)))
+        .messages(11, span.events.iter().map(|event| self::event(span.ended_ns, event)));
+    match &span.failed {
+        Some(failed) => {
+            let kind = failed.error_type.iter().map(|error| attribute("error.type", &Value::Text(error.clone())));
+            message.messages(9, kind).message(15, Message::default().text(2, &failed.message).number(3, ERROR))
         }
         None => message,
     }
 }
 
+fn kind(kind: Kind) -> u64 {
+    match kind {
+        Kind::Internal => 1,
+        Kind::Server => 2,
+        Kind::Client => 3,
+    }
+}
+
+fn event(at_ns: u64, event: &Event) -> Message {
+    let attributes = event.attributes.iter().map(|(key, value)| attribute(key, value));
+    Message::default().fixed(1, at_ns).text(2, event.name).messages(3, attributes)
+}
+
 fn attribute(key: &str, value: &Value) -> Message {
-    let value = match value {
+    Message::default().text(1, key).message(2, any(value))
+}
+
+fn any(value: &Value) -> Message {
+    match value {
         Value::Text(text) => Message::default().text(1, text),
         Value::Bool(is) => Message::default().number(2, u64::from(*is)),
         Value::Number(number) => Message::default().number(3, *number),
-    };
-    Message::default().text(1, key).message(2, value)
+        Value::Signed(number) => Message::default().number(3, number.cast_unsigned()),
+        Value::Real(number) => Message::default().fixed(4, number.to_bits()),
+        Value::Texts(texts) => {
+            let each = texts.iter().map(|text| Message::default().text(1, text));
+            Message::default().message(5, Message::default().messages(1, each))
+        }
+    }
 }

@@ -4,32 +4,10 @@ use std::time::Duration;
 
 use hearth_worker::{InitSpan, InvokeSpan};
 
+use crate::span::{Failed, Kind, Span, Value};
+
 /// The parts of a cold start, as spans are called.
 const PARTS: [&str; 4] = ["sandbox", "extensions", "runtime", "function"];
-
-/// One span.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Span {
-    pub(crate) id: u64,
-    pub(crate) parent: Option<u64>,
-    pub(crate) name: String,
-    /// Whether it is where a request came in.
-    pub(crate) is_server: bool,
-    /// Nanoseconds since 1970.
-    pub(crate) began_ns: u64,
-    pub(crate) ended_ns: u64,
-    /// The type of the error that it ended with.
-    pub(crate) error: Option<String>,
-    pub(crate) attributes: Vec<(&'static str, Value)>,
-}
-
-/// What an attribute says.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Value {
-    Text(String),
-    Number(u64),
-    Bool(bool),
-}
 
 /// The service's span first, those below a span behind it.
 pub(crate) fn spans(invoke: &InvokeSpan) -> Vec<Span> {
@@ -40,16 +18,17 @@ pub(crate) fn spans(invoke: &InvokeSpan) -> Vec<Span> {
         id: invoke.traced.service,
         parent: invoke.traced.parent,
         name: name.clone(),
-        is_server: true,
+        kind: Kind::Server,
         began_ns: invoke.arrived_ns,
         ended_ns,
-        error: invoke.error.clone(),
+        failed: failed(invoke),
         attributes: vec![
-            ("aws.xray.origin", text("AWS::Lambda")),
-            ("faas.trigger", text("http")),
-            ("faas.invocation_id", text(invoke.request_id)),
-            ("aws.lambda.invoked_arn", text(&invoke.invoked_arn)),
+            ("aws.xray.origin".into(), text("AWS::Lambda")),
+            ("faas.trigger".into(), text("http")),
+            ("faas.invocation_id".into(), text(invoke.request_id)),
+            ("aws.lambda.invoked_arn".into(), text(&invoke.invoked_arn)),
         ],
+        events: Vec::new(),
     });
     made.below(invoke.traced.service, "queue", invoke.arrived_ns, after(invoke.arrived_ns, invoke.queued));
     let of_function = invoke.traced.function;
@@ -57,23 +36,24 @@ pub(crate) fn spans(invoke: &InvokeSpan) -> Vec<Span> {
         id: of_function,
         parent: Some(invoke.traced.service),
         name,
-        is_server: false,
+        kind: Kind::Internal,
         began_ns: invoke.init.map_or(invoke.began_ns, |init| init.began_ns.min(invoke.began_ns)),
         ended_ns,
-        error: invoke.error.clone(),
+        failed: failed(invoke),
         attributes: vec![
-            ("aws.xray.origin", text("AWS::Lambda::Function")),
-            ("faas.coldstart", Value::Bool(invoke.init.is_some_and(|init| !init.repeated))),
-            ("faas.instance", text(invoke.environment)),
-            ("hearth.billed_ms", Value::Number(invoke.billed_ms)),
+            ("aws.xray.origin".into(), text("AWS::Lambda::Function")),
+            ("faas.coldstart".into(), Value::Bool(invoke.init.is_some_and(|init| !init.repeated))),
+            ("faas.instance".into(), text(invoke.environment)),
+            ("hearth.billed_ms".into(), Value::Number(invoke.billed_ms)),
         ],
+        events: Vec::new(),
     });
     if let Some(init) = invoke.init {
         made.init(of_function, init);
     }
     let answered_ns = invoke.answered.map_or(ended_ns, |(_, last)| after(invoke.began_ns, last));
     let invocation = made.below(of_function, "Invocation", invoke.began_ns, answered_ns);
-    invocation.error.clone_from(&invoke.error);
+    invocation.failed = failed(invoke);
     if answered_ns < ended_ns {
         made.below(of_function, "Overhead", answered_ns, ended_ns);
     }
@@ -103,11 +83,12 @@ impl Made {
             id: self.last,
             parent: Some(parent),
             name: name.to_owned(),
-            is_server: false,
+            kind: Kind::Internal,
             began_ns,
             ended_ns,
-            error: None,
+            failed: None,
             attributes: Vec::new(),
+            events: Vec::new(),
         });
         let last = self.all.len() - 1;
         &mut self.all[last]
@@ -124,6 +105,10 @@ fn mixed(before: u64) -> u64 {
 
 fn after(ns: u64, time: Duration) -> u64 {
     ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn failed(invoke: &InvokeSpan) -> Option<Failed> {
+    invoke.error.as_ref().map(|error| Failed { error_type: Some(error.clone()), message: error.clone() })
 }
 
 fn text(value: impl ToString) -> Value {
@@ -210,7 +195,7 @@ pub(crate) mod tests {
             told(&failed).iter().map(|(name, ..)| &**name).collect::<Vec<_>>(),
             ["f", "queue", "f", "Invocation"]
         );
-        let errors = spans(&failed).into_iter().filter(|span| span.error.is_some()).count();
+        let errors = spans(&failed).into_iter().filter(|span| span.failed.is_some()).count();
         assert_eq!(errors, 3, "the queue's part went well");
     }
 }

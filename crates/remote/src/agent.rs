@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_identity::Credentials;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::{INSIDE_CONNECTIONS, WORKER_LOG_BYTES, WORKER_LOG_LINES, WORKER_NUMBERS};
+use hearth_types::limits::{INSIDE_CONNECTIONS, SEGMENT_LETTERS, WORKER_LOG_BYTES, WORKER_LOG_LINES, WORKER_NUMBERS};
 use hearth_worker::{
-    Door, EnvironmentEvent, EnvironmentSink, Identities, Identity, InvokeSpan, LogSink, Soon, SpanSink, Worker,
+    Door, EnvironmentEvent, EnvironmentSink, Identities, Identity, InvokeSpan, LogSink, Segments, Soon, SpanSink,
+    Worker,
 };
 use tokio::io::BufReader;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -69,6 +70,15 @@ struct Agent {
     /// Bytes of lines that wait.
     line_bytes: AtomicUsize,
     lines_dropped: AtomicU64,
+    segments: mpsc::Sender<Segments>,
+    /// Segments that found no room, until the server is told.
+    segments_lost: AtomicU64,
+}
+
+/// What waits to be told, beside messages.
+struct Queues {
+    lines: mpsc::Receiver<Line>,
+    segments: mpsc::Receiver<Segments>,
 }
 
 /// Credentials, and what is shown to fetch them.
@@ -89,7 +99,9 @@ pub async fn join(
     make: impl FnOnce(Arc<dyn EnvironmentSink>, Arc<dyn LogSink>, Arc<dyn SpanSink>, Arc<dyn Identities>) -> Worker,
 ) -> Ended {
     let Joining { server, listener, socket, name, memory_mb, environments } = joining;
-    let (lines, queue) = mpsc::channel(WORKER_LOG_LINES);
+    let (lines, waiting) = mpsc::channel(WORKER_LOG_LINES);
+    let (segments, letters) = mpsc::channel(SEGMENT_LETTERS);
+    let queues = Queues { lines: waiting, segments: letters };
     let agent = Arc::new(Agent {
         server,
         hosted: Arc::default(),
@@ -99,6 +111,8 @@ pub async fn join(
         lines,
         line_bytes: AtomicUsize::new(0),
         lines_dropped: AtomicU64::new(0),
+        segments,
+        segments_lost: AtomicU64::new(0),
     });
     let worker = Arc::new(make(
         Arc::clone(&agent) as _,
@@ -109,7 +123,7 @@ pub async fn join(
     let taking = tokio::spawn(hosted::take(listener, Arc::clone(&agent.hosted), Arc::clone(&worker)));
     let pid = std::process::id();
     let opening = Opening::Join(Join { version: VERSION.to_owned(), pid, name, memory_mb, environments, socket });
-    let ended = agent.stay(&opening, &worker, queue, leave).await;
+    let ended = agent.stay(&opening, &worker, queues, leave).await;
     taking.abort();
     worker.drain().await;
     ended
@@ -120,7 +134,7 @@ impl Agent {
         self: &Arc<Self>,
         opening: &Opening,
         worker: &Arc<Worker>,
-        mut queue: mpsc::Receiver<Line>,
+        mut queues: Queues,
         mut leave: watch::Receiver<bool>,
     ) -> Ended {
         let mut said = false;
@@ -133,12 +147,12 @@ impl Agent {
                     *self.to() = Some(messages);
                     let outcome = tokio::select! {
                         outcome = self.hear(from, worker) => outcome,
-                        outcome = self.say(&mut to, waiting, &mut queue, worker, leave.clone()) => outcome.map(|()| false),
+                        outcome = self.say(&mut to, waiting, &mut queues, worker, leave.clone()) => outcome.map(|()| false),
                     };
                     *self.to() = None;
                     self.asked().clear();
                     if outcome.is_ok_and(|drained| drained) {
-                        self.say_last(&mut to, &mut queue).await;
+                        self.say_last(&mut to, &mut queues).await;
                         return Ended::Left;
                     }
                     warn!("the server is gone, and with it all environments; waiting for it to come back");
@@ -213,7 +227,7 @@ impl Agent {
         &self,
         to: &mut OwnedWriteHalf,
         mut messages: mpsc::Receiver<FromWorker>,
-        lines: &mut mpsc::Receiver<Line>,
+        queues: &mut Queues,
         worker: &Worker,
         mut leave: watch::Receiver<bool>,
     ) -> io::Result<()> {
@@ -222,7 +236,8 @@ impl Agent {
         loop {
             tokio::select! {
                 Some(message) = messages.recv() => wire::write(to, &message, &[]).await?,
-                Some(line) = lines.recv() => self.say_line(to, line).await?,
+                Some(line) = queues.lines.recv() => self.say_line(to, line).await?,
+                Some(segments) = queues.segments.recv() => self.say_segments(to, segments).await?,
                 () = told(&mut leave), if !leaves => {
                     leaves = true;
                     info!("draining");
@@ -239,9 +254,24 @@ impl Agent {
         wire::write(to, &FromWorker::Line { group, stream, timestamp_ms }, &[line]).await
     }
 
-    /// The lines of the last invokes.
-    async fn say_last(&self, to: &mut OwnedWriteHalf, lines: &mut mpsc::Receiver<Line>) {
-        while let Ok(line) = lines.try_recv() {
+    async fn say_segments(&self, to: &mut OwnedWriteHalf, segments: Segments) -> io::Result<()> {
+        let lost = segments.lost + self.segments_lost.swap(0, Ordering::Relaxed);
+        // What one environment may send is far less than 4 GB.
+        let lengths = segments.documents.iter().map(|document| document.len() as u32).collect();
+        let spec = Box::new(VersionSpec::clone(&segments.spec));
+        let message =
+            FromWorker::Segments { spec, of: segments.of.clone(), until_ns: segments.until_ns, lost, lengths };
+        wire::write(to, &message, &segments.documents).await
+    }
+
+    /// What the last invokes left.
+    async fn say_last(&self, to: &mut OwnedWriteHalf, queues: &mut Queues) {
+        while let Ok(segments) = queues.segments.try_recv() {
+            if let Err(error) = self.say_segments(to, segments).await {
+                return warn!("the last segments of traces do not get to the server: {error}");
+            }
+        }
+        while let Ok(line) = queues.lines.try_recv() {
             if let Err(error) = self.say_line(to, line).await {
                 return warn!("the last log lines do not get to the server: {error}");
             }
@@ -319,6 +349,13 @@ impl SpanSink for Agent {
         // A trace that has no room is dropped.
         if let Some(to) = &*self.to() {
             let _ = to.try_send(FromWorker::Span(Box::new(span)));
+        }
+    }
+
+    fn segments(&self, segments: Segments) {
+        let count = segments.documents.len() as u64 + segments.lost;
+        if self.segments.try_send(segments).is_err() {
+            self.segments_lost.fetch_add(count, Ordering::Relaxed);
         }
     }
 }

@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hearth_scheduler::{Capacity, WorkerId};
 use hearth_types::EnvironmentId;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{WORKER_SILENCE, WORKERS_MAX};
-use hearth_worker::{EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, Recall, SpanSink};
+use hearth_worker::{
+    EnvironmentEvent, EnvironmentSink, GoneReason, Invocation, LogSink, Recall, SegmentRoom, Segments, SpanSink,
+};
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -241,6 +244,7 @@ struct House {
     doors: Arc<dyn Doors>,
     logs: Arc<dyn LogSink>,
     spans: Arc<dyn SpanSink>,
+    segment_room: SegmentRoom,
     /// Where workers' sockets lie.
     folder: PathBuf,
     /// What the machine has, in MB.
@@ -257,7 +261,15 @@ pub async fn take_in(
     folder: &Path,
     memory_mb: u64,
 ) {
-    let house = Arc::new(House { dispatcher, doors, logs, spans, folder: folder.to_owned(), memory_mb });
+    let house = Arc::new(House {
+        dispatcher,
+        doors,
+        logs,
+        spans,
+        segment_room: SegmentRoom::default(),
+        folder: folder.to_owned(),
+        memory_mb,
+    });
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -347,6 +359,17 @@ impl House {
     }
 }
 
+/// The body's parts of these lengths, which are all of it.
+fn parts(body: &Bytes, lengths: &[u32]) -> Option<Vec<Bytes>> {
+    let mut rest = body.clone();
+    let part = |length: &u32| {
+        let length = *length as usize;
+        (length <= rest.len()).then(|| rest.split_to(length))
+    };
+    let parts = lengths.iter().map(part).collect::<Option<Vec<_>>>()?;
+    rest.is_empty().then_some(parts)
+}
+
 /// A worker's own connection.
 struct Link<'a> {
     house: &'a House,
@@ -376,6 +399,11 @@ impl Link<'_> {
                     }
                 }
                 FromWorker::Span(span) => self.house.spans.span(*span),
+                FromWorker::Segments { spec, of, until_ns, lost, lengths } => {
+                    let documents = parts(&body, &lengths).ok_or(io::ErrorKind::InvalidData)?;
+                    let segments = Segments::new(Arc::from(spec), of, until_ns, documents, lost);
+                    self.house.spans.segments(segments.received(&self.house.segment_room));
+                }
                 FromWorker::Numbers(numbers) => self.house.dispatcher.worker().hub().said(self.worker, numbers),
             }
         }

@@ -61,6 +61,8 @@ pub(crate) enum FromWorker {
     Forget { access_key_id: String },
     /// A traced invoke is over.
     Span(Box<InvokeSpan>),
+    /// What functions sent for one: the body, documents of these lengths.
+    Segments { spec: Box<VersionSpec>, of: Vec<Traced>, until_ns: u64, lost: u64, lengths: Vec<u32> },
     /// How it is.
     Numbers(Numbers),
 }

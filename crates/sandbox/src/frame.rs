@@ -120,7 +120,7 @@ pub(crate) enum Answer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     /// Made. Descriptors: the listeners of the Runtime API and of the server's API; with NAT, those of
-    /// [`crate::NameSockets`].
+    /// [`crate::NameSockets`]; where segments are taken, the socket for them.
     Ready,
     /// The root is composed.
     Started,

@@ -77,6 +77,8 @@ pub struct SpawnerConfig {
     pub network: NetworkMode,
     /// How fast functions may be.
     pub throughput: Throughput,
+    /// Whether processes inside find somebody who takes segments of traces, as X-Ray's daemon does.
+    pub segments: bool,
 }
 
 /// What one environment gets at most, in each direction; none is as much as there is.
@@ -108,6 +110,7 @@ impl SpawnerConfig {
             pool: POOL_LEAST..=POOL_MAX,
             network,
             throughput: Throughput::default(),
+            segments: false,
         }
     }
 

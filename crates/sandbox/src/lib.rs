@@ -46,6 +46,7 @@ mod snapshot;
 #[path = "snapshot/elsewhere.rs"]
 mod snapshot;
 mod snapshots;
+mod sockets;
 mod spawner;
 mod sys;
 mod tmp;
@@ -67,6 +68,7 @@ pub use process::{Exit, Process, Signal};
 pub use program::{Assignment, Beside, Command, Happening, Program};
 pub use promise::{Broken, Level, Promise};
 pub use rootless::enter_user_namespace;
-pub use sandbox::{Made, NameSockets, Network, Sandbox, Started, Waiting};
+pub use sandbox::{Made, Network, Sandbox, Started, Waiting};
 pub use snapshots::{Snapshot, Template};
+pub use sockets::{NameSockets, datagrams_dropped};
 pub use tmp::{Tmp, TmpVolume};

@@ -22,18 +22,10 @@ use crate::frame::{Answer, Event, Request, Role, TmpChoice};
 use crate::process::{Process, Signal};
 use crate::program::{Assignment, Beside, Command, Happening, Program};
 use crate::since::Since;
+use crate::sockets::{NameSockets, Sockets};
 use crate::tmp::{Tmp, TmpVolume};
 use crate::weaken::{self, Defence};
 use crate::{Exit, Spawner};
-
-/// Where the processes inside ask for names: 127.0.0.1:53 in their network, both non-blocking. With NAT only.
-#[derive(Debug)]
-pub struct NameSockets {
-    /// For datagrams.
-    pub datagrams: UdpSocket,
-    /// For connections.
-    pub streams: TcpListener,
-}
 
 /// A sandbox without a root: namespaces, control groups, network and /tmp. Dropped, it is taken down.
 pub struct Made(Environment);
@@ -63,9 +55,7 @@ pub(crate) struct Environment {
     /// From init, and from the spawner about it. Its closing takes the environment down.
     channel: AsyncFd<OwnedFd>,
     files: CgroupFiles,
-    listener: Option<TcpListener>,
-    api: Option<TcpListener>,
-    names: Option<NameSockets>,
+    sockets: Sockets,
     exit: OnceLock<Exit>,
     /// Of the memory inside, what no control group of the environment's is charged with.
     pub(crate) uncharged_bytes: u64,
@@ -109,23 +99,13 @@ impl Spawner {
             slot,
             channel,
             files,
-            listener: None,
-            api: None,
-            names: None,
+            sockets: Sockets::default(),
             exit: OnceLock::new(),
             uncharged_bytes: 0,
             runs_since: Instant::now(),
         };
         let (_, fds) = environment.expect(&Event::Ready).await?;
-        let mut fds = fds.into_iter();
-        let listener = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener"))?;
-        let api = fds.next().ok_or_else(|| protocol_error("a sandbox without its listener of the API"))?;
-        environment.listener = Some(TcpListener::from(listener));
-        environment.api = Some(TcpListener::from(api));
-        environment.names = fds.next().zip(fds.next()).map(|(datagrams, streams)| NameSockets {
-            datagrams: UdpSocket::from(datagrams),
-            streams: TcpListener::from(streams),
-        });
+        environment.sockets = Sockets::of(fds).ok_or_else(|| protocol_error("a sandbox without its listeners"))?;
         Ok(Made(environment))
     }
 
@@ -275,18 +255,24 @@ impl Started {
 impl Sandbox {
     /// The listener of the Runtime API, bound at 169.254.100.1:9001 inside, non-blocking. Only the first call has it.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
-        self.0.listener.take()
+        self.0.sockets.runtime_api.take()
     }
 
     /// Where the processes inside find the server's API: 127.0.0.1:4566 in their network, non-blocking. Only the first
     /// call has it.
     pub fn take_api(&mut self) -> Option<TcpListener> {
-        self.0.api.take()
+        self.0.sockets.api.take()
     }
 
     /// Where the processes inside ask for names; none without NAT. Only the first call has them.
     pub fn take_names(&mut self) -> Option<NameSockets> {
-        self.0.names.take()
+        self.0.sockets.names.take()
+    }
+
+    /// Where the processes inside send segments of traces: 169.254.100.1:2000 in their network, non-blocking; none without
+    /// [`crate::SpawnerConfig::segments`]. Only the first call has it.
+    pub fn take_segments(&mut self) -> Option<UdpSocket> {
+        self.0.sockets.segments.take()
     }
 
     /// When the function's first process was let go: not when that was heard of, which may be later.

@@ -216,6 +216,26 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     check(i64::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }))
 }
 
+/// What the kernel keeps in numbers of a socket (`SO_MEMINFO`), the last of them how many datagrams had no room in it.
+pub(crate) fn memory_info(socket: BorrowedFd<'_>) -> io::Result<[u32; SOCKET_NUMBERS]> {
+    let mut numbers = [0_u32; SOCKET_NUMBERS];
+    let mut length = size_of_val(&numbers) as libc::socklen_t;
+    // SAFETY: the kernel writes no more than `length` bytes to `numbers`.
+    check(i64::from(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    }))?;
+    Ok(numbers)
+}
+
+/// `SK_MEMINFO_VARS`.
+pub(crate) const SOCKET_NUMBERS: usize = 9;
+
 /// Gives the loopback interface of the current network namespace one more address, for itself alone.
 pub(crate) fn loopback_address(socket: BorrowedFd<'_>, address: Ipv4Addr) -> io::Result<()> {
     // The second one: what is set under this name leaves 127.0.0.1 as it is.

@@ -46,11 +46,12 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     /// Starts it, and it the workers. For a process that is still root.
-    pub(crate) fn begin(workers: u32, data_dir: &Path, node: &NodeArgs) -> Result<Self> {
+    pub(crate) fn begin(workers: u32, data_dir: &Path, segments: bool, node: &NodeArgs) -> Result<Self> {
         let (theirs, lease) = pipe().context("the lease of worker processes")?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0("hearth").arg(COMMAND).arg("--workers").arg(workers.to_string());
-        command.arg("--data-dir").arg(data_dir).args(share(node, workers).words());
+        command.arg("--data-dir").arg(data_dir).args(segments.then_some("--xray-daemon"));
+        command.args(share(node, workers).words());
         command.env_clear().envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         // What a terminal sends to the server is the server's to tell.
         command.stdin(theirs).stdout(Stdio::piped()).process_group(0);
@@ -173,6 +174,7 @@ fn start(slot: &mut Slot, args: &KeepArgs, now: Instant) {
 fn command(name: &str, args: &KeepArgs) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("hearth").args(["worker", "--with-lease", "--name", name]).arg("--data-dir").arg(&args.data_dir);
+    command.args(args.xray_daemon.then_some("--xray-daemon"));
     command.args(args.node.words()).stdout(Stdio::null());
     command
 }

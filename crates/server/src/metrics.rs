@@ -174,6 +174,11 @@ impl Numbers {
         for counted in self.exporter.iter().flat_map(|exporter| exporter.counted()) {
             text.number(name, &[("outcome", counted.outcome.name())], counted.count);
         }
+        let name = "hearth_trace_segments_total";
+        text.family(name, Kind::Counter, "Segments that functions sent, by what became of them.");
+        for counted in self.exporter.iter().flat_map(|exporter| exporter.counted_segments()) {
+            text.number(name, &[("outcome", counted.outcome.name())], counted.count);
+        }
     }
 
     fn awake(&self, text: &mut Text) {

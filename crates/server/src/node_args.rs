@@ -62,6 +62,9 @@ pub(crate) struct WorkerArgs {
     /// Environments at a time, at most.
     #[arg(long, default_value_t = hearth_types::limits::ENVIRONMENTS_MAX, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) environments: u32,
+    /// Take segments that X-Ray SDKs in functions send, for the collector of a server with --otlp.
+    #[arg(long)]
+    pub(crate) xray_daemon: bool,
     /// What its environments are made of.
     #[command(flatten)]
     pub(crate) node: NodeArgs,
@@ -72,6 +75,8 @@ pub(crate) struct WorkerArgs {
 pub(crate) struct KeepArgs {
     #[arg(long)]
     pub(crate) workers: u32,
+    #[arg(long)]
+    pub(crate) xray_daemon: bool,
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
     #[command(flatten)]

@@ -55,10 +55,11 @@ pub(crate) fn prepare(args: &ServeArgs) -> Result<Prepared> {
     for listener in &listeners {
         listener.set_nonblocking(true).context("the listening socket")?;
     }
-    let (config, node) = (SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority), own_part(args));
+    let config = SpawnerConfig::new(data_dir.clone(), Vec::new()).by(authority);
+    let (config, node) = (SpawnerConfig { segments: args.otlp.is_some(), ..config }, own_part(args));
     let (spawner, catalogue) = start_spawner(config, &node)?;
     // Whose sockets lie in the folder must be able to: what was before is given away first.
-    let begin = || Keeper::begin(args.workers, &data_dir, &args.node);
+    let begin = || Keeper::begin(args.workers, &data_dir, args.otlp.is_some(), &args.node);
     let keeper = (args.workers > 0).then(begin).transpose()?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { listeners, address, spawner, catalogue, data, key, keeper, awake })

@@ -57,7 +57,7 @@ fn prepare(args: &WorkerArgs) -> Result<Prepared> {
         // Each has a user namespace of its own.
         Authority::UserNamespace => config.uid_base,
     };
-    let config = SpawnerConfig { own_dir: place.folder.clone(), uid_base, ..config };
+    let config = SpawnerConfig { own_dir: place.folder.clone(), uid_base, segments: args.xray_daemon, ..config };
     let (spawner, catalogue) = start_spawner(config, &args.node)?;
     let data = hearth_sandbox::drop_root(&data_dir, authority).context("giving up root")?;
     Ok(Prepared { spawner, catalogue, data, place })

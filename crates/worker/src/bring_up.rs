@@ -9,8 +9,8 @@ use hearth_runtimes::{API, Ahead, Launch, RUNTIME_API, Runtime, Session, ahead, 
 use hearth_sandbox::{Assignment, Beside, Command, Program, Sandbox, SandboxError, Snapshot, Tmp};
 use hearth_types::invoke::{Initialization, VersionSpec};
 use hearth_types::limits::EPHEMERAL_MIN_MB;
-use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
 use crate::api::{Found, Identity};
@@ -18,6 +18,7 @@ use crate::environment::Environment;
 use crate::extensions::programs;
 use crate::failure::Cause;
 use crate::journal::output_pipe;
+use crate::segments;
 use crate::supervisor::{Machine, Processes, Runtime as RuntimeProcess};
 use crate::telemetry::Kind;
 use crate::waiting::Ready;
@@ -75,6 +76,13 @@ pub(crate) async fn bring_up(environment: &Arc<Environment>, machine: &Machine, 
     services.spawn(door(registered(sandbox.take_api())?));
     if let Some(sockets) = sandbox.take_names() {
         services.spawn(Arc::clone(&machine.names).serve(sockets));
+    }
+    if let Some(socket) = sandbox.take_segments() {
+        let socket =
+            UdpSocket::from_std(socket).map_err(|error| Cause::Platform(format!("registering a socket: {error}")))?;
+        let socket = Arc::new(socket);
+        environment.segments.attach(Arc::clone(&socket));
+        services.spawn(segments::read(Arc::clone(environment), socket));
     }
     let sandbox = Arc::new(sandbox);
     let took = sandbox.runs_since().saturating_duration_since(begin);

@@ -9,23 +9,12 @@ use hearth_types::invoke::Initialization;
 
 use crate::api::Outcome;
 use crate::clock::Moment;
-use crate::environment::{Aftermath, Current, Environment, Inner};
+use crate::current::Current;
+use crate::environment::{Aftermath, Environment, Inner};
 use crate::lifecycle::Init;
 use crate::records::Record;
-use crate::span::{Anchor, InitSpan, InvokeSpan, TraceContext};
+use crate::span::{Anchor, InitSpan, InvokeSpan};
 use crate::text::{Failed, Report, Restore};
-
-impl Current {
-    /// What its records say of its trace.
-    pub(crate) fn tracing(&self) -> Option<TraceContext<'_>> {
-        self.traced.map(|traced| TraceContext { traced, header: &self.trace_id })
-    }
-
-    /// From when it was asked for until it came here.
-    pub(crate) fn queued(&self) -> Duration {
-        self.given.saturating_duration_since(self.arrived)
-    }
-}
 
 impl Environment {
     /// The runtime is through with the invoke; extensions are not.
@@ -101,6 +90,9 @@ impl Environment {
             error: report.went_wrong().map(|failed| failed.name().to_owned()),
             billed_ms: u64::try_from(report.billed_ms()).unwrap_or(u64::MAX),
         });
+        if let Some(segments) = self.segments.ends(&self.spec) {
+            self.shared.spans.segments(segments);
+        }
     }
 
     /// The invoke is over: its last lines, then its reply if that is still owed. `payload` replaces an answer that the

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hearth_metrics::Runs;
 use hearth_runtimes::{Kind, Runtime};
 use hearth_sandbox::Sandbox;
 use hearth_types::invoke::{FunctionFailure, Initialization, VersionSpec};
@@ -17,14 +16,15 @@ use tokio::sync::{Notify, Semaphore};
 use crate::answer::Debt;
 use crate::api::{EnvironmentEvent, EnvironmentSink, Found, InitPhases, Invocation, LogSink, Outcome, WorkerError};
 use crate::clock::Moment;
+use crate::current::Current;
 use crate::delivery::Delivery;
 use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
-use crate::given::Answered;
 use crate::journal::Journal;
 use crate::lifecycle::{Init, Lifecycle, Next, NotAllowed, State};
 use crate::records::Record;
-use crate::span::{SpanSink, Traced};
+use crate::segments::{Mailbox, SegmentRoom};
+use crate::span::SpanSink;
 use crate::text::{self, InitPhase};
 
 /// What all environments of a worker use.
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<dyn EnvironmentSink>,
     pub(crate) logs: Arc<dyn LogSink>,
     pub(crate) spans: Arc<dyn SpanSink>,
+    /// Room for what functions add to their spans.
+    pub(crate) segment_room: SegmentRoom,
     pub(crate) freeze_after: Duration,
     /// Bytes a second of a streamed answer beyond its first.
     pub(crate) stream_bandwidth: Option<u64>,
@@ -51,6 +53,8 @@ pub(crate) struct Environment {
     pub(crate) extension_connections: AtomicUsize,
     /// Whose turn it is to send a body that is kept whole.
     pub(crate) collecting: Semaphore,
+    /// Of traces, from the processes.
+    pub(crate) segments: Mailbox,
     inner: Mutex<Inner>,
 }
 
@@ -81,29 +85,6 @@ pub(crate) struct Inner {
     pub(crate) process_since: Option<Instant>,
     waiting: Option<Waker>,
     ticket: u64,
-}
-
-/// The invoke in progress.
-pub(crate) struct Current {
-    pub(crate) request_id: RequestId,
-    pub(crate) invoked_arn: Arc<str>,
-    pub(crate) trace_id: Arc<str>,
-    pub(crate) traced: Option<Traced>,
-    /// When it was asked for, and when it came to this environment.
-    pub(crate) arrived: Instant,
-    pub(crate) given: Instant,
-    pub(crate) tail: bool,
-    /// Taken once it is paid.
-    pub(crate) reply: Option<Debt>,
-    /// The answer, while it waits for the end of the log.
-    pub(crate) outcome: Option<Outcome>,
-    /// Taken once the runtime has it.
-    event: Option<Delivery>,
-    /// Some once the runtime has answered.
-    pub(crate) answered: Option<Answered>,
-    /// The log says already that the runtime was through after so long.
-    pub(crate) runtime_done: Option<Duration>,
-    pub(crate) metrics: Option<Arc<dyn Runs>>,
 }
 
 /// Why the runtime's answer is not taken.
@@ -138,6 +119,7 @@ impl Environment {
     ) -> Self {
         let journal = Journal::new(Arc::clone(&shared.logs), Arc::clone(&spec.log_group), stream, spec.log_format);
         journal.keep_tail(first.as_ref().is_some_and(|first| first.tail));
+        let segments = Mailbox::new(shared.segment_room.clone(), first.as_ref().and_then(|first| first.traced));
         let inner = Inner {
             life: first.as_ref().map_or_else(|| ahead(&spec), |_| Lifecycle::new(timeout(&spec))),
             current: first.map(Current::new),
@@ -167,6 +149,7 @@ impl Environment {
             wake: Notify::new(),
             extension_connections: AtomicUsize::new(0),
             collecting: Semaphore::new(1),
+            segments,
             inner: Mutex::new(inner),
         }
     }
@@ -192,6 +175,7 @@ impl Environment {
         if invocation.tail {
             self.journal.keep_tail(true);
         }
+        self.segments.begins(invocation.traced);
         inner.current = Some(Current::new(invocation));
         if inner.life.invoke(now.at) {
             inner.thaw();
@@ -406,40 +390,6 @@ fn ahead(spec: &VersionSpec) -> Lifecycle {
 
 fn timeout(spec: &VersionSpec) -> Duration {
     Duration::from_secs(u64::from(spec.timeout_s))
-}
-
-impl Current {
-    fn new(invocation: Invocation) -> Self {
-        let Invocation { request_id, payload, content_type, invoked_arn, client_context, cognito_identity, .. } =
-            invocation;
-        let (trace_id, traced, arrived) = (invocation.trace_id, invocation.traced, invocation.arrived);
-        let event = Delivery {
-            request_id,
-            payload,
-            content_type,
-            invoked_arn: Arc::clone(&invoked_arn),
-            client_context,
-            cognito_identity,
-            trace_id: Arc::clone(&trace_id),
-            deadline_ms: 0,
-            tenant: None,
-        };
-        Self {
-            request_id,
-            invoked_arn,
-            trace_id,
-            traced,
-            arrived,
-            given: Instant::now(),
-            tail: invocation.tail,
-            reply: Some(Debt::Reply(invocation.reply)),
-            outcome: None,
-            event: Some(event),
-            answered: None,
-            runtime_done: None,
-            metrics: invocation.metrics,
-        }
-    }
 }
 
 impl Inner {

@@ -8,7 +8,8 @@ use hearth_types::invoke::FunctionFailure;
 
 use crate::api::Outcome;
 use crate::clock::Moment;
-use crate::environment::{Aftermath, Current, Environment, Inner, Refused};
+use crate::current::Current;
+use crate::environment::{Aftermath, Environment, Inner, Refused};
 use crate::text::{self, AnswerTimes};
 
 /// What the log says of an answer.

@@ -10,6 +10,7 @@ mod bandwidth;
 mod bring_up;
 mod clock;
 mod coalesce;
+mod current;
 mod delivery;
 mod departures;
 mod ending;
@@ -30,6 +31,7 @@ mod question;
 mod records;
 mod relay;
 mod runtime_api;
+mod segments;
 mod snapshots;
 mod span;
 mod supervisor;
@@ -47,6 +49,7 @@ pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, Found, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Recall, Soon, WorkerError,
 };
+pub use segments::{SegmentRoom, Segments};
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
 pub use template::{InitFailure, NoSnapshot};
 pub use worker::{StartedAhead, Worker, WorkerConfig};

@@ -8,6 +8,7 @@ use hearth_types::{EnvironmentId, RequestId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::InitPhases;
+use crate::segments::Segments;
 
 /// By what the spans of a traced invoke hang together: the parts of `X-Amzn-Trace-Id`, and the ids of its own spans.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -85,11 +86,16 @@ pub struct InitSpan {
 pub trait SpanSink: Send + Sync {
     /// A traced invoke is over.
     fn span(&self, span: InvokeSpan);
+
+    /// What its processes sent of their own, of this invoke or of the one before.
+    fn segments(&self, segments: Segments);
 }
 
 /// Nobody takes them.
 impl SpanSink for () {
     fn span(&self, _: InvokeSpan) {}
+
+    fn segments(&self, _: Segments) {}
 }
 
 /// Now on both clocks, so that moments of the one can be told on the other.
@@ -103,6 +109,11 @@ impl Anchor {
     pub(crate) fn now() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { at: Instant::now(), ns: nanos(wall) }
+    }
+
+    /// Nanoseconds since 1970.
+    pub(crate) fn ns(self) -> u64 {
+        self.ns
     }
 
     /// Nanoseconds since 1970 of a moment that has been.

@@ -130,6 +130,7 @@ async fn watch_over(environment: &Arc<Environment>, mut processes: Processes) ->
     processes.shut_down(environment, &cause).await;
     let Processes { sandbox, connections, outputs, services, .. } = processes;
     drop((connections, outputs, services));
+    environment.segments.detach();
     environment.journal.telemetry().end();
     environment.lock().sandbox = None;
     let kept = match Arc::into_inner(sandbox) {

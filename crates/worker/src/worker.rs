@@ -18,6 +18,7 @@ use crate::departures::Departures;
 use crate::environment::{Environment, Shared};
 use crate::interpreters::Interpreters;
 use crate::names::Resolver;
+use crate::segments::SegmentRoom;
 use crate::snapshots::Snapshots;
 use crate::span::SpanSink;
 use crate::supervisor::{Machine, supervise};
@@ -100,6 +101,7 @@ impl Worker {
             leaving,
             interpreter_snapshots,
         } = config;
+        let segment_room = SegmentRoom::default();
         let waiting = Pool::open(spawner.clone(), ahead, stock);
         let interpreters = interpreter_snapshots.then(|| Interpreters::new(spawner.clone()));
         Self {
@@ -113,7 +115,7 @@ impl Worker {
                 snapshots: Snapshots::default(),
                 interpreters,
             }),
-            shared: Arc::new(Shared { events, logs, spans, freeze_after, stream_bandwidth }),
+            shared: Arc::new(Shared { events, logs, spans, segment_room, freeze_after, stream_bandwidth }),
             departures: Departures::new(leaving),
             fleet: Arc::default(),
         }

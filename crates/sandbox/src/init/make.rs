@@ -23,6 +23,9 @@ const API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4566);
 /// Where programs ask for names, as the root's `/etc/resolv.conf` says.
 const NAMES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53);
 
+/// Where programs send segments of traces, as their variables say.
+const SEGMENTS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(169, 254, 100, 1), 2000);
+
 /// The name resolves, here without any file.
 const HOST_NAME: &[u8] = b"localhost";
 
@@ -90,14 +93,25 @@ fn prepare_network(plan: &Plan<'_>) -> Done<Vec<OwnedFd>> {
     let what = "listening for calls of the API";
     let api = socket(SocketType::STREAM).during(what)?;
     listen(&api, API, INSIDE_BACKLOG).during(what)?;
-    let Some(connection) = &plan.connection else { return Ok(vec![runtime_api, api]) };
-    connection.make()?;
-    let what = "listening for questions about names";
-    let datagrams = socket(SocketType::DGRAM).during(what)?;
-    rustix::net::bind(&datagrams, &NAMES).during(what)?;
-    let streams = socket(SocketType::STREAM).during(what)?;
-    listen(&streams, NAMES, NAMES_BACKLOG).during(what)?;
-    Ok(vec![runtime_api, api, datagrams, streams])
+    let mut sockets = vec![runtime_api, api];
+    if let Some(connection) = &plan.connection {
+        connection.make()?;
+        let what = "listening for questions about names";
+        sockets.push(datagrams(NAMES).during(what)?);
+        let streams = socket(SocketType::STREAM).during(what)?;
+        listen(&streams, NAMES, NAMES_BACKLOG).during(what)?;
+        sockets.push(streams);
+    }
+    if plan.segments {
+        sockets.push(datagrams(SEGMENTS).during("listening for segments of traces")?);
+    }
+    Ok(sockets)
+}
+
+fn datagrams(address: SocketAddrV4) -> rustix::io::Result<OwnedFd> {
+    let socket = socket(SocketType::DGRAM)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket)
 }
 
 fn socket(kind: SocketType) -> rustix::io::Result<OwnedFd> {

@@ -61,6 +61,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tmp_folder: BorrowedFd<'a>,
     /// How to reach the outside, where it may; with a copy of the spawner's descriptor.
     pub(crate) connection: Option<Connection<'a>>,
+    /// Whether somebody is to take segments of traces.
+    pub(crate) segments: bool,
     pub(crate) filters: &'a Filters,
     /// Whether the machine hands core dumps to a program.
     pub(crate) cores_piped: bool,

@@ -82,6 +82,8 @@ struct Spawner {
     next_id: u64,
     /// Where functions have a way to the outside.
     nat: Option<Nat>,
+    /// Whether functions find somebody who takes segments of traces.
+    segments: bool,
     home: Home,
     reaper: OwnedFd,
     reaper_process: OwnedFd,
@@ -223,6 +225,7 @@ impl Spawner {
                 ids: IdPool::new(config.uid_base),
                 next_id: 1,
                 nat: p.nat,
+                segments: config.segments,
                 home: p.home,
                 reaper: p.reaper,
                 reaper_process: p.reaper_process,

@@ -253,6 +253,7 @@ impl Spawner {
                 attach: cgroup.attach,
                 tmp_folder: self.tmp_folder.as_fd(),
                 connection: self.nat.as_ref().zip(address).map(|(nat, address)| nat.connection(slot, address)),
+                segments: self.segments,
                 filters: &self.filters,
                 cores_piped: self.cores_piped,
             }),

@@ -27,6 +27,20 @@ pub const SPAN_PATIENCE: Duration = Duration::from_secs(10);
 pub const SPAN_TRIES: u32 = 5;
 /// Bytes of a collector's answer that are read.
 pub const SPAN_ANSWER_BYTES: usize = 64 * 1024;
+/// Bytes of one segment that a function sends, with its header: X-Ray's daemon takes no more.
+pub const SEGMENT_BYTES: usize = 64 * 1024;
+/// Segments that are taken of one traced invoke. Ours.
+pub const SEGMENTS_OF_INVOKE: usize = 1000;
+/// Bytes of them. Ours.
+pub const SEGMENT_BYTES_OF_INVOKE: usize = 512 * 1024;
+/// Bytes of segments that wait in one process: for the end of their invokes, and for the collector. Ours.
+pub const SEGMENT_BYTES_WAITING: usize = 32 * 1024 * 1024;
+/// What a segment that waits takes beside its own bytes, roughly. Ours.
+pub const SEGMENT_OVERHEAD_BYTES: usize = 128;
+/// Segments of so many invokes wait in a worker process for their way to the server. Ours.
+pub const SEGMENT_LETTERS: usize = 256;
+/// Bytes of segments that go in one request to the collector, as functions sent them. Ours.
+pub const SEGMENT_BYTES_OF_REQUEST: usize = 2 * 1024 * 1024;
 /// Memories that one request to tune may try. Ours.
 pub const TUNE_SETTINGS: usize = 46;
 /// Warm runs with each of them, at most. Ours.
