@@ -16,8 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 use tracing::warn;
 
-use crate::message::request;
-use crate::segments::read;
+use crate::message::{Written, write};
 
 /// Takes what traced invokes went through.
 #[derive(Debug)]
@@ -188,13 +187,6 @@ struct Batch {
     bytes: usize,
 }
 
-/// A request's body, and how many segments it has and was not given.
-struct Written {
-    body: Bytes,
-    taken: u64,
-    refused: u64,
-}
-
 impl Sender {
     async fn run(self, mut told: mpsc::Receiver<Told>) {
         let mut some = Vec::with_capacity(SPAN_BATCH);
@@ -240,6 +232,7 @@ impl Sender {
         let Ok(Written { body, taken, refused }) = batch.written().await else {
             return self.counts.invokes(Outcome::Failed, invokes);
         };
+        let body = Bytes::from(body);
         self.counts.segments(Fate::Refused, refused);
         if invokes == 0 && taken == 0 {
             return;
@@ -302,17 +295,10 @@ impl Batch {
     /// What functions sent is read where it keeps no invoke waiting: how long that takes is theirs to say, within bounds.
     async fn written(self) -> Result<Written, JoinError> {
         if self.segments.is_empty() {
-            return Ok(Written { body: request(&self.invokes, &[]).into(), taken: 0, refused: 0 });
+            return Ok(write(&self.invokes, &[]));
         }
-        tokio::task::spawn_blocking(move || {
-            let read: Vec<_> = self.segments.iter().map(read).collect();
-            Written {
-                body: request(&self.invokes, &read).into(),
-                taken: read.iter().map(|read| read.taken).sum(),
-                refused: read.iter().map(|read| read.refused).sum(),
-            }
-        })
-        .await
-        .inspect_err(|error| warn!("spans are lost: {error}"))
+        tokio::task::spawn_blocking(move || write(&self.invokes, &self.segments))
+            .await
+            .inspect_err(|error| warn!("spans are lost: {error}"))
     }
 }

@@ -13,3 +13,4 @@ mod spans;
 mod wire;
 
 pub use export::{Counted, Exporter, Fate, Outcome};
+pub use message::{Written, write};

@@ -207,3 +207,105 @@ fn own(text: &str) -> Value {
 fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn described(segment: &Json) -> (Vec<(String, Value)>, Vec<Event>, Option<Failed>) {
+        let (attributes, events, failed) = describe(segment.as_object().unwrap(), false);
+        (attributes.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(), events, failed)
+    }
+
+    fn keys(segment: &Json) -> Vec<String> {
+        described(segment).0.into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn members_have_the_names_of_opentelemetrys_receiver() {
+        let segment = json!({
+            "name": "DynamoDB", "namespace": "aws", "error": true, "throttle": true, "user": "ann",
+            "aws": {"operation": "GetItem", "region": "eu-west-1", "table_name": "t", "request_id": "R", "retries": 2, "bucket_name": "b"},
+            "http": {"request": {"method": "POST", "url": "https://h/"}, "response": {"status": 400, "content_length": 7}},
+            "sql": {"url": "jdbc:x", "sanitized_query": "select ?", "database_type": "PostgreSQL", "preparation": "call"},
+        });
+        let (mut attributes, ..) = described(&segment);
+        attributes.sort_by(|a, b| a.0.cmp(&b.0));
+        let text = |value: &str| Value::Text(value.to_owned());
+        let expected = [
+            ("aws.operation", text("GetItem")),
+            ("aws.region", text("eu-west-1")),
+            ("aws.request_id", text("R")),
+            ("aws.service", text("DynamoDB")),
+            ("aws.table_name", text("t")),
+            ("aws.xray.aws.bucket_name", text("b")),
+            ("aws.xray.error", Value::Bool(true)),
+            ("aws.xray.retries", Value::Signed(2)),
+            ("aws.xray.sql.preparation", text("call")),
+            ("aws.xray.throttle", Value::Bool(true)),
+            ("db.connection_string", text("jdbc:x")),
+            ("db.statement", text("select ?")),
+            ("db.system", text("PostgreSQL")),
+            ("enduser.id", text("ann")),
+            ("http.method", text("POST")),
+            ("http.response_content_length", Value::Signed(7)),
+            ("http.status_code", Value::Signed(400)),
+            ("http.url", text("https://h/")),
+        ];
+        assert_eq!(attributes, expected.map(|(key, value)| (key.to_owned(), value)));
+        assert_eq!(kind(segment.as_object().unwrap()), Kind::Client);
+    }
+
+    #[test]
+    fn annotations_keep_their_names_and_types_and_replace_nothing() {
+        let segment = json!({
+            "annotations": {"text": "a", "count": -3, "share": 0.5, "is": true, "a.b": "no", "list": [1], "": 1},
+            "metadata": {"default": {"k": [1]}, "other": "x"},
+        });
+        let (attributes, ..) = described(&segment);
+        let of = |key: &str| attributes.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+        assert_eq!(of("count"), Some(Value::Signed(-3)));
+        assert_eq!(of("share"), Some(Value::Real(0.5)));
+        assert_eq!((of("is"), of("a.b"), of("list")), (Some(Value::Bool(true)), None, None));
+        assert_eq!(of("aws.xray.metadata.default"), Some(Value::Text(r#"{"k":[1]}"#.to_owned())));
+        assert_eq!(of("aws.xray.metadata.other"), Some(Value::Text("\"x\"".to_owned())));
+        let Some(Value::Texts(mut told)) = of("aws.xray.annotations") else { panic!("{attributes:?}") };
+        told.sort();
+        assert_eq!(told, ["count", "is", "share", "text"]);
+    }
+
+    #[test]
+    fn there_are_no_more_than_a_collector_takes() {
+        let many = |count: usize| (0..count).map(|n| (format!("k{n}"), json!(n))).collect::<Members>();
+        assert_eq!(keys(&json!({"annotations": many(500), "metadata": many(500)})).len(), ATTRIBUTES);
+        let exceptions: Vec<Json> = (0..100).map(|n| json!({"message": n.to_string()})).collect();
+        assert_eq!(described(&json!({"cause": {"exceptions": exceptions}})).1.len(), EXCEPTIONS);
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_by_the_first_exception() {
+        let stack = json!([{"path": "app.py", "line": 7, "label": "pay"}, {"label": "main"}, 5]);
+        let exception =
+            json!({"id": "00000000000000aa", "type": "KeyError", "message": "'x'", "remote": true, "stack": stack});
+        let (_, events, failed) =
+            described(&json!({"fault": true, "cause": {"message": "m", "exceptions": [exception]}}));
+        assert_eq!(failed, Some(Failed { error_type: Some("KeyError".to_owned()), message: "'x'".to_owned() }));
+        let text = |value: &str| Value::Text(value.to_owned());
+        let expected = [
+            ("exception.type", text("KeyError")),
+            ("exception.message", text("'x'")),
+            ("exception.stacktrace", text("KeyError: 'x'\n\tat pay(app.py: 7)\n\tat main(: )\n")),
+            ("aws.xray.exception.id", text("00000000000000aa")),
+            ("aws.xray.exception.remote", Value::Bool(true)),
+        ];
+        assert_eq!(events[0].attributes, expected.map(|(key, value)| (key.into(), value)));
+        let message = |segment: &Json| described(segment).2.map(|failed| failed.message);
+        assert_eq!(message(&json!({"error": true})).as_deref(), Some("error"));
+        assert_eq!(message(&json!({"throttle": true, "error": true})).as_deref(), Some("throttle"));
+        assert_eq!(message(&json!({"fault": true, "cause": {"message": "m"}})).as_deref(), Some("m"));
+        assert_eq!(message(&json!({"fault": false, "cause": "00000000000000aa"})), None);
+        assert_eq!(keys(&json!({"cause": "00000000000000aa"})), ["aws.xray.cause"]);
+    }
+}

@@ -1,9 +1,9 @@
 //! Spans as the collector takes them: `ExportTraceServiceRequest` of opentelemetry-proto 1.
 
 use hearth_types::invoke::VersionSpec;
-use hearth_worker::InvokeSpan;
+use hearth_worker::{InvokeSpan, Segments};
 
-use crate::segments::Read;
+use crate::segments::{Read, read};
 use crate::span::{Event, Kind, Span, Value};
 use crate::spans::spans;
 use crate::wire::Message;
@@ -14,8 +14,29 @@ const ERROR: u64 = 2;
 const PLATFORM: &str = "hearth";
 const FUNCTION: &str = "aws.xray";
 
-/// The body of a request with the spans of these invokes, and with those that functions sent.
-pub(crate) fn request(invokes: &[InvokeSpan], sent: &[Read<'_>]) -> Vec<u8> {
+/// A request's body.
+#[derive(Debug)]
+pub struct Written {
+    /// An `ExportTraceServiceRequest`.
+    pub body: Vec<u8>,
+    /// Segments of functions that it has.
+    pub taken: u64,
+    /// Such that are none, or nobody's.
+    pub refused: u64,
+}
+
+/// The spans of these invokes, and those that functions sent, whatever that was.
+#[must_use]
+pub fn write(invokes: &[InvokeSpan], segments: &[Segments]) -> Written {
+    let read: Vec<_> = segments.iter().map(read).collect();
+    Written {
+        body: request(invokes, &read),
+        taken: read.iter().map(|read| read.taken).sum(),
+        refused: read.iter().map(|read| read.refused).sum(),
+    }
+}
+
+fn request(invokes: &[InvokeSpan], sent: &[Read<'_>]) -> Vec<u8> {
     let invokes = invokes.iter().map(|invoke| {
         let all = spans(invoke);
         of_resource(&invoke.spec, PLATFORM, all.iter().map(|one| span(invoke.traced.trace, one)))

@@ -447,6 +447,14 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_its_parts_and_nothing_else() {
+        let body = Bytes::from_static(b"abc");
+        assert_eq!(parts(&body, &[1, 0, 2]).unwrap(), ["a", "", "bc"]);
+        assert!(parts(&body, &[1, 1]).is_none() && parts(&body, &[4]).is_none() && parts(&body, &[u32::MAX]).is_none());
+        assert_eq!(parts(&Bytes::new(), &[]).unwrap(), [""; 0]);
+    }
+
+    #[test]
     fn a_name_is_one_workers_and_can_be_shown() {
         let hub = Hub::new(Arc::new(|_: EnvironmentEvent| {}));
         let first = admit(&hub, "w-1").unwrap();

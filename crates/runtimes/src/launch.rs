@@ -118,7 +118,7 @@ pub(crate) fn of_runtime(kind: Kind, name: &str) -> Vec<(String, String)> {
     set("LANG", "en_US.UTF-8");
     set("TZ", ":UTC");
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
-    // Nobody listens there, as where a function is not traced: what clients of X-Ray send is lost.
+    // Somebody listens there where spans go to a collector; elsewhere what clients of X-Ray send is lost.
     set("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000");
     set("_AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1");
     set("_AWS_XRAY_DAEMON_PORT", "2000");

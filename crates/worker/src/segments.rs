@@ -250,3 +250,152 @@ pub(crate) async fn read(environment: Arc<Environment>, socket: Arc<UdpSocket>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support;
+
+    fn traced(trace: u128) -> Traced {
+        Traced { trace, parent: None, service: 1, function: 2 }
+    }
+
+    struct Inside {
+        mailbox: Mailbox,
+        socket: Arc<UdpSocket>,
+        sender: std::net::UdpSocket,
+        spec: Arc<VersionSpec>,
+    }
+
+    impl Inside {
+        async fn new(first: Option<Traced>) -> Self {
+            let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.connect(socket.local_addr().unwrap()).unwrap();
+            let mailbox = Mailbox::new(SegmentRoom::default(), first);
+            mailbox.attach(Arc::clone(&socket));
+            Self { mailbox, socket, sender, spec: Arc::new(test_support::spec()) }
+        }
+
+        fn send(&self, documents: &[&str]) {
+            documents.iter().for_each(|document| assert!(self.sender.send(document.as_bytes()).is_ok()));
+        }
+
+        /// Sends until the reader stops; how many that takes.
+        fn send_until_full(&self, document: &str) -> u64 {
+            let mut sent = 0;
+            while self.mailbox.wants() {
+                self.send(&[document]);
+                sent += 1;
+                self.mailbox.take(&mut self.mailbox.lock(), |buffer| {
+                    Ok(rustix::net::recv(&*self.socket, buffer, RecvFlags::DONTWAIT)?.0)
+                });
+            }
+            sent
+        }
+
+        /// Traces, documents, and how many are lost.
+        fn ends(&self) -> Option<(Vec<u128>, Vec<Bytes>, u64)> {
+            self.mailbox.ends(&self.spec).map(shown)
+        }
+    }
+
+    fn shown(segments: Segments) -> (Vec<u128>, Vec<Bytes>, u64) {
+        (segments.of.iter().map(|traced| traced.trace).collect(), segments.documents, segments.lost)
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_end_is_there_unheard() {
+        let inside = Inside::new(Some(traced(7))).await;
+        inside.send(&["a", "", "b"]);
+        assert_eq!(inside.ends(), Some((vec![7], vec!["a".into(), "".into(), "b".into()], 0)));
+        inside.mailbox.begins(Some(traced(8)));
+        assert_eq!(inside.ends(), None);
+        inside.mailbox.begins(Some(traced(9)));
+        inside.send(&["c"]);
+        assert_eq!(inside.ends(), Some((vec![9, 8], vec!["c".into()], 0)));
+    }
+
+    #[tokio::test]
+    async fn what_comes_late_is_of_the_one_before() {
+        let inside = Inside::new(Some(traced(7))).await;
+        inside.send(&["a"]);
+        inside.socket.readable().await.unwrap();
+        assert!(inside.mailbox.hear(&inside.socket, &inside.spec).is_none(), "its invoke is under way");
+        assert_eq!(inside.ends(), Some((vec![7], vec!["a".into()], 0)));
+        inside.send(&["late"]);
+        inside.socket.readable().await.unwrap();
+        let late = loop {
+            if let Some(late) = inside.mailbox.hear(&inside.socket, &inside.spec) {
+                break late;
+            }
+        };
+        assert_eq!(shown(late), (vec![7], vec!["late".into()], 0));
+        inside.mailbox.begins(None);
+        inside.send(&["later"]);
+        let later = loop {
+            inside.socket.readable().await.unwrap();
+            if let Some(later) = inside.mailbox.hear(&inside.socket, &inside.spec) {
+                break later;
+            }
+        };
+        assert_eq!(shown(later).0, [7]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_before_something_is_traced() {
+        let inside = Inside::new(None).await;
+        inside.send(&["a", "b"]);
+        assert!(!inside.mailbox.wants() && inside.ends().is_none());
+        inside.mailbox.begins(Some(traced(7)));
+        inside.send(&["c"]);
+        assert!(inside.mailbox.wants());
+        assert_eq!(inside.ends(), Some((vec![7], vec!["c".into()], 2)), "what was there is lost, and counted");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_lost_to_the_last_one() {
+        let inside = Inside::new(Some(traced(7))).await;
+        let sent = inside.send_until_full("x");
+        inside.send(&["x"; 2000]);
+        let (_, documents, lost) = inside.ends().unwrap();
+        assert_eq!((documents.len(), sent), (SEGMENTS_OF_INVOKE, SEGMENTS_OF_INVOKE as u64));
+        assert!(!inside.mailbox.wants());
+        inside.mailbox.begins(Some(traced(8)));
+        inside.send(&["y"]);
+        let (_, taken, more) = inside.ends().unwrap();
+        assert_eq!(taken, ["y"]);
+        assert_eq!(lost + more, 2000, "what the kernel had no room for, and what was left in it");
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_of_one_invoke_and_of_all() {
+        let inside = Inside::new(Some(traced(7))).await;
+        let sent = inside.send_until_full(&"x".repeat(60_000));
+        let segments = inside.mailbox.ends(&inside.spec).unwrap();
+        assert_eq!((segments.documents.len(), segments.lost), (SEGMENT_BYTES_OF_INVOKE / 60_000, 1));
+        assert_eq!(sent, segments.documents.len() as u64 + 1);
+        let room = &inside.mailbox.room;
+        assert!(room.0.available_permits() < SEGMENT_BYTES_WAITING - SEGMENT_BYTES_OF_INVOKE / 2);
+        let all = room.take(room.0.available_permits() - SEGMENT_OVERHEAD_BYTES).unwrap();
+        inside.mailbox.begins(Some(traced(8)));
+        inside.send(&["a"]);
+        assert_eq!(inside.ends(), Some((vec![8, 7], vec![], 1)), "there is no room in this process");
+        drop((all, segments));
+        assert_eq!(room.0.available_permits(), SEGMENT_BYTES_WAITING);
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_needs_room_too() {
+        let (spec, room) = (Arc::new(test_support::spec()), SegmentRoom::default());
+        let come = |bytes: usize| {
+            Segments::new(Arc::clone(&spec), vec![traced(7)], 0, vec![vec![0; bytes].into()], 3).received(&room)
+        };
+        let kept = come(SEGMENT_BYTES_WAITING - SEGMENT_OVERHEAD_BYTES * 2);
+        assert_eq!((kept.documents.len(), kept.lost), (1, 3));
+        let lost = come(SEGMENT_OVERHEAD_BYTES);
+        assert_eq!((lost.documents.len(), lost.lost), (0, 4));
+        drop(kept);
+        assert_eq!(come(SEGMENT_OVERHEAD_BYTES).documents.len(), 1);
+    }
+}
