@@ -293,3 +293,4 @@ def i15(world):
 
 elsewhere("I06", "streams that lie, break off, never end", "test_streaming.py::test_time_crashes_and_truncation_break_an_answer_off", "test_streaming.py::test_errors_come_at_the_end", "test_streaming.py::test_one_answer_at_a_time", "test_streaming.py::test_200_mb_are_the_most")
 elsewhere("I11", "subscribe to telemetry for others, elsewhere, slowly", "crates/worker/src/telemetry/subscription.rs::nothing_but_a_listener_of_the_environment_is_a_destination", "crates/worker/src/telemetry/buffer.rs::what_has_no_room_is_counted_and_told_once")
+elsewhere("I11-segments", "send segments of another's trace, broken ones, or without end", "test_segments.py::test_a_forged_one_gets_nowhere", "test_segments.py::test_a_flood_loses_its_own_and_all_of_it_is_counted", "test_segments.py::test_what_is_not_sampled_leads_to_nothing")
