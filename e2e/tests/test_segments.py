@@ -6,12 +6,14 @@ import os
 import pytest
 
 from conftest import client_of, deployer, deploys_on
+from support import raw
 from support.collector import collecting
 from support.gates import Gates, waiting
 from support.metrics import Numbers
 from support.packages import node_packages, python_packages
 from support.server import running, wait_until
 from test_node import node_runtime
+from test_snapstart import SNAP_START, until_settled
 from test_traces import ID, ROOT, by_name, post
 
 NEEDLESS = {"botocore"}  # Of what the SDK can patch; the recorder does without.
@@ -332,6 +334,22 @@ def test_it_is_there_however_environments_are_made(collector, args):
         assert made["inner"].parent == made["outer"].id and made["outer"].attributes["tenant"] == "blue"
         wait_until(lambda: counted(server) == {"sent": 3, "dropped": 0, "failed": 0, "refused": 0}, 60, lambda: f"{counted(server)}")
         clean()
+
+
+def test_a_function_that_crashed_and_one_from_a_snapshot_find_it_as_well(collector, traced, deploy):
+    code = BY_HAND + "def handler(event, context):\n    if event.get('crash'):\n        tell('last words')\n        os._exit(1)\n    tell('alive')\n"
+    function = deploy(code, Runtime=SNAP_START, SnapStart={"ApplyOn": "PublishedVersions"})
+    (first, id), (second, other), (third, restored) = trace_of(12), trace_of(13), trace_of(14)
+    post(traced, function, {"crash": True}, X_Amzn_Trace_Id=first)
+    spans_of(collector, function, "last words", trace=id)
+    invoke(traced, function, {}, second)
+    spans_of(collector, function, "alive", trace=other)
+    function.client.publish_version(FunctionName=function.name)
+    assert until_settled(function.client, function.name)["State"] == "Active"
+    path = f"/2015-03-31/functions/{function.name}/invocations?Qualifier=1"
+    assert raw.request(traced, "POST", path, b"{}", [("X-Amzn-Trace-Id", third)]).status == 200
+    spans = spans_of(collector, function, "alive", trace=restored)
+    assert {span.resource["faas.version"] for span in spans} == {"1"}
 
 
 def test_without_a_collector_nobody_listens(server, deploy_plainly):
