@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_client::{Client, Endpoint, whole};
 use hearth_types::limits::{
-    SEGMENT_BYTES_OF_REQUEST, SPAN_ANSWER_BYTES, SPAN_BATCH, SPAN_LINGER, SPAN_PATIENCE, SPAN_QUEUE, SPAN_TRIES,
+    SEGMENT_BYTES_OF_REQUEST, SEGMENT_LETTERS, SPAN_ANSWER_BYTES, SPAN_BATCH, SPAN_LINGER, SPAN_PATIENCE, SPAN_QUEUE,
+    SPAN_TRIES,
 };
 use hearth_worker::{InvokeSpan, Segments, SpanSink};
 use http::{Method, Request, StatusCode, header};
@@ -22,6 +23,8 @@ use crate::message::{Written, write};
 #[derive(Debug)]
 pub struct Exporter {
     queue: mpsc::Sender<Told>,
+    /// Of its own: who sends very many takes the place of no invoke.
+    segments: mpsc::Sender<Segments>,
     counts: Arc<Counts>,
 }
 
@@ -34,7 +37,6 @@ struct Counts {
 #[derive(Debug)]
 enum Told {
     Invoke(Box<InvokeSpan>),
-    Segments(Box<Segments>),
     /// All before it is to be sent now; who waits for that.
     Flush(oneshot::Sender<()>),
 }
@@ -116,9 +118,10 @@ impl Exporter {
     #[must_use]
     pub fn open(collector: Endpoint, client: Client) -> Arc<Self> {
         let (queue, told) = mpsc::channel(SPAN_QUEUE);
+        let (segments, letters) = mpsc::channel(SEGMENT_LETTERS);
         let counts: Arc<Counts> = Arc::default();
-        tokio::spawn(Sender { collector, client, counts: Arc::clone(&counts) }.run(told));
-        Arc::new(Self { queue, counts })
+        tokio::spawn(Sender { collector, client, counts: Arc::clone(&counts) }.run(told, letters));
+        Arc::new(Self { queue, segments, counts })
     }
 
     /// Waits until all that was told is sent, or given up; at most for `patience`.
@@ -157,7 +160,7 @@ impl SpanSink for Exporter {
     fn segments(&self, segments: Segments) {
         self.counts.segments(Fate::Dropped, segments.lost);
         let count = segments.documents.len() as u64;
-        if count > 0 && self.queue.try_send(Told::Segments(Box::new(segments))).is_err() {
+        if count > 0 && self.segments.try_send(segments).is_err() {
             self.counts.segments(Fate::Dropped, count);
         }
     }
@@ -188,9 +191,19 @@ struct Batch {
 }
 
 impl Sender {
-    async fn run(self, mut told: mpsc::Receiver<Told>) {
-        let mut some = Vec::with_capacity(SPAN_BATCH);
-        while told.recv_many(&mut some, SPAN_BATCH).await > 0 {
+    async fn run(self, mut told: mpsc::Receiver<Told>, mut segments: mpsc::Receiver<Segments>) {
+        let (mut some, mut letters) = (Vec::with_capacity(SPAN_BATCH), Vec::new());
+        loop {
+            let goes_on = tokio::select! {
+                count = told.recv_many(&mut some, SPAN_BATCH) => count > 0,
+                Some(first) = segments.recv() => {
+                    letters.push(first);
+                    true
+                }
+            };
+            if !goes_on {
+                return;
+            }
             let is_urgent = some.iter().any(|told| matches!(told, Told::Flush(_)));
             if !is_urgent && some.len() < SPAN_BATCH {
                 // More will come: they go together.
@@ -201,20 +214,27 @@ impl Sender {
             {
                 some.push(more);
             }
-            let (mut batch, mut waiting) = (Batch::default(), Vec::new());
-            for told in some.drain(..) {
-                match told {
-                    Told::Invoke(span) => batch.invokes.push(*span),
-                    Told::Segments(segments) => {
-                        let bytes = segments.bytes();
-                        if batch.bytes + bytes > SEGMENT_BYTES_OF_REQUEST {
-                            self.send(std::mem::take(&mut batch)).await;
-                        }
-                        batch.bytes += bytes;
-                        batch.segments.push(*segments);
-                    }
-                    Told::Flush(done) => waiting.push(done),
+            while letters.len() < SEGMENT_LETTERS
+                && let Ok(more) = segments.try_recv()
+            {
+                letters.push(more);
+            }
+            let mut waiting = Vec::new();
+            let invokes = some.drain(..).filter_map(|told| match told {
+                Told::Invoke(span) => Some(*span),
+                Told::Flush(done) => {
+                    waiting.push(done);
+                    None
                 }
+            });
+            let mut batch = Batch { invokes: invokes.collect(), ..Batch::default() };
+            for segments in letters.drain(..) {
+                let bytes = segments.bytes();
+                if batch.bytes + bytes > SEGMENT_BYTES_OF_REQUEST {
+                    self.send(std::mem::take(&mut batch)).await;
+                }
+                batch.bytes += bytes;
+                batch.segments.push(segments);
             }
             self.send(batch).await;
             for done in waiting {

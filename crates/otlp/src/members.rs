@@ -10,6 +10,8 @@ use crate::span::{Attributes, Event, Failed, Kind, Value};
 
 /// Attributes of a span, at most: the bound that OpenTelemetry's SDKs have.
 const ATTRIBUTES: usize = 128;
+/// Bytes of a key, at most.
+const KEY: usize = 255;
 /// Exceptions of a span that are told.
 const EXCEPTIONS: usize = 32;
 
@@ -129,7 +131,7 @@ impl Found {
     /// A key that is there already keeps its value.
     fn put(&mut self, key: impl Into<Cow<'static, str>>, value: Value) {
         let key = key.into();
-        if self.all.len() < ATTRIBUTES && self.all.iter().all(|(known, _)| *known != key) {
+        if key.len() <= KEY && self.all.len() < ATTRIBUTES && self.all.iter().all(|(known, _)| *known != key) {
             self.all.push((key, value));
         }
     }
@@ -280,6 +282,7 @@ mod tests {
     fn there_are_no_more_than_a_collector_takes() {
         let many = |count: usize| (0..count).map(|n| (format!("k{n}"), json!(n))).collect::<Members>();
         assert_eq!(keys(&json!({"annotations": many(500), "metadata": many(500)})).len(), ATTRIBUTES);
+        assert!(keys(&json!({"metadata": {"k".repeat(KEY): 1}})).is_empty());
         let exceptions: Vec<Json> = (0..100).map(|n| json!({"message": n.to_string()})).collect();
         assert_eq!(described(&json!({"cause": {"exceptions": exceptions}})).1.len(), EXCEPTIONS);
     }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{
-    SEGMENT_BYTES, SEGMENT_BYTES_OF_INVOKE, SEGMENT_BYTES_WAITING, SEGMENT_OVERHEAD_BYTES, SEGMENTS_OF_INVOKE,
+    SEGMENT_BYTES, SEGMENT_BYTES_OF_INVOKE, SEGMENT_BYTES_WAITING, SEGMENT_LATE_LETTERS, SEGMENT_OVERHEAD_BYTES,
+    SEGMENTS_OF_INVOKE,
 };
 use rustix::net::RecvFlags;
 use tokio::net::UdpSocket;
@@ -94,6 +95,7 @@ struct Inner {
     /// What may still be taken.
     datagrams_left: usize,
     bytes_left: usize,
+    late_left: usize,
     documents: Vec<Bytes>,
     held: Option<OwnedSemaphorePermit>,
     lost: u64,
@@ -132,11 +134,17 @@ impl Mailbox {
             inner.discard();
         }
         // Of one that ended without spans.
-        inner.lost += inner.documents.len() as u64;
-        inner.documents.clear();
-        inner.held = None;
+        if inner.present.is_some() {
+            inner.lost += inner.documents.len() as u64;
+            inner.documents.clear();
+            inner.held = None;
+        }
         inner.present = traced;
-        (inner.datagrams_left, inner.bytes_left) = (SEGMENTS_OF_INVOKE, SEGMENT_BYTES_OF_INVOKE);
+        // What came late and still waits is of this one's bounds, too.
+        inner.datagrams_left = SEGMENTS_OF_INVOKE.saturating_sub(inner.documents.len());
+        let waiting: usize = inner.documents.iter().map(Bytes::len).sum();
+        inner.bytes_left = SEGMENT_BYTES_OF_INVOKE.saturating_sub(waiting);
+        inner.late_left = SEGMENT_LATE_LETTERS;
         drop(inner);
         self.wanted.notify_one();
     }
@@ -158,8 +166,13 @@ impl Mailbox {
     fn hear(&self, socket: &UdpSocket, spec: &Arc<VersionSpec>) -> Option<Segments> {
         let mut inner = self.lock();
         self.take(&mut inner, |buffer| socket.try_recv(buffer));
-        let late = inner.present.is_none().then_some(inner.before)?;
-        inner.hand_over(spec, late.into_iter().collect())
+        if inner.present.is_some() || inner.late_left == 0 {
+            return None;
+        }
+        let of = vec![inner.before?];
+        let late = inner.hand_over(spec, of)?;
+        inner.late_left -= 1;
+        Some(late)
     }
 
     /// Whether the reader is to read on.
@@ -340,6 +353,28 @@ mod tests {
             }
         };
         assert_eq!(shown(later).0, [7]);
+    }
+
+    #[tokio::test]
+    async fn many_that_come_late_wait_for_the_end_of_the_next() {
+        let inside = Inside::new(Some(traced(7))).await;
+        assert!(inside.ends().is_none());
+        let mut letters = 0;
+        for _ in 0..SEGMENT_LATE_LETTERS {
+            inside.send(&["late"]);
+            while inside.mailbox.hear(&inside.socket, &inside.spec).is_none() {
+                inside.socket.readable().await.unwrap();
+            }
+            letters += 1;
+        }
+        inside.send(&["too late"]);
+        while inside.mailbox.lock().documents.is_empty() {
+            inside.socket.readable().await.unwrap();
+            assert!(inside.mailbox.hear(&inside.socket, &inside.spec).is_none(), "after {letters}");
+        }
+        inside.mailbox.begins(Some(traced(8)));
+        inside.send(&["in time"]);
+        assert_eq!(inside.ends(), Some((vec![8, 7], vec!["too late".into(), "in time".into()], 0)));
     }
 
     #[tokio::test]

@@ -37,8 +37,11 @@ pub const SEGMENT_BYTES_OF_INVOKE: usize = 512 * 1024;
 pub const SEGMENT_BYTES_WAITING: usize = 32 * 1024 * 1024;
 /// What a segment that waits takes beside its own bytes, roughly. Ours.
 pub const SEGMENT_OVERHEAD_BYTES: usize = 128;
-/// Segments of so many invokes wait in a worker process for their way to the server. Ours.
-pub const SEGMENT_LETTERS: usize = 256;
+/// Segments of so many invokes wait for the collector, or in a worker process for their way to the server. Ours.
+pub const SEGMENT_LETTERS: usize = 4096;
+/// How often segments of one traced invoke that come after its end are passed on at once; then they wait for the end of
+/// the next. Ours.
+pub const SEGMENT_LATE_LETTERS: usize = 16;
 /// Bytes of segments that go in one request to the collector, as functions sent them. Ours.
 pub const SEGMENT_BYTES_OF_REQUEST: usize = 2 * 1024 * 1024;
 /// Memories that one request to tune may try. Ours.
