@@ -38,6 +38,7 @@ function takeVariables(told) {
 
 /** Has a Runtime API listen while `use` works with its address. */
 async function withRuntimeApi(use) {
+  if (parseInt(process.versions.node, 10) < 18) return; // There who listens opens /dev/urandom, and it stays open.
   // Whenever a socket ends, Node.js looks whether it is this one, and makes it for that.
   const stderr = Object.getOwnPropertyDescriptor(process, 'stderr');
   Object.defineProperty(process, 'stderr', { value: null, configurable: true });
