@@ -38,15 +38,14 @@ function takeVariables(told) {
 
 /** Has a Runtime API listen while `use` works with its address. */
 async function withRuntimeApi(use) {
-  if (parseInt(process.versions.node, 10) < 18) return; // There who listens opens /dev/urandom, and it stays open.
   // Whenever a socket ends, Node.js looks whether it is this one, and makes it for that.
   const stderr = Object.getOwnPropertyDescriptor(process, 'stderr');
   Object.defineProperty(process, 'stderr', { value: null, configurable: true });
   const server = net.createServer({ noDelay: true }, playRuntimeApi);
   try {
     await new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: '127.0.0.1', port: 0, exclusive: true }, resolve);
+      server.once('error', reject).once('listening', resolve);
+      server._listen2('127.0.0.1', 0, 4, 1); // What `listen` does at last; it loads `cluster` first, which takes 7 ms.
     });
     await use(`127.0.0.1:${server.address().port}`);
   } finally {
