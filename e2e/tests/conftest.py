@@ -12,6 +12,7 @@ import pytest
 
 from support.clients import service_of
 from support.clock import MANUAL
+from support.collector import collecting
 from support.gates import Gates
 from support.packages import zip_of
 from support.server import Server, running
@@ -100,6 +101,13 @@ def house(alone):
     yield start
     for worker in started:
         worker.close()
+
+
+@pytest.fixture(scope="module")
+def collector():
+    """Who takes spans, as OpenTelemetry's collector does."""
+    with collecting() as collector:
+        yield collector
 
 
 @pytest.fixture(scope="session")

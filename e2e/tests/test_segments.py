@@ -7,7 +7,6 @@ import pytest
 
 from conftest import client_of, deployer, deploys_on
 from support import raw
-from support.collector import collecting
 from support.gates import Gates, waiting
 from support.metrics import Numbers
 from support.packages import node_packages, python_packages
@@ -38,12 +37,6 @@ def handler(event, context):
         pass
     return "ok"
 """
-
-
-@pytest.fixture(scope="module")
-def collector():
-    with collecting() as collector:
-        yield collector
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 from conftest import client_of, deployer, deploys_on
 from support import raw
-from support.collector import collecting
 from support.metrics import Numbers
 from support.server import running, wait_until
 
@@ -22,12 +21,6 @@ def handler(event, context):
 """
 ROOT = "Root=1-5759e988-bd862e3fe1be46a994272793"
 ID = ROOT[len("Root=1-"):].replace("-", "")
-
-
-@pytest.fixture(scope="module")
-def collector():
-    with collecting() as collector:
-        yield collector
 
 
 @pytest.fixture(scope="module")
