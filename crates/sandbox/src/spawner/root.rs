@@ -1,10 +1,11 @@
 //! Composes the root file system of a runtime, once: a mount namespace whose root is that root. An environment then
 //! needs no more than a copy of the namespace, and no mount of the host is ever in it.
 
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use hearth_types::rootfs::{Bind, RootPlan};
@@ -136,23 +137,28 @@ fn build(plan: &RootPlan) -> Done {
     enter_new_root()?;
     let host = rustix::fs::open(HOST, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .during("opening the host's root")?;
+    let mut tree = Tree::default();
     for path in DIRECTORIES.map(PathBuf::from).iter().chain(&plan.directories) {
-        create_directory(path)?;
+        tree.directory(path)?;
     }
     for (path, below) in LIBRARIES.iter().flat_map(|path| LIBRARIES_BY_PROCESSOR.map(|below| (path, below))) {
-        create_directory(&Path::new(path).join(below))?;
+        tree.directory(&Path::new(path).join(below))?;
     }
-    make_devices(&host)?;
     for (path, target) in &plan.links {
-        create_parent(path)?;
+        tree.parent(path)?;
         symlink(target, path).during(format_args!("linking {}", path.display()))?;
     }
     for (path, content, executable) in &plan.files {
-        write_file(path, content, *executable)?;
+        tree.file(path, content, *executable)?;
     }
-    plan.binds.iter().try_for_each(|bind| bind_in(&host, bind))?;
+    for bind in &plan.binds {
+        tree.bind(&host, bind)?;
+    }
     plan.masks.iter().try_for_each(|path| mask(path))?;
-    leave_host()
+    let devices = tree.devices(&host)?;
+    leave_host()?;
+    make_read_only()?;
+    devices.iter().try_for_each(|(path, device)| attach(device, path))
 }
 
 /// Makes an empty file system the root and hangs the host's below it.
@@ -173,48 +179,95 @@ fn enter_new_root() -> Done {
     rustix::process::chdir("/").during(what)
 }
 
-/// Cuts the host off and makes the root read-only.
+/// Cuts the host off.
 fn leave_host() -> Done {
     rustix::mount::unmount(HOST, UnmountFlags::DETACH).during("leaving the host's root")?;
-    fs::remove_dir(HOST).during("removing the mount point of the host's root")?;
+    fs::remove_dir(HOST).during("removing the mount point of the host's root")
+}
+
+/// The root and all that hangs in it, by one call instead of one for each file.
+fn make_read_only() -> Done {
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("opening the root")?;
-    if weaken::is_off(Defence::ReadOnly) {
-        return Ok(());
-    }
-    sys::mount_setattr(root.as_fd(), BIND_ATTRIBUTES, false).during("making the root read-only")
+    let mut attributes = BIND_ATTRIBUTES;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !weaken::is_off(Defence::ReadOnly));
+    sys::mount_setattr(root.as_fd(), attributes, true).during("making the root read-only")
 }
 
-/// The host's own nodes, for environments that can have none of their own.
-fn make_devices(host: &OwnedFd) -> Done {
-    for (name, _) in DEVICES {
-        let path = format!("/dev/{name}");
-        write_file(Path::new(&path), b"", false)?;
-        let source = open_source(host, Path::new(&path))?;
+/// What a root is given its names in, while it can be written to.
+#[derive(Default)]
+struct Tree {
+    /// Those made so far: most names have the same few parents.
+    directories: HashSet<PathBuf>,
+}
+
+impl Tree {
+    fn directory(&mut self, path: &Path) -> Done {
+        if self.directories.contains(path) {
+            return Ok(());
+        }
+        self.parent(path)?;
+        match fs::create_dir(path) {
+            // Also by a link.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made.during(format_args!("creating {}", path.display()))?,
+        }
+        self.directories.insert(path.to_owned());
+        Ok(())
+    }
+
+    fn parent(&mut self, path: &Path) -> Done {
+        path.parent().map_or(Ok(()), |parent| self.directory(parent))
+    }
+
+    fn file(&mut self, path: &Path, content: &[u8], executable: bool) -> Done {
+        self.parent(path)?;
+        let mode = if executable { 0o755 } else { 0o644 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        file.and_then(|mut file| file.write_all(content)).during(format_args!("writing {}", path.display()))
+    }
+
+    /// Directories are read-only at once, since what follows may have its place in them.
+    fn bind(&mut self, host: &OwnedFd, bind: &Bind) -> Done {
+        let Bind { source, target } = bind;
+        let opened = open_source(host, source)?;
+        let stat = rustix::fs::fstat(&opened).during(format_args!("looking at {}", source.display()))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                self.directory(target)?;
+                attach(&clone(&opened, target, BIND_ATTRIBUTES)?, target)
+            }
+            FileType::RegularFile => {
+                if !target.exists() {
+                    self.file(target, b"", false)?;
+                }
+                attach(&clone(&opened, target, MountAttrFlags::empty())?, target)
+            }
+            _ => Err(Failure::new(libc::EINVAL, format!("{} is no file or directory", source.display()))),
+        }
+    }
+
+    /// The host's own nodes, for environments that can have none of their own: to be attached to their names.
+    fn devices(&mut self, host: &OwnedFd) -> Done<Vec<(PathBuf, OwnedFd)>> {
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-        attach_clone(&source, Path::new(&path), attributes)?;
+        let devices = DEVICES.iter().map(|(name, _)| {
+            let path = PathBuf::from(format!("/dev/{name}"));
+            self.file(&path, b"", false)?;
+            let device = clone(&open_source(host, &path)?, &path, attributes)?;
+            Ok((path, device))
+        });
+        let devices = devices.collect::<Done<_>>()?;
+        for (name, target) in DEVICE_LINKS {
+            symlink(target, format!("/dev/{name}")).during(format_args!("linking {name}"))?;
+        }
+        Ok(devices)
     }
-    let link =
-        |(name, target): (&str, &str)| symlink(target, format!("/dev/{name}")).during(format_args!("linking {name}"));
-    DEVICE_LINKS.into_iter().try_for_each(link)
-}
-
-fn bind_in(host: &OwnedFd, bind: &Bind) -> Done {
-    let source = open_source(host, &bind.source)?;
-    let stat = rustix::fs::fstat(&source).during(format_args!("looking at {}", bind.source.display()))?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => create_directory(&bind.target)?,
-        FileType::RegularFile if bind.target.exists() => {}
-        FileType::RegularFile => write_file(&bind.target, b"", false)?,
-        _ => return Err(Failure::new(libc::EINVAL, format!("{} is no file or directory", bind.source.display()))),
-    }
-    attach_clone(&source, &bind.target, BIND_ATTRIBUTES)
 }
 
 /// Hides a directory of a bind.
 fn mask(path: &Path) -> Done {
     let empty = rustix::fs::open(EMPTY_DIRECTORY, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .during(format_args!("opening {EMPTY_DIRECTORY}"))?;
-    attach_clone(&empty, path, BIND_ATTRIBUTES)
+    attach(&clone(&empty, path, BIND_ATTRIBUTES)?, path)
 }
 
 /// Opens a path of the host; links in it that begin with `/` mean the host's root too.
@@ -223,30 +276,20 @@ fn open_source(host: &OwnedFd, path: &Path) -> Done<OwnedFd> {
         .during(format_args!("opening {} of the host", path.display()))
 }
 
-fn attach_clone(source: &OwnedFd, target: &Path, attributes: MountAttrFlags) -> Done {
-    let what = format!("mounting {}", target.display());
+/// What `source` names once more, attached nowhere yet.
+fn clone(source: &OwnedFd, target: &Path, attributes: MountAttrFlags) -> Done<OwnedFd> {
+    let what = format_args!("mounting {}", target.display());
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let tree = rustix::mount::open_tree(source, "", flags).during(&what)?;
-    sys::mount_setattr(tree.as_fd(), attributes, false).during(&what)?;
-    rustix::mount::move_mount(&tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).during(&what)
+    let tree = rustix::mount::open_tree(source, "", flags).during(what)?;
+    if !attributes.is_empty() {
+        sys::mount_setattr(tree.as_fd(), attributes, false).during(what)?;
+    }
+    Ok(tree)
 }
 
-fn create_directory(path: &Path) -> Done {
-    fs::create_dir_all(path).during(format_args!("creating {}", path.display()))
-}
-
-fn create_parent(path: &Path) -> Done {
-    path.parent().map_or(Ok(()), create_directory)
-}
-
-fn write_file(path: &Path, content: &[u8], executable: bool) -> Done {
-    let what = format!("writing {}", path.display());
-    create_parent(path)?;
-    let mode = if executable { 0o755 } else { 0o644 };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).during(&what)?;
-    file.write_all(content).during(&what)?;
-    // Whatever the umask.
-    file.set_permissions(fs::Permissions::from_mode(mode)).during(&what)
+fn attach(tree: &OwnedFd, target: &Path) -> Done {
+    rustix::mount::move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .during(format_args!("mounting {}", target.display()))
 }
 
 #[cfg(test)]
