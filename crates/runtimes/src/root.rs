@@ -103,6 +103,7 @@ pub(crate) const PYTHON_SOURCES: [Source; 4] = [
 const PYTHON_REHEARSAL: (&str, &str) = ("/var/runtime/_hearth_empty.py", "");
 const NODE_BOOTSTRAP: &[(&str, &str)] = &[
     ("/var/runtime/bootstrap.js", include_str!("bootstrap/bootstrap.js")),
+    ("/var/runtime/loading.js", include_str!("bootstrap/loading.js")),
     ("/var/runtime/waiting.js", include_str!("bootstrap/waiting.js")),
     ("/var/runtime/streams.js", include_str!("bootstrap/streams.js")),
     ("/var/runtime/empty.mjs", "export const handler = async (event) => event;\n"),

@@ -5,6 +5,7 @@ forgetFlags();
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
+const { load, requireFrom } = require('./loading.js');
 
 const MAJOR = Number(process.versions.node.split('.')[0]);
 const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its promise only.
@@ -121,7 +122,7 @@ class RuntimeFault extends Error {
 }
 
 // Frames at a stack's end that only tell how this file came to call the function.
-const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|(?:process\.)?processTicksAndRejections |.*\/bootstrap\.js:\d)/;
+const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|(?:process\.)?processTicksAndRejections |.*\/(?:bootstrap|loading)\.js:\d)/;
 
 /** A stack's lines; of the frames below the function only the one that called it, as the service shows it. */
 function stackLines(error) {
@@ -230,34 +231,6 @@ function logError(label, error) {
 
 // ---- Finding the handler ----
 
-const readable = (file) => fs.existsSync(file) && fs.statSync(file).isFile();
-
-/** Whether `.js` files here are ES modules: the nearest package.json says so. */
-function isModulePackage(directory) {
-  for (let at = directory; path.basename(at) !== 'node_modules'; at = path.dirname(at)) {
-    const file = path.join(at, 'package.json');
-    if (readable(file)) {
-      try { return JSON.parse(fs.readFileSync(file, 'utf8')).type === 'module'; } catch { return false; }
-    }
-    if (path.dirname(at) === at) return false;
-  }
-  return false;
-}
-
-const requireFrom = (taskRoot) => builtin('node:module').createRequire(path.join(taskRoot, 'index.js'));
-
-async function load(taskRoot, directory, name) {
-  const file = path.resolve(taskRoot, directory, name);
-  const script = (at) => requireFrom(taskRoot)(at);
-  const module = (at) => import(builtin('node:url').pathToFileURL(at).href);
-  if (readable(file)) return script(file);
-  if (readable(`${file}.js`)) return isModulePackage(path.dirname(file)) ? module(`${file}.js`) : script(`${file}.js`);
-  if (readable(`${file}.mjs`)) return module(`${file}.mjs`);
-  if (readable(`${file}.cjs`)) return script(`${file}.cjs`);
-  const found = requireFrom(taskRoot).resolve(directory ? `./${path.join(directory, name)}` : name, { paths: [taskRoot, path.join(taskRoot, directory)] });
-  return script(found);
-}
-
 async function findHandler(taskRoot, text) {
   if (text.includes('..')) {
     throw new RuntimeFault('MalformedHandlerName',
@@ -302,9 +275,7 @@ function provideGlobal() {
   if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
   globalThis.awslambda = {
     streamifyResponse(handler, options) {
-      handler[STREAMING] = 'response';
-      handler[HIGH_WATER_MARK] = options?.highWaterMark;
-      return handler;
+      return Object.assign(handler, { [STREAMING]: 'response', [HIGH_WATER_MARK]: options?.highWaterMark });
     },
     HttpResponseStream: {
       from(stream, metadata) {
@@ -327,7 +298,7 @@ const runStreaming = (...args) => require('./streams.js').run({
 function contextFrom(id, headers) {
   const deadline = Number(headers.get('lambda-runtime-deadline-ms'));
   const { env } = process, json = (name) => (headers.get(name) ? JSON.parse(headers.get(name)) : undefined);
-  const context = {
+  return {
     callbackWaitsForEmptyEventLoop: true,
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
@@ -341,7 +312,6 @@ function contextFrom(id, headers) {
     tenantId: headers.get('lambda-runtime-aws-tenant-id'),
     getRemainingTimeInMillis: () => deadline - Date.now(),
   };
-  return context;
 }
 
 const jsonOf = (value) => {
@@ -420,30 +390,6 @@ function crash(api, label, error, code) {
   api.send(message, () => realExit(code));
 }
 
-/** Plays a function that does nothing, from its variables to its answer: whatever runs for the first time is compiled or loaded
-    then, which takes longer than all else of a start from here. */
-async function rehearse({ hear, takeVariables, withRuntimeApi }) {
-  const beforeIt = onCrash;
-  try {
-    hear(fs.openSync(__filename));
-    takeVariables(Buffer.from('TZ=:UTC\0'));
-    patchConsole();
-    provideGlobal();
-    requireFrom(__dirname);
-    const handler = await findHandler(__dirname, 'empty.handler');
-    await withRuntimeApi(async (address) => {
-      const api = await RuntimeApi.connect(address);
-      api.send(NEXT);
-      await turn(api, handler);
-      api.abandon();
-    });
-    gc({ type: 'minor' }); // Rather than in the midst of the function's start.
-  } catch {} // The start is slower, and nothing else.
-  delete globalThis.awslambda;
-  currentRequestId = tenantId = undefined;
-  onCrash = beforeIt;
-}
-
 /** Takes one event and answers it. */
 async function turn(api, handler) {
   const { status, headers, body } = await api.receive();
@@ -464,7 +410,13 @@ async function turn(api, handler) {
 
 async function main() {
   const waiting = process.env._HEARTH_AHEAD === undefined ? null : require('./waiting.js');
-  if (waiting) await rehearse(waiting);
+  if (waiting) {
+    const crashed = onCrash;
+    await waiting.rehearse({ patchConsole, provideGlobal, requireFrom, findHandler, turn, RuntimeApi, NEXT });
+    delete globalThis.awslambda;
+    currentRequestId = tenantId = undefined;
+    onCrash = crashed;
+  }
   const api = await RuntimeApi.connect(process.env.AWS_LAMBDA_RUNTIME_API);
   waiting?.waitForFunction();
   patchConsole();

@@ -36,6 +36,27 @@ function takeVariables(told) {
   }
 }
 
+/** Plays a function that does nothing, from its variables to its answer: whatever runs for the first time is compiled or loaded
+    then, which takes longer than all else of a start from here. */
+async function rehearse({ patchConsole, provideGlobal, requireFrom, findHandler, turn, RuntimeApi, NEXT }) {
+  try {
+    hear(fs.openSync(__filename));
+    takeVariables(Buffer.from('TZ=:UTC\0'));
+    patchConsole();
+    provideGlobal();
+    requireFrom(__dirname);
+    const handler = await findHandler(__dirname, 'empty.handler');
+    await import('./empty.mjs?again'); // The other way to load a module, which those take that await something.
+    await withRuntimeApi(async (address) => {
+      const api = await RuntimeApi.connect(address);
+      api.send(NEXT);
+      await turn(api, handler);
+      api.abandon();
+    });
+    gc({ type: 'minor' }); // Rather than in the midst of the function's start.
+  } catch {} // The start is slower, and nothing else.
+}
+
 /** Has a Runtime API listen while `use` works with its address. */
 async function withRuntimeApi(use) {
   // Whenever a socket ends, Node.js looks whether it is this one, and makes it for that.
@@ -68,4 +89,4 @@ function playRuntimeApi(socket) {
 delete require.cache[__filename];
 module.parent.children.pop();
 
-module.exports = { waitForFunction, hear, takeVariables, withRuntimeApi };
+module.exports = { waitForFunction, rehearse };

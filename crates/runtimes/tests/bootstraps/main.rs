@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod node;
+mod node_loading;
 mod node_streams;
 mod process;
 mod python;

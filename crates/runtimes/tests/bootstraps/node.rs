@@ -1,5 +1,7 @@
 //! Node.js functions.
 
+use std::ops::RangeInclusive;
+
 use hearth_runtimes::Kind;
 use serde_json::json;
 
@@ -8,12 +10,16 @@ use crate::process::{Function, Message, runtimes};
 /// Callbacks went with Node.js 24.
 const CALLBACKS_UP_TO: u32 = 22;
 
-fn each(test: impl Fn(&str)) {
-    each_major(u32::MAX, test);
+pub(crate) fn each(test: impl Fn(&str)) {
+    each_major(0..=u32::MAX, test);
 }
 
-fn each_major(up_to: u32, test: impl Fn(&str)) {
-    for runtime in runtimes(|kind| matches!(kind, Kind::Node { major } if major <= up_to)) {
+pub(crate) fn each_from(from: u32, test: impl Fn(&str)) {
+    each_major(from..=u32::MAX, test);
+}
+
+fn each_major(majors: RangeInclusive<u32>, test: impl Fn(&str)) {
+    for runtime in runtimes(|kind| matches!(kind, Kind::Node { major } if majors.contains(&major))) {
         eprintln!("{runtime}");
         test(&runtime);
     }
@@ -23,7 +29,7 @@ fn answer(runtime: &str, code: &str) -> Message {
     Function::start(runtime, "index.handler", &[("index.js", code)]).invoke("{}")
 }
 
-fn init_error(runtime: &str, handler: &str, package: &[(&str, &str)]) -> serde_json::Value {
+pub(crate) fn init_error(runtime: &str, handler: &str, package: &[(&str, &str)]) -> serde_json::Value {
     let mut function = Function::start(runtime, handler, package);
     let message = function.message();
     assert_eq!(message.path, "/2018-06-01/runtime/init/error", "{}", message.text());
@@ -167,7 +173,7 @@ fn reports_a_thrown_error_with_its_trace() {
 
 #[test]
 fn callbacks_work_up_to_22() {
-    each_major(CALLBACKS_UP_TO, |runtime| {
+    each_major(0..=CALLBACKS_UP_TO, |runtime| {
         let text = |code: &str| answer(runtime, code).text().to_owned();
         assert_eq!(text("exports.handler = (e, c, callback) => callback(null, 'called');"), "\"called\"");
         assert_eq!(text("exports.handler = (e, c) => c.succeed('ok');"), "\"ok\"");
@@ -185,7 +191,7 @@ fn callbacks_work_up_to_22() {
 
 #[test]
 fn a_callbacks_answer_waits_for_the_event_loop_unless_told_otherwise() {
-    each_major(CALLBACKS_UP_TO, |runtime| {
+    each_major(0..=CALLBACKS_UP_TO, |runtime| {
         let code = "let late = []; exports.handler = (e, c, callback) => {
             if (e === 'now') c.callbackWaitsForEmptyEventLoop = false;
             setTimeout(() => late.push('late'), 50);
