@@ -154,6 +154,7 @@ impl<C: Core> Checked<C> {
             | Event::InitFailed(_)
             | Event::Down(_)
             | Event::Resume { .. }
+            | Event::Close
             | Event::Tick => {}
         }
     }

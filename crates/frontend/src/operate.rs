@@ -51,6 +51,8 @@ impl<W: Environments> Dispatcher<W> {
             let left = lock(&self.core).scheduler.in_flight();
             warn!("{left} invokes were not answered within {} s and are ended", patience.as_secs());
         }
+        // In the place of one that ends now none is made: it would be left, and waited for.
+        self.turn(Event::Close);
         self.worker.drain().await;
     }
 

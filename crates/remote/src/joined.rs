@@ -165,8 +165,14 @@ impl Hub {
 
     /// Ends all environments; returns when none is left.
     pub(crate) async fn end_all(&self) {
-        let all: Vec<_> = self.lock().workers.values().map(|joined| joined.to.clone()).collect();
-        for to in all {
+        let (workers, environments): (Vec<_>, Vec<_>) = {
+            let inner = self.lock();
+            let workers = inner.workers.values().map(|joined| joined.to.clone()).collect();
+            (workers, inner.environments.values().map(|(_, remote)| Arc::clone(remote)).collect())
+        };
+        // By its own connection each: its worker may not have heard of it yet when it is told to end all.
+        environments.iter().for_each(|remote| remote.stop());
+        for to in workers {
             let _ = to.send(ToWorker::EndAll).await;
         }
         self.until(|inner| inner.environments.is_empty() || inner.workers.is_empty()).await;

@@ -151,6 +151,8 @@ pub enum Event {
         /// How.
         steps: Steps,
     },
+    /// The server ends, and with it all environments: no other comes to be for any reason.
+    Close,
     /// Nothing but time passed; due at [`crate::Scheduler::next_tick`].
     Tick,
 }

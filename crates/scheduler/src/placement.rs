@@ -62,7 +62,11 @@ pub struct WorkerView {
 
 /// The workers and what is used of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Workers(BTreeMap<WorkerId, Host>);
+pub(crate) struct Workers {
+    hosts: BTreeMap<WorkerId, Host>,
+    /// None of them gets another environment, nor does any that is still to join.
+    closed: bool,
+}
 
 /// A worker and what is used of it.
 #[derive(Clone, Debug)]
@@ -112,7 +116,7 @@ impl Host {
 
 impl Workers {
     pub(crate) fn join(&mut self, worker: WorkerId, capacity: Capacity) {
-        debug_assert!(!self.0.contains_key(&worker), "{worker:?} joined twice");
+        debug_assert!(!self.hosts.contains_key(&worker), "{worker:?} joined twice");
         let host = Host {
             capacity,
             draining: false,
@@ -123,28 +127,33 @@ impl Workers {
             idle: 0,
             ranked: BTreeMap::new(),
         };
-        self.0.insert(worker, host);
+        self.hosts.insert(worker, host);
     }
 
     /// From now on it gets none.
     pub(crate) fn drain(&mut self, worker: WorkerId) {
-        if let Some(host) = self.0.get_mut(&worker) {
+        if let Some(host) = self.hosts.get_mut(&worker) {
             host.draining = true;
         }
     }
 
+    /// From now on none gets any.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// It is no more; nor is any of its environments, by now.
     pub(crate) fn lost(&mut self, worker: WorkerId) {
-        self.0.remove(&worker);
+        self.hosts.remove(&worker);
     }
 
     pub(crate) fn is_draining(&self, worker: WorkerId) -> bool {
-        self.0.get(&worker).is_none_or(|host| host.draining)
+        self.hosts.get(&worker).is_none_or(|host| host.draining)
     }
 
     /// Where a new environment of this size goes. What is idle there may have to go first: see [`Self::fits`].
     pub(crate) fn place(&self, placement: Placement, needed_mb: u32) -> Result<WorkerId, Throttle> {
-        let budget_mb = self.0.values().map(|host| host.capacity.memory_mb).max().ok_or(Throttle::NoWorker)?;
+        let budget_mb = self.hosts.values().map(|host| host.capacity.memory_mb).max().ok_or(Throttle::NoWorker)?;
         if u64::from(needed_mb) > budget_mb {
             return Err(Throttle::NeverFits { needed_mb, budget_mb });
         }
@@ -199,17 +208,17 @@ impl Workers {
 
     /// Whether there is room for one more of this size on this worker as it is.
     pub(crate) fn fits(&self, worker: WorkerId, needed_mb: u32) -> bool {
-        self.0.get(&worker).is_none_or(|host| host.fits(needed_mb).is_ok())
+        self.hosts.get(&worker).is_none_or(|host| host.fits(needed_mb).is_ok())
     }
 
     /// How much is lost with that.
     pub(crate) fn cheapest_loss(&self, worker: WorkerId) -> Option<Loss> {
-        self.0.get(&worker)?.ranked.first_key_value().map(|(rank, _)| rank.loss)
+        self.hosts.get(&worker)?.ranked.first_key_value().map(|(rank, _)| rank.loss)
     }
 
     /// The idle environment that is the first to go there.
     pub(crate) fn cheapest(&self, worker: WorkerId) -> Option<EnvironmentId> {
-        self.0.get(&worker)?.ranked.first_key_value().map(|(_, id)| *id)
+        self.hosts.get(&worker)?.ranked.first_key_value().map(|(_, id)| *id)
     }
 
     pub(crate) fn views(&self) -> Vec<WorkerView> {
@@ -222,11 +231,11 @@ impl Workers {
             stopping: host.stopping,
             memory_mb: host.memory_mb,
         };
-        self.0.iter().map(view).collect()
+        self.hosts.iter().map(view).collect()
     }
 
     fn taking(&self) -> impl Iterator<Item = (WorkerId, &Host)> {
-        self.0.iter().filter(|(_, host)| !host.draining).map(|(worker, host)| (*worker, host))
+        self.hosts.iter().filter(|(_, host)| !self.closed && !host.draining).map(|(worker, host)| (*worker, host))
     }
 }
 
@@ -250,7 +259,7 @@ pub(crate) enum Use {
 impl Workers {
     /// Keeps count of what happens to an environment of `memory_mb`.
     pub(crate) fn count(&mut self, worker: WorkerId, id: EnvironmentId, memory_mb: u32, what: Use) {
-        let Some(host) = self.0.get_mut(&worker) else { return };
+        let Some(host) = self.hosts.get_mut(&worker) else { return };
         let memory_mb = u64::from(memory_mb);
         match what {
             Use::Made => {
@@ -288,7 +297,7 @@ impl Workers {
     /// anew.
     #[cfg(debug_assertions)]
     pub(crate) fn check(&self, of: impl Fn(WorkerId) -> (u64, u32, u32, u32)) {
-        for (worker, host) in &self.0 {
+        for (worker, host) in &self.hosts {
             let counted = (host.memory_mb, host.living, host.stopping, host.idle);
             assert_eq!(counted, of(*worker), "MB, living, stopping, idle of {worker:?}");
             assert!(host.memory_mb <= host.capacity.memory_mb, "memory of {worker:?}");

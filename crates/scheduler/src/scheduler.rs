@@ -71,6 +71,7 @@ impl Scheduler {
             Event::Drain(worker) => self.drain(now, worker, actions),
             Event::Lost(worker) => self.lost(now, worker, actions),
             Event::Resume { generation, steps } => self.resume(now, generation, steps),
+            Event::Close => self.fleet.workers.close(),
             Event::Tick => self.tick(now, actions),
         }
         self.refill_crowded(now, actions);

@@ -249,6 +249,20 @@ fn they_move_off_a_worker_that_drains_or_is_lost() {
 }
 
 #[test]
+fn none_takes_the_place_of_one_that_ends_with_the_server() {
+    let mut bench = Bench::provisioned(10_000, 2);
+    bench.provision(3);
+    assert_eq!(bench.step(Event::Close), []);
+    for id in 1..=3 {
+        assert_eq!(bench.step(Event::Gone(env(id))), []);
+    }
+    // Nor on a worker that joins now, nor later.
+    bench.join(2, 10_000);
+    assert_eq!(bench.after(PROVISION_RETRY).step(Event::Tick), []);
+    assert_eq!(bench.scheduler.living(), 0);
+}
+
+#[test]
 fn one_that_is_too_old_is_renewed() {
     let mut bench = Bench::provisioned(2048, 2);
     bench.invoke(1, 1);

@@ -1,6 +1,7 @@
 //! Published versions and aliases: which one an invoke runs, and what it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::support::{Foreseen, House, LIMITS, code, put, ran, record, updated, updating};
 use hearth_api::ApiError;
@@ -8,6 +9,7 @@ use hearth_frontend::{FunctionChange, InvokeResponse};
 use hearth_scheduler::{Capacity, Limits, WorkerId};
 use hearth_types::RevisionId;
 use hearth_types::function::{AliasRecord, Code, State, VersionId, VersionRecord};
+use hearth_types::settings::ProvisionedConcurrency;
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -70,6 +72,22 @@ async fn a_qualifier_names_the_version_that_runs_and_stands_in_its_arn() {
     for unknown in ["3", "01", "pro", "PROD", "$latest"] {
         is_not_found(&house.request("f", Some(&format!("Qualifier={unknown}")), &[], b"").await.unwrap_err(), unknown);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_provisioned_ends_with_the_server_for_good() {
+    let house = House::new(LIMITS);
+    let three = ProvisionedConcurrency { requested: 3, modified_ms: 0 };
+    house.dispatcher.apply(vec![
+        publish(1, |_| {}),
+        FunctionChange::Provisioned("f".to_owned(), "1".to_owned(), Some(Box::new(three))),
+    ]);
+    assert_eq!(house.worker.living(), 3);
+    house.dispatcher.drain(Duration::from_secs(30)).await;
+    assert_eq!(house.worker.living(), 0);
+    // Those that could not be made are tried again, in vain.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(house.worker.living(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -305,7 +305,7 @@ impl Model {
                 unreachable!("nothing is prepared")
             }
             Event::Tick => self.tick(now),
-            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) | Event::Resume { .. } => {}
+            Event::Join { .. } | Event::Drain(_) | Event::Lost(_) | Event::Resume { .. } | Event::Close => {}
         }
         self.serve_room(now);
     }
