@@ -7,7 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from conftest import client_of, deployer
+from support.errors import refusal
 from support.gates import Gates, held, waiting
+from support.metrics import Numbers
 from support.packages import zip_of
 from support.server import HANGS_S, wait_until
 
@@ -144,6 +146,12 @@ def test_memory_is_budgeted(alone):
     with held(server, Gates(server)(), function, 2):
         error = throttle(function)
         assert error["ResponseMetadata"]["HTTPStatusCode"] == 429, error
+    large = deploy(WHO, MemorySize=2048)
+    code, text = refusal(large.invoke)
+    assert code == "InvalidParameterValueException" and "2048 MB" in text and "1024 MB" in text, text
+    # Each client that was told of a throttle is counted, and nobody else.
+    throttles = lambda of: Numbers(server).of("lambda_throttles_total", function_name=of.name)
+    assert (throttles(function), throttles(large)) == (1, 0)
 
 
 def test_old_environments_go_and_none_is_cut(alone):

@@ -226,6 +226,20 @@ def test_tuning_shows_what_each_memory_does_and_changes_nothing(own, deploy, tmp
     assert re.search(r"^ *512 .* cheapest, fastest, balanced$", table, re.M), table
 
 
+def test_tuning_finds_what_a_name_or_an_arn_stands_for(own, deploy):
+    function = deploy(WORK)
+    client, name = function.client, function.name
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    function.update(code="def handler(event, context):\n    raise Exception('not this one')\n")
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    for of in ([f"{name}:live"], [f"{name}:{version}"], [f"{arn}:live"], [arn, "--qualifier", "live"], [f"{name}:live", "--qualifier", "live"]):
+        hearth(own, "tune", *of, "--memory", "256", "--runs", "1")
+    assert "not this one" in hearth(own, "tune", arn, "--memory", "256", "--runs", "1", status=1).stdout
+    assert "not match" in hearth(own, "tune", f"{name}:live", "--qualifier", version, status=1).stderr
+    assert "not reachable" in hearth(own, "tune", arn.replace("us-east-1", "eu-west-1"), status=1).stderr
+
+
 def test_tuning_that_is_broken_off_leaves_nothing(own, deploy):
     function = deploy(WORK, MemorySize=256)
     command = [HEARTH, "tune", function.name, "--memory", "640", "--payload", '{"sleep": 0.2}', "--runs", "1000", "--endpoint", own.url]

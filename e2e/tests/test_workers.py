@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from conftest import Function, client_of, deployer
 from support.gates import Gates, held, waiting
 from support.packages import boto, zip_of
-from support.server import HANGS_S, HEARTH, wait_until
+from support.server import HANGS_S, HEARTH, STOP_S, wait_until
 from support.workers import WorkerProcess, start_again, workers_of
 from test_inside import CALLER
 from test_node import node_runtime
@@ -210,6 +210,17 @@ def test_workers_stay_while_their_server_is_away(house, crash):
     again = Function(client_of(server), function.name)
     assert again.call()["me"] != before
     assert environments(server) == {"w0": 1}
+
+
+def test_a_server_stops_although_environments_are_kept_initialised_in_its_workers(house):
+    server, _, client, deploy = house(2)
+    name = deploy("def handler(event, context):\n    return 1\n", MemorySize=128).name
+    version = client.publish_version(FunctionName=name)["Version"]
+    client.put_provisioned_concurrency_config(FunctionName=name, Qualifier=version, ProvisionedConcurrentExecutions=5)
+    is_ready = lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=version)["Status"] == "READY"
+    wait_until(is_ready, HANGS_S, "they are not there")
+    server.process.terminate()
+    assert server.process.wait(STOP_S) == 0, server.log_text()
 
 
 def test_a_worker_that_hangs_is_lost_and_comes_back(house):

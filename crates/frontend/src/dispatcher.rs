@@ -286,7 +286,9 @@ impl<W: Environments> Dispatcher<W> {
                 Work::Prepare(worker, environment, spec) => self.worker.prepare(worker, environment, spec),
                 Work::Assign(environment, waiting) => self.worker.invoke(environment, waiting.invocation),
                 Work::Refuse(waiting, reason) => {
-                    waiting.ready.metrics.throttles.count();
+                    if reason.is_limit() {
+                        waiting.ready.metrics.throttles.count();
+                    }
                     waiting.refuse(Refused::Throttled(reason));
                 }
                 Work::LookUp(waiting) => self.look_up(waiting),

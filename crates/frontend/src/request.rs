@@ -182,7 +182,7 @@ impl<'a> InvokeRequest<'a> {
 }
 
 /// The answer to a name that means nothing here.
-fn unresolved(cause: Unresolved) -> ApiError {
+pub(crate) fn unresolved(cause: Unresolved) -> ApiError {
     match cause {
         Unresolved::TwoQualifiers => ApiError::invalid_parameter(cause.to_string()),
         Unresolved::OtherRegion { .. } => ApiError::not_found(cause.to_string()),

@@ -15,7 +15,7 @@ use hearth_worker::Invocation;
 use crate::dispatcher::Dispatcher;
 use crate::environments::Environments;
 use crate::invoke::now_s;
-use crate::request::{Asked, Kind};
+use crate::request::{Asked, Kind, unresolved};
 use crate::snapshot::Ready;
 
 /// Runs of a version with a memory of its own.
@@ -50,9 +50,10 @@ impl<W: Environments> Dispatcher<W> {
         qualifier: Option<&str>,
         memory_mb: u32,
     ) -> Result<Trial<W>, ApiError> {
+        let target = self.place().resolve(function, qualifier).map_err(unresolved)?;
         let asked = Asked {
-            name: function.to_owned().into(),
-            qualifier: qualifier.map(|qualifier| qualifier.to_owned().into()),
+            name: target.name.into(),
+            qualifier: target.qualifier.map(Into::into),
             entry: None,
             kind: Kind::Now,
             tail: false,

@@ -91,14 +91,30 @@ impl Prices {
     /// With what is wrong, for people.
     pub fn read(text: &str) -> Result<Self, String> {
         let prices: Self = serde_json::from_str(text).map_err(|cause| format!("these are no prices: {cause}"))?;
-        let mut numbers = vec![prices.requests_million, prices.streamed_gb, prices.free.gb_seconds];
-        let of =
-            [prices.gb_second, prices.provisioned_gb_second, prices.allocated_gb_second, prices.ephemeral_gb_second];
-        numbers.extend(of.iter().flat_map(|price| [price.x86_64, price.arm64]));
-        if numbers.iter().any(|number| !number.is_finite() || *number < 0.0) {
-            return Err("a price is less than nothing".to_owned());
+        let wrong = prices.each().find(|(_, number)| !number.is_finite() || *number < 0.0);
+        match wrong {
+            Some((member, number)) => Err(format!("{member} is {number}: no price is less than nothing")),
+            None => Ok(prices),
         }
-        Ok(prices)
+    }
+
+    /// All numbers that may have a fraction, by their members' names.
+    fn each(&self) -> impl Iterator<Item = (String, f64)> {
+        let plain = [
+            ("requestsMillion", self.requests_million),
+            ("streamedGb", self.streamed_gb),
+            ("free.gbSeconds", self.free.gb_seconds),
+        ];
+        let of = [
+            ("gbSecond", self.gb_second),
+            ("provisionedGbSecond", self.provisioned_gb_second),
+            ("allocatedGbSecond", self.allocated_gb_second),
+            ("ephemeralGbSecond", self.ephemeral_gb_second),
+        ];
+        let of = of.into_iter().flat_map(|(member, price)| {
+            [(format!("{member}.x86_64"), price.x86_64), (format!("{member}.arm64"), price.arm64)]
+        });
+        plain.into_iter().map(|(member, number)| (member.to_owned(), number)).chain(of)
     }
 
     /// What these amounts cost on this machine's architecture.
@@ -173,7 +189,10 @@ mod tests {
     #[test]
     fn what_is_no_price_is_refused() {
         assert!(Prices::read("{}").unwrap_err().contains("currency"));
-        assert!(Prices::read(&PUBLIC.replace("0.008", "-1")).unwrap_err().contains("less than nothing"));
+        let refused = Prices::read(&PUBLIC.replace("0.008", "-1")).unwrap_err();
+        assert!(refused.contains("streamedGb is -1"), "{refused}");
+        let refused = Prices::read(&PUBLIC.replace("0.0000133334", "-0.5")).unwrap_err();
+        assert!(refused.contains("gbSecond.arm64 is -0.5"), "{refused}");
         assert!(Prices::read(&PUBLIC.replace("streamedGb", "streamed")).is_err());
     }
 }

@@ -301,6 +301,24 @@ pub enum Throttle {
     },
 }
 
+impl Throttle {
+    /// Whether the client reached a limit, and may be within it later: a 429. Of the others one is the service's own, and one
+    /// lasts as long as the function and the workers are what they are.
+    #[must_use]
+    pub const fn is_limit(self) -> bool {
+        match self {
+            Self::AccountConcurrency
+            | Self::ReservedConcurrency
+            | Self::RequestRate
+            | Self::ReservedRequestRate
+            | Self::ScalingRate
+            | Self::Memory
+            | Self::Environments => true,
+            Self::NoWorker | Self::NeverFits { .. } => false,
+        }
+    }
+}
+
 /// What a living environment is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Activity {

@@ -125,6 +125,11 @@ impl Fleet {
         self.provisioned_idle.get(&generation).into_iter().flatten().map(|resting| resting.id).collect()
     }
 
+    /// Those of all generations.
+    pub(crate) fn provisioned_idle(&self) -> impl Iterator<Item = EnvironmentId> {
+        self.provisioned_idle.values().flatten().map(|resting| resting.id)
+    }
+
     /// Those of them that are being prepared.
     pub(crate) fn preparing_provisioned(&self, generation: Generation) -> Vec<EnvironmentId> {
         self.preparing(generation).into_iter().filter(|id| self.is_provisioned(*id)).collect()

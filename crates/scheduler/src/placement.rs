@@ -52,7 +52,7 @@ pub struct WorkerView {
     pub draining: bool,
     /// Environments that are not stopping.
     pub environments: u32,
-    /// Those of them that are idle.
+    /// Those of them that are idle, provisioned ones among them.
     pub idle: u32,
     /// Environments that have been told to go and are not gone.
     pub stopping: u32,

@@ -123,7 +123,12 @@ impl Scheduler {
     /// The workers, the first to join first.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerView> {
-        self.fleet.workers.views()
+        let mut views = self.fleet.workers.views();
+        // Those that are provisioned make no room by their end, and are counted apart from those that do.
+        for worker in self.fleet.provisioned_idle().filter_map(|id| self.fleet.worker(id)) {
+            views.iter_mut().filter(|view| view.worker == worker).for_each(|view| view.idle += 1);
+        }
+        views
     }
 
     /// Where a new environment of this size would go now; none where no worker has room for it, nor can make it.

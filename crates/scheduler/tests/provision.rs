@@ -130,6 +130,14 @@ fn they_are_used_first_and_then_those_on_demand() {
 }
 
 #[test]
+fn those_that_are_idle_are_seen_as_such() {
+    let mut bench = Bench::provisioned(10_000, 2);
+    bench.invoke(1, 1);
+    let view = bench.scheduler.workers()[0];
+    assert_eq!((view.environments, view.idle), (2, 1));
+}
+
+#[test]
 fn neither_idleness_nor_a_want_of_room_ends_one() {
     let mut bench = Bench::provisioned(256, 1);
     bench.deploy(2, 2, 128);

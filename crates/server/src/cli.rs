@@ -256,7 +256,7 @@ pub(crate) struct TopArgs {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TuneArgs {
-    /// The function's name.
+    /// The function's name, or ARN; with a version or an alias, if need be: NAME:QUALIFIER.
     pub(crate) function: String,
     /// A version or an alias.
     #[arg(long)]

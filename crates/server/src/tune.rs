@@ -10,8 +10,8 @@ use hearth_frontend::Tried;
 use hearth_http::ResponseBody;
 use hearth_metering::Prices;
 use hearth_remote::Dispatcher;
-use hearth_types::RequestId;
 use hearth_types::limits::{MEMORY_MAX_MB, MEMORY_MB_PER_CORE, MEMORY_MIN_MB, TUNE_RUNS, TUNE_SETTINGS};
+use hearth_types::{FunctionRef, RequestId};
 use http::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -29,6 +29,9 @@ const TRIMMED: f64 = 0.2;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    /// The function as it was named, where that is not by its name alone: with a qualifier, or by an ARN.
+    #[serde(default)]
+    function: Option<String>,
     #[serde(default)]
     qualifier: Option<String>,
     #[serde(default)]
@@ -86,9 +89,10 @@ pub(crate) fn tune(dispatcher: &Arc<Dispatcher>, prices: &Prices, name: &str, bo
         Ok(wanted) => wanted,
         Err(cause) => return text(StatusCode::BAD_REQUEST, format!("this is no request to tune: {cause}\n")),
     };
-    if let Err(why) = wanted.check() {
+    if let Err(why) = wanted.check(name) {
         return text(StatusCode::BAD_REQUEST, format!("{why}\n"));
     }
+    let name = wanted.function.as_deref().unwrap_or(name);
     // Whether there is such a function is known before anything is said.
     if let Err(error) = dispatcher.try_with(name, wanted.qualifier.as_deref(), MEMORY_MIN_MB) {
         return error.response().map(ResponseBody::from);
@@ -109,7 +113,11 @@ pub(crate) fn tune(dispatcher: &Arc<Dispatcher>, prices: &Prices, name: &str, bo
 }
 
 impl Wanted {
-    fn check(&self) -> Result<(), String> {
+    /// `name` is that of the function that who asks may tune.
+    fn check(&self, name: &str) -> Result<(), String> {
+        if let Some(other) = self.function.as_deref().filter(|function| FunctionRef::parse(function).name != name) {
+            return Err(format!("{other} is another function than {name}"));
+        }
         let range = MEMORY_MIN_MB..=MEMORY_MAX_MB;
         if self.memory.is_empty() || self.memory.len() > TUNE_SETTINGS {
             return Err(format!("1 to {TUNE_SETTINGS} memories can be tried"));

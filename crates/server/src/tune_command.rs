@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::{Context as _, Result, bail};
 use bytes::{Buf as _, Bytes, BytesMut};
 use hearth_logs::escape_for_terminal;
+use hearth_types::FunctionRef;
 use http::Method;
 use http_body_util::BodyExt as _;
 use serde::Serialize;
@@ -57,8 +58,10 @@ async fn tune(args: &TuneArgs) -> Result<Tuned> {
     let mut memory = args.memory.clone();
     memory.sort_unstable();
     memory.dedup();
-    let body = json!({ "qualifier": args.qualifier, "payload": event, "memory": memory, "runs": args.runs });
-    let path = format!("/_hearth/tune/{}", encoded(&args.function));
+    let (function, qualifier) = (&args.function, &args.qualifier);
+    let body =
+        json!({ "function": function, "qualifier": qualifier, "payload": event, "memory": memory, "runs": args.runs });
+    let path = format!("/_hearth/tune/{}", encoded(&FunctionRef::parse(function).name));
     let response = ask(Question {
         endpoint: &args.endpoint,
         method: Method::POST,
