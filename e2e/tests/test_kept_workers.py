@@ -4,7 +4,8 @@ import os
 import signal
 
 from conftest import client_of, deployer
-from support.server import Traces, wait_until
+from support.metrics import Numbers
+from support.server import HANGS_S, Traces, wait_until
 from support.workers import workers_of
 from test_workers import CODE, Load, environments
 
@@ -28,7 +29,9 @@ def test_functions_run_in_them_and_nothing_is_left_when_they_stop(alone):
         load.go_on()
     assert load.errors == []
     assert all(count > 0 for count in environments(server).values())
+    wait_until(lambda: Numbers(server).of("hearth_runtimes_ahead"), HANGS_S, "no runtime waits")
     server.stop()
+    assert "is not started ahead" not in server.log_text(), "those that waited ended as they were meant to"
 
 
 def test_one_that_dies_is_started_again(alone):

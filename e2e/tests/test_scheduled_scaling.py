@@ -151,6 +151,8 @@ def test_what_cannot_be_is_refused_by_name(scaled):
     assert scaled.refused(register, **scaled.target)[0] == "ValidationException", "both bounds of a new one"
     nobody = {**scaled.target, "ResourceId": "function:nobody:live"}
     assert scaled.refused(register, **nobody, **both)[0] == "ValidationException"
+    latest = {**scaled.target, "ResourceId": scaled.target["ResourceId"].rpartition(":")[0] + ":$LATEST"}
+    assert "must be an alias or a published version" in scaled.refused(register, **latest, **both)[1]
     assert scaled.refused(register, **scaled.target, MinCapacity=2, MaxCapacity=1)[0] == "ValidationException"
     action = {**scaled.target, "ScheduledActionName": "a", "ScalableTargetAction": both}
     assert scaled.refused(put, **action, Schedule="rate(1 hour)")[0] == "ObjectNotFoundException"

@@ -201,7 +201,11 @@ impl Control {
         shown(arn, config, provisioning)
     }
 
-    fn resolve_published(&self, function_name: &str, qualifier: &str) -> Result<Target, ApiError> {
+    /// The name of an alias or of a version that has a number.
+    ///
+    /// # Errors
+    /// `$LATEST`, of which nothing is provisioned.
+    pub(crate) fn resolve_published(&self, function_name: &str, qualifier: &str) -> Result<Target, ApiError> {
         let target = self.resolve(function_name, Some(qualifier))?;
         if is_latest(&target) {
             return Err(invalid("The function resource provided must be an alias or a published version."));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hearth_types::limits::SPAWNER_REQUESTS;
@@ -40,6 +40,8 @@ struct Shared {
     /// Who waits for which answer; none once the spawner has died.
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     room: Semaphore,
+    /// It was told to end.
+    stopping: AtomicBool,
     closed: watch::Receiver<bool>,
     disk: watch::Sender<Disk>,
 }
@@ -61,6 +63,7 @@ impl Spawner {
             next_id: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
             room: Semaphore::new(SPAWNER_REQUESTS),
+            stopping: AtomicBool::new(false),
             closed,
             disk: watch::Sender::default(),
         });
@@ -83,8 +86,15 @@ impl Spawner {
 
     /// Ends the spawner with everything it made, and returns once nothing of it is left.
     pub async fn stop(&self) {
+        self.shared().stopping.store(true, Ordering::Release);
         let _ = rustix::net::shutdown(self.shared().socket.get_ref(), Shutdown::Write);
         self.closed().await;
+    }
+
+    /// Whether it was told to end: what it made ends with it.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.shared().stopping.load(Ordering::Acquire)
     }
 
     pub(crate) fn cgroup_v2(&self) -> bool {

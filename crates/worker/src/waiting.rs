@@ -258,7 +258,7 @@ impl Pool {
             Err(_) => format!("it was not there after {INIT_TIMEOUT:?}"),
         };
         let mut inner = self.lock();
-        if inner.closed {
+        if inner.closed || self.spawner.is_stopping() {
             return;
         }
         inner.forecast.failed(&kind, Instant::now());

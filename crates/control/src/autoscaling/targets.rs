@@ -132,7 +132,7 @@ impl Control {
         let named = resource.strip_prefix("function:").and_then(|rest| rest.split_once(':'));
         let (name, qualifier) =
             named.ok_or_else(|| invalid("Unsupported service namespace, resource type or scalable dimension"))?;
-        self.resolve(name, Some(qualifier)).map_err(|cause| invalid(cause.to_string()))
+        self.resolve_published(name, qualifier).map_err(|cause| invalid(cause.to_string()))
     }
 
     /// How many an action may move: all of them together are looked at whenever one is due.
