@@ -262,6 +262,8 @@ def test_what_cannot_be_tuned_is_said(own, deploy):
     assert "not found" in hearth(own, "tune", "nobody", status=1).stderr.lower()
     assert "no JSON" in hearth(own, "tune", function.name, "--payload", "{", status=1).stderr
     assert "none of these" in hearth(own, "tune", function.name, "--payload", '{"fail": 1}', "--memory", "128", status=1).stderr
+    function.client.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
+    assert "(ReservedFunctionConcurrentInvocationLimitExceeded)" in hearth(own, "tune", function.name, "--memory", "128", status=1).stdout
 
 
 def test_who_must_sign_needs_a_permission(alone):

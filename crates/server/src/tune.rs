@@ -157,7 +157,6 @@ async fn with_memory(
     memory_mb: u32,
     lines: &mpsc::Sender<Bytes>,
 ) -> Result<Setting, String> {
-    let said = |error: ApiError| error.to_string();
     let trial = dispatcher.try_with(name, wanted.qualifier.as_deref(), memory_mb).map_err(said)?;
     let payload = wanted.payload.as_ref().map_or_else(|| "{}".to_owned(), |payload| payload.get().to_owned());
     let payload = Bytes::from(payload);
@@ -176,6 +175,12 @@ async fn with_memory(
         say(lines, &Line::Progress { memory_mb, done: warm.len(), of: wanted.runs }).await;
     }
     Ok(setting(prices, memory_mb, init, warm))
+}
+
+/// An error with what limit was reached, where one was: that of concurrency is that of room, too.
+fn said(error: ApiError) -> String {
+    let reason = error.extra.iter().find(|(member, _)| *member == "Reason");
+    reason.map_or_else(|| error.to_string(), |(_, reason)| format!("{error} ({reason})"))
 }
 
 fn setting(prices: &Prices, memory_mb: u32, init: Option<Duration>, mut warm: Vec<Duration>) -> Setting {
