@@ -228,10 +228,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_said() {
-        let wanted = |memory: &[u32], runs| Wanted { qualifier: None, payload: None, memory: memory.to_vec(), runs };
-        assert!(wanted(&[128, 10_240], 5).check().is_ok());
-        assert!(wanted(&[], 5).check().unwrap_err().contains("memories"));
-        assert!(wanted(&[64], 5).check().unwrap_err().contains("not 64"));
-        assert!(wanted(&[128], 0).check().unwrap_err().contains("runs"));
+        let wanted = |memory: &[u32], runs| Wanted {
+            function: None,
+            qualifier: None,
+            payload: None,
+            memory: memory.to_vec(),
+            runs,
+        };
+        assert!(wanted(&[128, 10_240], 5).check("f").is_ok());
+        assert!(wanted(&[], 5).check("f").unwrap_err().contains("memories"));
+        assert!(wanted(&[64], 5).check("f").unwrap_err().contains("not 64"));
+        assert!(wanted(&[128], 0).check("f").unwrap_err().contains("runs"));
+        // Who may tune one function may tune no other by naming it elsewhere.
+        let named = |name: &str| Wanted { function: Some(name.to_owned()), ..wanted(&[128], 5) };
+        assert!(named("f:live").check("f").is_ok());
+        assert!(named("arn:aws:lambda:us-east-1:000000000000:function:f:1").check("f").is_ok());
+        assert!(named("g:live").check("f").unwrap_err().contains("another function"));
     }
 }
