@@ -85,7 +85,7 @@ def test_rejections_nobody_handles(node):
 @pytest.mark.parametrize(
     "code, handler, kind",
     [
-        ("import 'nothing-like-it';\nexport const handler = async () => 1;\n", "index.handler", "Runtime.ImportModuleError"),
+        ("import 'nothing-like-it';\nexport const handler = async () => 1;\n", "index.handler", "Error"),
         ("export const other = async () => 1;\n", "index.handler", "Runtime.HandlerNotFound"),
         ("export const handler = 5;\n", "index.handler", "Runtime.HandlerNotFound"),
         ("export const handler = async () => {\n", "index.handler", "Runtime.UserCodeSyntaxError"),

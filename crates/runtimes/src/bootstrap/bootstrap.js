@@ -9,6 +9,7 @@ const { load, requireFrom } = require('./loading.js');
 
 const MAJOR = Number(process.versions.node.split('.')[0]);
 const CALLBACKS_GONE = 24; // From nodejs24.x on a handler answers with its promise only.
+const INIT_FAILED = MAJOR >= CALLBACKS_GONE ? 'Init Error' : 'Uncaught Exception';
 const NEXT = Buffer.from('GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n');
 const realExit = process.exit.bind(process);
 let currentRequestId, tenantId;
@@ -113,11 +114,11 @@ function post(where, body, contentType = 'application/json', extra = '') {
 // ---- Errors ----
 
 class RuntimeFault extends Error {
-  constructor(kind, message, cause) {
+  constructor(kind, message) {
     super(message);
-    this.name = `Runtime.${kind}`;
-    if (cause?.stack) this.stack = `${this.name}: ${message}\n${stackLines(cause).slice(1).join('\n')}`;
-    else this.stack = `${this.name}: ${message}\n${stackLines(this).slice(1).join('\n')}`;
+    this.stack = `Runtime.${kind}${this.stack.slice('Error'.length)}`;
+    // What is enumerable is logged.
+    Object.defineProperty(this, 'name', { value: `Runtime.${kind}`, enumerable: MAJOR >= CALLBACKS_GONE });
   }
 }
 
@@ -126,42 +127,33 @@ const BELOW_THE_FUNCTION = /^ {4}at (?:new Promise \(<anonymous>\)$|(?:process\.
 
 /** A stack's lines; of the frames below the function only the one that called it, as the service shows it. */
 function stackLines(error) {
-  const stack = typeof error.stack === 'string' ? error.stack : `${error.name}: ${error.message}`;
-  const lines = stack.split('\n');
+  const lines = (typeof error.stack === 'string' ? error.stack : `${error.name}: ${error.message}`).split('\n');
   let own = lines.length - 1;
   while (own >= 0 && BELOW_THE_FUNCTION.test(lines[own])) own -= 1;
   return lines.slice(0, own + 2);
 }
 
-const isError = (value) => value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+/** What is answered as an error: up to 22 also what only looks like one. */
+const isError = MAJOR >= CALLBACKS_GONE ? (value) => value instanceof Error
+  : (value) => Object.prototype.toString.call(value) === '[object Error]' ||
+    ['name', 'message', 'stack'].every((member) => typeof value?.[member] === 'string' && value[member] !== '');
 
 function errorObject(error) {
+  const printable = (text) => text?.replace(/\x7F/g, '%7F');
   try {
-    if (isError(error)) {
-      const object = { errorType: String(error.name), errorMessage: String(error.message) };
-      if (error.name === 'Runtime.UnhandledPromiseRejection') {
-        object.reason = isError(error.reason) ? errorObject(error.reason) : error.reason;
-        object.promise = {};
-      }
-      object.trace = stackLines(error);
-      return object;
-    }
-    return { errorType: typeof error, errorMessage: String(error), trace: [] };
+    if (!isError(error)) return { errorType: typeof error, errorMessage: String(error), trace: [] };
+    return { errorType: printable(error.name), errorMessage: printable(error.message), trace: stackLines(error).map(printable) };
   } catch {
-    return { errorType: 'handled', errorMessage: 'The error thrown could not be turned into text', trace: [] };
+    return { errorType: 'handled', errorMessage: 'callback called with Error argument, but there was a problem while ' +
+      'retrieving one or more of its message, name, and stack', trace: [] };
   }
 }
 
-/** The error as one JSON text in the log: `stack` for what the answer calls `trace`, then its own further members. */
+/** The error as one JSON text in the log: `stack` for what the answer calls `trace`, and all members of its own. */
 function forLog(error) {
-  try {
-    const { trace, ...object } = errorObject(error);
-    const extra = isError(error) ? { ...error } : {};
-    for (const name of ['name', 'reason', 'promise', 'stack', 'message']) delete extra[name];
-    return `\t${JSON.stringify({ ...object, ...extra, stack: trace })}`;
-  } catch (circular) {
-    return `\t${JSON.stringify({ errorType: 'Error', errorMessage: String(error), note: circular.message })}`;
-  }
+  const whole = (_, value) => (value instanceof Error ? { errorType: value.name, errorMessage: value.message, code: value.code,
+    ...value, ...(typeof value.stack === 'string' && { stack: stackLines(value) }) } : value);
+  try { return `\t${JSON.stringify(error, whole)}`; } catch { return `\t${JSON.stringify(errorObject(error))}`; }
 }
 
 const faultHeader = (error, otherwise) => {
@@ -199,7 +191,7 @@ function patchConsole() {
   const least = logsJson ? LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase()) : -1;
   for (const [method, level] of [['log', 'INFO'], ['info', 'INFO'], ['debug', 'DEBUG'], ['warn', 'WARN'],
     ['error', 'ERROR'], ['trace', 'TRACE'], ['fatal', 'FATAL']]) {
-    console[method] = LEVELS.indexOf(level) < least ? () => {} : (...args) => writeLog(line(level, args));
+    console[method] = LEVELS.indexOf(level) < least ? () => {} : (first, ...others) => writeLog(line(level, [first, ...others]));
   }
 }
 
@@ -208,13 +200,13 @@ function jsonLine(format, level, args) {
   const line = { timestamp: new Date().toISOString(), level, requestId: currentRequestId, tenantId };
   if (args.length === 1) {
     try {
-      const whole = (_, value) => (isError(value) ? { ...errorMembers(value), ...value } : value);
+      const whole = (_, value) => (value instanceof Error ? { ...errorMembers(value), ...value } : value);
       return JSON.stringify({ ...line, message: args[0] }, whole);
     } catch {
       return JSON.stringify({ ...line, message: format(args[0]) });
     }
   }
-  const error = args.find(isError);
+  const error = args.find((arg) => arg instanceof Error);
   return JSON.stringify({ ...line, message: format(...args), ...(error && errorMembers(error)) });
 }
 
@@ -224,9 +216,9 @@ const errorMembers = (error) => ({
   stackTrace: typeof error.stack === 'string' ? stackLines(error) : [],
 });
 
-function logError(label, error) {
-  if (logsJson) console.error(label, isError(error) ? error : new Error(String(error)));
-  else console.error(label, forLog(error));
+function logError(label, thrown) {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (logsJson) console.error(error); else console.error(label, forLog(error));
 }
 
 // ---- Finding the handler ----
@@ -245,16 +237,15 @@ async function findHandler(taskRoot, text) {
   try {
     module = await load(taskRoot, directory, name);
   } catch (error) {
-    if (error instanceof SyntaxError) throw new RuntimeFault('UserCodeSyntaxError', String(error), error);
-    if (error?.code === 'MODULE_NOT_FOUND' || error?.code === 'ERR_MODULE_NOT_FOUND') {
-      throw new RuntimeFault('ImportModuleError', String(error), error);
-    }
-    throw error;
+    if (error?.code === 'MODULE_NOT_FOUND') throw new RuntimeFault('ImportModuleError', error);
+    if (!(error instanceof SyntaxError)) throw error;
+    const fault = new RuntimeFault('UserCodeSyntaxError', error);
+    // Where it is stands in its own stack alone. From 24 on that is all of the trace.
+    fault.stack = MAJOR >= CALLBACKS_GONE ? error.stack : `${fault.name}: ${fault.message}\n${error.stack}`;
+    throw fault;
   }
   const handler = property.split('.').reduce((value, part) => value?.[part], module);
-  if (handler === undefined || handler === null) {
-    throw new RuntimeFault('HandlerNotFound', `${text} is undefined or not exported`);
-  }
+  if (!handler) throw new RuntimeFault('HandlerNotFound', `${text} is undefined or not exported`);
   if (typeof handler !== 'function') throw new RuntimeFault('HandlerNotFound', `${text} is not a function`);
   if (handler[STREAMING] !== undefined && handler[STREAMING] !== 'response') {
     throw new RuntimeFault('MalformedStreamingHandler', 'Only response streaming is supported.');
@@ -317,8 +308,9 @@ function contextFrom(id, headers) {
 const jsonOf = (value) => {
   try {
     return JSON.stringify(value === undefined ? null : value) ?? 'null';
-  } catch (error) {
-    throw new Error(`Unable to stringify response body as JSON: ${error.message}`);
+  } catch {
+    const text = 'Unable to stringify response body';
+    throw MAJOR >= CALLBACKS_GONE ? new RuntimeFault('JSONStringifyError', text) : new Error(text);
   }
 };
 
@@ -346,15 +338,16 @@ function runOne(api, handler, id, headers, body) {
       if (!open) return;
       open = false;
       onEmptyLoop = null;
-      try { resolve(make()); } catch (error) { fail(error, resolve); }
+      try { resolve(make()); } catch (error) { resolve(failure(error)); }
     };
-    const fail = (error, then) => {
+    const failure = (error) => {
       logError('Invoke Error', error);
-      then(errorPost(id, error));
+      return errorPost(id, error);
     };
     const succeed = (value) => settle(() => post(`invocation/${id}/response`, jsonOf(value)));
-    const failed = (error) => settle(() => { let message; fail(error, (m) => { message = m; }); return message; });
+    const failed = (error) => settle(() => failure(error));
     onCrash = (error) => { open = false; return errorPost(id, error); };
+    let thrown = failed; // What is thrown before a promise is there.
     try {
       const context = contextFrom(id, headers);
       const event = JSON.parse(body.toString('utf8'));
@@ -364,20 +357,30 @@ function runOne(api, handler, id, headers, body) {
         Promise.resolve(new Runtime(handler).handleOnceNonStreaming(event, context)).then(succeed, failed);
         return;
       }
-      const done = (error, value) => {
-        const finish = () => (error !== undefined && error !== null ? failed(error) : succeed(value));
-        if (context.callbackWaitsForEmptyEventLoop === false) setImmediate(finish);
-        else onEmptyLoop = () => { setImmediate(finish); };
-      };
       onEmptyLoop = () => succeed(null); // Neither a promise nor a call of the callback: the answer is null.
-      context.done = (error, value) => done(error, value);
-      context.fail = (error) => done(error ?? new Error('handled'));
-      context.succeed = (value) => done(null, value);
-      const result = new Runtime(handler).handleOnceNonStreaming(event, context, done);
-      if (typeof result?.then === 'function') result.then(succeed, failed);
+      const callback = answersOf(context, succeed, failed);
+      thrown = callback;
+      const result = new Runtime(handler).handleOnceNonStreaming(event, context, callback);
+      if (typeof result?.then === 'function') result.then(context.succeed, context.fail);
     } catch (error) {
-      failed(error);
+      thrown(error);
     }
+  });
+}
+
+/** The callback, and what the context has of its kind: the first that is called answers, and the promise is one of them. Only
+    what the callback is given waits for an empty event loop. */
+function answersOf(context, succeed, failed) {
+  let called = false;
+  const first = (answer) => (...args) => { if (!called) { called = true; answer(...args); } };
+  const given = (value) => value !== undefined && value !== null;
+  const done = (error, value) => (given(error) ? failed(error) : succeed(value));
+  context.done = first(done);
+  context.fail = first((error) => failed(given(error) ? error : 'handled'));
+  context.succeed = first(succeed);
+  return first((error, value) => {
+    if (given(error) || context.callbackWaitsForEmptyEventLoop === false) done(error, value);
+    else onEmptyLoop = () => { setImmediate(() => succeed(value)); };
   });
 }
 
@@ -422,22 +425,20 @@ async function main() {
   patchConsole();
   provideGlobal();
   process.on('uncaughtException', (error) => crash(api, 'Uncaught Exception', error, 129));
-  process.on('unhandledRejection', (reason) => {
-    const error = new RuntimeFault('UnhandledPromiseRejection', String(isError(reason) ? reason : reason?.toString?.() ?? reason),
-      isError(reason) ? reason : undefined);
-    error.reason = reason;
+  process.on('unhandledRejection', (reason, promise) => {
+    const error = Object.assign(new RuntimeFault('UnhandledPromiseRejection', reason), { reason, promise });
     crash(api, 'Unhandled Promise Rejection', error, 128);
   });
   api.release();
   let handler;
   try {
-    onEmptyLoop = () => crash(api, 'Init Error', new RuntimeFault('NodeJsExit',
-      'The event loop is empty and the module of the handler never finished loading'), 13);
+    onEmptyLoop = () => crash(api, INIT_FAILED,
+      new RuntimeFault('NodeJsExit', 'The event loop is empty and the module of the handler never finished loading'), 13);
     handler = await findHandler(process.env.LAMBDA_TASK_ROOT ?? '/var/task', process.env._HANDLER);
     onEmptyLoop = null;
   } catch (error) {
     onEmptyLoop = null;
-    crash(api, isError(error) && error.name.startsWith('Runtime.') ? 'Init Error' : 'Uncaught Exception', error, 1);
+    crash(api, INIT_FAILED, error, 1);
     return;
   }
   onCrash = nobodyAsked;

@@ -91,7 +91,7 @@ function short(object) {
   const text = JSON.stringify(object);
   if (Buffer.byteLength(text) <= ERROR_BYTES) return text;
   const { errorType, errorMessage } = object;
-  return JSON.stringify({ errorType: errorType.slice(0, 200), errorMessage: errorMessage.slice(0, 1000), trace: [] });
+  return JSON.stringify({ errorType: errorType?.slice(0, 200), errorMessage: errorMessage?.slice(0, 1000), trace: [] });
 }
 
 /** Runs the handler until it and its stream have ended: what is still to be sent. `tools` are the bootstrap's. */
