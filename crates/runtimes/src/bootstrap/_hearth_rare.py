@@ -156,9 +156,9 @@ def _log_error(kind, message, stack, request_id):
         import time
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         _write_event(_json_line({"timestamp": at, "level": "ERROR", "errorMessage": message, "errorType": kind,
-                                 "requestId": request_id or None, "stackTrace": stack}))
+                                 "requestId": request_id, "stackTrace": stack}))
         return
-    lines = [f"[ERROR] {kind}: {message}", "Traceback (most recent call last):"]
+    lines = [f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}", "Traceback (most recent call last):"]
     for entry in stack:
         for line in entry.rstrip("\n").split("\n"):
             text = line.lstrip(" ")
@@ -243,13 +243,21 @@ def set_up_logging(logging, current):
     logging.root.addHandler(handler)
 
 
+def _shown(thing):
+    return "%s([%s])" % (type(thing).__name__, ",".join("%s=%s" % member for member in vars(thing).items()))
+
+
 class Client:
+    __repr__ = _shown
+
     def __init__(self, values):
         for name in ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name"):
             setattr(self, name, values.get(name))
 
 
 class ClientContext:
+    __repr__ = _shown
+
     def __init__(self, values):
         self.custom = values.get("custom")
         self.env = values.get("env")

@@ -244,15 +244,17 @@ async function findHandler(taskRoot, text) {
     fault.stack = MAJOR >= CALLBACKS_GONE ? error.stack : `${fault.name}: ${fault.message}\n${error.stack}`;
     throw fault;
   }
-  const handler = property.split('.').reduce((value, part) => value?.[part], module);
+  const inside = (whole) => property.split('.').reduce((value, part) => value?.[part], whole);
+  const handler = inside(module) || (MAJOR >= CALLBACKS_GONE && inside(module?.default));
   if (!handler) throw new RuntimeFault('HandlerNotFound', `${text} is undefined or not exported`);
   if (typeof handler !== 'function') throw new RuntimeFault('HandlerNotFound', `${text} is not a function`);
   if (handler[STREAMING] !== undefined && handler[STREAMING] !== 'response') {
     throw new RuntimeFault('MalformedStreamingHandler', 'Only response streaming is supported.');
   }
   if (MAJOR >= CALLBACKS_GONE && handler.length >= 3 && !handler[STREAMING]) {
-    throw new RuntimeFault('CallbackHandlerDeprecated', `${text} takes a callback, which handlers can not from Node.js ` +
-      '24 on: make it an async function, or use nodejs22.x');
+    throw new RuntimeFault('CallbackHandlerDeprecated', 'ERROR: AWS Lambda has removed support for callback-based function ' +
+      'handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js ' +
+      '24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.');
   }
   return handler;
 }
@@ -290,17 +292,15 @@ function contextFrom(id, headers) {
   const deadline = Number(headers.get('lambda-runtime-deadline-ms'));
   const { env } = process, json = (name) => (headers.get(name) ? JSON.parse(headers.get(name)) : undefined);
   return {
-    callbackWaitsForEmptyEventLoop: true,
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    ...(MAJOR < CALLBACKS_GONE && { callbackWaitsForEmptyEventLoop: true }),
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION, functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-    clientContext: json('lambda-runtime-client-context'),
-    identity: json('lambda-runtime-cognito-identity'),
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME, logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: json('lambda-runtime-client-context'), identity: json('lambda-runtime-cognito-identity'),
     invokedFunctionArn: headers.get('lambda-runtime-invoked-function-arn'),
     awsRequestId: id,
     tenantId: headers.get('lambda-runtime-aws-tenant-id'),
+    ...(MAJOR >= CALLBACKS_GONE && { xRayTraceId: headers.get('lambda-runtime-trace-id') }),
     getRemainingTimeInMillis: () => deadline - Date.now(),
   };
 }

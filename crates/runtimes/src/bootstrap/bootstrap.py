@@ -162,26 +162,29 @@ def to_json(value):
 class LambdaContext:
     """What a handler gets as its second argument."""
 
-    function_name = function_version = memory_limit_in_mb = log_group_name = log_stream_name = None
+    _function = {}
 
     @classmethod
     def set_function(cls):
-        cls.function_name = variable("AWS_LAMBDA_FUNCTION_NAME")
-        cls.function_version = variable("AWS_LAMBDA_FUNCTION_VERSION")
-        cls.memory_limit_in_mb = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        cls.log_group_name = variable("AWS_LAMBDA_LOG_GROUP_NAME")
-        cls.log_stream_name = variable("AWS_LAMBDA_LOG_STREAM_NAME")
+        cls._function = {
+            "log_group_name": variable("AWS_LAMBDA_LOG_GROUP_NAME"),
+            "log_stream_name": variable("AWS_LAMBDA_LOG_STREAM_NAME"),
+            "function_name": variable("AWS_LAMBDA_FUNCTION_NAME"),
+            "memory_limit_in_mb": variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            "function_version": variable("AWS_LAMBDA_FUNCTION_VERSION"),
+        }
 
     def __init__(self, request_id, headers):
-        self.aws_request_id = request_id
-        self.invoked_function_arn = headers[b"lambda-runtime-invoked-function-arn"].decode()
-        self._epoch_deadline_time_in_ms = int(headers[b"lambda-runtime-deadline-ms"])
         client = headers.get(b"lambda-runtime-client-context")
         identity = headers.get(b"lambda-runtime-cognito-identity")
         tenant = headers.get(b"lambda-runtime-aws-tenant-id")
+        # Functions print a context and its members: both in the order that they have on Lambda.
+        self.__dict__ = {"aws_request_id": request_id, **self._function}
+        self.invoked_function_arn = headers[b"lambda-runtime-invoked-function-arn"].decode()
         self.tenant_id = tenant.decode() if tenant else None
         self.client_context = None
         self.identity = NO_IDENTITY
+        self._epoch_deadline_time_in_ms = int(headers[b"lambda-runtime-deadline-ms"])
         if client or identity:
             import _hearth_rare
             if client:
@@ -197,8 +200,8 @@ class LambdaContext:
         sys.stdout.flush()
 
     def __repr__(self):
-        shown = {name: value for name, value in vars(LambdaContext).items() if isinstance(value, str) and name[0] != "_"}
-        return "LambdaContext([%s])" % ",".join("%s=%s" % pair for pair in {**vars(self), **shown}.items())
+        shown = ["aws_request_id", *self._function, "invoked_function_arn", "client_context", "identity", "tenant_id"]
+        return "LambdaContext([%s])" % ",".join("%s=%s" % (name, getattr(self, name)) for name in shown)
 
 
 class CognitoIdentity:

@@ -43,6 +43,47 @@ fn answers_one_event_after_the_other() {
 }
 
 #[test]
+fn an_exception_without_a_text_is_logged_by_its_type() {
+    each(|runtime| {
+        let code = "def handler(event, context):\n    raise ValueError()\n";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        assert_eq!(function.invoke("{}").json()["errorMessage"], "");
+        let (out, _) = function.output();
+        assert!(out.starts_with("[ERROR] ValueError\rTraceback (most recent call last):\r"), "{out:?}");
+    });
+}
+
+#[test]
+fn a_context_is_printed_as_on_lambda() {
+    each(|runtime| {
+        let code = "def handler(event, c):\n  return [repr(c), [name for name in vars(c) if name[0] != '_']]";
+        let mut function = Function::start(runtime, "app.handler", &[("app.py", code)]);
+        let headers = "Lambda-Runtime-Client-Context: {\"custom\":{\"k\":1},\"client\":{\"app_title\":\"t\"}}\r\n";
+        let client = "ClientContext([custom={'k': 1},env=None,client=Client([installation_id=None,app_title=t,\
+            app_version_name=None,app_version_code=None,app_package_name=None])])";
+        let shown = format!(
+            "LambdaContext([aws_request_id=00000000-0000-4000-8000-000000000001,log_group_name=/aws/lambda/f,\
+             log_stream_name=stream,function_name=f,memory_limit_in_mb=128,function_version=$LATEST,\
+             invoked_function_arn=arn:f,client_context={client},\
+             identity=CognitoIdentity([cognito_identity_id=None,cognito_identity_pool_id=None]),tenant_id=None])"
+        );
+        let members = [
+            "aws_request_id",
+            "log_group_name",
+            "log_stream_name",
+            "function_name",
+            "memory_limit_in_mb",
+            "function_version",
+            "invoked_function_arn",
+            "tenant_id",
+            "client_context",
+            "identity",
+        ];
+        assert_eq!(function.invoke_with("{}", headers).json(), json!([shown, members]));
+    });
+}
+
+#[test]
 fn gives_the_handler_its_context() {
     each(|runtime| {
         let code = "import os
