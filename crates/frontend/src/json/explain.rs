@@ -45,7 +45,13 @@ fn token(payload: &[u8], at: usize) -> (String, usize) {
     if length < WORD_SHOWN && payload.get(end).is_some_and(|byte| matches!(byte, 0x80..0xc0 | 0xf8..)) {
         return describe(payload, Flaw { at: end, kind: FlawKind::Utf8Start });
     }
-    let shown = String::from_utf8_lossy(&payload[at..at + length.min(WORD_SHOWN)]);
+    let word = &payload[at..end];
+    if let b"NaN" | b"Infinity" = word {
+        let number = String::from_utf8_lossy(word);
+        let rule = "enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow";
+        return (format!("Non-standard token '{number}': {rule}"), end);
+    }
+    let shown = String::from_utf8_lossy(&word[..length.min(WORD_SHOWN)]);
     let more = if length > WORD_SHOWN { "..." } else { "" };
     (format!("Unrecognized token '{shown}{more}': was expecting {LITERALS}"), end)
 }
@@ -164,6 +170,8 @@ mod tests {
             "line: 1, column: 2]",
         );
         starts(b"abc", "Unrecognized token 'abc': was expecting (JSON String", "line: 1, column: 4]");
+        starts(b"[NaN]", "Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON", "line: 1, column: 5]");
+        starts(b"NaNs", "Unrecognized token 'NaNs'", "line: 1, column: 5]");
         starts(b"{'a': 1}", "Unexpected character (''' (code 39)): was expecting double-quote", "line: 1, column: 2]");
         starts(b"{\n \"a\" 1}", "Unexpected character ('1' (code 49)): was expecting a colon", "line: 2, column: 6]");
         starts(b"[1}", "Unexpected close marker '}': expected ']' (for Array starting at", "line: 1, column: 3]");
