@@ -22,6 +22,8 @@ pub enum SandboxError {
     NotExecutable {
         /// Its path inside.
         program: String,
+        /// Whether it is not there. Where what is to run it is not, `execve` answers the same.
+        missing: bool,
         /// The answer of `execve`.
         source: io::Error,
     },
@@ -35,6 +37,9 @@ pub enum SandboxError {
     #[error("{0}")]
     Invalid(String),
 }
+
+/// What init says of a program that is there while its interpreter or loader is not. No `execve` answers it by itself.
+pub(crate) const NO_INTERPRETER: i32 = libc::ELIBACC;
 
 /// A failed step inside the spawner or an environment's init, small enough for a frame.
 #[derive(Clone, PartialEq, Eq, Debug)]

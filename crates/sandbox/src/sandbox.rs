@@ -17,7 +17,7 @@ use crate::args::sealed;
 use crate::cgroup::{self, CgroupFiles, CpuQuota};
 use crate::channel::{self, Received};
 use crate::control_file::{counter, read, write};
-use crate::error::{Failure, SandboxError};
+use crate::error::{Failure, NO_INTERPRETER, SandboxError};
 use crate::frame::{Answer, Event, Request, Role, TmpChoice};
 use crate::process::{Process, Signal};
 use crate::program::{Assignment, Beside, Command, Happening, Program};
@@ -460,8 +460,9 @@ impl Environment {
 }
 
 fn not_executable(failure: Failure) -> SandboxError {
-    let source = io::Error::from_raw_os_error(failure.errno);
-    SandboxError::NotExecutable { program: failure.what, source }
+    let errno = if failure.errno == NO_INTERPRETER { libc::ENOENT } else { failure.errno };
+    let source = io::Error::from_raw_os_error(errno);
+    SandboxError::NotExecutable { program: failure.what, missing: failure.errno == libc::ENOENT, source }
 }
 
 pub(crate) fn protocol_error(what: &str) -> SandboxError {

@@ -248,8 +248,7 @@ pub(crate) fn platform(error: SandboxError) -> Cause {
 /// The last step fails for the function's sake where its program cannot be executed.
 pub(crate) fn not_executable(error: SandboxError) -> Cause {
     match error {
-        SandboxError::NotExecutable { program, source } => {
-            let missing = source.kind() == io::ErrorKind::NotFound;
+        SandboxError::NotExecutable { program, missing, source } => {
             let text = source.to_string();
             let error = text.split(" (os error").next().unwrap_or_default().to_owned();
             if let Some(name) = programs::name(&program) {

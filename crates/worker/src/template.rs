@@ -122,7 +122,7 @@ pub(crate) async fn write_down(
     let assignment = Assignment { code: spec.code, layers: spec.layers.clone(), memory_mb: spec.memory_mb };
     let program = Program { argv, otherwise, env, cwd, output: theirs };
     let mut template = match machine.spawner.assign_template(started, assignment, program).await {
-        Err(SandboxError::NotExecutable { program, source }) => {
+        Err(SandboxError::NotExecutable { program, source, .. }) => {
             let text = format!("{program}: {source}");
             return Err(NoSnapshot::Init { failure: InitFailure::InvalidEntryPoint, text });
         }

@@ -1,16 +1,17 @@
 //! The processes that become a function's: its runtime, and programs beside it.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use hearth_types::limits;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Access, CWD, Mode, OFlags};
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Resource, Rlimit};
 
 use super::Plan;
 use crate::args::ExecArgs;
 use crate::channel::{self, Received};
-use crate::error::{Done, During, Failure};
+use crate::error::{Done, During, Failure, NO_INTERPRETER};
 use crate::frame::{Event, Order};
 use crate::privileges;
 use crate::since::Since;
@@ -365,14 +366,18 @@ fn become_function() -> Done {
 /// Becomes the program; returns only where it cannot.
 fn execute(mut args: ExecArgs) -> Event {
     let mut error = sys::exec(&args.argv[0], &args.argv, &args.env);
-    if let Some(otherwise) = args.otherwise.take_if(|_| error.raw_os_error() == Some(libc::ENOENT)) {
+    let is_there = |program: &CString| rustix::fs::access(program.as_c_str(), Access::EXISTS).is_ok();
+    if let Some(otherwise) = args.otherwise.take_if(|_| !is_there(&args.argv[0])) {
         let other_error = sys::exec(&otherwise, std::slice::from_ref(&otherwise), &args.env);
         // Where neither is there, the first one's path says it.
-        if other_error.raw_os_error() != Some(libc::ENOENT) {
+        if is_there(&otherwise) {
             (args.argv[0], error) = (otherwise, other_error);
         }
     }
-    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    let errno = match error.raw_os_error() {
+        Some(libc::ENOENT) if is_there(&args.argv[0]) => NO_INTERPRETER,
+        errno => errno.unwrap_or(libc::EIO),
+    };
     Event::NotExecutable(Failure::new(errno, args.argv[0].to_string_lossy()))
 }
 

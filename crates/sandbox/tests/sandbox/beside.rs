@@ -132,7 +132,7 @@ print('done')";
 
 pub(crate) async fn a_program_that_cannot_run_is_told(world: World) {
     match start(&world, "pass", &["import time; time.sleep(600)", ""]).await {
-        Err(SandboxError::NotExecutable { program, source }) => {
+        Err(SandboxError::NotExecutable { program, source, .. }) => {
             assert_eq!((program.as_str(), source.raw_os_error()), ("/opt/extensions/e1", Some(13)));
         }
         other => panic!("{:?}", other.err()),

@@ -65,8 +65,9 @@ pub(crate) async fn a_program_that_cannot_run_is_an_error(world: World) {
             output: OwnedFd::from(theirs),
         };
         match world.spawner.assign(started, assignment, wrong).await {
-            Err(SandboxError::NotExecutable { program: named, source }) => {
+            Err(SandboxError::NotExecutable { program: named, missing, source }) => {
                 assert_eq!((named.as_str(), source.raw_os_error()), (program, Some(errno)));
+                assert_eq!(missing, errno == libc::ENOENT);
             }
             Err(SandboxError::Failed { what, source }) => {
                 assert_eq!((what.as_str(), source.raw_os_error()), ("entering /nowhere", Some(errno)));

@@ -219,7 +219,8 @@ async fn what_cannot_be_executed(machine: Arc<Machine>) {
     let text = "RequestId: ID Error: fork/exec /var/task/bootstrap: permission denied";
     assert_eq!(error, owned("Runtime.InvalidEntrypoint", text));
     let error = machine.function("provided.al2023", "x", &[("bootstrap", "#!/no/such/program\n")]).error("{}").await;
-    assert_eq!(error.0, "Runtime.InvalidEntrypoint");
+    let text = "RequestId: ID Error: fork/exec /var/task/bootstrap: no such file or directory";
+    assert_eq!(error, owned("Runtime.InvalidEntrypoint", text));
 }
 
 async fn what_is_not_installed(machine: Arc<Machine>) {
