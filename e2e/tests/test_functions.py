@@ -181,6 +181,17 @@ def test_other_regions_are_not_reachable(client):
     assert message == "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"
 
 
+def test_functions_of_other_accounts_are_refused_with_the_reason(client):
+    arn = "arn:aws:lambda:us-east-1:222222222222:function:f"
+    calls = ((client.get_function, "GetFunction"), (client.invoke, "InvokeFunction"), (client.delete_function, "DeleteFunction"))
+    for call, action in calls:
+        assert fails(call, "AccessDeniedException", 403, FunctionName=arn) == (
+            f"User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:{action} on resource: {arn} "
+            f"because no resource-based policy allows the lambda:{action} action"
+        )
+    fails(client.list_tags, "AccessDeniedException", 403, Resource=arn)
+
+
 def test_a_name_is_taken_once(client, deploy):
     function = deploy(CODE)
     message = fails(lambda **a: create(client, **a), "ResourceConflictException", 409, FunctionName=function.name)

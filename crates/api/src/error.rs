@@ -161,6 +161,12 @@ impl ApiError {
         Self { kind: ACCESS_DENIED, message, extra: Vec::new(), retry_after_s: None }
     }
 
+    /// Whether access is denied without a word of why.
+    #[must_use]
+    pub fn is_bare_denial(&self) -> bool {
+        self.kind.code == ACCESS_DENIED.code && self.message.is_none()
+    }
+
     /// `UnknownOperationException`, 404.
     #[must_use]
     pub fn unknown_operation(method: &str, path: &str) -> Self {

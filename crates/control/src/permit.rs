@@ -40,6 +40,23 @@ impl Control {
         self.permit_uses(caller, matched.operation, &resource, said).await
     }
 
+    /// An operation's error with the reason that a client is given. Only CreateFunction gives none for a function of
+    /// another account (observed).
+    #[must_use]
+    pub fn told(&self, matched: &Matched, error: ApiError) -> ApiError {
+        let names_one = matched.label("FunctionName").or_else(|| matched.label("Resource")).is_some();
+        if !error.is_bare_denial() || !names_one {
+            return error;
+        }
+        let (action, place) = (matched.operation.iam_action(), &self.parts.place);
+        let resource = Resource::of(place, matched, &Said::default()).arn;
+        ApiError::access_denied(Some(format!(
+            "User: arn:aws:iam::{}:root is not authorized to perform: {action} on resource: {resource} because no \
+             resource-based policy allows the {action} action",
+            place.account
+        )))
+    }
+
     /// Asks by the caller's own policies; only if they do not allow it by the resource's, which never denies.
     async fn may(&self, caller: &Caller, action: &str, resource: &Resource, keys: Context) -> Result<(), ApiError> {
         let arn = &resource.arn;

@@ -205,10 +205,12 @@ impl Gateway {
         let body = read_body(body, limit, BODY_TIMEOUT).await.map_err(|error| body_error(matched.operation, &error))?;
         let caller = visitor.admit(&body).map_err(|cause| cause.error(Dialect::Json))?;
         self.permit(&caller, &matched, &body).await?;
-        if INVOKES.contains(&matched.operation) {
-            return self.invoke(arrival.id, &matched, &head.headers, body).await;
-        }
-        self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
+        let answer = if INVOKES.contains(&matched.operation) {
+            self.invoke(arrival.id, &matched, &head.headers, body).await
+        } else {
+            self.operate(&matched, &head.headers, body).await.map(|response| response.map(ResponseBody::from))
+        };
+        answer.map_err(|error| self.control.told(&matched, error))
     }
 
     /// S3 compares bodies as they stream in with what was signed of them.
