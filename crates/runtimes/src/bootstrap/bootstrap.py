@@ -162,24 +162,20 @@ def to_json(value):
 class LambdaContext:
     """What a handler gets as its second argument."""
 
-    _function = {}
-
     @classmethod
     def set_function(cls):
-        cls._function = {
-            "log_group_name": variable("AWS_LAMBDA_LOG_GROUP_NAME"),
-            "log_stream_name": variable("AWS_LAMBDA_LOG_STREAM_NAME"),
-            "function_name": variable("AWS_LAMBDA_FUNCTION_NAME"),
-            "memory_limit_in_mb": variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
-            "function_version": variable("AWS_LAMBDA_FUNCTION_VERSION"),
-        }
+        cls._function = tuple(map(variable, (
+            "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION")))
 
     def __init__(self, request_id, headers):
         client = headers.get(b"lambda-runtime-client-context")
         identity = headers.get(b"lambda-runtime-cognito-identity")
         tenant = headers.get(b"lambda-runtime-aws-tenant-id")
         # Functions print a context and its members: both in the order that they have on Lambda.
-        self.__dict__ = {"aws_request_id": request_id, **self._function}
+        self.aws_request_id = request_id
+        (self.log_group_name, self.log_stream_name, self.function_name, self.memory_limit_in_mb,
+         self.function_version) = self._function
         self.invoked_function_arn = headers[b"lambda-runtime-invoked-function-arn"].decode()
         self.tenant_id = tenant.decode() if tenant else None
         self.client_context = None
@@ -200,8 +196,9 @@ class LambdaContext:
         sys.stdout.flush()
 
     def __repr__(self):
-        shown = ["aws_request_id", *self._function, "invoked_function_arn", "client_context", "identity", "tenant_id"]
-        return "LambdaContext([%s])" % ",".join("%s=%s" % (name, getattr(self, name)) for name in shown)
+        shown = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        shown["tenant_id"] = shown.pop("tenant_id")  # It came late, and is last.
+        return "LambdaContext([%s])" % ",".join("%s=%s" % member for member in shown.items())
 
 
 class CognitoIdentity:

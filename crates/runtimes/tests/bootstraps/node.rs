@@ -194,7 +194,7 @@ fn reports_a_thrown_error_with_its_trace() {
 
 #[test]
 fn what_only_looks_like_an_error_is_told_as_one_up_to_22() {
-    each_major(CALLBACKS_UP_TO, |runtime| {
+    each_major(0..=CALLBACKS_UP_TO, |runtime| {
         let code = "exports.handler = async () => { throw { name: 'Odd', message: 'm\x7f', stack: 'a\\nb' }; };";
         assert_eq!(
             answer(runtime, code).json(),
@@ -260,7 +260,7 @@ fn a_callbacks_answer_waits_for_the_event_loop_unless_told_otherwise() {
 
 #[test]
 fn only_what_the_callback_is_given_waits_for_the_event_loop() {
-    each_major(CALLBACKS_UP_TO, |runtime| {
+    each_major(0..=CALLBACKS_UP_TO, |runtime| {
         let timer = "let late = 'at once'; setTimeout(() => { late = 'late'; }, 50);";
         let said = |code: &str| {
             let code = format!("exports.handler = (e, c, callback) => {{ {timer} {code} }};");
@@ -280,7 +280,7 @@ fn only_what_the_callback_is_given_waits_for_the_event_loop() {
 
 #[test]
 fn a_callback_that_was_called_answers_for_an_async_handler_too() {
-    each_major(CALLBACKS_UP_TO, |runtime| {
+    each_major(0..=CALLBACKS_UP_TO, |runtime| {
         let text = |code: &str| answer(runtime, code).text().to_owned();
         assert_eq!(text("exports.handler = async (e, c, callback) => { callback(null, 'called'); };"), "\"called\"");
         assert_eq!(text("exports.handler = async (e, c, callback) => { callback(null, 1); return 2; };"), "1");
