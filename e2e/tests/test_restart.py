@@ -1,6 +1,9 @@
-"""What was in use before a restart: runtimes wait for it again soon after, so that its first call is no slower than a later one."""
+"""What was in use before a restart, of the server or of a worker: runtimes wait for it again soon after, so that its first call is no
+slower than a later one."""
 
 import datetime
+import os
+import signal
 
 import pytest
 
@@ -9,7 +12,7 @@ from support.gates import Gates, held, waiting
 from support.metrics import Numbers
 from support.server import HANGS_S, wait_until
 from support.wall import SetServer, machine_now
-from support.workers import WorkerProcess
+from support.workers import WorkerProcess, workers_of
 from test_ahead import ECHO, NODE, found, started_ahead, until_one_waits, until_so_many_wait
 
 
@@ -137,6 +140,96 @@ def test_a_worker_process_that_joins_later_hears_of_it(house):
         late.start()
         until_one_waits(server)
         assert (function.call(), found(server, function)) == ("here", ["runtime"])
+    finally:
+        late.close()
+
+
+def kill(worker):
+    worker.kill()
+    until_gone(worker)
+
+
+def drain(worker):
+    worker.drain()
+    until_gone(worker)
+
+
+def until_gone(worker):
+    wait_until(lambda: worker.seen() is None, HANGS_S, lambda: f"{worker.name} is still there")
+
+
+@pytest.mark.parametrize("end", [kill, drain])
+def test_a_worker_process_that_is_started_again_hears_of_it(house, end):
+    server, (worker,), _, deploy = house(1)
+    functions = [deploy(ECHO), deploy(ECHO, Runtime=NODE)]
+    for function in functions:
+        function.call()
+    end(worker)
+    worker.start()
+    until_so_many_wait(server, 2)
+    for function in functions:
+        assert (function.call(), found(server, function)) == ("here", ["runtime"])
+
+
+def test_a_worker_process_that_the_server_starts_again_hears_of_it(alone):
+    server = alone("--workers", "1")
+    deploy, _ = deployer(client_of(server))
+    function = deploy(ECHO)
+    function.call()
+    (killed,) = workers_of(server)
+    os.kill(killed["Pid"], signal.SIGKILL)
+    gone = lambda: killed["Pid"] not in [worker["Pid"] for worker in workers_of(server)]
+    wait_until(gone, HANGS_S, lambda: f"{killed} is still there")
+    until_one_waits(server)
+    assert (function.call(), found(server, function)) == ("here", ["runtime"])
+
+
+def test_what_a_worker_process_ran_that_does_not_come_back_is_waited_for_on_another(house):
+    server, (gone, stays), _, deploy = house(2)
+    function = deploy(ECHO, Runtime=NODE)
+    function.call()
+    assert [worker["Environments"] for worker in workers_of(server)] == [1, 0]
+    gone.drain()
+    until_waiting(server, {stays.name: 1})
+    assert (function.call(), found(server, function)) == ("here", ["runtime"])
+
+
+def until_waiting(server, counts):
+    """Returns once so many runtimes wait on each of the workers, or more."""
+    of = lambda: {worker["Name"]: worker["WaitingRuntimes"] for worker in workers_of(server)}
+    enough = lambda: of().keys() >= counts.keys() and all(of()[name] >= count for name, count in counts.items())
+    wait_until(enough, HANGS_S, lambda: f"{of()} wait")
+
+
+def test_each_worker_process_has_its_share_of_what_is_spread(alone):
+    """Of each kind one, for nobody knows which function is called first."""
+    server = alone("--workers", "2", "--placement", "spread")
+    deploy, _ = deployer(client_of(server))
+    functions = [deploy(ECHO), deploy(ECHO, Runtime=NODE)]
+    for function in functions:
+        function.call()
+    for order in (functions, functions[::-1]):
+        server.stop()
+        again(server, *functions)
+        until_waiting(server, {"worker-0": 2, "worker-1": 2})
+        for function in order:
+            assert (function.call(), found(server, function)) == ("here", ["runtime"])
+
+
+def test_a_worker_process_that_joins_later_has_its_share_of_what_is_not_there(house):
+    server, (early,), _, deploy = house(1, "--placement", "spread")
+    one, other = deploy(ECHO), deploy(ECHO, Runtime=NODE)
+    assert one.call() == other.call() == "here"
+    kill(early)
+    early.start()
+    until_waiting(server, {early.name: 2})
+    assert one.call() == "here"
+    late = WorkerProcess(server, "late", "--memory-budget", "8000")
+    try:
+        late.start()
+        until_waiting(server, {late.name: 1})
+        assert (other.call(), found(server, other)) == ("here", ["runtime"])
+        assert {worker["Name"]: worker["Environments"] for worker in workers_of(server)} == {early.name: 1, "late": 1}
     finally:
         late.close()
 

@@ -21,7 +21,7 @@ use tracing::warn;
 use crate::environments::Environments;
 use crate::invoke::invocable;
 use crate::optimize::Optimizations;
-use crate::recall::{Looked, Recalls};
+use crate::recall::{Made, Recalls};
 use crate::snapshot::{EntryState, FunctionSnapshot, Generations, Ready};
 use crate::tenants::Tenants;
 use crate::writer::Writer;
@@ -81,7 +81,7 @@ pub(crate) struct Core {
     pub(crate) rearming: Option<Busy>,
     /// Of environments whose first invoke is answered, and of those that were made without one.
     pub(crate) phases: HashMap<EnvironmentId, InitPhases>,
-    pub(crate) looked: Looked,
+    pub(crate) made: Made,
     /// Environments that were ended, by why.
     pub(crate) stops: BTreeMap<&'static str, u64>,
 }
@@ -157,7 +157,7 @@ impl<W: Environments> Dispatcher<W> {
                 armed: None,
                 rearming: None,
                 phases: HashMap::new(),
-                looked: Looked::default(),
+                made: Made::default(),
                 stops: BTreeMap::new(),
             }),
             clock: config.clock,
@@ -372,7 +372,7 @@ impl Core {
             Action::Create { invoke, environment, worker, .. } => {
                 let waiting = waiting.remove(&invoke)?;
                 self.count(&waiting.ready, environment);
-                self.looked.made(waiting.ready.generation());
+                self.made.one_of(waiting.ready.generation());
                 Some(Work::Create(worker, environment, waiting))
             }
             Action::Prepare { environment, generation, worker, purpose } => {

@@ -30,7 +30,8 @@ pub trait Environments: Send + Sync + 'static {
     /// Environments of this version, which was just deployed, are likely to be asked for, of this worker as things stand.
     fn foresee(&self, _worker: WorkerId, _spec: &VersionSpec) {}
 
-    /// Environments of these versions were in use before the server started, and are likely to be asked for again, of this worker.
+    /// Environments of these versions were in use lately and are not there, and are likely to be asked for again, of this worker:
+    /// all of them that are, whatever it was told before.
     fn recall(&self, _worker: WorkerId, _all: Vec<Recall>) {}
 
     /// No further environment of this generation is asked for: what is kept for such goes.

@@ -17,7 +17,7 @@ pub(crate) type Of = (Arc<str>, VersionId);
 /// What was in use within [`LATELY_KEEP`], [`LATELY_VERSIONS`] at most. By the wall clock, which may be set: what it has not come
 /// to yet counts as what is as long ago.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Lately {
+pub(crate) struct Lately {
     used: BTreeMap<Of, LatelyUsed>,
     /// As it was written last.
     written: BTreeMap<Of, LatelyUsed>,
@@ -25,7 +25,7 @@ pub struct Lately {
 
 /// Versions of which environments are in use.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct InUse(pub(crate) BTreeMap<Of, Seen>);
+pub(crate) struct InUse(pub(crate) BTreeMap<Of, Seen>);
 
 /// How one is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,7 +37,7 @@ pub(crate) struct Seen {
 
 /// That some of a version's environments are likely to be asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     pub(crate) of: Of,
     /// At once; from 1.
     pub(crate) count: u32,
@@ -49,8 +49,7 @@ pub struct Wanted {
 
 impl Lately {
     /// Goes on with what was written.
-    #[must_use]
-    pub fn new(record: LatelyRecord, now_ms: i64) -> Self {
+    pub(crate) fn new(record: LatelyRecord, now_ms: i64) -> Self {
         let used = record.versions.into_iter().map(|one| ((one.function, one.version), one.used));
         let mut lately = Self { used: used.collect(), written: BTreeMap::new() };
         lately.bound(now_ms);
@@ -59,7 +58,7 @@ impl Lately {
     }
 
     /// These are in use now, or were since the last look.
-    pub fn look(&mut self, now_ms: i64, InUse(used): InUse) {
+    pub(crate) fn look(&mut self, now_ms: i64, InUse(used): InUse) {
         for (of, Seen { count, steps }) in used {
             let steps = steps.map(|steps| kept(steps, now_ms));
             let now = LatelyUsed { most: count, most_at_ms: now_ms, at_ms: now_ms, steps };
@@ -73,8 +72,7 @@ impl Lately {
     }
 
     /// What is to be written, where that is news.
-    #[must_use]
-    pub fn to_write(&self) -> Option<LatelyRecord> {
+    pub(crate) fn to_write(&self) -> Option<LatelyRecord> {
         let is_new = |(of, used): (&Of, &LatelyUsed)| self.written.get(of).is_none_or(|written| differs(used, written));
         if self.used.len() == self.written.len() && !self.used.iter().any(is_new) {
             return None;
@@ -88,20 +86,18 @@ impl Lately {
     }
 
     /// That was written.
-    pub fn written(&mut self, LatelyRecord { versions }: LatelyRecord) {
+    pub(crate) fn written(&mut self, LatelyRecord { versions }: LatelyRecord) {
         self.written = versions.into_iter().map(|one| ((one.function, one.version), one.used)).collect();
     }
 
     /// Of how many versions something is written.
-    #[must_use]
-    pub fn count_written(&self) -> usize {
+    pub(crate) fn count_written(&self) -> usize {
         self.written.len()
     }
 
     /// What is likely to be wanted again, what was used last at the end: as many of each as were in use at once while runtimes
     /// wait for the next, one where that is longer ago.
-    #[must_use]
-    pub fn wanted(&self, now_ms: i64) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self, now_ms: i64) -> Vec<Wanted> {
         let mut all: Vec<_> = self.used.iter().collect();
         all.sort_by_key(|(_, used)| used.at_ms);
         let wanted = all.into_iter().map(|(of, used)| {

@@ -9,20 +9,23 @@ impl<W: Environments> Dispatcher<W> {
     /// The worker takes environments from now on. Its number must be new.
     pub fn join(&self, worker: WorkerId, capacity: Capacity) {
         self.turn(Event::Join { worker, capacity });
-        self.place_recalls();
+        self.tell_recalls();
     }
 
     /// The worker gets no new environment; those that it has are stopped as soon as they are idle.
     pub fn drain_worker(&self, worker: WorkerId) {
         self.turn(Event::Drain(worker));
+        self.tell_recalls();
     }
 
     /// The worker is no more, and all invokes that it had have been replied to.
     pub fn lost(&self, worker: WorkerId) {
         self.turn(Event::Lost(worker));
-        let mut core = lock(&self.core);
-        let core = &mut *core;
-        core.phases.retain(|environment, _| core.scheduler.lives(*environment));
+        {
+            let core = &mut *lock(&self.core);
+            core.phases.retain(|environment, _| core.scheduler.lives(*environment));
+        }
+        self.tell_recalls();
     }
 
     /// The workers as they stand, the first to join first.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hearth_identity::Credentials;
 use hearth_types::invoke::VersionSpec;
-use hearth_types::limits::{INSIDE_CONNECTIONS, SEGMENT_LETTERS, WORKER_LOG_BYTES, WORKER_LOG_LINES, WORKER_NUMBERS};
+use hearth_types::limits::{
+    INSIDE_CONNECTIONS, LATELY_VERSIONS, SEGMENT_LETTERS, WORKER_LOG_BYTES, WORKER_LOG_LINES, WORKER_NUMBERS,
+};
 use hearth_worker::{
     Door, EnvironmentEvent, EnvironmentSink, Identities, Identity, InvokeSpan, LogSink, Segments, Soon, SpanSink,
     Worker,
@@ -192,6 +194,7 @@ impl Agent {
 
     /// Does what the server says. True where nothing of this worker is left there.
     async fn hear(&self, mut from: BufReader<OwnedReadHalf>, worker: &Arc<Worker>) -> io::Result<bool> {
+        let mut recalled = Vec::new();
         while let Some((message, _)) = wire::read(&mut from).await? {
             match message {
                 ToWorker::Drained => return Ok(true),
@@ -214,7 +217,9 @@ impl Agent {
                     });
                 }
                 ToWorker::Foresee { spec } => worker.foresee(&spec),
-                ToWorker::Recall(recall) => worker.recall(vec![recall]),
+                ToWorker::Recall(recall) if recalled.len() < LATELY_VERSIONS => recalled.push(recall),
+                ToWorker::Recall(_) => return Err(io::ErrorKind::InvalidData.into()),
+                ToWorker::Recalled => worker.recall(std::mem::take(&mut recalled)),
                 ToWorker::Forget { generation } => worker.forget(generation),
                 ToWorker::Accepted | ToWorker::Refused(_) => return Err(io::ErrorKind::InvalidData.into()),
             }

@@ -18,7 +18,7 @@ use hearth_worker::{
 use tokio::io::BufReader;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{info, warn};
 
 use crate::environment::{Remote, run};
@@ -55,7 +55,11 @@ struct Joined {
     /// Where it listens.
     socket: PathBuf,
     to: mpsc::Sender<ToWorker>,
+    recalled: watch::Sender<Vec<Recall>>,
 }
+
+/// How a worker is told what there is to tell, and what was in use lately, of which only the last list counts.
+type Ways = (mpsc::Sender<ToWorker>, watch::Sender<Vec<Recall>>);
 
 /// A worker process as operators see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,17 +135,11 @@ impl Hub {
         }
     }
 
-    /// Tells a worker what was in use before the server started.
+    /// Tells a worker which environments are likely to be asked for again. What it has not been told yet of what was said before, it
+    /// is not told any more.
     pub(crate) fn recall(&self, worker: WorkerId, all: Vec<Recall>) {
-        if let Some(to) = self.way_to(worker) {
-            tokio::spawn(async move {
-                for recall in all {
-                    // A worker that has gone need not know.
-                    if to.send(ToWorker::Recall(recall)).await.is_err() {
-                        return;
-                    }
-                }
-            });
+        if let Some(joined) = self.lock().workers.get(&worker) {
+            joined.recalled.send_replace(all);
         }
     }
 
@@ -197,7 +195,7 @@ impl Hub {
     }
 
     /// A number for a worker, or why there is no place for it.
-    fn admit(&self, join: &Join, socket: PathBuf, to: mpsc::Sender<ToWorker>) -> Result<WorkerId, String> {
+    fn admit(&self, join: &Join, socket: PathBuf, (to, recalled): Ways) -> Result<WorkerId, String> {
         if join.version != VERSION {
             return Err(format!("this server is of version {VERSION}, the worker of {}", join.version));
         }
@@ -214,7 +212,7 @@ impl Hub {
         inner.last += 1;
         let worker = WorkerId(inner.last);
         let info = WorkerInfo { worker, name: join.name.clone(), pid: join.pid, numbers: Numbers::default() };
-        inner.workers.insert(worker, Joined { info, socket, to });
+        inner.workers.insert(worker, Joined { info, socket, to, recalled });
         Ok(worker)
     }
 
@@ -318,9 +316,10 @@ impl House {
         let hub = self.dispatcher.worker().hub();
         let (from, mut to) = stream.into_split();
         let (answers, mut waiting) = mpsc::channel(ANSWERS);
+        let (recalls, mut recalled) = watch::channel(Vec::new());
         // A name, not a path: what it listens on lies in the folder.
         let socket = self.folder.join(Path::new(&join.socket).file_name().unwrap_or_default());
-        let worker = match hub.admit(&join, socket, answers.clone()) {
+        let worker = match hub.admit(&join, socket, (answers.clone(), recalls)) {
             Ok(worker) => worker,
             Err(why) => {
                 warn!("the worker {} (process {}) is not taken in: {why}", join.name, join.pid);
@@ -335,10 +334,21 @@ impl House {
         self.warn_of_budgets();
         let writing = async {
             wire::write(&mut to, &ToWorker::Accepted, &[]).await?;
-            while let Some(message) = waiting.recv().await {
-                wire::write(&mut to, &message, &[]).await?;
+            loop {
+                tokio::select! {
+                    message = waiting.recv() => match message {
+                        Some(message) => wire::write(&mut to, &message, &[]).await?,
+                        None => return io::Result::Ok(()),
+                    },
+                    Ok(()) = recalled.changed() => {
+                        let all = recalled.borrow_and_update().clone();
+                        for recall in all {
+                            wire::write(&mut to, &ToWorker::Recall(recall), &[]).await?;
+                        }
+                        wire::write(&mut to, &ToWorker::Recalled, &[]).await?;
+                    }
+                }
             }
-            io::Result::Ok(())
         };
         let mut link = Link { house: self, worker, answers, keys: HashSet::new(), drains: false };
         let ended = tokio::select! {
@@ -449,7 +459,7 @@ mod tests {
     fn admit(hub: &Hub, name: &str) -> Result<WorkerId, String> {
         let (version, name, socket) = (VERSION.to_owned(), name.to_owned(), String::new());
         let join = Join { version, pid: 1, name, memory_mb: 1, environments: 1, socket };
-        hub.admit(&join, PathBuf::new(), mpsc::channel(ANSWERS).0)
+        hub.admit(&join, PathBuf::new(), (mpsc::channel(ANSWERS).0, watch::channel(Vec::new()).0))
     }
 
     #[test]

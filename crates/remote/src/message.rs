@@ -113,8 +113,10 @@ pub(crate) enum ToWorker {
     Foresee {
         spec: Box<VersionSpec>,
     },
-    /// Environments of this version were in use before the server started.
+    /// Environments of this version were in use lately, and are likely to be asked for again: one of a list.
     Recall(Recall),
+    /// That was the list: it takes the place of the one before.
+    Recalled,
     /// No further environment starts from the snapshot of this generation.
     Forget {
         generation: u64,

@@ -9,6 +9,7 @@ use crate::environment::{Environment, Noted, Phase, Rest, Resting};
 use crate::event::{Activity, FunctionKey, Generation, Limits, Purpose};
 use crate::idle::Idle;
 use crate::ids::IdMap;
+use crate::in_use::Look;
 use crate::keep_alive::Cost;
 use crate::placement::{Use, WorkerId, Workers};
 use crate::provision::Provisioned;
@@ -61,6 +62,7 @@ pub(crate) struct Fleet {
     pub(crate) workers: Workers,
     pub(crate) idle: Idle,
     pub(crate) environments: IdMap<EnvironmentId, Environment>,
+    pub(crate) look: Look,
     /// Idle environments that are provisioned, which only assignment takes, of the versions that have any: as
     /// [`Version::idle`].
     provisioned_idle: IdMap<Generation, VecDeque<Resting>>,
@@ -157,24 +159,6 @@ impl Fleet {
             })
             .collect();
         all.sort_unstable_by_key(|(id, ..)| *id);
-        all
-    }
-
-    /// How many of each generation have had an invoke since then, of those that live and are not provisioned.
-    pub(crate) fn in_use_since(&self, since: Duration) -> Vec<(Generation, u32)> {
-        let mut used: IdMap<Generation, u32> = IdMap::default();
-        for environment in self.environments.values().filter(|environment| !environment.provisioned) {
-            let is_used = match environment.phase {
-                Phase::Busy | Phase::Settling => true,
-                Phase::Idle => !environment.unused && environment.rest.since.get() >= since,
-                Phase::Preparing | Phase::Stopping => false,
-            };
-            if is_used {
-                *used.entry(environment.generation).or_default() += 1;
-            }
-        }
-        let mut all: Vec<_> = used.into_iter().collect();
-        all.sort_unstable();
         all
     }
 
@@ -293,6 +277,7 @@ impl Fleet {
     /// Anything to stopping; the room it had is free from now on.
     pub(crate) fn stop(&mut self, id: EnvironmentId) {
         let provisioned = self.is_provisioned(id);
+        self.environments.get(&id).into_iter().for_each(|environment| self.look.ends(environment));
         if let Some(version) = self.set(id, Phase::Stopping) {
             if provisioned {
                 version.provisioned.living -= 1;

@@ -21,6 +21,7 @@ mod gaps;
 mod habits;
 mod idle;
 mod ids;
+mod in_use;
 mod keep_alive;
 mod minutes;
 mod placement;

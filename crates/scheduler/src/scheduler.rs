@@ -144,10 +144,22 @@ impl Scheduler {
         self.fleet.workers.places(self.limits.placement, wanted)
     }
 
-    /// How many environments of each generation have been in use since then: those that nobody keeps initialised, and that live.
+    /// How many environments of each generation have had an invoke since the last look: those that nobody keeps initialised, of
+    /// those that live or of those that ended, whichever are more.
     #[must_use]
-    pub fn in_use_since(&self, since: Duration) -> Vec<(Generation, u32)> {
-        self.fleet.in_use_since(since)
+    pub fn in_use(&self) -> Vec<(Generation, u32)> {
+        self.fleet.in_use()
+    }
+
+    /// That was looked at: what is in use is from now on what has had an invoke since.
+    pub fn looked(&mut self, now: Duration) {
+        self.fleet.looked(now);
+    }
+
+    /// How many environments of each generation are there and not stopping, in no order; none is not in it.
+    #[must_use]
+    pub fn living_by_generation(&self) -> Vec<(Generation, u32)> {
+        self.fleet.living_by_generation()
     }
 
     /// Where an environment is.

@@ -2,10 +2,8 @@
 //!
 //! It is a hint: no answer waits for it, and what of it is lost costs the interpreter's start of a first call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use hearth_clock::Clock;
-use hearth_frontend::Lately;
 use hearth_remote::Dispatcher;
 use hearth_store::typed::{self, Fault};
 use hearth_store::{CommitError, MetadataStore, Precondition};
@@ -15,13 +13,10 @@ use hearth_types::limits::LATELY_LOOK;
 use tokio::sync::watch;
 use tracing::warn;
 
-/// Looks what is in use, and writes it down.
+/// Has the dispatcher look what is in use, and writes it down.
 pub(crate) struct Remembered {
     dispatcher: Arc<Dispatcher>,
     store: Arc<dyn MetadataStore>,
-    clock: Clock,
-    /// None until it is known what was in use before: until then nothing is written over that.
-    lately: Mutex<Option<Lately>>,
 }
 
 /// It is not written.
@@ -34,20 +29,17 @@ enum NotWritten {
 }
 
 impl Remembered {
-    pub(crate) fn new(dispatcher: Arc<Dispatcher>, store: Arc<dyn MetadataStore>, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { dispatcher, store, clock, lately: Mutex::new(None) })
+    pub(crate) fn new(dispatcher: Arc<Dispatcher>, store: Arc<dyn MetadataStore>) -> Arc<Self> {
+        Arc::new(Self { dispatcher, store })
     }
 
     /// Has runtimes wait for what was in use before, once the dispatcher has `applied` a version of the store; then looks again
     /// and again.
     pub(crate) async fn run(self: Arc<Self>, mut applied: watch::Receiver<u64>) {
-        let wanted = {
-            let (record, now_ms) = (read(&*self.store).await, self.clock.now_ms());
-            self.lately().insert(Lately::new(record, now_ms)).wanted(now_ms)
-        };
+        self.dispatcher.go_on_with(read(&*self.store).await);
         // It is gone with the store: then the server is about to end.
-        if !wanted.is_empty() && applied.wait_for(|version| *version > 0).await.is_ok() {
-            self.dispatcher.recall(wanted);
+        if applied.wait_for(|version| *version > 0).await.is_ok() {
+            self.dispatcher.recall();
         }
         loop {
             // Of the machine's time: it bounds what a crash loses, wherever the platform's clock stands.
@@ -58,30 +50,16 @@ impl Remembered {
 
     /// Writes down what is in use, where that is news.
     pub(crate) async fn look(&self) {
-        let record = {
-            let mut lately = self.lately();
-            let Some(lately) = lately.as_mut() else { return };
-            lately.look(self.clock.now_ms(), self.dispatcher.in_use());
-            lately.to_write()
-        };
-        let Some(record) = record else { return };
+        let Some(record) = self.dispatcher.look_in_use() else { return };
         match write(&*self.store, &record).await {
-            Ok(()) => {
-                if let Some(lately) = self.lately().as_mut() {
-                    lately.written(record);
-                }
-            }
+            Ok(()) => self.dispatcher.in_use_is_written(record),
             Err(cause) => warn!("which versions are in use is not written, and will be tried again: {cause}"),
         }
     }
 
     /// Of how many versions it is written that they were in use lately.
     pub(crate) fn count(&self) -> usize {
-        self.lately().as_ref().map_or(0, Lately::count_written)
-    }
-
-    fn lately(&self) -> MutexGuard<'_, Option<Lately>> {
-        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
+        self.dispatcher.count_remembered()
     }
 }
 

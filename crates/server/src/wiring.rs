@@ -99,7 +99,7 @@ pub(crate) async fn wire(args: ServeArgs, prepared: Prepared, prices: Prices) ->
     tokio::spawn(Arc::clone(&runner.trees).make_ahead());
     tokio::spawn(snapshots::take(Arc::clone(&runner.dispatcher), Arc::clone(&control)));
     let dispatcher = Arc::clone(&runner.dispatcher);
-    let remembered = Remembered::new(dispatcher, Arc::clone(&ground.stores.metadata), ground.clock.clone());
+    let remembered = Remembered::new(dispatcher, Arc::clone(&ground.stores.metadata));
     let node = Node {
         address,
         remembered,

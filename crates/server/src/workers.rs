@@ -149,6 +149,8 @@ pub(crate) struct Seen {
     pub(crate) view: WorkerView,
     pub(crate) descriptors: u64,
     pub(crate) lines_dropped: u64,
+    /// Runtimes that were started ahead there, and wait.
+    pub(crate) waiting: u64,
     /// Behind its environments' /tmps.
     pub(crate) disk: Disk,
 }
@@ -160,13 +162,15 @@ pub(crate) fn seen(dispatcher: &Dispatcher) -> Vec<Seen> {
     let seen = views.filter_map(|view| {
         if view.worker == EMBEDDED {
             let (name, pid, descriptors) = (OWN.to_owned(), std::process::id(), hearth_remote::descriptors());
-            let disk = dispatcher.worker().embedded().map(Worker::disk).unwrap_or_default();
-            return Some(Seen { name, pid, view, descriptors, lines_dropped: 0, disk });
+            let own = dispatcher.worker().embedded();
+            let disk = own.map(Worker::disk).unwrap_or_default();
+            let waiting = own.map_or(0, |own| own.started_ahead().waiting as u64);
+            return Some(Seen { name, pid, view, descriptors, lines_dropped: 0, waiting, disk });
         }
         let info = joined.iter().find(|info| info.worker == view.worker)?.clone();
-        let Numbers { descriptors, lines_dropped, disk_short, disk_ended, .. } = info.numbers;
+        let Numbers { descriptors, lines_dropped, ahead_waiting: waiting, disk_short, disk_ended, .. } = info.numbers;
         let disk = Disk { short: disk_short, ended: disk_ended };
-        Some(Seen { name: info.name, pid: info.pid, view, descriptors, lines_dropped, disk })
+        Some(Seen { name: info.name, pid: info.pid, view, descriptors, lines_dropped, waiting, disk })
     });
     seen.collect()
 }
@@ -179,23 +183,25 @@ pub(crate) fn disk(dispatcher: &Dispatcher) -> Disk {
 
 /// The same as JSON.
 pub(crate) fn list(dispatcher: &Dispatcher) -> serde_json::Value {
-    let all = seen(dispatcher).into_iter().map(|Seen { name, pid, view, descriptors, lines_dropped, disk }| {
-        serde_json::json!({
-            "Name": name,
-            "Pid": pid,
-            "State": if view.draining { "Draining" } else { "Active" },
-            "MemoryMB": view.capacity.memory_mb,
-            "UsedMemoryMB": view.memory_mb,
-            "MaxEnvironments": view.capacity.environments,
-            "Environments": view.environments,
-            "IdleEnvironments": view.idle,
-            "StoppingEnvironments": view.stopping,
-            "Descriptors": descriptors,
-            "DroppedLogLines": lines_dropped,
-            "DiskShort": disk.short,
-            "EndedForDisk": disk.ended,
-        })
-    });
+    let all =
+        seen(dispatcher).into_iter().map(|Seen { name, pid, view, descriptors, lines_dropped, waiting, disk }| {
+            serde_json::json!({
+                "Name": name,
+                "Pid": pid,
+                "State": if view.draining { "Draining" } else { "Active" },
+                "MemoryMB": view.capacity.memory_mb,
+                "UsedMemoryMB": view.memory_mb,
+                "MaxEnvironments": view.capacity.environments,
+                "Environments": view.environments,
+                "IdleEnvironments": view.idle,
+                "StoppingEnvironments": view.stopping,
+                "WaitingRuntimes": waiting,
+                "Descriptors": descriptors,
+                "DroppedLogLines": lines_dropped,
+                "DiskShort": disk.short,
+                "EndedForDisk": disk.ended,
+            })
+        });
     serde_json::json!({ "Workers": all.collect::<Vec<_>>() })
 }
 
@@ -211,6 +217,7 @@ pub(crate) fn write(dispatcher: &Dispatcher, text: &mut Text) {
         ("hearth_worker_memory_budget_megabytes", Kind::Gauge, "What all of a worker's may.", |w| {
             w.view.capacity.memory_mb
         }),
+        ("hearth_worker_runtimes_ahead", Kind::Gauge, "Runtimes that wait there, started ahead.", |w| w.waiting),
         ("hearth_worker_descriptors", Kind::Gauge, "Open descriptors of the worker's process.", |w| w.descriptors),
         ("hearth_worker_draining", Kind::Gauge, "1 where it takes no new environment.", |w| w.view.draining.into()),
         ("hearth_worker_disk_short", Kind::Gauge, "1 where the disk behind /tmp is short.", |w| w.disk.short.into()),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hearth_identity::Credentials;
 use hearth_metrics::Runs;
 use hearth_types::invoke::VersionSpec;
+use hearth_types::runtime::RuntimeVersion;
 use hearth_types::{EnvironmentId, RequestId};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -44,15 +45,27 @@ pub struct Invocation {
     pub reply: Reply,
 }
 
-/// That environments of a version were in use before the server started, and are likely to be asked for again.
+/// That environments of a version were in use lately and are not there, and are likely to be asked for again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Recall {
     /// The version as it is now.
     pub spec: Arc<VersionSpec>,
-    /// How many were in use at once; from 1.
+    /// How many are likely to be asked for at once; from 1.
     pub count: u32,
-    /// When that was, in milliseconds since 1970: those of versions that have the same were in use together.
+    /// When so many were in use at once, in milliseconds since 1970: those of versions that have the same were in use together.
     pub look_ms: i64,
+}
+
+impl Recall {
+    /// What decides which runtime it looks for, but for what its variables may: those of versions with the same can wait for
+    /// each other.
+    #[must_use]
+    pub fn looks_for(&self) -> (&str, Option<&RuntimeVersion>, Option<u32>) {
+        let VersionSpec { runtime, runtime_version, memory_mb, .. } = &*self.spec;
+        // A Node.js is started with the size of its heap.
+        let memory_mb = Some(*memory_mb).filter(|_| runtime.starts_with("nodejs"));
+        (runtime, runtime_version.as_ref(), memory_mb)
+    }
 }
 
 /// What became of an invoke that reached the function.
@@ -238,4 +251,22 @@ pub trait LogSink: Send + Sync {
 
     /// What came quietly waits no longer.
     fn wake(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::spec;
+
+    #[test]
+    fn memory_makes_another_runtime_of_nodes_only() {
+        let recall = |runtime: &str, memory_mb| {
+            let spec = VersionSpec { runtime: runtime.into(), memory_mb, ..spec() };
+            Recall { spec: Arc::new(spec), count: 1, look_ms: 0 }
+        };
+        let is_same = |one: &str, other: &str| recall(one, 128).looks_for() == recall(other, 256).looks_for();
+        assert!(is_same("python3.12", "python3.12"));
+        assert!(!is_same("nodejs20.x", "nodejs20.x"));
+        assert!(!is_same("python3.12", "python3.13"));
+    }
 }

@@ -1,14 +1,14 @@
-//! Which runtimes are worth starting ahead, from what was wanted or deployed lately, what was in use before the server started,
-//! and what is to be kept. Decides only: time
-//! is given, nothing is done.
+//! Which runtimes are worth starting ahead, from what was wanted or deployed lately, what was in use before the server or a worker
+//! started again, and what is to be kept. Decides only: time is given, nothing is done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hearth_sandbox::Bursts;
 use hearth_types::limits::{
     AHEAD_BURST, AHEAD_CALM, AHEAD_DEPLOYED, AHEAD_KEEP, AHEAD_KERNEL_MB, AHEAD_KINDS, AHEAD_LOOK, AHEAD_PACE,
-    AHEAD_REST, AHEAD_RUNTIMES, AHEAD_UNSEEN_MB,
+    AHEAD_REST, AHEAD_RUNTIMES, AHEAD_UNSEEN_MB, LATELY_VERSIONS,
 };
 
 use crate::means::{MB, Means};
@@ -47,6 +47,17 @@ struct Known<K> {
 /// [`AHEAD_BURST`] before another.
 #[derive(Default)]
 struct Deployed(Vec<(Arc<str>, Instant)>);
+
+/// Environments of a version that are likely to be asked for, and look for one of this kind then.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Likely<K> {
+    /// With its function's name.
+    pub(crate) version: Arc<str>,
+    pub(crate) kind: K,
+    pub(crate) count: usize,
+    /// When so many were in use at once: those that have the same were in use together.
+    pub(crate) look_ms: i64,
+}
 
 /// The runtimes of a kind that wait or will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,15 +107,30 @@ impl<K: Clone + PartialEq> Forecast<K> {
         }
     }
 
-    /// So many environments of this version, which started as ones of this kind, were in use at once before the server started, when
-    /// that look was.
-    pub(crate) fn recalled(&mut self, version: Arc<str>, kind: &K, used: (i64, usize), now: Instant) {
-        self.last(kind).recalled.add(version, used, now);
+    /// Environments of these versions are likely to be asked for, of all that were in use lately and are not there; what was said
+    /// before counts no more. What was in use last comes last.
+    pub(crate) fn recalled(&mut self, all: Vec<Likely<K>>, now: Instant) {
+        let before: HashMap<_, _> = self.kinds.iter_mut().flat_map(|known| known.recalled.take()).collect();
+        for Likely { version, kind, count, look_ms } in all.into_iter().take(LATELY_VERSIONS) {
+            // Saying it again makes nothing wait for longer.
+            let known = before.get(&version).filter(|known| known.look_ms == look_ms);
+            let since = known.map_or(now, |known| known.since);
+            let of_kind = if known.is_some() { self.known(&kind) } else { self.last(&kind) };
+            of_kind.recalled.add(version, recalled::Known { count, look_ms, since });
+        }
     }
 
     /// Whether any may wait beside those that are kept.
     pub(crate) fn has_room_for_wanted(&self) -> bool {
         self.most > 0
+    }
+
+    /// This kind, wherever it is among them; the last to have been wanted where it is not.
+    fn known(&mut self, kind: &K) -> &mut Known<K> {
+        match self.kinds.iter().position(|known| known.kind == *kind) {
+            Some(at) => &mut self.kinds[at],
+            None => self.last(kind),
+        }
     }
 
     /// This kind, which is the last to have been wanted from now on.

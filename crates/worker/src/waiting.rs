@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use hearth_runtimes::Ahead;
 use hearth_sandbox::{Program, SandboxError, Spawner, Tmp, Waiting};
-use hearth_types::invoke::VersionSpec;
 use hearth_types::limits::{AHEAD_CALM, EPHEMERAL_MIN_MB, INIT_TIMEOUT};
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, oneshot};
 
-use crate::forecast::{Forecast, Step, There};
+use crate::forecast::{Forecast, Likely, Step, There};
 use crate::journal::output_pipe;
 use crate::means::{Look, Means};
 use crate::worker::StartedAhead;
@@ -27,6 +26,8 @@ pub(crate) struct Pool {
     living: AtomicUsize,
     /// Invokes of environments that were there.
     invokes: AtomicU64,
+    /// The number of the last recall.
+    recalls: AtomicU64,
 }
 
 struct Inner {
@@ -38,6 +39,8 @@ struct Inner {
     /// How many there are to be.
     goal: usize,
     tending: Tending,
+    /// The number of the recall that it goes by.
+    recall: u64,
     closed: bool,
 }
 
@@ -86,10 +89,17 @@ impl Pool {
             taken: 0,
             goal: 0,
             tending: Tending::Awake,
+            recall: 0,
             closed,
         };
-        let (living, invokes) = (AtomicUsize::new(0), AtomicU64::new(0));
-        let pool = Arc::new(Self { spawner, inner: Mutex::new(inner), changed: Notify::new(), living, invokes });
+        let pool = Arc::new(Self {
+            spawner,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            living: AtomicUsize::new(0),
+            invokes: AtomicU64::new(0),
+            recalls: AtomicU64::new(0),
+        });
         if !closed {
             tokio::spawn(Arc::clone(&pool).tend());
         }
@@ -131,11 +141,34 @@ impl Pool {
         self.changed.notify_one();
     }
 
-    /// So many environments of this version, which look for this kind, were in use at once before the server started.
-    pub(crate) fn recalled(&self, spec: &VersionSpec, kind: Ahead, count: usize, look_ms: i64) {
-        let version = format!("{}:{}", spec.function, spec.version).into();
+    /// Says of what [`Self::recalled`] brings that it is newer than all before.
+    pub(crate) fn next_recall(&self) -> u64 {
+        self.recalls.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Environments of these versions are likely to be asked for, of all that were in use lately and are not there. What is older than
+    /// what is known already is left.
+    pub(crate) fn recalled(&self, number: u64, all: Vec<Likely<Ahead>>) {
+        let mut kinds: Vec<Arc<Ahead>> = Vec::new();
+        let mut shared = |kind: Ahead| match kinds.iter().find(|known| ***known == kind) {
+            Some(known) => Arc::clone(known),
+            None => {
+                kinds.push(Arc::new(kind));
+                Arc::clone(&kinds[kinds.len() - 1])
+            }
+        };
+        let all = all.into_iter().map(|Likely { version, kind, count, look_ms }| Likely {
+            version,
+            kind: shared(kind),
+            count,
+            look_ms,
+        });
+        let all = all.collect();
         let mut inner = self.lock();
-        inner.forecast.recalled(version, &Arc::new(kind), (look_ms, count), Instant::now());
+        if number > inner.recall {
+            inner.recall = number;
+            inner.forecast.recalled(all, Instant::now());
+        }
         drop(inner);
         self.changed.notify_one();
     }

@@ -16,6 +16,7 @@ use crate::bring_up;
 use crate::clock::Moment;
 use crate::departures::Departures;
 use crate::environment::{Environment, Shared};
+use crate::forecast::Likely;
 use crate::interpreters::Interpreters;
 use crate::names::Resolver;
 use crate::segments::SegmentRoom;
@@ -176,17 +177,20 @@ impl Worker {
         }
     }
 
-    /// Environments of these versions were in use before the server started, and are likely to be asked for again: has runtimes
-    /// wait for them where they can, as far as any are started ahead.
+    /// Environments of these versions were in use lately and are not there, and are likely to be asked for again: has runtimes
+    /// wait for them where they can, as far as any are started ahead. What was said before counts no more. What was in use
+    /// last comes last.
     pub fn recall(&self, all: Vec<Recall>) {
         let machine = Arc::clone(&self.machine);
         if machine.waiting.foresees() {
+            let number = machine.waiting.next_recall();
             tokio::spawn(async move {
-                for Recall { spec, count, look_ms } in all {
-                    if let Some(kind) = bring_up::foreseen(&machine, &spec) {
-                        machine.waiting.recalled(&spec, kind, count as usize, look_ms);
-                    }
-                }
+                let likely = |Recall { spec, count, look_ms }| {
+                    let kind = bring_up::foreseen(&machine, &spec)?;
+                    let version = format!("{}:{}", spec.function, spec.version).into();
+                    Some(Likely { version, kind, count: count as usize, look_ms })
+                };
+                machine.waiting.recalled(number, all.into_iter().filter_map(likely).collect());
             });
         }
     }

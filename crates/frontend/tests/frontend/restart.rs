@@ -1,21 +1,15 @@
-//! What was in use before a restart is recalled after it.
+//! What was in use before a restart, of the server or of a worker, is recalled after it.
 
 use std::time::Duration;
 
 use crate::support::{House, LIMITS, put, ran, record};
-use hearth_frontend::{FunctionChange, InUse, Lately, Wanted};
+use hearth_frontend::FunctionChange;
 use hearth_scheduler::{Capacity, Limits, Placement, WorkerId};
 use hearth_types::function::State;
-use hearth_types::limits::AHEAD_KEEP;
+use hearth_types::lately::LatelyRecord;
 
 const CAPACITY: Capacity = Capacity { memory_mb: 1024, environments: 20 };
-
-/// What would be written of it, as a later start reads it.
-fn wanted(in_use: InUse) -> Vec<Wanted> {
-    let mut lately = Lately::default();
-    lately.look(0, in_use);
-    Lately::new(lately.to_write().unwrap_or_default(), 0).wanted(0)
-}
+const SPREAD: Limits = Limits { placement: Placement::Spread, ..LIMITS };
 
 /// Which worker was told of which version, and how many of it.
 fn recalled(house: &House) -> Vec<(u64, String, u32)> {
@@ -38,57 +32,135 @@ async fn used() -> House {
     house
 }
 
-/// As after a start: nothing was invoked.
-fn restarted(limits: Limits, names: &[&str]) -> House {
+/// What would be written of it.
+fn written(house: &House) -> LatelyRecord {
+    house.dispatcher.go_on_with(LatelyRecord::default());
+    house.dispatcher.look_in_use().unwrap()
+}
+
+/// As after a start: nothing was invoked, and that was written before.
+fn restarted(limits: Limits, names: &[&str], before: &LatelyRecord) -> House {
     let house = House::new(limits);
     house.dispatcher.replace(names.iter().map(|name| put(record(name))).collect());
+    house.dispatcher.go_on_with(before.clone());
     house
+}
+
+/// The same, with that many workers that have as much room.
+fn restarted_on(workers: u64, limits: Limits, names: &[&str], before: &LatelyRecord) -> House {
+    let house = restarted(limits, names, before);
+    house.dispatcher.lost(WorkerId(1));
+    (1..=workers).for_each(|worker| house.dispatcher.join(WorkerId(worker + 1), CAPACITY));
+    house
+}
+
+fn of_latest(worker: u64, function: &str, count: u32) -> (u64, String, u32) {
+    (worker, format!("{function}:$LATEST"), count)
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_in_use_is_recalled_where_it_would_start() {
-    let wanted = wanted(used().await.dispatcher.in_use());
-    let house = restarted(LIMITS, &["f", "g", "h"]);
+    let before = written(&used().await);
+    let house = restarted(LIMITS, &["f", "g", "h"], &before);
     assert_eq!(recalled(&house), []);
-    house.dispatcher.recall(wanted.clone());
-    assert_eq!(recalled(&house), [(1, "f:$LATEST".into(), 2), (1, "g:$LATEST".into(), 1)]);
-    house.dispatcher.join(WorkerId(2), CAPACITY);
-    assert_eq!(recalled(&house), [], "once is enough");
-    let house = restarted(Limits { placement: Placement::Spread, ..LIMITS }, &["f", "g"]);
-    house.dispatcher.join(WorkerId(2), Capacity { memory_mb: 4096, ..CAPACITY });
-    house.dispatcher.recall(wanted);
-    let both = [(1, "f:$LATEST".into(), 1), (1, "g:$LATEST".into(), 1), (2, "f:$LATEST".into(), 1)];
-    assert_eq!(recalled(&house), both);
+    house.dispatcher.recall();
+    assert_eq!(recalled(&house), [of_latest(1, "f", 2), of_latest(1, "g", 1)]);
+    house.dispatcher.join(WorkerId(2), Capacity { memory_mb: 8192, ..CAPACITY });
+    assert_eq!(recalled(&house), [], "the first is filled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_join_one_after_the_other_share_what_is_spread() {
+    let before = written(&used().await);
+    let house = restarted_on(1, SPREAD, &["f", "g"], &before);
+    assert_eq!(recalled(&house), [of_latest(2, "f", 2), of_latest(2, "g", 1)], "nobody else is there");
+    house.dispatcher.join(WorkerId(3), CAPACITY);
+    assert_eq!(recalled(&house), [of_latest(2, "f", 1), of_latest(2, "g", 1), of_latest(3, "f", 1)]);
+    house.dispatcher.recall();
+    assert_eq!(recalled(&house), [], "nothing has changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_looks_for_different_runtimes_is_recalled_wherever_it_may_start_first() {
+    let before = written(&used().await);
+    let house = restarted_on(2, SPREAD, &["f"], &before);
+    let mut other = record("g");
+    other.latest.config.runtime = Some("nodejs20.x".into());
+    house.dispatcher.apply(vec![put(other)]);
+    house.dispatcher.recall();
+    let both = [of_latest(2, "f", 1), of_latest(2, "g", 1), of_latest(3, "f", 1), of_latest(3, "g", 1)];
+    let told = recalled(&house);
+    assert!(both.iter().all(|one| told.contains(one)), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_there_any_more_or_not_ready_is_not_recalled() {
-    let wanted = wanted(used().await.dispatcher.in_use());
-    let house = restarted(LIMITS, &["h"]);
+    let before = written(&used().await);
+    let house = restarted(LIMITS, &["h"], &before);
     let mut pending = record("g");
     pending.latest.state = State::Pending;
     house.dispatcher.apply(vec![put(pending)]);
-    house.dispatcher.recall(wanted);
+    house.dispatcher.recall();
     assert_eq!(recalled(&house), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_worker_to_join_hears_of_it() {
-    let wanted = wanted(used().await.dispatcher.in_use());
-    let without = || {
-        let house = restarted(LIMITS, &["f", "g"]);
-        house.dispatcher.lost(WorkerId(1));
-        house.dispatcher.recall(wanted.clone());
-        assert_eq!(recalled(&house), []);
-        house
-    };
-    let house = without();
+async fn who_joins_when_there_is_none_hears_of_it() {
+    let before = written(&used().await);
+    let house = restarted_on(0, LIMITS, &["f", "g"], &before);
+    house.dispatcher.recall();
+    assert_eq!(recalled(&house), []);
     house.dispatcher.join(WorkerId(2), CAPACITY);
-    assert_eq!(recalled(&house), [(2, "f:$LATEST".into(), 2), (2, "g:$LATEST".into(), 1)]);
-    let house = without();
-    tokio::time::advance(AHEAD_KEEP).await;
+    assert_eq!(recalled(&house), [of_latest(2, "f", 2), of_latest(2, "g", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_use_on_a_worker_that_is_lost_is_recalled_on_the_next() {
+    let house = used().await;
+    house.dispatcher.go_on_with(LatelyRecord::default());
+    house.dispatcher.lost(WorkerId(1));
     house.dispatcher.join(WorkerId(2), CAPACITY);
-    assert_eq!(recalled(&house), [], "it is of no use any more");
+    assert_eq!(recalled(&house), [of_latest(2, "f", 2), of_latest(2, "g", 1)], "no look came between");
+    let _ = house.dispatcher.look_in_use();
+    house.dispatcher.lost(WorkerId(2));
+    house.dispatcher.join(WorkerId(3), CAPACITY);
+    assert_eq!(recalled(&house), [of_latest(3, "f", 2), of_latest(3, "g", 1)], "nor is it forgotten at a look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_use_on_a_worker_that_drains_is_recalled_on_another() {
+    let house = used().await;
+    house.dispatcher.go_on_with(LatelyRecord::default());
+    // Until all are idle.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    house.dispatcher.join(WorkerId(2), CAPACITY);
+    assert_eq!(recalled(&house), [], "all of it is there");
+    house.dispatcher.drain_worker(WorkerId(1));
+    assert_eq!(recalled(&house), [of_latest(2, "f", 2), of_latest(2, "g", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lives_is_not_recalled() {
+    let house = used().await;
+    let before = written(&house);
+    house.dispatcher.lost(WorkerId(1));
+    let house = restarted_on(1, SPREAD, &["f", "g"], &before);
+    house.invoke("1").await.unwrap();
+    recalled(&house);
+    house.dispatcher.join(WorkerId(3), CAPACITY);
+    assert_eq!(recalled(&house), [of_latest(2, "g", 1), of_latest(3, "f", 1)], "one of the two of f lives");
+    house.dispatcher.lost(WorkerId(3));
+    assert_eq!(recalled(&house), [of_latest(2, "f", 1), of_latest(2, "g", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_about_to_end_recalls_nothing() {
+    let house = used().await;
+    house.dispatcher.go_on_with(LatelyRecord::default());
+    house.dispatcher.join(WorkerId(2), CAPACITY);
+    house.dispatcher.drain(Duration::ZERO).await;
+    house.dispatcher.lost(WorkerId(1));
+    assert_eq!(recalled(&house), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,11 +168,21 @@ async fn in_use_is_what_had_an_invoke_since_the_last_look() {
     let house = used().await;
     // Until all are idle.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(wanted(house.dispatcher.in_use()).len(), 2);
+    assert_eq!(written(&house).versions.len(), 2);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(house.dispatcher.in_use(), InUse::default());
+    house.dispatcher.go_on_with(LatelyRecord::default());
+    assert_eq!(house.dispatcher.look_in_use(), None);
     house.invoke("3").await.unwrap();
-    assert_eq!(wanted(house.dispatcher.in_use()).len(), 1);
+    assert_eq!(written(&house).versions.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_before_it_is_known_what_is() {
+    let house = used().await;
+    assert_eq!((house.dispatcher.look_in_use(), house.dispatcher.count_remembered()), (None, 0));
+    let record = written(&house);
+    house.dispatcher.in_use_is_written(record);
+    assert_eq!((house.dispatcher.look_in_use(), house.dispatcher.count_remembered()), (None, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,12 +191,13 @@ async fn what_came_and_went_between_two_looks_was_in_use() {
     // Longer than an environment is kept idle.
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(house.worker.living(), 0);
-    let house_after = restarted(LIMITS, &["f", "g"]);
-    house_after.dispatcher.recall(wanted(house.dispatcher.in_use()));
-    assert_eq!(recalled(&house_after), [(1, "f:$LATEST".into(), 2), (1, "g:$LATEST".into(), 1)]);
+    let house_after = restarted(LIMITS, &["f", "g"], &written(&house));
+    house_after.dispatcher.recall();
+    assert_eq!(recalled(&house_after), [of_latest(1, "f", 2), of_latest(1, "g", 1)]);
     house.invoke("3").await.unwrap();
+    house.dispatcher.go_on_with(LatelyRecord::default());
     house.dispatcher.apply(vec![FunctionChange::Function("f".into(), None)]);
-    assert_eq!(house.dispatcher.in_use(), InUse::default(), "it was deleted");
+    assert_eq!(house.dispatcher.look_in_use(), None, "it was deleted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,9 +210,8 @@ async fn what_was_called_in_even_steps_has_an_environment_before_its_next_call()
         tokio::time::sleep(Duration::from_secs(300)).await;
     }
     before.invoke("1").await.unwrap();
-    let wanted = wanted(before.dispatcher.in_use());
-    let house = restarted(limits, &["f", "g"]);
-    house.dispatcher.recall(wanted);
+    let house = restarted(limits, &["f", "g"], &written(&before));
+    house.dispatcher.recall();
     tokio::time::sleep(Duration::from_secs(290)).await;
     assert_eq!(house.worker.living(), 0);
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -46,7 +46,7 @@ pub const AHEAD_LOOK: Duration = Duration::from_secs(10);
 /// How often the server looks which versions are in use, and writes it down where that is news; what was in use since the last
 /// look counts as at once. Ours: a crash takes no more than that, and no more bursts are one than those of [`AHEAD_BURST`].
 pub const LATELY_LOOK: Duration = AHEAD_BURST;
-/// For versions that were in use within so long before the start of a server, runtimes wait soon after it. Ours: an upgrade or a
+/// For versions that were in use within so long before the start of a server, or of a worker, runtimes wait soon after it. Ours: an upgrade or a
 /// restart of the machine is shorter, and what has not been called for longer is hardly called in the [`AHEAD_KEEP`] that
 /// they wait.
 pub const LATELY_KEEP: Duration = Duration::from_secs(60 * 60);

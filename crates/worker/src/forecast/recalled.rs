@@ -1,42 +1,47 @@
-//! What was in use before the server started.
+//! What was in use lately, here or elsewhere, and is not there any more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hearth_types::limits::{AHEAD_KEEP, LATELY_VERSIONS};
+use hearth_types::limits::AHEAD_KEEP;
 
-/// Versions whose environments were in use then: how many at once, and when that was. They count for [`AHEAD_KEEP`].
+/// Versions of which environments are likely to be asked for. Each counts for [`AHEAD_KEEP`].
 #[derive(Default)]
-pub(super) struct Recalled {
-    versions: HashMap<Arc<str>, (i64, usize)>,
-    last: Option<Instant>,
+pub(super) struct Recalled(HashMap<Arc<str>, Known>);
+
+/// What is known of one.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// How many.
+    pub(super) count: usize,
+    /// When so many were in use at once: those that have the same were in use together.
+    pub(super) look_ms: i64,
+    /// Since when that is known.
+    pub(super) since: Instant,
 }
 
 impl Recalled {
-    /// A version, or what is known better of it.
-    pub(super) fn add(&mut self, version: Arc<str>, used: (i64, usize), now: Instant) {
-        if self.until() <= Some(now) {
-            self.versions.clear();
-        }
-        if self.versions.len() < LATELY_VERSIONS || self.versions.contains_key(&version) {
-            self.versions.insert(version, used);
-            self.last = Some(now);
-        }
+    /// All of them, none from now on.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (Arc<str>, Known)> + use<> {
+        std::mem::take(&mut self.0).into_iter()
+    }
+
+    pub(super) fn add(&mut self, version: Arc<str>, known: Known) {
+        self.0.insert(version, known);
     }
 
     /// Until when some wait for them.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.last.map(|at| at + AHEAD_KEEP)
+        self.0.values().map(|known| known.since + AHEAD_KEEP).max()
     }
 
     /// The most that were in use at the same time.
     pub(super) fn count(&self, now: Instant) -> usize {
-        if self.until() <= Some(now) {
-            return 0;
-        }
         let mut together: HashMap<i64, usize> = HashMap::new();
-        self.versions.values().for_each(|(look, count)| *together.entry(*look).or_default() += count);
+        for known in self.0.values().filter(|known| known.since + AHEAD_KEEP > now) {
+            *together.entry(known.look_ms).or_default() += known.count;
+        }
         together.into_values().max().unwrap_or(0)
     }
 }

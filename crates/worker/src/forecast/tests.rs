@@ -234,14 +234,19 @@ fn what_a_function_is_deployed_as_anew_waits_in_the_place_of_what_it_was() {
     assert_eq!(settle(&forecast, now, &[], PLENTY), [("s", 1)], "what is kept will do");
 }
 
+/// All that is recalled: versions, the kind that each looks for, when they were in use, and how many at once.
 fn recall(forecast: &mut Kinds, all: &[(&str, &'static str, i64, usize)], now: Instant) {
-    all.iter().for_each(|(version, kind, look, count)| {
-        forecast.recalled(Arc::from(*version), kind, (*look, *count), now);
-    });
+    let likely = |&(version, kind, look_ms, count): &(&str, &'static str, i64, usize)| Likely {
+        version: Arc::from(version),
+        kind,
+        count,
+        look_ms,
+    };
+    forecast.recalled(all.iter().map(likely).collect(), now);
 }
 
 #[test]
-fn as_many_wait_as_were_in_use_at_the_same_time_before_the_start() {
+fn as_many_wait_as_were_in_use_at_the_same_time() {
     let now = Instant::now();
     let recalled = |most, all: &[_]| {
         let mut forecast = Kinds::new(most, []);
@@ -259,20 +264,46 @@ fn as_many_wait_as_were_in_use_at_the_same_time_before_the_start() {
 }
 
 #[test]
-fn what_is_known_of_a_version_is_its_last_recall() {
+fn what_was_recalled_last_is_all_that_is() {
     let now = Instant::now();
     let mut forecast = Kinds::new(32, []);
-    recall(&mut forecast, &[("f:1", "p", 7, 4), ("g:1", "p", 7, 4)], now);
-    let later = now + AHEAD_KEEP / 2;
-    recall(&mut forecast, &[("f:1", "p", 7, 4)], later);
-    assert_eq!(settle(&forecast, later, &[], PLENTY), [("p", 8)], "a server that starts twice counts no one twice");
-    let end = later + AHEAD_KEEP;
-    assert_eq!(settle(&forecast, end, &[("p", 8)], PLENTY), []);
-    recall(&mut forecast, &[("f:1", "p", 9, 1)], end);
-    assert_eq!(settle(&forecast, end, &[], PLENTY), [("p", 1)]);
+    recall(&mut forecast, &[("f:1", "p", 7, 4), ("g:1", "p", 7, 4), ("h:1", "n", 7, 1)], now);
+    recall(&mut forecast, &[("f:1", "p", 7, 3)], now);
+    assert_eq!(settle(&forecast, now, &[], PLENTY), [("p", 3)]);
+    assert_eq!(
+        settle(&forecast, now, &[("n", 1), ("p", 8)], PLENTY),
+        [("p", 8)],
+        "what is there stays while there is room"
+    );
+    recall(&mut forecast, &[], now);
+    assert_eq!(settle(&forecast, now, &[("p", 8)], PLENTY), []);
     let names: Vec<_> = (0..2 * LATELY_VERSIONS).map(|number| number.to_string()).collect();
-    names.iter().for_each(|name| recall(&mut forecast, &[(name, "p", 9, 1)], end));
-    assert_eq!(forecast.kinds[0].wanted(end), LATELY_VERSIONS);
+    recall(&mut forecast, &names.iter().map(|name| (name.as_str(), "p", 9, 1)).collect::<Vec<_>>(), now);
+    assert_eq!(forecast.kinds[0].wanted(now), LATELY_VERSIONS);
+}
+
+#[test]
+fn what_is_recalled_again_waits_no_longer_unless_it_was_in_use_again() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(32, []);
+    recall(&mut forecast, &[("f:1", "p", 7, 4), ("g:1", "n", 7, 1)], now);
+    let later = now + AHEAD_KEEP / 2;
+    recall(&mut forecast, &[("f:1", "p", 7, 2), ("g:1", "n", 8, 1)], later);
+    assert_eq!(settle(&forecast, later, &[], PLENTY), [("n", 1), ("p", 2)]);
+    assert_eq!(settle(&forecast, now + AHEAD_KEEP, &[("n", 1), ("p", 2)], PLENTY), [("n", 1)]);
+    assert_eq!(settle(&forecast, later + AHEAD_KEEP, &[("n", 1)], PLENTY), []);
+}
+
+#[test]
+fn what_is_recalled_again_comes_no_sooner() {
+    let now = Instant::now();
+    let mut forecast = Kinds::new(1, []);
+    recall(&mut forecast, &[("f:1", "p", 7, 1)], now);
+    forecast.wanted(&"n", "g", now, true);
+    recall(&mut forecast, &[("f:1", "p", 7, 1)], now);
+    assert_eq!(settle(&forecast, now + AHEAD_CALM, &[], PLENTY), [("n", 1)]);
+    recall(&mut forecast, &[("f:1", "p", 8, 1)], now);
+    assert_eq!(settle(&forecast, now + AHEAD_CALM, &[], PLENTY), [("p", 1)]);
 }
 
 #[test]
