@@ -151,3 +151,72 @@ def test_a_stop_sends_what_is_left(collector):
         for _ in range(5):
             post(server, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
     assert len([span for span in collector.spans() if span.resource["faas.name"] == function.name and span.kind == 2]) == 5
+
+
+# What a runtime says of an error beside the error itself, said in its place by the function.
+CAUSE = """
+import http.client, json, os
+def post(path, cause, kind):
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    headers = {"Lambda-Runtime-Function-Error-Type": kind, "Lambda-Runtime-Function-XRay-Error-Cause": cause}
+    connection.request("POST", "/2018-06-01/runtime/" + path, json.dumps({"errorMessage": "own", "errorType": "Own"}), headers)
+    return connection.getresponse().status
+"""
+FAILS = CAUSE + """
+def handler(event, context):
+    frame = {"path": "app.py", "line": 7, "label": "pay" * event.get("times", 1)}
+    cause = {"working_directory": "/var/task", "paths": ["app.py"], "exceptions": [
+        {"type": "KeyError", "message": "'x'", "stack": [frame] * event.get("frames", 1)}, {"type": "ValueError", "message": "before"}]}
+    post(f"invocation/{context.aws_request_id}/error", event.get("raw") or json.dumps(cause), "Function.Own")
+"""
+FAILS_IN_INIT = CAUSE + """
+post("init/error", json.dumps({"exceptions": [{"type": "KeyError", "message": "'x'"}]}), "Runtime.Own")
+import time
+time.sleep(60)
+"""
+OWN = {"errorMessage": "own", "errorType": "Own"}
+
+
+def test_what_a_runtime_says_of_an_error_is_told_of_the_invocation(collector, traced, deploy):
+    function = deploy(FAILS)
+    assert post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1").json == OWN
+    spans = spans_of(collector, function, 1)[ID]
+    assert [span.name for span in spans if span.events] == ["Invocation"]
+    first, second = by_name(spans, "Invocation").events
+    assert (first.name, first.at, by_name(spans, "Invocation").error) == ("exception", by_name(spans, "Invocation").end, "Function.Own")
+    assert first.attributes == {
+        "exception.type": "KeyError", "exception.message": "'x'", "exception.stacktrace": "KeyError: 'x'\n\tat pay(app.py: 7)\n"}
+    assert second.attributes == {"exception.type": "ValueError", "exception.message": "before"}
+
+
+def test_what_a_runtime_says_of_an_error_in_init_is_told_of_the_initialization(collector, traced, deploy):
+    function = deploy(FAILS_IN_INIT)
+    assert post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1").json == OWN
+    spans = spans_of(collector, function, 1)[ID]
+    assert [span.name for span in spans if span.events] == ["Initialization"]
+    init = by_name(spans, "Initialization")
+    assert [event.attributes["exception.type"] for event in init.events] == ["KeyError"] and init.error == "Runtime.Own"
+
+
+@pytest.mark.parametrize("raw", ["{", "[]", "7", '{"exceptions": 7}', '{"exceptions": [7, {"type": {}, "stack": "x"}]}', "[" * 5000])
+def test_a_runtime_that_says_it_wrongly_has_its_error_all_the_same(collector, traced, deploy, raw):
+    function = deploy(FAILS)
+    assert post(traced, function, {"raw": raw}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1").json == OWN
+    invocation = by_name(spans_of(collector, function, 1)[ID], "Invocation")
+    assert invocation.error == "Function.Own" and all(not event.attributes for event in invocation.events)
+
+
+def test_of_much_that_a_runtime_says_the_first_is_told(collector, traced, deploy):
+    function = deploy(FAILS)
+    assert post(traced, function, {"frames": 2000, "times": 30}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1").json == OWN
+    event = by_name(spans_of(collector, function, 1)[ID], "Invocation").events[0]
+    assert 100 < event.attributes["exception.stacktrace"].count("\tat pay") < 2000
+    assert len(event.attributes["exception.stacktrace"]) < 64 * 1024
+
+
+def test_what_a_runtime_says_in_a_worker_process_is_told(collector, house):
+    server, _, _, deploy = house(1, "--otlp", collector.url)
+    function = deploy(FAILS)
+    assert post(server, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1").json == OWN
+    invocation = by_name(spans_of(collector, function, 1)[ID], "Invocation")
+    assert [event.attributes["exception.type"] for event in invocation.events] == ["KeyError", "ValueError"]

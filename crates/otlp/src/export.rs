@@ -10,7 +10,7 @@ use hearth_types::limits::{
     SEGMENT_BYTES_OF_REQUEST, SEGMENT_LETTERS, SPAN_ANSWER_BYTES, SPAN_BATCH, SPAN_LINGER, SPAN_PATIENCE, SPAN_QUEUE,
     SPAN_TRIES,
 };
-use hearth_worker::{InvokeSpan, Segments, SpanSink};
+use hearth_worker::{ErrorCause, InvokeSpan, Segments, SpanSink};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use tokio::sync::{mpsc, oneshot};
@@ -186,7 +186,7 @@ struct Sender {
 struct Batch {
     invokes: Vec<InvokeSpan>,
     segments: Vec<Segments>,
-    /// Of the segments.
+    /// Of the segments, and of what errors came from.
     bytes: usize,
 }
 
@@ -227,7 +227,15 @@ impl Sender {
                     None
                 }
             });
-            let mut batch = Batch { invokes: invokes.collect(), ..Batch::default() };
+            let mut batch = Batch::default();
+            for span in invokes {
+                let bytes = span.cause.as_ref().map_or(0, ErrorCause::bytes);
+                if batch.bytes + bytes > SEGMENT_BYTES_OF_REQUEST {
+                    self.send(std::mem::take(&mut batch)).await;
+                }
+                batch.bytes += bytes;
+                batch.invokes.push(span);
+            }
             for segments in letters.drain(..) {
                 let bytes = segments.bytes();
                 if batch.bytes + bytes > SEGMENT_BYTES_OF_REQUEST {

@@ -102,7 +102,8 @@ fn failed(members: &Members, cause: Option<&Members>, first: Option<&Members>) -
     Some(Failed { error_type: said(first, "type"), message })
 }
 
-fn exception(members: &Members) -> Event {
+/// What a cause says of one exception.
+pub(crate) fn exception(members: &Members) -> Event {
     let mut found = Found::default();
     let said = |member: &str| members.get(member).and_then(Json::as_str);
     found.put_some("exception.type", said("type").map(own));

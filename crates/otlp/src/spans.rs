@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use hearth_worker::{InitSpan, InvokeSpan};
+use hearth_worker::{ErrorCause, InitSpan, InvokeSpan};
 
+use crate::members::exception;
 use crate::span::{Failed, Kind, Span, Value};
 
 /// The parts of a cold start, as spans are called.
@@ -48,12 +49,20 @@ pub(crate) fn spans(invoke: &InvokeSpan) -> Vec<Span> {
         ],
         events: Vec::new(),
     });
+    let exceptions = || invoke.cause.iter().flat_map(ErrorCause::exceptions).map(exception).collect();
+    let init_failed = invoke.init.is_some_and(|init| init.failed);
     if let Some(init) = invoke.init {
-        made.init(of_function, init);
+        let initialization = made.init(of_function, init);
+        if init_failed {
+            (initialization.failed, initialization.events) = (failed(invoke), exceptions());
+        }
     }
     let answered_ns = invoke.answered.map_or(ended_ns, |(_, last)| after(invoke.began_ns, last));
     let invocation = made.below(of_function, "Invocation", invoke.began_ns, answered_ns);
     invocation.failed = failed(invoke);
+    if !init_failed {
+        invocation.events = exceptions();
+    }
     if answered_ns < ended_ns {
         made.below(of_function, "Overhead", answered_ns, ended_ns);
     }
@@ -66,8 +75,8 @@ struct Made {
 }
 
 impl Made {
-    fn init(&mut self, parent: u64, init: InitSpan) {
-        let parts = init.phases.in_order();
+    fn init(&mut self, parent: u64, init: InitSpan) -> &mut Span {
+        let (parts, at) = (init.phases.in_order(), self.all.len());
         let whole = self.below(parent, "Initialization", init.began_ns, after(init.began_ns, parts.iter().sum())).id;
         let mut began_ns = init.began_ns;
         for (name, took) in PARTS.into_iter().zip(parts).filter(|(_, took)| !took.is_zero()) {
@@ -75,6 +84,7 @@ impl Made {
             self.below(whole, name, began_ns, ended_ns);
             began_ns = ended_ns;
         }
+        &mut self.all[at]
     }
 
     fn below(&mut self, parent: u64, name: &str, began_ns: u64, ended_ns: u64) -> &mut Span {
@@ -149,11 +159,13 @@ pub(crate) mod tests {
                     ..InitPhases::default()
                 },
                 repeated: false,
+                failed: false,
             }),
             began_ns: 111 * MS,
             answered: Some((ms(3), ms(4))),
             took: ms(6),
             error: None,
+            cause: None,
             billed_ms: 14,
         }
     }
@@ -197,5 +209,25 @@ pub(crate) mod tests {
         );
         let errors = spans(&failed).into_iter().filter(|span| span.failed.is_some()).count();
         assert_eq!(errors, 3, "the queue's part went well");
+    }
+
+    /// Those of its spans that have an exception, with what it says.
+    fn exceptions(invoke: &InvokeSpan) -> Vec<(String, Vec<&'static str>)> {
+        let with = spans(invoke).into_iter().filter(|span| !span.events.is_empty());
+        with.map(|span| (span.name, span.events.iter().map(|event| event.name).collect())).collect()
+    }
+
+    #[test]
+    fn what_an_error_came_from_is_told_where_it_happened() {
+        let cause = ErrorCause::new(br#"{"exceptions":[{"type":"A","message":"a"},{"type":"B"}]}"#);
+        let error = Some("Function.A".to_owned());
+        let failed = InvokeSpan { error: error.clone(), cause: cause.clone(), ..invoke() };
+        assert_eq!(exceptions(&failed), [("Invocation".to_owned(), vec!["exception", "exception"])]);
+        let init = invoke().init.map(|init| InitSpan { repeated: true, failed: true, ..init });
+        let failed = InvokeSpan { init, answered: None, error, cause, ..invoke() };
+        assert_eq!(exceptions(&failed), [("Initialization".to_owned(), vec!["exception", "exception"])]);
+        let errors = spans(&failed).into_iter().filter(|span| span.failed.is_some()).count();
+        assert_eq!(errors, 4, "and it failed");
+        assert_eq!(exceptions(&invoke()), []);
     }
 }

@@ -414,7 +414,10 @@ impl Link<'_> {
                         self.house.doors.forget(&access_key_id);
                     }
                 }
-                FromWorker::Span(span) => self.house.spans.span(*span),
+                FromWorker::Span(mut span) => {
+                    span.cause = span.cause.and_then(|cause| cause.received(&self.house.segment_room));
+                    self.house.spans.span(*span);
+                }
                 FromWorker::Segments { spec, of, until_ns, lost, lengths } => {
                     let documents = parts(&body, &lengths).ok_or(io::ErrorKind::InvalidData)?;
                     let segments = Segments::new(Arc::from(spec), of, until_ns, documents, lost);

@@ -9,6 +9,7 @@ use hearth_types::RequestId;
 use crate::answer::Debt;
 use crate::api::{Invocation, Outcome};
 use crate::delivery::Delivery;
+use crate::error_cause::ErrorCause;
 use crate::given::Answered;
 use crate::span::{TraceContext, Traced};
 
@@ -30,6 +31,8 @@ pub(crate) struct Current {
     pub(crate) event: Option<Delivery>,
     /// Some once the runtime has answered.
     pub(crate) answered: Option<Answered>,
+    /// What the runtime said that its error came from, for the trace.
+    pub(crate) cause: Option<ErrorCause>,
     /// The log says already that the runtime was through after so long.
     pub(crate) runtime_done: Option<Duration>,
     pub(crate) metrics: Option<Arc<dyn Runs>>,
@@ -63,6 +66,7 @@ impl Current {
             outcome: None,
             event: Some(event),
             answered: None,
+            cause: None,
             runtime_done: None,
             metrics: invocation.metrics,
         }

@@ -73,6 +73,7 @@ impl Environment {
             began_ns: anchor.ns_of(began),
             phases: inner.phases,
             repeated: init == Init::Repeated,
+            failed: inner.init_failed,
         });
         let took_ns = u64::try_from(report.duration.as_nanos()).unwrap_or(u64::MAX);
         self.shared.spans.span(InvokeSpan {
@@ -88,6 +89,7 @@ impl Environment {
             answered: report.answered.map(|times| (times.began, times.ended)),
             took: report.duration,
             error: report.went_wrong().map(|failed| failed.name().to_owned()),
+            cause: current.cause.clone(),
             billed_ms: u64::try_from(report.billed_ms()).unwrap_or(u64::MAX),
         });
         if let Some(segments) = self.segments.ends(&self.spec) {
@@ -116,7 +118,7 @@ impl Environment {
         self.journal.records(now.wall_ms, &self.spec, records);
         self.journal.telemetry().flush();
         let phases = inner.cold.take().map(|_| inner.phases);
-        inner.inited = None;
+        (inner.inited, inner.init_failed) = (None, false);
         let (queued, duration) = (current.queued(), took);
         let own =
             || payload.map(|p| Outcome { payload: p, function_error: true, log_tail: None, queued, phases, duration });

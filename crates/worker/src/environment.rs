@@ -18,6 +18,7 @@ use crate::api::{EnvironmentEvent, EnvironmentSink, Found, InitPhases, Invocatio
 use crate::clock::Moment;
 use crate::current::Current;
 use crate::delivery::Delivery;
+use crate::error_cause::ErrorCause;
 use crate::extensions::{Registry, Roster};
 use crate::failure::Cause;
 use crate::journal::Journal;
@@ -68,8 +69,7 @@ pub(crate) struct Inner {
     pub(crate) armed: Option<Instant>,
     pub(crate) extensions: Roster,
     pub(crate) variables_to_tell: Option<Bytes>,
-    /// The runtime's report that init failed: what the invoke answers, and its type.
-    pub(crate) init_error: Option<(Bytes, String)>,
+    pub(crate) init_error: Option<InitError>,
     /// Ends when the invoke in progress is over.
     pub(crate) stopping: bool,
     /// Ends now.
@@ -80,11 +80,22 @@ pub(crate) struct Inner {
     pub(crate) cold: Option<Duration>,
     /// The init that the invoke in progress waited for.
     pub(crate) inited: Option<Init>,
+    /// Whether that failed.
+    pub(crate) init_failed: bool,
     pub(crate) phases: InitPhases,
     pub(crate) connected: Option<Instant>,
     pub(crate) process_since: Option<Instant>,
     waiting: Option<Waker>,
     ticket: u64,
+}
+
+/// The runtime's report that init failed.
+pub(crate) struct InitError {
+    /// What the invoke answers.
+    pub(crate) payload: Bytes,
+    pub(crate) error_type: String,
+    /// What it came from, for the trace.
+    pub(crate) cause: Option<ErrorCause>,
 }
 
 /// Why the runtime's answer is not taken.
@@ -134,6 +145,7 @@ impl Environment {
             unprepared: false,
             cold: None,
             inited: None,
+            init_failed: false,
             phases: InitPhases::default(),
             connected: None,
             process_since: None,
@@ -157,6 +169,11 @@ impl Environment {
     /// Whether the runtime is one of ours, with a bootstrap of ours.
     pub(crate) fn is_managed(&self) -> bool {
         self.runtime.as_ref().is_some_and(|runtime| runtime.kind != Kind::Provided)
+    }
+
+    /// Whether a trace tells of the invoke in progress.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.lock().current.as_ref().is_some_and(|current| current.traced.is_some())
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -274,10 +291,10 @@ impl Environment {
     }
 
     /// The runtime's report that it cannot load the function.
-    pub(crate) fn init_error(&self, payload: Bytes, error_type: String) -> Result<(), NotAllowed> {
+    pub(crate) fn init_error(&self, error: InitError) -> Result<(), NotAllowed> {
         let mut inner = self.lock();
         inner.life.may_fail_init()?;
-        inner.init_error.get_or_insert((payload, error_type));
+        inner.init_error.get_or_insert(error);
         drop(inner);
         self.wake.notify_one();
         Ok(())
@@ -298,12 +315,9 @@ impl Environment {
 
     /// The runtime and all extensions are ready: the invoke begins, where one is there.
     pub(crate) fn init_done(&self, inner: &mut Inner, now: Moment, init: Init, took: Duration) -> Aftermath {
-        if let (Some(since), connected) = (inner.process_since, inner.connected.unwrap_or(now.at)) {
-            inner.phases.runtime = connected.saturating_duration_since(since);
-            inner.phases.function = now.at.saturating_duration_since(connected);
-        }
+        inner.init_is_over(now.at);
         inner.cold = (init == Init::First && inner.current.is_some()).then_some(took);
-        inner.inited = inner.current.is_some().then_some(init);
+        (inner.inited, inner.init_failed) = (inner.current.is_some().then_some(init), false);
         inner.phases.log(self.id, &self.spec.function);
         if let Some(sandbox) = &inner.sandbox
             && let Err(error) = sandbox.limit_cpu(self.spec.memory_mb)
@@ -396,6 +410,14 @@ impl Inner {
     /// Whether it takes no invoke any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.stopping || self.killed || self.unprepared
+    }
+
+    /// How long the parts of the init took that ends now, or fails.
+    pub(crate) fn init_is_over(&mut self, now: Instant) {
+        if let (Some(since), connected) = (self.process_since, self.connected.unwrap_or(now)) {
+            self.phases.runtime = connected.saturating_duration_since(since);
+            self.phases.function = now.saturating_duration_since(connected);
+        }
     }
 
     /// What the cold start was made of that the invoke in progress was.

@@ -1,6 +1,6 @@
 //! What becomes of an invoke whose processes ended, never came up, or ran out of time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hearth_types::RequestId;
@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use crate::api::WorkerError;
 use crate::clock::Moment;
-use crate::environment::{Aftermath, Environment, Inner};
+use crate::environment::{Aftermath, Environment, InitError, Inner};
+use crate::error_cause::ErrorCause;
 use crate::extensions::{Reported, State};
-use crate::lifecycle::Failure;
+use crate::lifecycle::{Failure, Init};
 use crate::records::Record;
 use crate::text::{self, Failed, InitPhase, ProcessEnd};
 
@@ -67,6 +68,17 @@ impl Cause {
     }
 }
 
+impl Inner {
+    /// What the trace of the invoke tells of its init, which failed for the second time.
+    fn init_has_failed(&mut self, now: Instant, cause: Option<ErrorCause>) {
+        self.init_is_over(now);
+        (self.inited, self.init_failed) = (Some(Init::Repeated), true);
+        if let Some(current) = &mut self.current {
+            current.cause = cause;
+        }
+    }
+}
+
 impl Environment {
     /// Applies a cause under the lock; what is left to say is for afterwards.
     pub(crate) fn fail_in(&self, inner: &mut Inner, now: Moment, cause: &Cause) -> Aftermath {
@@ -78,7 +90,8 @@ impl Environment {
             return Aftermath::default();
         }
         cause.note(inner);
-        let reported = inner.init_error.take();
+        let mut reported = inner.init_error.take();
+        let error_cause = reported.as_mut().and_then(|reported| reported.cause.take());
         let failure = inner.life.fail(now.at);
         let request_id = match (&inner.current, failure) {
             (Some(current), _) => current.request_id,
@@ -113,6 +126,7 @@ impl Environment {
                 return Aftermath::default();
             }
             Failure::Init { took, invoke_took } => {
+                inner.init_has_failed(now.at, error_cause);
                 self.log_init_failed(now, InitPhase::Invoke, took, &told);
                 self.log_start(now, inner);
                 self.log_fault(now, &told);
@@ -188,8 +202,8 @@ impl Environment {
         if *cause == Cause::Timeout { Duration::from_secs(u64::from(self.spec.timeout_s)) } else { took }
     }
 
-    fn explain(&self, now: Moment, cause: &Cause, request_id: RequestId, reported: Option<(Bytes, String)>) -> Told {
-        if let Some((payload, kind)) = reported {
+    fn explain(&self, now: Moment, cause: &Cause, request_id: RequestId, reported: Option<InitError>) -> Told {
+        if let Some(InitError { payload, error_type: kind, .. }) = reported {
             return Told { payload, kind: Some(kind), crash: None, fault: None };
         }
         let failure = match cause {

@@ -10,6 +10,7 @@ use crate::api::Outcome;
 use crate::clock::Moment;
 use crate::current::Current;
 use crate::environment::{Aftermath, Environment, Inner, Refused};
+use crate::error_cause::ErrorCause;
 use crate::text::{self, AnswerTimes};
 
 /// What the log says of an answer.
@@ -26,6 +27,8 @@ pub(crate) struct Given {
     pub(crate) payload: Bytes,
     /// The type, where it is an error.
     pub(crate) error: Option<String>,
+    /// What that came from, for the trace.
+    pub(crate) cause: Option<ErrorCause>,
     /// When its first bytes came.
     pub(crate) since: Instant,
     /// How many bytes it was.
@@ -36,7 +39,7 @@ impl Given {
     /// An answer that was collected before anybody had some of it.
     pub(crate) fn whole(payload: Bytes, error: Option<String>, since: Instant) -> Self {
         let produced = payload.len() as u64;
-        Self { payload, error, since, produced }
+        Self { payload, error, cause: None, since, produced }
     }
 
     /// One that the platform gives in the runtime's place.
@@ -63,12 +66,13 @@ impl Environment {
         let now = Moment::now();
         let Some(duration) = inner.life.answered(now.at) else { return };
         let phases = inner.cold_phases();
-        let Given { payload, error, since, produced } = given;
+        let Given { payload, error, cause, since, produced } = given;
         let times = AnswerTimes { began: duration.saturating_sub(now.at - since), ended: duration };
         let queued = inner.current.as_ref().map(Current::queued).unwrap_or_default();
         let outcome = Outcome { payload, function_error: error.is_some(), log_tail: None, queued, phases, duration };
         let mut aftermath = Aftermath::default();
         if let Some(current) = &mut inner.current {
+            current.cause = cause;
             current.answered = Some(Answered { times, produced_bytes: produced, error });
             if current.tail {
                 current.outcome = Some(outcome);

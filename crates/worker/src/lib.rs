@@ -15,6 +15,7 @@ mod delivery;
 mod departures;
 mod ending;
 mod environment;
+mod error_cause;
 mod extensions;
 mod failure;
 mod forecast;
@@ -49,6 +50,7 @@ pub use api::{
     Door, EnvironmentEvent, EnvironmentSink, Found, GoneReason, Identities, Identity, InitPhases, Invocation, LogSink,
     Outcome, Recall, Soon, WorkerError,
 };
+pub use error_cause::ErrorCause;
 pub use segments::{SegmentRoom, Segments};
 pub use span::{InitSpan, InvokeSpan, SpanSink, Traced};
 pub use template::{InitFailure, NoSnapshot};

@@ -23,7 +23,8 @@ use tokio::net::TcpStream;
 
 use crate::coalesce::Coalesce;
 use crate::delivery::Delivery;
-use crate::environment::{Environment, Refused};
+use crate::environment::{Environment, InitError, Refused};
+use crate::error_cause::ErrorCause;
 use crate::extensions;
 use crate::given::{ANSWERING, ANSWERING_ERROR, Given};
 use crate::lifecycle::NotAllowed;
@@ -41,6 +42,7 @@ pub(crate) const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-ru
 pub(crate) const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
 pub(crate) const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
+const ERROR_CAUSE: HeaderName = HeaderName::from_static("lambda-runtime-function-xray-error-cause");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 /// The mode of answers that are sent on as they come.
 const STREAMING: &str = "streaming";
@@ -253,10 +255,11 @@ async fn error(environment: &Environment, id: &str, request: Request<Incoming>) 
     if let Err(refused) = environment.may_answer(id, ANSWERING_ERROR) {
         return refuse(refused);
     }
-    let kind = error_type(request.headers());
+    let (kind, cause) = (error_type(request.headers()), error_cause(environment, request.headers()));
     match collect(environment, request.into_body()).await {
         Collected::Whole(payload, _) => {
-            accepted(environment.answer(id, ANSWERING_ERROR, Given::whole(payload, Some(kind), since)))
+            let given = Given { cause, ..Given::whole(payload, Some(kind), since) };
+            accepted(environment.answer(id, ANSWERING_ERROR, given))
         }
         Collected::TooLarge => give_too_large(environment, id, ANSWERING_ERROR, since),
         Collected::Broken => truncated(),
@@ -278,9 +281,9 @@ fn tell_variables(environment: &Environment) -> Answer {
 }
 
 async fn init_error(environment: &Environment, request: Request<Incoming>) -> Answer {
-    let error_type = error_type(request.headers());
+    let (error_type, cause) = (error_type(request.headers()), error_cause(environment, request.headers()));
     match collect(environment, request.into_body()).await {
-        Collected::Whole(payload, _) => match environment.init_error(payload, error_type) {
+        Collected::Whole(payload, _) => match environment.init_error(InitError { payload, error_type, cause }) {
             Ok(()) => done(),
             Err(refused) => not_allowed(refused),
         },
@@ -305,6 +308,12 @@ pub(crate) fn error_type(headers: &HeaderMap) -> String {
         given if given.starts_with("Function.") => "Function.Unknown".to_owned(),
         _ => "Runtime.Unknown".to_owned(),
     }
+}
+
+/// What the runtime says that its error came from, where a trace tells of it.
+fn error_cause(environment: &Environment, headers: &HeaderMap) -> Option<ErrorCause> {
+    let header = headers.get(ERROR_CAUSE).filter(|_| environment.is_traced())?;
+    ErrorCause::read(header.as_bytes(), &environment.shared.segment_room)
 }
 
 enum Collected {

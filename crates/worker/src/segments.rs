@@ -47,7 +47,12 @@ impl Default for SegmentRoom {
 }
 
 impl SegmentRoom {
-    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    #[cfg(test)]
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes)))
+    }
+
+    pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let bytes = u32::try_from(bytes.saturating_add(SEGMENT_OVERHEAD_BYTES)).ok()?;
         Arc::clone(&self.0).try_acquire_many_owned(bytes).ok()
     }

@@ -8,6 +8,7 @@ use hearth_types::{EnvironmentId, RequestId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::InitPhases;
+use crate::error_cause::ErrorCause;
 use crate::segments::Segments;
 
 /// By what the spans of a traced invoke hang together: the parts of `X-Amzn-Trace-Id`, and the ids of its own spans.
@@ -66,6 +67,8 @@ pub struct InvokeSpan {
     pub took: Duration,
     /// The type of the error that it ended with.
     pub error: Option<String>,
+    /// What the runtime said that it came from: of the init where that failed.
+    pub cause: Option<ErrorCause>,
     /// As REPORT says it.
     pub billed_ms: u64,
 }
@@ -79,6 +82,8 @@ pub struct InitSpan {
     pub phases: InitPhases,
     /// Whether it was made again inside the invoke, after something went wrong.
     pub repeated: bool,
+    /// Whether it failed, so that there was no invoke.
+    pub failed: bool,
 }
 
 /// Who takes spans. Called on the path of an invoke: must not block; what has no room is dropped and counted by the

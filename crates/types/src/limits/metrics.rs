@@ -44,6 +44,12 @@ pub const SEGMENT_LETTERS: usize = 4096;
 pub const SEGMENT_LATE_LETTERS: usize = 16;
 /// Bytes of segments that go in one request to the collector, as functions sent them. Ours.
 pub const SEGMENT_BYTES_OF_REQUEST: usize = 2 * 1024 * 1024;
+/// Bytes of the header in which a runtime says what led to an error; runtimes send no longer one.
+pub const ERROR_CAUSE_HEADER_BYTES: usize = 1024 * 1024;
+/// Bytes that are kept of it, as on Lambda.
+pub const ERROR_CAUSE_BYTES: usize = 64 * 1024;
+/// Exceptions that are kept of it. Ours.
+pub const ERROR_CAUSE_EXCEPTIONS: usize = 32;
 /// Memories that one request to tune may try. Ours.
 pub const TUNE_SETTINGS: usize = 46;
 /// Warm runs with each of them, at most. Ours.
