@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import client_of, deployer, deploys_on
+from conftest import PYTHON, client_of, deployer, deploys_on
 from support import raw
 from support.metrics import Numbers
 from support.server import running, wait_until
@@ -151,6 +151,21 @@ def test_a_stop_sends_what_is_left(collector):
         for _ in range(5):
             post(server, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
     assert len([span for span in collector.spans() if span.resource["faas.name"] == function.name and span.kind == 2]) == 5
+
+
+RAISES = {
+    "app.py": "def handler(event, context):\n    raise KeyError('h\u00e9')\n",
+    "app.js": "exports.handler = async () => {\n  throw new RangeError('h\u00e9');\n};\n",
+}
+
+
+@pytest.mark.parametrize("runtime, kind, message", [(PYTHON, "KeyError", "'h\u00e9'"), ("nodejs20.x", "RangeError", "h\u00e9")])
+def test_what_a_function_raises_is_told_of_the_invocation(collector, traced, deploy, runtime, kind, message):
+    function = deploy(RAISES, Runtime=runtime)
+    post(traced, function, {}, X_Amzn_Trace_Id=f"{ROOT};Sampled=1")
+    [event] = by_name(spans_of(collector, function, 1)[ID], "Invocation").events
+    assert (event.attributes["exception.type"], event.attributes["exception.message"]) == (kind, message)
+    assert "(/var/task/app." in event.attributes["exception.stacktrace"] and ": 2)" in event.attributes["exception.stacktrace"]
 
 
 # What a runtime says of an error beside the error itself, said in its place by the function.

@@ -106,6 +106,7 @@ const NODE_BOOTSTRAP: &[(&str, &str)] = &[
     ("/var/runtime/loading.js", include_str!("bootstrap/loading.js")),
     ("/var/runtime/waiting.js", include_str!("bootstrap/waiting.js")),
     ("/var/runtime/streams.js", include_str!("bootstrap/streams.js")),
+    ("/var/runtime/cause.js", include_str!("bootstrap/cause.js")),
     ("/var/runtime/empty.mjs", "export const handler = async (event) => event;\n"),
 ];
 

@@ -105,13 +105,20 @@ def _key(key):
     raise TypeError(f"keys must be str, int, float, bool or None, not {type(key).__name__}")
 
 
-def _stack(error):
+def _frames(error):
     """The frames of the function's own code: those of the bootstrap, which called it, are left out. Without the columns
     that newer Pythons underline: the service's traces have none."""
     import traceback
     frames = list(traceback.extract_tb(error.__traceback__))
     own = next((i for i, frame in enumerate(frames) if not frame.filename.endswith("/bootstrap.py")), 0)
-    return traceback.format_list([(frame.filename, frame.lineno, frame.name, frame.line) for frame in frames[own:]])
+    return [(frame.filename, frame.lineno, frame.name, frame.line) for frame in frames[own:]]
+
+
+def _cause(kind, message, frames):
+    """A header with the exception for the invoke's trace: its words' beginning, and the last frames."""
+    stack = [{"path": path, "line": line or 0, "label": label} for path, line, label, _ in frames[-256:]]
+    cause = {"exceptions": [{"type": kind, "message": message[:4096], "stack": stack}]}
+    return b"Lambda-Runtime-Function-XRay-Error-Cause: %b\r\n" % _ascii_json(cause)
 
 
 def _text(error):
@@ -124,13 +131,18 @@ def _text(error):
 def error_message(path, error, request_id):
     """The POST for an exception, which is logged too."""
     if isinstance(error, Fault):
-        kind, message, stack = error.kind, error.message, error.trace
+        kind, message, stack, frames = error.kind, error.message, error.trace, []
     else:
-        kind, message, stack = type(error).__name__, _text(error), _stack(error)
+        import traceback
+        kind, message, frames = type(error).__name__, _text(error), _frames(error)
+        stack = traceback.format_list(frames)
     _log_error(kind, message, stack, request_id)
     body = {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": stack}
     typed = kind if isinstance(error, Fault) else "Runtime.Unknown" if path == b"init/error" else "Function.Unknown"
     header = b"Lambda-Runtime-Function-Error-Type: %b\r\n" % typed.encode()
+    # Before the first invoke nobody knows whether it is traced.
+    if path == b"init/error" or "Sampled=1" in bootstrap.variable("_X_AMZN_TRACE_ID", ""):
+        header += _cause(kind, message, frames)
     return bootstrap.post(path, _ascii_json(body), headers=header)
 
 

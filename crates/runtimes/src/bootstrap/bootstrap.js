@@ -156,13 +156,14 @@ function forLog(error) {
   try { return `\t${JSON.stringify(error, whole)}`; } catch { return `\t${JSON.stringify(errorObject(error))}`; }
 }
 
-const faultHeader = (error, otherwise) => {
-  const name = isError(error) && /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/.test(error.name) ? error.name : otherwise;
-  return `Lambda-Runtime-Function-Error-Type: ${name}\r\n`;
-};
-
-const errorPost = (id, error) => post(`invocation/${id}/error`, JSON.stringify(errorObject(error)), 'application/json',
-  faultHeader(error, 'Function.Unknown'));
+const faultHeader = (error, otherwise) => `Lambda-Runtime-Function-Error-Type: ${
+  isError(error) && /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/.test(error.name) ? error.name : otherwise}\r\n`;
+// For the trace of the invoke; before the first one nobody knows whether it has one.
+const causeHeader = (error) => (process.env._X_AMZN_TRACE_ID?.includes('Sampled=1') === false ? ''
+  : require('./cause.js').header(errorObject(error)));
+const failurePost = (where, error, otherwise) => post(where, JSON.stringify(errorObject(error)), 'application/json',
+  faultHeader(error, otherwise) + causeHeader(error));
+const errorPost = (id, error) => failurePost(`invocation/${id}/error`, error, 'Function.Unknown');
 
 // ---- Log ----
 
@@ -317,8 +318,7 @@ const jsonOf = (value) => {
 let onEmptyLoop = null; // What happens when nothing is left to run: set while a handler works.
 process.on('beforeExit', () => { const action = onEmptyLoop; onEmptyLoop = null; action?.(); });
 // What an error that nobody catches is answered with: during init, during an invoke, and (nothing) between invokes.
-let onCrash = (error) => post('init/error', JSON.stringify(errorObject(error)), 'application/json',
-  faultHeader(error, 'Runtime.Unknown'));
+let onCrash = (error) => failurePost('init/error', error, 'Runtime.Unknown');
 const nobodyAsked = () => null;
 
 /** Handlers are called as the service calls them: traces name the same two methods. */

@@ -167,6 +167,26 @@ fn reports_what_keeps_a_function_from_loading() {
 }
 
 #[test]
+fn tells_of_an_error_what_traces_show() {
+    each(|runtime| {
+        let code = "function outer() {\n  throw new RangeError('hé\\n' + 'x'.repeat(5000));\n}\nouter();";
+        let message = Function::start(runtime, "index.handler", &[("index.js", code)]).message();
+        let told: serde_json::Value =
+            serde_json::from_str(&message.headers["lambda-runtime-function-xray-error-cause"]).unwrap();
+        let one = &told["exceptions"][0];
+        assert_eq!(one["type"], "RangeError");
+        assert_eq!(one["message"].as_str().unwrap().chars().count(), 4096);
+        assert!(one["message"].as_str().unwrap().starts_with("hé\n"), "{one}");
+        let first = &one["stack"][0];
+        assert_eq!((&first["line"], &first["label"]), (&json!(2), &json!("outer")));
+        assert!(first["path"].as_str().unwrap().ends_with("/index.js"), "{first}");
+        let fails = "exports.handler = async () => { throw new Error('no'); };";
+        let message = Function::start(runtime, "index.handler", &[("index.js", fails)]).invoke("{}");
+        assert!(!message.headers.contains_key("lambda-runtime-function-xray-error-cause"), "it is not traced");
+    });
+}
+
+#[test]
 fn reports_a_thrown_error_with_its_trace() {
     each(|runtime| {
         let code = "exports.handler = async () => {\n  throw new RangeError('no\\ngood');\n};";

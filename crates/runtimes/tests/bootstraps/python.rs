@@ -158,6 +158,31 @@ fn reports_an_exception_with_the_functions_frames() {
 }
 
 #[test]
+fn tells_of_an_exception_what_traces_show() {
+    each(|runtime| {
+        let cause = |message: &Message| -> serde_json::Value {
+            serde_json::from_str(&message.headers["lambda-runtime-function-xray-error-cause"]).unwrap()
+        };
+        let code = "def outer():\n    raise KeyError('h\\u00e9' + 5000 * 'x')\nouter()\n";
+        let message = Function::start(runtime, "app.handler", &[("app.py", code)]).message();
+        let told = cause(&message);
+        let one = &told["exceptions"][0];
+        assert_eq!(one["type"], "KeyError");
+        assert_eq!(one["message"].as_str().unwrap().chars().count(), 4096);
+        assert!(one["message"].as_str().unwrap().starts_with("'hé"), "{one}");
+        let last = one["stack"].as_array().unwrap().last().unwrap();
+        assert_eq!((&last["line"], &last["label"]), (&json!(2), &json!("outer")));
+        assert!(last["path"].as_str().unwrap().ends_with("/app.py"), "{last}");
+        let deep = "def deep(n): return deep(n + 1)\ndeep(0)\n";
+        let message = Function::start(runtime, "app.handler", &[("app.py", deep)]).message();
+        assert_eq!(cause(&message)["exceptions"][0]["stack"].as_array().unwrap().len(), 256);
+        let fails = "def handler(event, context): raise ValueError('no')";
+        let message = Function::start(runtime, "app.handler", &[("app.py", fails)]).invoke("{}");
+        assert!(!message.headers.contains_key("lambda-runtime-function-xray-error-cause"), "it is not traced");
+    });
+}
+
+#[test]
 fn reports_what_keeps_a_function_from_loading() {
     each(|runtime| {
         let app = |code| vec![("app.py", code)];
