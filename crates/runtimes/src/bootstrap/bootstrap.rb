@@ -108,12 +108,27 @@ module HearthRuntime
       { errorMessage: text, errorType: "#{phase}<#{error.class}>", stackTrace: frames(error) }
     end
 
+    # A header with the exception for the invoke's trace, before the first one in any case: its words' beginning, and the
+    # first frames. Nothing, where it cannot be told.
+    def self.cause(object, error)
+      return '' unless ENV.fetch('_X_AMZN_TRACE_ID', 'Sampled=1').include?('Sampled=1')
+
+      stack = frames(error).first(256).map do |frame|
+        path, line, label = frame.match(/\A(.*?):(\d+)(?::in [`'](.*)')?\z/m)&.captures
+        { path: path || frame, line: line.to_i, label: label || '' }
+      end
+      cause = { exceptions: [{ type: error.class.to_s, message: object[:errorMessage][0, 4096], stack: stack }] }
+      "Lambda-Runtime-Function-XRay-Error-Cause: #{JSON.generate(cause, ascii_only: true)}\r\n"
+    rescue StandardError
+      ''
+    end
+
     # The message for the Runtime API; the log gets the same.
     def self.message(path, phase, error)
       object = object(phase, error)
       Log.failure(phase == 'Init' ? 'Init error when loading handler' : 'Error raised from handler method', object)
       type = KNOWN.include?(error.class.name) ? object[:errorType] : "#{phase}<UserException>"
-      RuntimeApi.post(path, JSON.generate(object), JSON_TYPE, "Lambda-Runtime-Function-Error-Type: #{type}\r\n")
+      RuntimeApi.post(path, JSON.generate(object), JSON_TYPE, "Lambda-Runtime-Function-Error-Type: #{type}\r\n#{cause(object, error)}")
     end
   end
 

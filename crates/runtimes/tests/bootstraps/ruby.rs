@@ -66,6 +66,23 @@ fn finds_handlers_in_folders_modules_and_classes() {
 }
 
 #[test]
+fn tells_of_an_exception_what_traces_show() {
+    let code = "def outer\n  raise KeyError, \"h\\u00e9\\n\" + 'x' * 5000\nend\nouter\n";
+    let message = start(code, &[]).message();
+    let told: Value = serde_json::from_str(&message.headers["lambda-runtime-function-xray-error-cause"]).unwrap();
+    let one = &told["exceptions"][0];
+    assert_eq!(one["type"], "KeyError");
+    assert_eq!(one["message"].as_str().unwrap().chars().count(), 4096);
+    assert!(one["message"].as_str().unwrap().starts_with("hé\n"), "{one}");
+    let first = &one["stack"][0];
+    assert_eq!(first["line"], 2, "{first}");
+    assert!(first["path"].as_str().unwrap().ends_with(".rb"), "{first}");
+    assert!(first["label"].as_str().unwrap().ends_with("outer"), "{first}");
+    let message = start("def handler(event:, context:) = raise('no')", &[]).invoke("{}");
+    assert!(!message.headers.contains_key("lambda-runtime-function-xray-error-cause"), "it is not traced");
+}
+
+#[test]
 fn reports_an_exception_with_the_functions_frames() {
     let mut function = start("def handler(event:, context:)\n  raise ArgumentError, 'no'\nend\n", &[]);
     let message = function.invoke("{}");
