@@ -158,9 +158,12 @@ function forLog(error) {
 
 const faultHeader = (error, otherwise) => `Lambda-Runtime-Function-Error-Type: ${
   isError(error) && /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/.test(error.name) ? error.name : otherwise}\r\n`;
-// For the trace of the invoke; before the first one nobody knows whether it has one.
-const causeHeader = (error) => (process.env._X_AMZN_TRACE_ID?.includes('Sampled=1') === false ? ''
-  : require('./cause.js').header(errorObject(error)));
+/** For the trace of the invoke; before the first one nobody knows whether it has one. */
+function causeHeader(error) {
+  if (process.env._X_AMZN_TRACE_ID?.includes('Sampled=1') === false) return '';
+  try { return require('./cause.js').header(errorObject(error)); } catch { return ''; } // No descriptor may be left.
+}
+
 const failurePost = (where, error, otherwise) => post(where, JSON.stringify(errorObject(error)), 'application/json',
   faultHeader(error, otherwise) + causeHeader(error));
 const errorPost = (id, error) => failurePost(`invocation/${id}/error`, error, 'Function.Unknown');
