@@ -3,10 +3,11 @@
 
 const LETTERS = 4096;
 const FRAMES = 256;
+const LINE = 1000; // Longer ones name no place, and would be looked through again and again.
 
 /** `at label (path:line:column)`, or without a label. */
 function frame(line) {
-  const [, label, path, number] = /^\s*at (?:(.*?) \()?(.*?):(\d+):\d+\)?$/.exec(line) ?? [];
+  const [, label, path, number] = /^\s*at (?:(.*?) \()?(.*?):(\d+):\d+\)?$/.exec(line.length > LINE ? '' : line) ?? [];
   return path && { path, line: Number(number), label: label ?? 'anonymous' };
 }
 
