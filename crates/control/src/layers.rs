@@ -64,13 +64,8 @@ impl Control {
     /// # Errors
     /// When the ARN is of another region or account: none of those layers is here.
     fn layer_name(&self, text: &str) -> Result<String, ApiError> {
-        layer_here(&self.parts.place, text).map(str::to_owned).ok_or_else(|| {
-            ApiError::access_denied(Some(format!(
-                "User: arn:aws:iam::{}:root is not authorized to perform: lambda:GetLayerVersion on resource: {text} \
-                 because no resource-based policy allows the lambda:GetLayerVersion action",
-                self.parts.place.account
-            )))
-        })
+        let here = layer_here(&self.parts.place, text).map(str::to_owned);
+        here.ok_or_else(|| self.denied_elsewhere("lambda:GetLayerVersion", text))
     }
 
     /// The layer and the number in the ARN of a layer version.

@@ -5,7 +5,7 @@ mod resources;
 mod said;
 
 use hearth_api::{ApiError, Matched, Operation};
-use hearth_identity::policy::{Context, Document, Kind};
+use hearth_identity::policy::{Context, Denial, Document, Kind, Principal, Source};
 use hearth_identity::{AccessDenied, Caller};
 use hearth_types::Target;
 use hearth_types::keys::Part;
@@ -48,13 +48,14 @@ impl Control {
         if !error.is_bare_denial() || !names_one {
             return error;
         }
-        let (action, place) = (matched.operation.iam_action(), &self.parts.place);
-        let resource = Resource::of(place, matched, &Said::default()).arn;
-        ApiError::access_denied(Some(format!(
-            "User: arn:aws:iam::{}:root is not authorized to perform: {action} on resource: {resource} because no \
-             resource-based policy allows the {action} action",
-            place.account
-        )))
+        let resource = Resource::of(&self.parts.place, matched, &Said::default()).arn;
+        self.denied_elsewhere(matched.operation.iam_action(), &resource)
+    }
+
+    /// What the owner of this account is told of what is another account's: none of its policies lets him.
+    pub(crate) fn denied_elsewhere(&self, action: &str, resource: &str) -> ApiError {
+        let owner = Principal::Root { account: self.parts.place.account.to_string() };
+        ApiError::access_denied(Some(Denial::Nothing(Source::Resource).message(&owner, action, resource)))
     }
 
     /// Asks by the caller's own policies; only if they do not allow it by the resource's, which never denies.
