@@ -159,13 +159,15 @@ function forLog(error) {
 const faultHeader = (error, otherwise) => `Lambda-Runtime-Function-Error-Type: ${
   isError(error) && /^(Runtime|Function)\.[A-Z][a-zA-Z]+$/.test(error.name) ? error.name : otherwise}\r\n`;
 /** For the trace of the invoke; before the first one nobody knows whether it has one. */
-function causeHeader(error) {
+function causeHeader(object) {
   if (process.env._X_AMZN_TRACE_ID?.includes('Sampled=1') === false) return '';
-  try { return require('./cause.js').header(errorObject(error)); } catch { return ''; } // No descriptor may be left.
+  try { return require('./cause.js').header(object); } catch { return ''; } // No descriptor may be left, nor all members be text.
 }
 
-const failurePost = (where, error, otherwise) => post(where, JSON.stringify(errorObject(error)), 'application/json',
-  faultHeader(error, otherwise) + causeHeader(error));
+function failurePost(where, error, otherwise) {
+  const object = errorObject(error);
+  return post(where, JSON.stringify(object), 'application/json', faultHeader(error, otherwise) + causeHeader(object));
+}
 const errorPost = (id, error) => failurePost(`invocation/${id}/error`, error, 'Function.Unknown');
 
 // ---- Log ----

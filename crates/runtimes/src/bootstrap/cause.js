@@ -11,14 +11,10 @@ function frame(line) {
   return path && { path, line: Number(number), label: label ?? 'anonymous' };
 }
 
-/** A header with the exception: its words' beginning, and the first frames. Nothing, where it cannot be told. */
+/** A header with the exception: its words' beginning, and the first frames. Throws where it cannot be told. */
 exports.header = ({ errorType: type, errorMessage, trace }) => {
-  try {
-    const stack = trace.slice(1, FRAMES + 1).map(frame).filter(Boolean);
-    const cause = JSON.stringify({ exceptions: [{ type, message: errorMessage.slice(0, LETTERS), stack }] });
-    const ascii = cause.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-    return `Lambda-Runtime-Function-XRay-Error-Cause: ${ascii}\r\n`;
-  } catch {
-    return '';
-  }
+  const stack = trace.slice(1, FRAMES + 1).map(frame).filter(Boolean);
+  const cause = JSON.stringify({ exceptions: [{ type, message: errorMessage.slice(0, LETTERS), stack }] });
+  const ascii = cause.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `Lambda-Runtime-Function-XRay-Error-Cause: ${ascii}\r\n`;
 };
